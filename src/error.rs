@@ -140,3 +140,14 @@ pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str
         None => format!("; known: {}", candidates.into_iter().collect::<Vec<_>>().join(", ")),
     }
 }
+
+/// Adds a suggestion to serde's "unknown field/variant" messages, whose names stand in backticks.
+pub fn explain_toml(message: &str) -> String {
+    let mut names = message.split('`').skip(1).step_by(2);
+    if !message.starts_with("unknown ") {
+        return message.replace('\n', " ");
+    }
+    let Some(found) = names.next() else { return message.to_owned() };
+    let known: Vec<&str> = names.collect();
+    format!("unknown key \"{found}\"{}", did_you_mean(found, known))
+}

@@ -1,2 +1,18 @@
+//! isoline: choose between typical and novel pictures of one generator by the geometry of its own map.
+//!
+//! Data flows one way: card and weights → network → generator → geometry → reward → steering → run
+//! directory. `docs/architecture.md` draws it; `docs/theory.md` numbers the equations.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod device;
 pub mod error;
+pub mod generator;
+pub mod geometry;
 pub mod limits;
+pub mod linalg;
+pub mod nn;
+pub mod noise;
+pub mod store;
+pub mod tile;

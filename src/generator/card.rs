@@ -1,0 +1,212 @@
+//! `card.toml`: what a model is, in the model's own folder.
+
+use crate::error::{Error, Result, did_you_mean};
+use crate::limits;
+use crate::store;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Families a card may name, with what they mean.
+pub static FAMILIES: &[(&str, &str)] =
+    &[("gan", "generator of a GAN: noise → picture"), ("vae", "decoder of a variational autoencoder"), ("autoencoder", "decoder of an autoencoder")];
+
+/// A card as typed.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawCard {
+    /// Version of this format; 1.
+    pub format: u32,
+    /// Name of the model and of its folder.
+    pub id: String,
+    /// One of [`FAMILIES`].
+    pub family: String,
+    /// One line for people.
+    pub about: String,
+    /// The noise.
+    pub latent: RawLatent,
+    /// The picture.
+    pub sample: RawSample,
+    /// Which map is measured.
+    #[serde(default)]
+    pub geometry: RawGeometry,
+    /// Where it comes from.
+    pub provenance: Provenance,
+    /// The weights file.
+    #[serde(default)]
+    pub weights: RawWeights,
+    /// The network.
+    pub layers: Vec<toml::Table>,
+    /// The encoder, where the model has one.
+    #[serde(default)]
+    pub encoder: Option<RawEncoder>,
+}
+
+/// `[latent]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawLatent {
+    /// Per-sample shape.
+    pub shape: Vec<usize>,
+    /// Only "normal", N(0, I).
+    pub prior: String,
+}
+
+/// `[sample]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawSample {
+    /// `[channels, height, width]`.
+    pub shape: Vec<usize>,
+    /// Values of black and white.
+    pub range: [f32; 2],
+}
+
+/// Which map geometry is measured on.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Output {
+    /// Noise → picture values.
+    #[default]
+    Image,
+    /// Noise → input of the last activation.
+    Preactivation,
+}
+
+/// `[geometry]`
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawGeometry {
+    /// Image or pre-activation.
+    #[serde(default)]
+    pub output: Output,
+}
+
+/// `[provenance]`
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provenance {
+    /// Data set.
+    pub trained_on: String,
+    /// Of the weights.
+    pub licence: String,
+    /// Command or paper.
+    pub how: String,
+    /// Where the weights were published.
+    #[serde(default)]
+    pub source: String,
+    /// Measured figures.
+    #[serde(default)]
+    pub figures: toml::Table,
+}
+
+/// `[weights]`
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawWeights {
+    /// File in the card's folder.
+    #[serde(default)]
+    pub file: String,
+    /// Of that file.
+    #[serde(default)]
+    pub sha256: String,
+    /// Prefixes of tensors in the file that no layer reads.
+    #[serde(default)]
+    pub ignore: Vec<String>,
+}
+
+/// `[encoder]`: picture → `2·d` values, means then log-variances.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawEncoder {
+    /// The network.
+    pub layers: Vec<toml::Table>,
+}
+
+/// A card that has been checked.
+#[derive(Clone, Debug)]
+pub struct Card {
+    /// As typed.
+    pub raw: RawCard,
+    /// Where it was read.
+    pub path: PathBuf,
+    /// `[channels, height, width]`.
+    pub sample_shape: [usize; 3],
+    /// Product of the latent's shape.
+    pub latent_width: usize,
+}
+
+impl Card {
+    /// Reads and checks `path`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming file and key.
+    pub fn read(path: &Path) -> Result<Self> {
+        let (raw, _) = store::read_toml::<RawCard>(path)?;
+        Self::check(raw, path)
+    }
+
+    /// Checks a raw card; `path` is for messages.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming file and key.
+    pub fn check(raw: RawCard, path: &Path) -> Result<Self> {
+        let bad = |key: &str, message: String| Error::config(format!("{}: {key}", crate::error::shown(path)), message);
+        if raw.format != 1 {
+            return Err(bad("format", format!("expected 1, found {}; this card is for another version", raw.format)));
+        }
+        store::check_id(&raw.id).map_err(|m| bad("id", m))?;
+        let families: Vec<&str> = FAMILIES.iter().map(|f| f.0).collect();
+        if !families.contains(&raw.family.as_str()) {
+            return Err(bad("family", format!("unknown family \"{}\"{}", raw.family, did_you_mean(&raw.family, families))));
+        }
+        if raw.latent.prior != "normal" {
+            return Err(bad("latent.prior", format!("expected \"normal\", found \"{}\"", raw.latent.prior)));
+        }
+        let latent_width = raw.latent.shape.iter().try_fold(1usize, |a, b| a.checked_mul(*b)).unwrap_or(0);
+        if raw.latent.shape.is_empty() || latent_width == 0 || latent_width > limits::LATENT_WIDTH {
+            return Err(bad("latent.shape", format!("expected 1 to {} values, found {:?}", limits::LATENT_WIDTH, raw.latent.shape)));
+        }
+        let sample_shape = <[usize; 3]>::try_from(raw.sample.shape.as_slice())
+            .ok()
+            .filter(|[c, h, w]| matches!(c, 1 | 3) && (1..=limits::IMAGE_SIDE_OUT).contains(h) && (1..=limits::IMAGE_SIDE_OUT).contains(w))
+            .ok_or_else(|| bad("sample.shape", format!("expected [1 or 3, height, width] with sides up to {}, found {:?}", limits::IMAGE_SIDE_OUT, raw.sample.shape)))?;
+        let [low, high] = raw.sample.range;
+        if !(low.is_finite() && high.is_finite() && low < high) {
+            return Err(bad("sample.range", format!("expected [low, high] with low < high, found [{low}, {high}]")));
+        }
+        let file = &raw.weights.file;
+        if file.contains(['/', '\\']) || file.starts_with('.') {
+            return Err(bad("weights.file", format!("expected the name of a file beside the card, found \"{}\"", file.escape_debug())));
+        }
+        Ok(Self { raw, path: path.to_owned(), sample_shape, latent_width })
+    }
+
+    /// The error of a layer, at its key in this card.
+    pub fn layer_error(&self, e: crate::nn::BuildError) -> Error {
+        Error::config(format!("{}: {}", crate::error::shown(&self.path), e.key), e.message)
+    }
+}
+
+/// Completes a draft card: sets `weights.file`, `weights.sha256` and the given provenance figures,
+/// and leaves everything else, comments included, as it was typed.
+///
+/// # Errors
+/// [`Error::Config`] when the draft is no TOML.
+pub fn finish_card(draft: &str, place: &Path, sha256: &str, how: Option<&str>, figures: &[(String, f64)]) -> Result<String> {
+    let mut doc: toml_edit::DocumentMut =
+        draft.parse().map_err(|e: toml_edit::TomlError| Error::config(crate::error::shown(place), e.message().to_owned()))?;
+    doc["weights"].or_insert(toml_edit::table());
+    doc["weights"]["file"] = toml_edit::value("weights.safetensors");
+    doc["weights"]["sha256"] = toml_edit::value(sha256);
+    if let Some(how) = how {
+        doc["provenance"]["how"] = toml_edit::value(how);
+    }
+    if !figures.is_empty() {
+        let mut table = toml_edit::InlineTable::new();
+        for (name, value) in figures {
+            table.insert(name, toml_edit::Value::from((value * 1e6).round() / 1e6));
+        }
+        doc["provenance"]["figures"] = toml_edit::value(table);
+    }
+    Ok(doc.to_string())
+}

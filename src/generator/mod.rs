@@ -1,0 +1,52 @@
+//! From a model folder to a map noise → picture with tangents.
+
+mod card;
+mod import;
+mod one_shot;
+
+
+pub use card::{Card, FAMILIES, Output, Provenance, RawCard, finish_card};
+pub use import::{Imported, import};
+pub use one_shot::{Inspection, OneShot, find_model};
+
+use crate::nn::{Rows, Tangents};
+
+/// What a generator is, for everyone who uses one.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// The card's id.
+    pub id: String,
+    /// Width d of the flattened latent.
+    pub latent_width: usize,
+    /// `[channels, height, width]` of a sample.
+    pub sample_shape: [usize; 3],
+    /// The values that black and white have in the network's output.
+    pub range: [f32; 2],
+    /// Which map geometry is measured on.
+    pub output: Output,
+    /// Whether that map is continuous piecewise linear.
+    pub piecewise_linear: bool,
+    /// Values of the widest activation per sample, for memory estimates.
+    pub widest: usize,
+}
+
+/// A map from latents to samples, with exact tangents. The prior of every latent is N(0, I).
+///
+/// Rows are samples; row i of any result depends on row i of the input alone.
+pub trait Generator: Send + Sync {
+    /// What it is.
+    fn spec(&self) -> &Spec;
+
+    /// `[n, d] → [n, channels·height·width]`, in the card's value range.
+    fn generate(&self, z: Rows) -> Rows;
+
+    /// Value and J·v of the map that geometry is measured on ([`Spec::output`]): the image, or the
+    /// pre-activation of a saturating last layer.
+    fn tangents(&self, z: Rows, directions: Tangents) -> (Rows, Tangents);
+
+    /// Pre-activations of every nonlinear layer at `z`.
+    fn taps(&self, z: Rows) -> Vec<Rows>;
+
+    /// Where it computes.
+    fn device(&self) -> &crate::device::Device;
+}

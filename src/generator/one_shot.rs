@@ -1,0 +1,191 @@
+//! A generator or decoder that makes its picture in one pass.
+
+use super::{Card, Generator, Output, Spec};
+use crate::device::Device;
+use crate::error::{Error, Result, did_you_mean};
+use crate::nn::{Mismatch, Network, Parameters, Pass, Rows, Tangents};
+use crate::store::{self, Weights};
+use std::path::{Path, PathBuf};
+
+/// A loaded model, frozen: its parameters carry no autodiff, its norms use stored statistics.
+pub struct OneShot {
+    spec: Spec,
+    network: Network,
+    parameters: Parameters,
+    depth: usize,
+    device: Device,
+    sha256: String,
+}
+
+/// What `isoline inspect` shows.
+pub struct Inspection {
+    /// The card.
+    pub card: Card,
+    /// The network.
+    pub network: Network,
+    /// Layers against file.
+    pub mismatch: Mismatch,
+    /// Whether the hash in the card is that of the file.
+    pub hash_matches: bool,
+}
+
+/// The folder of a model given as a name or a path: a path that has a `card.toml`, else
+/// `$ISOLINE_MODELS/NAME`, else `models/NAME` here.
+///
+/// # Errors
+/// [`Error::Input`] that lists where was looked and which models there are.
+pub fn find_model(name: &str) -> Result<PathBuf> {
+    let path = Path::new(name);
+    if path.join("card.toml").is_file() {
+        return Ok(path.to_owned());
+    }
+    if path.file_name().is_some_and(|f| f == "card.toml") && path.is_file() {
+        return Ok(path.parent().unwrap_or(Path::new(".")).to_owned());
+    }
+    let root = std::env::var_os("ISOLINE_MODELS").map_or_else(|| PathBuf::from("models"), PathBuf::from);
+    if store::check_id(name).is_ok() && root.join(name).join("card.toml").is_file() {
+        return Ok(root.join(name));
+    }
+    let known = models_in(&root);
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let hint = if known.is_empty() { format!("; no models in {}, set ISOLINE_MODELS or give a path", root.display()) } else { did_you_mean(name, known) };
+    Err(Error::input(name, format!("no such model: expected a folder with a card.toml, or a name in {}{hint}", root.display())))
+}
+
+fn models_in(root: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(root)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|e| e.path().join("card.toml").is_file())
+        .filter_map(|e| e.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names
+}
+
+impl OneShot {
+    /// Loads the model in `folder` onto `device`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for the card, [`Error::Input`] for weights that are missing, damaged, of
+    /// another shape, not finite, or not the ones the card was written for.
+    pub fn load(folder: &Path, device: &Device) -> Result<Self> {
+        let card = Card::read(&folder.join("card.toml"))?;
+        let network = build(&card)?;
+        let (weights, sha256) = read_weights(&card, folder)?;
+        if sha256 != card.raw.weights.sha256 {
+            let message = format!("SHA-256 {sha256}, but card.toml was written for {}; the file was changed or damaged", shown_hash(&card.raw.weights.sha256));
+            return Err(Error::input(weights.file(), message));
+        }
+        let (specs, ignore) = wanted(&card, &network)?;
+        let mismatch = Mismatch::between(&specs, &weights, &ignore);
+        if !mismatch.is_empty() {
+            return Err(Error::input(weights.file(), mismatch.message()));
+        }
+        Ok(Self::assemble(&card, network, &weights, device, sha256))
+    }
+
+    /// A generator from a checked card and weights that fit it.
+    pub fn assemble(card: &Card, network: Network, weights: &Weights, device: &Device, sha256: String) -> Self {
+        let parameters = Parameters::upload(&network.parameters(), weights, device);
+        Self::from_parts(card, network, parameters, device, sha256)
+    }
+
+    /// A generator from parameters already on the device.
+    pub fn from_parts(card: &Card, network: Network, parameters: Parameters, device: &Device, sha256: String) -> Self {
+        let depth = match card.raw.geometry.output {
+            Output::Image => network.layers().len(),
+            Output::Preactivation => network.preactivation_depth(),
+        };
+        let spec = Spec {
+            id: card.raw.id.clone(),
+            latent_width: card.latent_width,
+            sample_shape: card.sample_shape,
+            range: card.raw.sample.range,
+            output: card.raw.geometry.output,
+            piecewise_linear: network.is_piecewise_linear(depth),
+            widest: network.widest(),
+        };
+        Self { spec, network, parameters, depth, device: device.clone(), sha256 }
+    }
+
+    /// Reads everything and reports instead of refusing.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a card that cannot be built, [`Error::Input`] for an unreadable file.
+    pub fn inspect(folder: &Path) -> Result<Inspection> {
+        let card = Card::read(&folder.join("card.toml"))?;
+        let network = build(&card)?;
+        let (weights, sha256) = read_weights(&card, folder)?;
+        let (specs, ignore) = wanted(&card, &network)?;
+        let mismatch = Mismatch::between(&specs, &weights, &ignore);
+        let hash_matches = sha256 == card.raw.weights.sha256;
+        Ok(Inspection { card, network, mismatch, hash_matches })
+    }
+
+    /// SHA-256 of the weights file.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+}
+
+/// The tensors that the card's layers and encoder read, and the prefixes to pass over.
+fn wanted(card: &Card, network: &Network) -> Result<(Vec<crate::nn::ParameterSpec>, Vec<String>)> {
+    let mut specs = network.parameters();
+    if let Some(encoder) = &card.raw.encoder {
+        let encoder = Network::build(encoder.layers.clone(), &card.sample_shape).map_err(|e| card.layer_error(e.inside("encoder")))?;
+        specs.extend(encoder.parameters());
+    }
+    Ok((specs, card.raw.weights.ignore.clone()))
+}
+
+/// The card's network, its output checked against the card's sample.
+///
+/// # Errors
+/// [`Error::Config`] at the layer's key.
+pub fn build(card: &Card) -> Result<Network> {
+    let network = Network::build(card.raw.layers.clone(), &card.raw.latent.shape).map_err(|e| card.layer_error(e))?;
+    if network.output_shape() != card.sample_shape {
+        let message = format!("the layers end in shape {:?}, expected sample.shape {:?}", network.output_shape(), card.sample_shape);
+        return Err(Error::config(format!("{}: layers", crate::error::shown(&card.path)), message));
+    }
+    Ok(network)
+}
+
+fn read_weights(card: &Card, folder: &Path) -> Result<(Weights, String)> {
+    if card.raw.weights.file.is_empty() {
+        let place = format!("{}: weights.file", crate::error::shown(&card.path));
+        return Err(Error::config(place, "missing; this is a draft, complete it with isoline import"));
+    }
+    let path = folder.join(&card.raw.weights.file);
+    let bytes = store::read_bounded(&path, crate::limits::WEIGHTS_BYTES)?;
+    let sha256 = store::sha256_hex(&bytes);
+    Ok((Weights::parse(&path, &bytes)?, sha256))
+}
+
+fn shown_hash(hash: &str) -> String {
+    if hash.is_empty() { "no hash".to_owned() } else { hash.escape_debug().to_string() }
+}
+
+impl Generator for OneShot {
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    fn generate(&self, z: Rows) -> Rows {
+        self.network.forward(z, &Pass::frozen(&self.parameters))
+    }
+
+    fn tangents(&self, z: Rows, directions: Tangents) -> (Rows, Tangents) {
+        self.network.tangent(z, directions, &Pass::frozen(&self.parameters), self.depth)
+    }
+
+    fn taps(&self, z: Rows) -> Vec<Rows> {
+        self.network.tap(z, &Pass::frozen(&self.parameters)).1
+    }
+
+    fn device(&self) -> &Device {
+        &self.device
+    }
+}

@@ -1,0 +1,74 @@
+//! Singular values of a local Jacobian, in f64.
+
+/// What an estimator found at one latent. Singular values are never NaN.
+#[derive(Clone, Debug)]
+pub struct Spectrum {
+    /// σ₁ ≥ σ₂ ≥ … ≥ 0.
+    pub singular_values: Vec<f64>,
+    /// z' = Vᵀz in the order of the singular values (theory, 9b).
+    pub rotated_latent: Vec<f64>,
+    /// Directions that were pushed through the generator.
+    pub n_directions: usize,
+    /// Name of the estimator.
+    pub estimator: &'static str,
+    /// Values of a sample, D.
+    pub sample_width: usize,
+    /// Whether the QR route was taken instead of the Gram matrix.
+    pub by_qr: bool,
+}
+
+/// The singular value under which a direction does not count, relative to σ₁ (theory, 1):
+/// 128 · eps(f32) · √(8 · max(D, d)). The forward pass in f32 leaves a Jacobian whose entries carry a
+/// few eps of relative error each; a random error matrix of that size has a norm of about √max(D, d)
+/// times its entries.
+pub fn tolerance(sample_width: usize, latent_width: usize) -> f64 {
+    128.0 * f64::from(f32::EPSILON) * (8.0 * sample_width.max(latent_width) as f64).sqrt()
+}
+
+impl Spectrum {
+    /// r: the number of singular values above [`tolerance`]·σ₁.
+    pub fn rank(&self) -> usize {
+        let Some(&first) = self.singular_values.first() else { return 0 };
+        let cut = tolerance(self.sample_width, self.n_directions) * first;
+        self.singular_values.iter().filter(|s| **s > cut && **s > 0.0).count()
+    }
+}
+
+/// ψ_k = Σ_{i ≤ k} ln σ_i (theory, 1b); `None` where one of the k is zero or there are fewer.
+pub fn psi_k(singular_values: &[f64], k: usize) -> Option<f64> {
+    let leading = singular_values.get(..k).filter(|s| !s.is_empty() && s.iter().all(|v| *v > 0.0))?;
+    Some(leading.iter().map(|s| s.ln()).sum())
+}
+
+/// The model rank k: the largest k with σ_k/σ₁ > 1e-2 in at least 99 % of `spectra` (theory, 1b).
+pub fn model_rank(spectra: &[Vec<f64>]) -> usize {
+    let strong = |s: &Vec<f64>| s.iter().filter(|v| **v > 1e-2 * s[0]).count();
+    let mut counts: Vec<usize> = spectra.iter().filter(|s| !s.is_empty()).map(strong).collect();
+    counts.sort_unstable();
+    // At least 99 % of the counts are ≥ the one at the 1 % position.
+    counts.get(counts.len() / 100).copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn model_rank_is_the_one_percent_quantile() {
+        let strong = vec![1.0, 0.5, 0.02];
+        let weak = vec![1.0, 0.5, 0.005];
+        let mut spectra = vec![strong; 199];
+        spectra.push(weak.clone());
+        assert_eq!(model_rank(&spectra), 3);
+        spectra.extend([weak.clone(), weak]);
+        assert_eq!(model_rank(&spectra), 2);
+    }
+
+    #[test]
+    fn zero_values_are_no_number() {
+        assert_eq!(psi_k(&[2.0, 0.0], 2), None);
+        assert_eq!(psi_k(&[2.0], 2), None);
+        assert_eq!(psi_k(&[], 0), None);
+        assert_eq!(psi_k(&[1.0, 1.0], 2), Some(0.0));
+    }
+}

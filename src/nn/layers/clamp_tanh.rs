@@ -1,0 +1,41 @@
+//! scale·tanh(x/scale): a soft clamp to ±scale.
+
+use crate::nn::{BuildError, Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
+
+pub const KIND: LayerKind =
+    LayerKind { name: "clamp_tanh", about: "scale·tanh(x/scale), a soft clamp; keys: scale", build };
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClampTanh {
+    scale: f64,
+}
+
+fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
+    let rule: ClampTanh = parse_layer(table)?;
+    if !(rule.scale.is_finite() && rule.scale > 0.0) {
+        return Err(BuildError::new("scale", format!("expected a positive number, found {}", rule.scale)));
+    }
+    Ok(Box::new(Elementwise::new(rule, input)))
+}
+
+impl ElementwiseRule for ClampTanh {
+    fn value(&self, x: Rows) -> Rows {
+        (x / self.scale).tanh() * self.scale
+    }
+
+    // As tanh's slope: 4u/(1 + u)² with u = exp(−2|x|/scale).
+    fn slope(&self, x: Rows, _: Rows) -> Rows {
+        let u = (x.abs() * (-2.0 / self.scale)).exp();
+        let sum = u.clone() + 1.0;
+        u * 4.0 / (sum.clone() * sum)
+    }
+
+    fn is_piecewise_linear(&self) -> bool {
+        false
+    }
+
+    fn describe(&self) -> String {
+        format!("clamp_tanh scale {}", self.scale)
+    }
+}

@@ -1,0 +1,35 @@
+//! x·Φ(x) with the exact normal distribution function.
+
+use crate::nn::{BuildError, Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
+use burn::tensor::activation;
+
+pub const KIND: LayerKind = LayerKind { name: "gelu", about: "x·Φ(x), exact (erf)", build };
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Gelu {}
+
+fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
+    Ok(Box::new(Elementwise::new(parse_layer::<Gelu>(table)?, input)))
+}
+
+impl ElementwiseRule for Gelu {
+    fn value(&self, x: Rows) -> Rows {
+        activation::gelu(x)
+    }
+
+    // Φ(x) + x φ(x)
+    fn slope(&self, x: Rows, _: Rows) -> Rows {
+        let cumulative = ((x.clone() * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0) * 0.5;
+        let density = (x.clone() * x.clone() * -0.5).exp() * (0.5 * std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2);
+        cumulative + x * density
+    }
+
+    fn is_piecewise_linear(&self) -> bool {
+        false
+    }
+
+    fn describe(&self) -> String {
+        "gelu (exact)".into()
+    }
+}

@@ -1,0 +1,59 @@
+//! The kinds of layers, one file each, and their table.
+
+mod batch_norm;
+mod clamp_tanh;
+mod concat;
+mod conv2d;
+mod conv_transpose2d;
+mod gelu;
+mod group_norm;
+mod leaky_relu;
+mod linear;
+mod relu;
+mod reshape;
+mod residual;
+mod sigmoid;
+mod silu;
+mod tanh;
+mod upsample;
+
+use super::{BuildError, LayerKind, Rows};
+use burn::tensor::Tensor;
+
+/// Every kind a card may name.
+pub static KINDS: &[LayerKind] = &[
+    linear::KIND,
+    conv2d::KIND,
+    conv_transpose2d::KIND,
+    batch_norm::KIND,
+    group_norm::KIND,
+    relu::KIND,
+    leaky_relu::KIND,
+    silu::KIND,
+    gelu::KIND,
+    tanh::KIND,
+    sigmoid::KIND,
+    clamp_tanh::KIND,
+    upsample::KIND,
+    reshape::KIND,
+    residual::KIND,
+    concat::KIND,
+];
+
+/// A per-sample shape as `[channels, height, width]`, or the reason why it is none.
+fn planes(input: &[usize]) -> Result<[usize; 3], BuildError> {
+    <[usize; 3]>::try_from(input)
+        .map_err(|_| BuildError::new("", format!("expected input of shape [channels, height, width], found {input:?}; put a reshape before it")))
+}
+
+/// Rows as a stack of pictures.
+fn unflatten(x: Rows, [c, h, w]: [usize; 3]) -> Tensor<4> {
+    let [n, _] = x.dims();
+    x.reshape([n, c, h, w])
+}
+
+/// A stack of pictures as rows.
+fn flatten(x: Tensor<4>) -> Rows {
+    let [n, c, h, w] = x.dims();
+    x.reshape([n, c * h * w])
+}

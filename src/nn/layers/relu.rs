@@ -1,0 +1,32 @@
+//! max(x, 0).
+
+use crate::nn::{BuildError, Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
+use burn::tensor::activation;
+
+pub const KIND: LayerKind = LayerKind { name: "relu", about: "max(x, 0)", build };
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Relu {}
+
+fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
+    Ok(Box::new(Elementwise::new(parse_layer::<Relu>(table)?, input)))
+}
+
+impl ElementwiseRule for Relu {
+    fn value(&self, x: Rows) -> Rows {
+        activation::relu(x)
+    }
+
+    fn slope(&self, x: Rows, _: Rows) -> Rows {
+        x.greater_scalar(0.0).float()
+    }
+
+    fn is_piecewise_linear(&self) -> bool {
+        true
+    }
+
+    fn describe(&self) -> String {
+        "relu".into()
+    }
+}

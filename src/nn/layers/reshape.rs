@@ -1,0 +1,43 @@
+//! Another per-sample shape for the same values.
+
+use crate::nn::{BuildError, Layer, LayerKind, Pass, Rows, Tangents, parse_layer};
+
+pub const KIND: LayerKind =
+    LayerKind { name: "reshape", about: "another per-sample shape for the same values; keys: shape", build };
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reshape {
+    shape: Vec<usize>,
+}
+
+fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
+    let c: Reshape = parse_layer(table)?;
+    let (have, want) = (input.iter().product::<usize>(), c.shape.iter().try_fold(1usize, |a, b| a.checked_mul(*b)));
+    if want != Some(have) || c.shape.is_empty() {
+        return Err(BuildError::new("shape", format!("expected {have} values as in the input {input:?}, found {:?}", c.shape)));
+    }
+    Ok(Box::new(c))
+}
+
+impl Layer for Reshape {
+    fn output_shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn forward(&self, x: Rows, _: &Pass) -> Rows {
+        x
+    }
+
+    fn tangent(&self, x: Rows, t: Tangents, _: &Pass) -> (Rows, Tangents) {
+        (x, t)
+    }
+
+    fn is_piecewise_linear(&self) -> bool {
+        true
+    }
+
+    fn describe(&self) -> String {
+        "reshape".into()
+    }
+}

@@ -1,0 +1,35 @@
+//! 1/(1 + exp(−x)).
+
+use crate::nn::{BuildError, Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
+use burn::tensor::activation;
+
+pub const KIND: LayerKind = LayerKind { name: "sigmoid", about: "1/(1 + exp(−x))", build };
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sigmoid {}
+
+fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
+    Ok(Box::new(Elementwise::new(parse_layer::<Sigmoid>(table)?, input)))
+}
+
+impl ElementwiseRule for Sigmoid {
+    fn value(&self, x: Rows) -> Rows {
+        activation::sigmoid(x)
+    }
+
+    // u/(1 + u)² with u = exp(−|x|): exact where y (1 − y) would round to 0.
+    fn slope(&self, x: Rows, _: Rows) -> Rows {
+        let u = x.abs().neg().exp();
+        let sum = u.clone() + 1.0;
+        u / (sum.clone() * sum)
+    }
+
+    fn is_piecewise_linear(&self) -> bool {
+        false
+    }
+
+    fn describe(&self) -> String {
+        "sigmoid".into()
+    }
+}

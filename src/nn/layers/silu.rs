@@ -1,0 +1,34 @@
+//! x·sigmoid(x).
+
+use crate::nn::{BuildError, Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
+use burn::tensor::activation;
+
+pub const KIND: LayerKind = LayerKind { name: "silu", about: "x·sigmoid(x)", build };
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Silu {}
+
+fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
+    Ok(Box::new(Elementwise::new(parse_layer::<Silu>(table)?, input)))
+}
+
+impl ElementwiseRule for Silu {
+    fn value(&self, x: Rows) -> Rows {
+        activation::silu(x)
+    }
+
+    // s + x s (1 − s), with s = sigmoid(x)
+    fn slope(&self, x: Rows, _: Rows) -> Rows {
+        let s = activation::sigmoid(x.clone());
+        s.clone() + x * s.clone() * (s.neg() + 1.0)
+    }
+
+    fn is_piecewise_linear(&self) -> bool {
+        false
+    }
+
+    fn describe(&self) -> String {
+        "silu".into()
+    }
+}

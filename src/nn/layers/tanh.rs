@@ -1,0 +1,34 @@
+//! tanh(x).
+
+use crate::nn::{BuildError, Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
+
+pub const KIND: LayerKind = LayerKind { name: "tanh", about: "tanh(x)", build };
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tanh {}
+
+fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
+    Ok(Box::new(Elementwise::new(parse_layer::<Tanh>(table)?, input)))
+}
+
+impl ElementwiseRule for Tanh {
+    fn value(&self, x: Rows) -> Rows {
+        x.tanh()
+    }
+
+    // 1 − y² loses every digit where tanh saturates; 4u/(1 + u)² with u = exp(−2|x|) does not.
+    fn slope(&self, x: Rows, _: Rows) -> Rows {
+        let u = (x.abs() * -2.0).exp();
+        let sum = u.clone() + 1.0;
+        u * 4.0 / (sum.clone() * sum)
+    }
+
+    fn is_piecewise_linear(&self) -> bool {
+        false
+    }
+
+    fn describe(&self) -> String {
+        "tanh".into()
+    }
+}

@@ -1,0 +1,64 @@
+//! Nearest-neighbour enlargement by a whole factor.
+
+use super::planes;
+use crate::nn::{BuildError, Layer, LayerKind, Pass, Rows, Tangents, check_range, parse_layer};
+
+pub const KIND: LayerKind =
+    LayerKind { name: "upsample", about: "nearest-neighbour enlargement; keys: factor = 2", build };
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    #[serde(default = "two")]
+    factor: usize,
+}
+
+fn two() -> usize {
+    2
+}
+
+struct Upsample {
+    factor: usize,
+    input: [usize; 3],
+    output: [usize; 3],
+}
+
+fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
+    let c: Config = parse_layer(table)?;
+    check_range("factor", c.factor, 1..=16)?;
+    let [channels, h, w] = planes(input)?;
+    Ok(Box::new(Upsample { factor: c.factor, input: [channels, h, w], output: [channels, h * c.factor, w * c.factor] }))
+}
+
+impl Upsample {
+    fn apply(&self, x: Rows) -> Rows {
+        let [n, _] = x.dims();
+        let [c, h, w] = self.input;
+        let f = self.factor;
+        let wide = x.reshape([n * c * h, w, 1]).repeat_dim(2, f);
+        let tall = wide.reshape([n * c * h, 1, w * f]).repeat_dim(1, f);
+        tall.reshape([n, c * h * f * w * f])
+    }
+}
+
+impl Layer for Upsample {
+    fn output_shape(&self) -> &[usize] {
+        &self.output
+    }
+
+    fn forward(&self, x: Rows, _: &Pass) -> Rows {
+        self.apply(x)
+    }
+
+    fn tangent(&self, x: Rows, t: Tangents, _: &Pass) -> (Rows, Tangents) {
+        (self.apply(x), t.map(|t| self.apply(t)))
+    }
+
+    fn is_piecewise_linear(&self) -> bool {
+        true
+    }
+
+    fn describe(&self) -> String {
+        format!("upsample nearest ×{}", self.factor)
+    }
+}

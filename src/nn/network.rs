@@ -1,0 +1,73 @@
+//! A chain of layers.
+
+use super::{BuildError, Layer, ParameterSpec, Pass, Rows, Tangents, build_layers};
+
+/// Layers one after another, from a per-sample input shape to an output shape.
+pub struct Network {
+    layers: Vec<Box<dyn Layer>>,
+    input: Vec<usize>,
+}
+
+impl Network {
+    /// Builds the layers of `tables` (a card's `[[layers]]`).
+    pub fn build(tables: Vec<toml::Table>, input: &[usize]) -> Result<Self, BuildError> {
+        Ok(Self { layers: build_layers(tables, input, "layers")?, input: input.to_vec() })
+    }
+
+    /// Per-sample input shape.
+    pub fn input_shape(&self) -> &[usize] {
+        &self.input
+    }
+
+    /// Per-sample output shape.
+    pub fn output_shape(&self) -> &[usize] {
+        self.layers.last().map_or(&self.input, |l| l.output_shape())
+    }
+
+    /// The layers, for inspection.
+    pub fn layers(&self) -> &[Box<dyn Layer>] {
+        &self.layers
+    }
+
+    /// Every tensor the layers read.
+    pub fn parameters(&self) -> Vec<ParameterSpec> {
+        let mut specs = Vec::new();
+        self.layers.iter().for_each(|l| l.parameters(&mut specs));
+        specs
+    }
+
+    /// Number of layers up to the pre-activation of a saturating last layer; all of them where the
+    /// last layer is not elementwise.
+    pub fn preactivation_depth(&self) -> usize {
+        let cut = self.layers.last().is_some_and(|l| l.is_elementwise());
+        self.layers.len() - usize::from(cut)
+    }
+
+    /// Whether the first `depth` layers are piecewise linear.
+    pub fn is_piecewise_linear(&self, depth: usize) -> bool {
+        self.layers[..depth].iter().all(|l| l.is_piecewise_linear())
+    }
+
+    /// The widest activation, in values per sample: what a pass needs memory for.
+    pub fn widest(&self) -> usize {
+        let input = self.input.iter().product::<usize>();
+        self.layers.iter().map(|l| l.output_shape().iter().product()).fold(input, usize::max)
+    }
+
+    /// All layers: `[n, in] → [n, out]`.
+    pub fn forward(&self, x: Rows, pass: &Pass) -> Rows {
+        self.layers.iter().fold(x, |x, l| l.forward(x, pass))
+    }
+
+    /// The first `depth` layers with tangents.
+    pub fn tangent(&self, x: Rows, t: Tangents, pass: &Pass, depth: usize) -> (Rows, Tangents) {
+        self.layers[..depth].iter().fold((x, t), |(x, t), l| l.tangent(x, t, pass))
+    }
+
+    /// All layers, collecting pre-activations.
+    pub fn tap(&self, x: Rows, pass: &Pass) -> (Rows, Vec<Rows>) {
+        let mut taps = Vec::new();
+        let y = self.layers.iter().fold(x, |x, l| l.tap(x, pass, &mut taps));
+        (y, taps)
+    }
+}
