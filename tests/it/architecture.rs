@@ -288,10 +288,8 @@ fn check_name(path: &str, broken: &mut Vec<String>) {
         }
     }
     let module = module_of(path);
-    if let Some(top) = module.first() {
-        if rank(top).is_none() {
-            broken.push(format!("{path}:1: module \"{top}\" has no place in the order; add it to ORDER"));
-        }
+    if let Some(top) = module.first().filter(|top| rank(top).is_none()) {
+        broken.push(format!("{path}:1: module \"{top}\" has no place in the order; add it to ORDER"));
     }
 }
 
