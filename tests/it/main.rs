@@ -1,1 +1,3 @@
+//! All integration tests in one binary: linking is the slowest part of building them.
 
+mod architecture;

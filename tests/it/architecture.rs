@@ -1,0 +1,478 @@
+//! The shape of the source tree, checked on its text.
+//!
+//! A module may use what stands above it in [`ORDER`] and nothing else; two components of one kind never know each
+//! other; one file names the compute backends. The rules work on any set of (path, text) pairs, so that each of them
+//! is shown below to catch an offender that was written for the purpose.
+//!
+//! This is not a parser of Rust: it reads tokens, follows `crate::`, `super::` and `self::` paths and use groups, and
+//! does not see a path that a macro puts together.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+/// Top-level modules of the library, from the one that may be used by all to the one that may use all.
+const ORDER: [&str; 20] = [
+    "error",
+    "limits",
+    "device",
+    "noise",
+    "tile",
+    "linalg",
+    "store",
+    "render",
+    "table",
+    "nn",
+    "data",
+    "generator",
+    "geometry",
+    "reward",
+    "steering",
+    "diffusion",
+    "evaluate",
+    "run",
+    "studio",
+    "cli",
+];
+/// Folders whose files are components of one kind, listed in a table by their `mod.rs` and unknown to each other.
+const KINDS: [[&str; 2]; 4] =
+    [["nn", "layers"], ["geometry", "estimators"], ["geometry", "descriptors"], ["steering", "methods"]];
+/// Names that say nothing about what a file holds.
+const EMPTY_NAMES: [&str; 6] = ["util", "utils", "helper", "helpers", "common", "misc"];
+/// Constructors of a compute device. `default` is among them: it depends on which features other crates turned on.
+const BACKENDS: [&str; 10] =
+    ["flex", "wgpu", "cuda", "vulkan", "webgpu", "metal", "rocm", "ndarray", "libtorch", "default"];
+/// The one file that may construct a device.
+const BACKEND_HOME: &str = "src/device.rs";
+/// Longest file, its tests not counted.
+const MAX_LINES: usize = 500;
+
+/// One source file: path from the package root with forward slashes, and its text.
+struct Source {
+    path: String,
+    text: String,
+}
+
+/// A token that matters here, with its line from 1.
+#[derive(Clone, Debug, PartialEq)]
+enum Token {
+    Ident(String),
+    PathSep,
+    Other(char),
+}
+
+/// Blanks comments, string and character literals; line breaks stay, so that line numbers do.
+fn without_comments_and_literals(text: &str) -> String {
+    let c: Vec<char> = text.chars().collect();
+    let mut out = String::with_capacity(text.len());
+    let at = |i: usize| c.get(i).copied().unwrap_or('\0');
+    let mut i = 0;
+    while i < c.len() {
+        let end = match (at(i), at(i + 1)) {
+            ('/', '/') => (i..c.len()).find(|&j| c[j] == '\n').unwrap_or(c.len()),
+            ('/', '*') => block_comment_end(&c, i),
+            ('"', _) => string_end(&c, i + 1),
+            ('r' | 'b' | 'c', _) if i == 0 || !is_word(c[i - 1]) => prefixed_literal_end(&c, i),
+            ('\'', '\\') => (i + 3..c.len()).find(|&j| c[j] == '\'').map_or(c.len(), |j| j + 1),
+            ('\'', _) if at(i + 2) == '\'' => i + 3,
+            _ => i,
+        };
+        if end == i {
+            out.push(c[i]);
+            i += 1;
+        } else {
+            out.extend(c[i..end].iter().map(|&x| if x == '\n' { '\n' } else { ' ' }));
+            i = end;
+        }
+    }
+    out
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+fn block_comment_end(c: &[char], start: usize) -> usize {
+    let (mut depth, mut i) = (0, start);
+    while i + 1 < c.len() {
+        match (c[i], c[i + 1]) {
+            ('/', '*') => (depth, i) = (depth + 1, i + 2),
+            ('*', '/') => (depth, i) = (depth - 1, i + 2),
+            _ => i += 1,
+        }
+        if depth == 0 {
+            return i;
+        }
+    }
+    c.len()
+}
+
+/// End of a string whose opening quote stands just before `i`.
+fn string_end(c: &[char], mut i: usize) -> usize {
+    while i < c.len() {
+        match c[i] {
+            '\\' => i += 2,
+            '"' => return i + 1,
+            _ => i += 1,
+        }
+    }
+    c.len()
+}
+
+/// End of a literal such as `r#"…"#`, `b"…"` or `br"…"` that starts at `i`; `i` itself where none does.
+fn prefixed_literal_end(c: &[char], i: usize) -> usize {
+    let letters = c[i..].iter().take(2).take_while(|&&x| matches!(x, 'r' | 'b' | 'c')).count();
+    let raw = c[i..i + letters].contains(&'r');
+    let hashes = if raw { c[i + letters..].iter().take_while(|&&x| x == '#').count() } else { 0 };
+    let open = i + letters + hashes;
+    if c.get(open) != Some(&'"') {
+        return i;
+    }
+    if !raw {
+        return string_end(c, open + 1);
+    }
+    let closes = |j: usize| c[j] == '"' && c.len() - j > hashes && c[j + 1..=j + hashes].iter().all(|&x| x == '#');
+    (open + 1..c.len()).find(|&j| closes(j)).map_or(c.len(), |j| j + 1 + hashes)
+}
+
+/// Blanks each item that follows `#[cfg(test)]`, to the end of its body or to its semicolon.
+fn without_tests(code: &str) -> String {
+    let mut out = code.to_owned();
+    while let Some(start) = out.find("#[cfg(test)]") {
+        let (mut depth, mut end) = (0usize, out.len());
+        for (i, x) in out[start..].char_indices().skip("#[cfg(test)]".len()) {
+            match x {
+                '{' => depth += 1,
+                '}' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            if depth == 0 && matches!(x, '}' | ';') {
+                end = start + i + 1;
+                break;
+            }
+        }
+        let blank: String = out[start..end].chars().map(|x| if x == '\n' { '\n' } else { ' ' }).collect();
+        out.replace_range(start..end, &blank);
+    }
+    out
+}
+
+fn tokens(code: &str) -> Vec<(Token, usize)> {
+    let mut found = Vec::new();
+    for (number, line) in code.lines().enumerate() {
+        let mut rest = line.trim_start();
+        while let Some(first) = rest.chars().next() {
+            let word = rest.find(|x| !is_word(x)).unwrap_or(rest.len());
+            let (token, length) = if word > 0 {
+                (Token::Ident(rest[..word].to_owned()), word)
+            } else if rest.starts_with("::") {
+                (Token::PathSep, 2)
+            } else {
+                (Token::Other(first), first.len_utf8())
+            };
+            found.push((token, number + 1));
+            rest = rest[length..].trim_start();
+        }
+    }
+    found
+}
+
+/// `src/geometry/estimators/exact.rs` → `[geometry, estimators, exact]`; `mod.rs`, `lib.rs` and `main.rs` add nothing.
+fn module_of(path: &str) -> Vec<String> {
+    let inner = path.strip_prefix("src/").unwrap_or(path).trim_end_matches(".rs");
+    let mut parts: Vec<String> = inner.split('/').map(str::to_owned).collect();
+    if matches!(parts.last().map(String::as_str), Some("mod" | "lib" | "main")) {
+        parts.pop();
+    }
+    parts
+}
+
+/// Every path into this crate that `code` of the module `own` writes, made absolute, with its line.
+fn references(code: &str, own: &[String]) -> Vec<(Vec<String>, usize)> {
+    let tokens = tokens(code);
+    let mut found = Vec::new();
+    for (i, (token, line)) in tokens.iter().enumerate() {
+        let Token::Ident(root) = token else { continue };
+        let follows_path = i > 0 && tokens[i - 1].0 == Token::PathSep;
+        if follows_path || tokens.get(i + 1).map(|t| &t.0) != Some(&Token::PathSep) {
+            continue;
+        }
+        let base = match root.as_str() {
+            "crate" => Vec::new(),
+            "self" => own.to_vec(),
+            "super" => own[..own.len().saturating_sub(1)].to_vec(),
+            _ => continue,
+        };
+        follow(&tokens, i + 2, base, *line, &mut found);
+    }
+    found
+}
+
+/// Follows a path or a use group from token `i`; returns the index behind it.
+fn follow(
+    tokens: &[(Token, usize)],
+    mut i: usize,
+    mut base: Vec<String>,
+    line: usize,
+    found: &mut Vec<(Vec<String>, usize)>,
+) -> usize {
+    loop {
+        match tokens.get(i) {
+            Some((Token::Ident(name), here)) => {
+                match name.as_str() {
+                    "super" => drop(base.pop()),
+                    "self" => {}
+                    _ => base.push(name.clone()),
+                }
+                if tokens.get(i + 1).map(|t| &t.0) != Some(&Token::PathSep) {
+                    found.push((base, *here));
+                    return i + 1;
+                }
+                i += 2;
+            }
+            Some((Token::Other('{'), _)) => {
+                i += 1;
+                while let Some((token, _)) = tokens.get(i) {
+                    match token {
+                        Token::Other('}') => return i + 1,
+                        Token::Other('{') | Token::Ident(_) => i = follow(tokens, i, base.clone(), line, found),
+                        _ => i += 1,
+                    }
+                    // `name as other` inside a group: the other name is no path.
+                    if matches!(tokens.get(i), Some((Token::Ident(word), _)) if word == "as") {
+                        i += 2;
+                    }
+                }
+                return i;
+            }
+            _ => {
+                found.push((base, line));
+                return i + 1;
+            }
+        }
+    }
+}
+
+fn rank(module: &str) -> Option<usize> {
+    ORDER.iter().position(|&name| name == module)
+}
+
+/// Every broken rule, as `file:line: what is wrong`.
+fn violations(sources: &[Source]) -> Vec<String> {
+    let components: BTreeSet<Vec<String>> =
+        sources.iter().map(|s| module_of(&s.path)).filter(|m| kind_of(m).is_some()).map(|m| m[..3].to_vec()).collect();
+    let mut broken = Vec::new();
+    for source in sources {
+        let plain = without_comments_and_literals(&source.text);
+        let code = without_tests(&plain);
+        check_name(&source.path, &mut broken);
+        check_length(source, &plain, &mut broken);
+        check_words(&source.path, &plain, &mut broken);
+        if !source.path.ends_with("/tests.rs") {
+            check_imports(&source.path, &code, &components, &mut broken);
+        }
+    }
+    broken.dedup(); // `{self, Name}` names one module twice
+    broken
+}
+
+/// The folder of components that the module lies in, if any.
+fn kind_of(module: &[String]) -> Option<[&'static str; 2]> {
+    KINDS.into_iter().find(|kind| module.len() >= 3 && module[0] == kind[0] && module[1] == kind[1])
+}
+
+fn check_name(path: &str, broken: &mut Vec<String>) {
+    for part in path.trim_end_matches(".rs").split('/') {
+        if EMPTY_NAMES.contains(&part) {
+            broken.push(format!("{path}:1: nothing may be called \"{part}\"; name it after what it holds"));
+        }
+    }
+    let module = module_of(path);
+    if let Some(top) = module.first().filter(|top| rank(top).is_none()) {
+        broken.push(format!("{path}:1: module \"{top}\" has no place in the order; add it to ORDER"));
+    }
+}
+
+fn check_length(source: &Source, plain: &str, broken: &mut Vec<String>) {
+    let lines = plain.lines().position(|line| line.contains("#[cfg(test)]")).unwrap_or(source.text.lines().count());
+    if lines > MAX_LINES {
+        broken
+            .push(format!("{}:{lines}: {lines} lines before the tests, at most {MAX_LINES} are allowed", source.path));
+    }
+}
+
+fn check_words(path: &str, plain: &str, broken: &mut Vec<String>) {
+    let tokens = tokens(plain);
+    let ident = |i: usize| match tokens.get(i) {
+        Some((Token::Ident(name), _)) => name.as_str(),
+        _ => "",
+    };
+    let is = |i: usize, token: Token| tokens.get(i).is_some_and(|t| t.0 == token);
+    for (i, (_, line)) in tokens.iter().enumerate() {
+        if matches!(ident(i), "todo" | "unimplemented") && is(i + 1, Token::Other('!')) {
+            broken.push(format!("{path}:{line}: `{}!` is left in the code", ident(i)));
+        }
+        if path == BACKEND_HOME {
+            continue;
+        }
+        if ident(i) == "Device" && is(i + 1, Token::PathSep) && BACKENDS.contains(&ident(i + 2)) {
+            broken.push(format!("{path}:{line}: `Device::{}` is named outside {BACKEND_HOME}", ident(i + 2)));
+        }
+        let reference = is(i, Token::Other('&')) && ident(i + 1) == "Default" && is(i + 2, Token::PathSep);
+        if reference && ident(i + 3) == "default" {
+            broken.push(format!("{path}:{line}: `&Default::default()` may be a device in disguise; name the type"));
+        }
+    }
+}
+
+fn check_imports(path: &str, code: &str, components: &BTreeSet<Vec<String>>, broken: &mut Vec<String>) {
+    let own = module_of(path);
+    let Some(own_rank) = own.first().and_then(|top| rank(top)) else { return };
+    let own_kind = kind_of(&own);
+    for (target, line) in references(code, &own) {
+        let Some(target_rank) = target.first().and_then(|top| rank(top)) else { continue };
+        if target_rank > own_rank {
+            let (from, to) = (ORDER[own_rank], ORDER[target_rank]);
+            broken.push(format!("{path}:{line}: `{from}` uses `{to}`, which does not stand above it"));
+        }
+        let Some(kind) = own_kind.filter(|_| kind_of(&target) == own_kind) else { continue };
+        if target[2] != own[2] && components.contains(&target[..3]) {
+            let (own, other, kind) = (&own[2], &target[2], kind.join("/"));
+            broken.push(format!(
+                "{path}:{line}: `{own}` uses its sibling `{other}`; what both need belongs above {kind}"
+            ));
+        }
+    }
+}
+
+fn read_sources(folder: &Path, root: &Path, found: &mut Vec<Source>) {
+    let mut entries: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            read_sources(&path, root, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let parts = path.strip_prefix(root).unwrap().iter().map(|part| part.to_string_lossy());
+            let text = fs::read_to_string(&path).unwrap();
+            found.push(Source { path: parts.collect::<Vec<_>>().join("/"), text });
+        }
+    }
+}
+
+#[test]
+fn source_tree_keeps_its_shape() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = Vec::new();
+    read_sources(&root.join("src"), root, &mut sources);
+    assert!(sources.len() >= 3, "only {} files found under src", sources.len());
+    let broken = violations(&sources);
+    assert!(broken.is_empty(), "{} broken rules:\n{}", broken.len(), broken.join("\n"));
+}
+
+// ---- the rules can fail ------------------------------------------------------------------------------------------
+
+fn check(files: &[(&str, &str)]) -> Vec<String> {
+    let sources = files.iter().map(|&(path, text)| Source { path: path.to_owned(), text: text.to_owned() });
+    violations(&sources.collect::<Vec<_>>())
+}
+
+/// Exactly one broken rule in `text` at `path`, reported at `place`, with `words` in its message.
+#[track_caller]
+fn caught(path: &str, text: &str, place: &str, words: &str) {
+    let broken = check(&[(path, text)]);
+    assert_eq!(broken.len(), 1, "{broken:?}");
+    assert!(broken[0].starts_with(&format!("{place}: ")) && broken[0].contains(words), "{broken:?}");
+}
+
+#[test]
+fn import_from_below_is_caught_in_every_spelling() {
+    let words = "`nn` uses `steering`";
+    caught("src/nn/mod.rs", "use crate::error::Error;\nuse crate::steering::Guard;\n", "src/nn/mod.rs:2", words);
+    caught(
+        "src/nn/mod.rs",
+        "use crate::{\n    error::Error,\n    steering::{self, Guard as G},\n};\n",
+        "src/nn/mod.rs:3",
+        words,
+    );
+    caught("src/nn/mod.rs", "fn f() {\n    let x = crate::steering::guard();\n}\n", "src/nn/mod.rs:2", words);
+    caught("src/nn/mod.rs", "pub use crate::steering::*;\n", "src/nn/mod.rs:1", words);
+    caught("src/nn/mod.rs", "use super::steering::Guard;\n", "src/nn/mod.rs:1", words);
+    caught("src/nn/layers/relu.rs", "use super::super::super::steering::G;\n", "src/nn/layers/relu.rs:1", words);
+    caught(
+        "src/nn/layers/mod.rs",
+        "macro_rules! m { () => { $crate::steering::f() } }\n",
+        "src/nn/layers/mod.rs:1",
+        words,
+    );
+}
+
+#[test]
+fn import_from_above_and_from_within_is_allowed() {
+    let text = "use crate::{error::{Error, Result}, linalg};\nuse super::super::Layer;\nuse self::inner::X;\nuse crate::Result as R;\n";
+    assert_eq!(check(&[("src/nn/layers/relu.rs", text)]), Vec::<String>::new());
+    assert_eq!(
+        check(&[("src/main.rs", "use isoline::cli;\n"), ("src/lib.rs", "pub use crate::cli::run;\n")]),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn comments_literals_and_tests_do_not_count() {
+    let text = r##"
+//! See [`crate::cli`].
+/* crate::cli /* nested */ crate::cli */
+const A: &str = "crate::cli \" crate::cli todo!()";
+const B: &str = r#"crate::cli " crate::cli"#;
+const C: (char, char, u8) = ('"', '\'', b'"');
+fn f<'a>(x: &'a str) -> &'a str { x }
+#[cfg(test)]
+mod tests {
+    use crate::cli;
+    fn g() { { crate::cli::run() } }
+}
+#[cfg(test)]
+use crate::cli::run;
+"##;
+    assert_eq!(check(&[("src/nn/mod.rs", text)]), Vec::<String>::new());
+    let after = format!("{text}use crate::cli;\n");
+    let line = after.lines().count();
+    caught("src/nn/mod.rs", &after, &format!("src/nn/mod.rs:{line}"), "`nn` uses `cli`");
+}
+
+#[test]
+fn siblings_are_caught_and_their_folder_is_not() {
+    let table = ("src/steering/methods/mod.rs", "pub mod gradient;\npub mod search;\nuse self::search::Search;\n");
+    let search = ("src/steering/methods/search.rs", "use super::Method;\nuse crate::steering::driver::Step;\n");
+    assert_eq!(check(&[table, search, ("src/steering/methods/gradient.rs", "")]), Vec::<String>::new());
+    for text in
+        ["use crate::steering::methods::search::Search;", "use super::search;", "use super::{Method, search::S};"]
+    {
+        let broken = check(&[table, search, ("src/steering/methods/gradient.rs", text)]);
+        assert_eq!(broken.len(), 1, "{text}: {broken:?}");
+        assert!(broken[0].starts_with("src/steering/methods/gradient.rs:1: `gradient` uses its sibling `search`"));
+    }
+}
+
+#[test]
+fn other_rules_are_caught() {
+    caught("src/nn/utils.rs", "", "src/nn/utils.rs:1", "\"utils\"");
+    caught("src/geometry/common/frame.rs", "", "src/geometry/common/frame.rs:1", "\"common\"");
+    caught("src/novelty.rs", "", "src/novelty.rs:1", "no place in the order");
+    caught("src/nn/mod.rs", "\nfn f() { todo!() }\n", "src/nn/mod.rs:2", "`todo!`");
+    caught("src/nn/mod.rs", "fn f() { unimplemented!(\"x\") }\n", "src/nn/mod.rs:1", "`unimplemented!`");
+    caught(
+        "src/nn/mod.rs",
+        "fn f() -> Device {\n    burn::tensor::Device::flex()\n}\n",
+        "src/nn/mod.rs:2",
+        "`Device::flex`",
+    );
+    caught("src/cli/mod.rs", "fn f() { Device::default(); }\n", "src/cli/mod.rs:1", "`Device::default`");
+    caught("src/cli/mod.rs", "fn f() { g(&Default::default()); }\n", "src/cli/mod.rs:1", "in disguise");
+    assert_eq!(check(&[("src/device.rs", "fn f() { Device::cuda(0); Device::wgpu(k); }\n")]), Vec::<String>::new());
+    let long = "\n".repeat(MAX_LINES);
+    assert_eq!(
+        check(&[("src/noise.rs", &format!("{long}#[cfg(test)]\nmod tests {{ {long} }}\n"))]),
+        Vec::<String>::new()
+    );
+    caught("src/noise.rs", &format!("{long}\n"), "src/noise.rs:501", "501 lines");
+}
