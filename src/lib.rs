@@ -1,2 +1,4 @@
 pub mod error;
 pub mod limits;
+pub mod render;
+pub mod table;
