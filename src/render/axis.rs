@@ -33,9 +33,9 @@ impl Axis {
         Self::within(low - pad, high + pad, 0.0)
     }
 
-    /// An axis of counts from 0 to at least `most`, ticks at whole numbers.
-    pub fn counts(most: usize) -> Self {
-        Self::within(0.0, (most.max(1) as f64) * 1.12, 1.0)
+    /// An axis of counts from 0 to `most` and `room` (a share of it) above, ticks at whole numbers.
+    pub fn counts(most: usize, room: f64) -> Self {
+        Self::within(0.0, (most.max(1) as f64) * (1.0 + room), 1.0)
     }
 
     /// A logarithmic axis around the decimal exponents `values`.
@@ -76,6 +76,9 @@ impl Axis {
         let digits = -self.step.log10().floor();
         if largest < 1e6 && digits <= 5.0 {
             return format!("{tick:.*}", digits.max(0.0) as usize);
+        }
+        if tick == 0.0 {
+            return "0".to_owned();
         }
         let precision = (largest.log10().floor() + digits).clamp(0.0, 12.0) as usize;
         format!("{tick:.precision$e}")
@@ -160,8 +163,8 @@ mod tests {
     fn ticks_are_round_and_written_shortly() {
         assert_eq!(labels(&Axis::linear([0.0, 1.0].into_iter())), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
         assert_eq!(labels(&Axis::linear([-30.0, 70.0].into_iter())), ["-20", "0", "20", "40", "60"]);
-        assert_eq!(labels(&Axis::counts(3)), ["0", "1", "2", "3"]);
-        assert_eq!(labels(&Axis::linear([0.0, 3e7].into_iter()))[1], "5e6");
+        assert_eq!(labels(&Axis::counts(3, 0.1)), ["0", "1", "2", "3"]);
+        assert_eq!(labels(&Axis::linear([0.0, 3e7].into_iter())), ["0", "1e7", "2e7", "3e7"]);
         assert_eq!(labels(&Axis::logarithmic([0.0, 6.0].into_iter()))[3..], ["1000", "10000", "10⁵", "10⁶"]);
         assert_eq!(labels(&Axis::logarithmic([0.0, 1.0].into_iter())), ["1", "2", "5", "10"]);
         assert_eq!(labels(&Axis::logarithmic([-6.0, 0.0].into_iter()))[0], "10⁻⁶");

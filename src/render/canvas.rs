@@ -49,6 +49,7 @@ pub fn plain_letters(text: &str) -> String {
             ' '..='~' => plain.push(letter),
             '…' => plain.push_str("..."),
             '–' | '—' | '−' => plain.push('-'),
+            '±' => plain.push_str("+/-"),
             '×' => plain.push('x'),
             '·' | '•' => plain.push('.'),
             '→' => plain.push_str("->"),

@@ -170,7 +170,7 @@ impl Layout {
         let pitch = |count: usize, each: usize| (count * (each + GAP)).saturating_sub(GAP);
         let titled = sheet.title.as_deref().map_or(0, |t| Face::Title.width(&canvas::plain_letters(t)));
         let width = (origin.0 + pitch(columns, column)).max(MARGIN + titled).max(MARGIN + 30 * Face::Plain.advance());
-        let foot = if footer.lines() == 0 { 0 } else { 12 + footer.lines() * (Face::Plain.height() + 4) };
+        let foot = if footer.lines() == 0 { 0 } else { 20 + footer.lines() * (Face::Plain.height() + 4) };
         let height = origin.1 + pitch(rows, row_height) + foot + MARGIN;
         Self {
             factor,

@@ -103,7 +103,7 @@ pub fn histogram(title: &str, x_label: &str, values: &[f64], bins: usize, marks:
         counts[(((value - low) / width).max(0.0) as usize).min(last)] += 1;
     }
     let most = counts.iter().copied().max().unwrap_or(0);
-    let y_axis = Axis::counts(most);
+    let y_axis = Axis::counts(most, if marks.is_empty() { 0.08 } else { 0.25 });
     let subtitle = counted(kept.len(), values.len() - kept.len(), "not finite");
     let frame =
         Frame { title, subtitle, x_label, y_label: "count", size: (720, 460), legend: Vec::new(), empty: kept.is_empty() };
@@ -115,20 +115,22 @@ pub fn histogram(title: &str, x_label: &str, values: &[f64], bins: usize, marks:
             bar
         }))?;
         for (index, (at, name)) in marks.iter().enumerate() {
-            draw_mark(chart, *at, name, index, (&x_axis, &y_axis))?;
+            // A label keeps clear of the next mark's line and of the plot's right edge.
+            let near = 0.12 * (x_axis.high - x_axis.low);
+            let crowded = marks.get(index + 1).is_some_and(|next| next.0 - at < near);
+            let left = crowded || at + 2.0 * near > x_axis.high;
+            draw_mark(chart, (*at, name), index, left, y_axis.high)?;
         }
         Ok(())
     })
 }
 
-fn draw_mark(chart: &mut Chart<'_, '_>, at: f64, name: &str, index: usize, axes: (&Axis, &Axis)) -> Result<(), Failure> {
-    let (x_axis, y_axis) = axes;
-    let line = [(at, 0.0), (at, y_axis.high)];
-    chart.draw_series(DashedLineSeries::new(line, 5, 3, MARK.stroke_width(2)))?;
-    let right_side = at > x_axis.low + 0.75 * (x_axis.high - x_axis.low);
-    let (side, shift) = if right_side { (HPos::Right, -6) } else { (HPos::Left, 6) };
+/// A dashed vertical line with its name at the top, on its left or right.
+fn draw_mark(chart: &mut Chart<'_, '_>, (at, name): (f64, &str), index: usize, left: bool, top: f64) -> Result<(), Failure> {
+    chart.draw_series(DashedLineSeries::new([(at, 0.0), (at, top)], 5, 3, MARK.stroke_width(2)))?;
+    let (side, shift) = if left { (HPos::Right, -6) } else { (HPos::Left, 6) };
     let style = text(15.0, &MARK).pos(Pos::new(side, VPos::Top));
-    let label = EmptyElement::at((at, y_axis.high)) + Text::new(clean(name, 32), (shift, 16 * (index % 3) as i32), style);
+    let label = EmptyElement::at((at, top)) + Text::new(clean(name, 32), (shift, 16 * (index % 3) as i32), style);
     chart.plotting_area().draw(&label)
 }
 

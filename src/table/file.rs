@@ -1,6 +1,7 @@
 //! Tables as Parquet files: flat nullable columns, Snappy, the same bytes for the same table.
 
 use std::fs::File;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use ::parquet::basic::{Compression, ConvertedType, LogicalType, Repetition, Type
 use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use ::parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, DoubleType, Int64Type};
 use ::parquet::errors::ParquetError;
-use ::parquet::file::metadata::KeyValue;
+use ::parquet::file::metadata::{ColumnChunkMetaData, KeyValue};
 use ::parquet::file::properties::WriterProperties;
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use ::parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
@@ -109,7 +110,11 @@ pub fn read_parquet(path: &Path) -> Result<(Table, Vec<(String, String)>)> {
     if !about.is_file() || about.len() > FILE_BYTES {
         return Err(Error::input(path, format!("expected a Parquet file of at most {} GiB", FILE_BYTES >> 30)));
     }
-    try_read(file).map_err(|error| {
+    // The library panics on some damaged pages (a data page whose dictionary is missing, for one).
+    // Nothing outlives the call but its result, so unwinding out of it leaves no broken state.
+    let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| try_read(file, about.len())))
+        .unwrap_or_else(|_| refuse("damaged pages".to_owned()));
+    outcome.map_err(|error| {
         let message = error.to_string();
         let message = message.strip_prefix("Parquet error: ").unwrap_or(&message);
         Error::input(path, format!("expected a flat Parquet table, found: {message}"))
@@ -120,7 +125,7 @@ fn refuse<T>(message: String) -> Outcome<T> {
     Err(ParquetError::General(message))
 }
 
-fn try_read(file: File) -> Outcome<(Table, Vec<(String, String)>)> {
+fn try_read(file: File, length: u64) -> Outcome<(Table, Vec<(String, String)>)> {
     let reader = SerializedFileReader::new(file)?;
     let about = reader.metadata().file_metadata();
     let schema = about.schema_descr();
@@ -132,6 +137,9 @@ fn try_read(file: File) -> Outcome<(Table, Vec<(String, String)>)> {
     let Some(rows) = rows.filter(|rows| *rows <= limits::SAMPLES) else {
         return refuse(format!("more than {} rows", limits::SAMPLES));
     };
+    for chunk in groups.iter().flat_map(|group| group.columns()) {
+        check_place(chunk, length)?;
+    }
     let mut columns = schema.columns().iter().map(|about| empty_column(about)).collect::<Outcome<Vec<_>>>()?;
     let mut room = UNPACKED_BYTES;
     for index in 0..reader.num_row_groups() {
@@ -147,6 +155,16 @@ fn try_read(file: File) -> Outcome<(Table, Vec<(String, String)>)> {
     let pairs = about.key_value_metadata().map_or(&[][..], Vec::as_slice);
     let pairs = pairs.iter().map(|pair| (pair.key.clone(), pair.value.clone().unwrap_or_default())).collect();
     Ok((Table::checked(columns).map_err(ParquetError::General)?, pairs))
+}
+
+/// The library panics on negative places, so they are looked at before it does.
+fn check_place(chunk: &ColumnChunkMetaData, length: u64) -> Outcome<()> {
+    let start = chunk.dictionary_page_offset().unwrap_or_else(|| chunk.data_page_offset());
+    let end = u64::try_from(start).ok().zip(u64::try_from(chunk.compressed_size()).ok());
+    match end.and_then(|(start, size)| start.checked_add(size)) {
+        Some(end) if end <= length => Ok(()),
+        _ => refuse(format!("pages of column {:?} outside the file", chunk.column_path().string())),
+    }
 }
 
 fn empty_column(about: &ColumnDescriptor) -> Outcome<Column> {
