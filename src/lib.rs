@@ -14,5 +14,7 @@ pub mod limits;
 pub mod linalg;
 pub mod nn;
 pub mod noise;
+pub mod render;
 pub mod store;
+pub mod table;
 pub mod tile;

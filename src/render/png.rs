@@ -1,0 +1,233 @@
+//! PNG files that carry their recipe, and bounded reading of pictures from outside.
+//!
+//! Encoding uses one fixed filter and the `fdeflate` compressor, which is chosen because its bytes
+//! do not depend on the zlib back-end of the build: equal pictures give equal files everywhere.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use super::Picture;
+use crate::error::{Error, Result};
+use crate::limits;
+
+/// Keyword of the iTXt chunk with the recipe as JSON.
+pub const RECIPE_KEYWORD: &str = "isoline";
+/// Keyword of the tEXt chunk with one line in the style of AUTOMATIC1111.
+pub const PARAMETERS_KEYWORD: &str = "parameters";
+/// Bytes of a text chunk that is written or read.
+pub const TEXT_BYTES: usize = 64 << 10;
+/// Chunks that are looked at: a 4096² picture in pieces of 8 KiB has at most 8,192.
+const CHUNKS: usize = 65_536;
+/// Bytes of a picture file: 4096² pixels of four 16-bit channels take 128 MiB with no compression.
+const FILE_BYTES: u64 = 256 << 20;
+const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
+
+/// What a picture file says about itself; both parts are left out under `--no-metadata`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PngText {
+    /// One A1111-style line. Written as tEXt, or as iTXt where it holds more than Latin-1.
+    pub parameters: Option<String>,
+    /// The whole recipe as JSON. Written as uncompressed iTXt.
+    pub isoline: Option<String>,
+}
+
+/// The PNG file of `picture`, 8 bits per channel, sRGB, with its text chunks before the pixels.
+///
+/// # Errors
+/// [`Error::Bug`] for a malformed picture, a text over [`TEXT_BYTES`] or one that holds NUL.
+pub fn encode(picture: &Picture, text: &PngText) -> Result<Vec<u8>> {
+    let bug = |error: ::png::EncodingError| Error::Bug(format!("a picture could not be encoded: {error}"));
+    let colour = match picture.channels {
+        1 => ::png::ColorType::Grayscale,
+        3 => ::png::ColorType::Rgb,
+        other => return Err(Error::Bug(format!("a PNG needs 1 or 3 channels, found {other}"))),
+    };
+    let side = |pixels: usize| {
+        u32::try_from(pixels).map_err(|_| Error::Bug(format!("a picture side of {pixels} pixels does not fit a PNG")))
+    };
+    let mut file = Vec::new();
+    let mut encoder = ::png::Encoder::new(&mut file, side(picture.width)?, side(picture.height)?);
+    encoder.set_color(colour);
+    encoder.set_depth(::png::BitDepth::Eight);
+    encoder.set_source_srgb(::png::SrgbRenderingIntent::Perceptual);
+    encoder.set_deflate_compression(::png::DeflateCompression::FdeflateUltraFast);
+    encoder.set_filter(::png::Filter::Paeth);
+    if let Some(line) = &text.parameters {
+        check_text(PARAMETERS_KEYWORD, line)?;
+        if line.chars().all(|c| u32::from(c) < 256) {
+            encoder.add_text_chunk(PARAMETERS_KEYWORD.to_owned(), line.clone()).map_err(bug)?;
+        } else {
+            encoder.add_itxt_chunk(PARAMETERS_KEYWORD.to_owned(), line.clone()).map_err(bug)?;
+        }
+    }
+    if let Some(recipe) = &text.isoline {
+        check_text(RECIPE_KEYWORD, recipe)?;
+        encoder.add_itxt_chunk(RECIPE_KEYWORD.to_owned(), recipe.clone()).map_err(bug)?;
+    }
+    let mut writer = encoder.write_header().map_err(bug)?;
+    writer.write_image_data(&picture.pixels).map_err(bug)?;
+    writer.finish().map_err(bug)?;
+    Ok(file)
+}
+
+/// What is written must be readable again by [`decode_metadata`].
+fn check_text(keyword: &str, text: &str) -> Result<()> {
+    if text.len() > TEXT_BYTES {
+        return Err(Error::Bug(format!("the text {keyword} has {} bytes, at most {TEXT_BYTES} fit", text.len())));
+    }
+    if text.contains('\0') {
+        return Err(Error::Bug(format!("the text {keyword} holds a NUL character")));
+    }
+    Ok(())
+}
+
+/// The recipe (JSON text) that the PNG file at `path` carries in its iTXt chunk `isoline`.
+///
+/// Walks the chunks without decoding pixels: memory stays under a few times [`TEXT_BYTES`] for any
+/// file. The text is checked to be UTF-8, not to be a valid recipe.
+///
+/// # Errors
+/// [`Error::Io`] where the file cannot be read; [`Error::Input`] where it is no PNG, is damaged or
+/// carries no recipe.
+pub fn decode_metadata(path: &Path) -> Result<String> {
+    let file = File::open(path).map_err(|e| Error::io(path, "open the picture", e))?;
+    find_recipe(BufReader::new(file), path)
+}
+
+/// Like [`decode_metadata`] for a PNG file in memory; `name` stands for it in errors.
+pub fn decode_metadata_bytes(bytes: &[u8], name: &Path) -> Result<String> {
+    find_recipe(Cursor::new(bytes), name)
+}
+
+fn find_recipe(mut source: impl BufRead + Seek, name: &Path) -> Result<String> {
+    let unreadable = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => Error::input(name, "the PNG file ends early; it may be half copied"),
+        _ => Error::io(name, "read the picture", error),
+    };
+    let mut signature = [0; 8];
+    if source.read_exact(&mut signature).is_err() || signature != SIGNATURE {
+        return Err(Error::input(name, "expected a PNG file, found another format; recipes are carried by PNG only"));
+    }
+    for _ in 0..CHUNKS {
+        let mut head = [0; 8];
+        source.read_exact(&mut head).map_err(unreadable)?;
+        let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]);
+        let kind = [head[4], head[5], head[6], head[7]];
+        if kind == *b"IEND" {
+            return Err(Error::input(
+                name,
+                "this picture carries no isoline recipe; it was made by another program, with --no-metadata, \
+                 or a later program removed it",
+            ));
+        }
+        // Keyword, flags, empty language and translation take few bytes beside the text.
+        if kind == *b"iTXt" && length as usize <= TEXT_BYTES + 512 {
+            let mut data = vec![0; length as usize];
+            source.read_exact(&mut data).map_err(unreadable)?;
+            let mut sum = [0; 4];
+            source.read_exact(&mut sum).map_err(unreadable)?;
+            if let Some(text) = recipe_text(&data) {
+                check_sum(kind, &data, sum).map_err(|m| Error::input(name, m))?;
+                return text.map_err(|m| Error::input(name, m));
+            }
+        } else {
+            if kind == *b"iTXt" && starts_with_keyword(&mut source).map_err(unreadable)? {
+                return Err(Error::input(name, format!("its iTXt chunk isoline has {length} bytes, expected at most {TEXT_BYTES}")));
+            }
+            source.seek(SeekFrom::Current(i64::from(length) + 4)).map_err(unreadable)?;
+        }
+    }
+    Err(Error::input(name, format!("the PNG file has over {CHUNKS} chunks; it is damaged or no picture")))
+}
+
+/// Whether the bytes ahead are the keyword `isoline`; reads none of them.
+fn starts_with_keyword(source: &mut impl BufRead) -> std::io::Result<bool> {
+    let ahead = source.fill_buf()?;
+    Ok(ahead.len() > RECIPE_KEYWORD.len() && ahead.starts_with(RECIPE_KEYWORD.as_bytes()) && ahead[RECIPE_KEYWORD.len()] == 0)
+}
+
+/// The text of an iTXt chunk with our keyword, `None` for any other keyword.
+fn recipe_text(data: &[u8]) -> Option<Result<String, String>> {
+    let rest = data.strip_prefix(RECIPE_KEYWORD.as_bytes())?.strip_prefix(&[0])?;
+    Some(itxt_body(rest))
+}
+
+fn itxt_body(rest: &[u8]) -> Result<String, String> {
+    let malformed = || "its iTXt chunk isoline is malformed".to_owned();
+    let [flag, method, rest @ ..] = rest else { return Err(malformed()) };
+    let mut parts = rest.splitn(3, |&b| b == 0);
+    let (Some(_language), Some(_translation), Some(body)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err(malformed());
+    };
+    let text = match (flag, method) {
+        (0, _) => body.to_vec(),
+        (1, 0) => {
+            let mut text = Vec::new();
+            let limit = TEXT_BYTES as u64 + 1;
+            flate2::read::ZlibDecoder::new(body).take(limit).read_to_end(&mut text).map_err(|_| malformed())?;
+            text
+        }
+        _ => return Err(malformed()),
+    };
+    if text.len() > TEXT_BYTES {
+        return Err(format!("its iTXt chunk isoline is longer than {TEXT_BYTES} bytes"));
+    }
+    String::from_utf8(text).map_err(|_| "its iTXt chunk isoline is not UTF-8".to_owned())
+}
+
+fn check_sum(kind: [u8; 4], data: &[u8], expected: [u8; 4]) -> Result<(), String> {
+    let mut sum = flate2::Crc::new();
+    sum.update(&kind);
+    sum.update(data);
+    if sum.sum().to_be_bytes() == expected {
+        return Ok(());
+    }
+    Err("its iTXt chunk isoline is damaged (checksum); take another copy of the picture".to_owned())
+}
+
+/// Reads a PNG or JPEG picture as 8-bit grey or RGB; alpha is dropped, 16-bit levels are rounded.
+///
+/// Sides are limited to [`limits::IMAGE_SIDE_IN`], which bounds the decoder's memory.
+///
+/// # Errors
+/// [`Error::Io`] where the file cannot be read; [`Error::Input`] for any other format, a damaged
+/// picture or one that is too large.
+pub fn read_picture(path: &Path) -> Result<Picture> {
+    let file = File::open(path).map_err(|e| Error::io(path, "open the picture", e))?;
+    let about = file.metadata().map_err(|e| Error::io(path, "read the picture", e))?;
+    if !about.is_file() || about.len() > FILE_BYTES {
+        return Err(Error::input(path, format!("expected a picture file of at most {} MiB", FILE_BYTES >> 20)));
+    }
+    let reader = image::ImageReader::new(BufReader::new(file)).with_guessed_format();
+    let mut reader = reader.map_err(|e| Error::io(path, "read the picture", e))?;
+    if !matches!(reader.format(), Some(image::ImageFormat::Png | image::ImageFormat::Jpeg)) {
+        return Err(Error::input(path, "expected a PNG or JPEG picture, found another format"));
+    }
+    let mut bounds = image::Limits::default();
+    bounds.max_image_width = Some(limits::IMAGE_SIDE_IN);
+    bounds.max_image_height = Some(limits::IMAGE_SIDE_IN);
+    let side = u64::from(limits::IMAGE_SIDE_IN);
+    // Four 16-bit channels at the largest side, once for the rows and once for the result.
+    bounds.max_alloc = Some(side * side * 8 * 2);
+    reader.limits(bounds);
+    let decoded = reader.decode().map_err(|error| match error {
+        image::ImageError::IoError(e) if e.kind() != std::io::ErrorKind::UnexpectedEof => {
+            Error::io(path, "read the picture", e)
+        }
+        image::ImageError::Limits(_) => {
+            Error::input(path, format!("the picture is too large; sides up to {side} pixels are read"))
+        }
+        other => Error::input(path, format!("the picture is damaged: {}", other.to_string().to_lowercase())),
+    })?;
+    let (height, width) = (decoded.height() as usize, decoded.width() as usize);
+    if decoded.color().has_color() {
+        Picture::from_pixels(decoded.into_rgb8().into_raw(), [3, height, width])
+    } else {
+        Picture::from_pixels(decoded.into_luma8().into_raw(), [1, height, width])
+    }
+}
+
+#[cfg(test)]
+#[path = "png_tests.rs"]
+mod tests;
