@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod cancel;
+pub mod data;
 pub mod device;
 pub mod error;
 pub mod generator;
@@ -14,7 +16,9 @@ pub mod limits;
 pub mod linalg;
 pub mod nn;
 pub mod noise;
+pub mod progress;
 pub mod render;
 pub mod store;
 pub mod table;
+pub mod tensors;
 pub mod tile;

@@ -3,11 +3,12 @@
 mod card;
 mod import;
 mod one_shot;
+pub mod train;
 
 
 pub use card::{Card, FAMILIES, Output, Provenance, RawCard, finish_card};
 pub use import::{Imported, import};
-pub use one_shot::{Inspection, OneShot, find_model};
+pub use one_shot::{Inspection, OneShot, build, find_model};
 
 use crate::nn::{Rows, Tangents};
 

@@ -8,6 +8,7 @@
 //! they have in the weights file. So a network is frozen unless it is handed tracked parameters, and
 //! no device state can switch a batch norm into training mode (see [`Pass`]).
 
+pub mod adam;
 mod build;
 mod elementwise;
 pub mod layers;

@@ -1,5 +1,6 @@
 //! Weights beside the network: flat tensors by name.
 
+use crate::noise::{self, Stream};
 use crate::store::Weights;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::collections::BTreeMap;
@@ -131,6 +132,11 @@ impl Parameters {
         self.tensors[key].clone()
     }
 
+    /// The flat tensor under `key`, where there is one.
+    pub fn find(&self, key: &str) -> Option<Tensor<1>> {
+        self.tensors.get(key).cloned()
+    }
+
     /// The tensor under `key` with its shape.
     pub fn shaped<const D: usize>(&self, key: &str, shape: [usize; D]) -> Tensor<D> {
         self.get(key).reshape(shape)
@@ -157,6 +163,25 @@ impl Parameters {
             })
             .collect();
         Self { tensors }
+    }
+}
+
+impl ParameterSpec {
+    /// Start values for training, a pure function of (seed, name). `normal` replaces the fan-in rule
+    /// for weights by N(0, normal²) and their biases by 0, the custom of DCGAN.
+    pub fn start(&self, seed: u64, normal: Option<f32>) -> Vec<f32> {
+        let n = self.shape.iter().product();
+        let name = crate::store::sha256_hex(self.key.as_bytes());
+        let id = u64::from_str_radix(&name[..15], 16).unwrap_or(0);
+        match (self.init, normal, self.role) {
+            (Init::Constant(c), _, _) => vec![c; n],
+            (Init::FanIn(_), Some(std), Role::Weight) => noise::normals(seed, id, Stream::Init, 0, n).iter().map(|v| v * std).collect(),
+            (Init::FanIn(_), Some(_), _) => vec![0.0; n],
+            (Init::FanIn(fan), None, _) => {
+                let bound = 1.0 / (fan.max(1) as f32).sqrt();
+                noise::uniforms(seed, id, Stream::Init, 0, n).iter().map(|u| (2.0 * u - 1.0) * bound).collect()
+            }
+        }
     }
 }
 

@@ -3,9 +3,10 @@
 use super::{EstimatorRow, JacobianEstimator};
 use crate::error::Result;
 use crate::generator::Generator;
-use crate::geometry::{Spectrum, to_host, to_rows};
+use crate::geometry::Spectrum;
 use crate::linalg::right_singular;
 use crate::nn::Tangents;
+use crate::tensors::{host, rows};
 use rayon::prelude::*;
 
 pub const ROW: EstimatorRow = EstimatorRow {
@@ -36,18 +37,18 @@ fn jacobian_rows(generator: &dyn Generator, latents: &[f32]) -> Result<Vec<Vec<f
     let spec = generator.spec();
     let d = spec.latent_width;
     let n = latents.len() / d;
-    let z = to_rows(latents.to_vec(), d, generator);
+    let z = rows(latents.to_vec(), d, generator.device());
     let chunk = (CHUNK_BYTES / (4 * n.max(1) * spec.widest)).clamp(1, d);
     let mut jacobians: Vec<Vec<f32>> = vec![Vec::new(); n];
     for first in (0..d).step_by(chunk) {
         let k = chunk.min(d - first);
         let mut directions = vec![0.0f32; k * d];
         (0..k).for_each(|j| directions[j * d + first + j] = 1.0);
-        let (_, tangents) = generator.tangents(z.clone(), Tangents::shared(to_rows(directions, d, generator)));
-        let cube = to_host(tangents.expanded(n))?;
+        let (_, tangents) = generator.tangents(z.clone(), Tangents::shared(rows(directions, d, generator.device())));
+        let cube = host(tangents.expanded(n))?;
         let part = cube.len() / n.max(1);
-        for (jacobian, rows) in jacobians.iter_mut().zip(cube.chunks_exact(part.max(1))) {
-            jacobian.extend_from_slice(rows);
+        for (jacobian, columns) in jacobians.iter_mut().zip(cube.chunks_exact(part.max(1))) {
+            jacobian.extend_from_slice(columns);
         }
     }
     Ok(jacobians)

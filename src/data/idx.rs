@@ -1,0 +1,68 @@
+//! The IDX format of MNIST, plain or gzipped: magic 0x0803, count, height, width, bytes.
+
+use super::Dataset;
+use crate::error::{Error, Result};
+use crate::limits;
+use flate2::read::MultiGzDecoder;
+use std::io::Read;
+use std::path::Path;
+
+/// Reads pictures of one channel.
+pub fn read(path: &Path) -> Result<Dataset> {
+    let file = std::fs::File::open(path).map_err(|e| Error::io(path, "open", e))?;
+    let zipped = path.extension().is_some_and(|e| e == "gz");
+    let source: Box<dyn Read> = if zipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+    parse(source, path)
+}
+
+fn parse(mut source: impl Read, path: &Path) -> Result<Dataset> {
+    let bad = |m: String| Error::input(path, m);
+    let mut header = [0u8; 16];
+    source.read_exact(&mut header).map_err(|e| bad(format!("not an IDX file: header of 16 bytes could not be read ({e})")))?;
+    let [magic, count, height, width] = [0, 4, 8, 12].map(|i| u32::from_be_bytes([header[i], header[i + 1], header[i + 2], header[i + 3]]) as usize);
+    if magic != 0x0803 {
+        return Err(bad(format!("expected an IDX file of pictures (magic 0x00000803), found 0x{magic:08x}")));
+    }
+    let side = 1..=limits::IMAGE_SIDE_IN as usize;
+    if !side.contains(&height) || !side.contains(&width) || count > limits::DATASET_ITEMS {
+        return Err(bad(format!("{count} pictures of {height}×{width}: at most {} of {side:?} are read", limits::DATASET_ITEMS)));
+    }
+    let size = (count * height * width) as u64;
+    if size > limits::DATASET_BYTES {
+        return Err(bad(format!("{size} bytes of pictures, at most {} are read", limits::DATASET_BYTES)));
+    }
+    // One byte more than declared shows a file that is too long without unpacking all of it.
+    let mut pixels = Vec::new();
+    source.take(size + 1).read_to_end(&mut pixels).map_err(|e| bad(format!("the data is damaged: {e}")))?;
+    if pixels.len() as u64 != size {
+        let found = if pixels.len() as u64 > size { "more".to_owned() } else { pixels.len().to_string() };
+        return Err(bad(format!("header says {count} pictures of {height}×{width} = {size} bytes, found {found}")));
+    }
+    Ok(Dataset { pixels, shape: [1, height, width] })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(magic: u32, count: u32, side: u32, bytes: usize) -> Vec<u8> {
+        let mut all: Vec<u8> = [magic, count, side, side].iter().flat_map(|v| v.to_be_bytes()).collect();
+        all.extend((0..bytes).map(|i| i as u8));
+        all
+    }
+
+    #[test]
+    fn reads_and_scales() -> Result<()> {
+        let set = parse(&file(0x803, 2, 2, 8)[..], Path::new("x"))?;
+        assert_eq!((set.count(), set.shape), (2, [1, 2, 2]));
+        assert_eq!(set.values(1, [0.0, 255.0]).collect::<Vec<_>>(), vec![4.0, 5.0, 6.0, 7.0]);
+        Ok(())
+    }
+
+    #[test]
+    fn damaged_files_are_refused() {
+        let cases = [file(0x801, 2, 2, 8), file(0x803, 2, 2, 7), file(0x803, 2, 2, 9), file(0x803, u32::MAX, 28, 10), file(0x803, 1, u32::MAX, 1), file(0x803, 1, 0, 0), vec![0; 7]];
+        let refused = cases.iter().filter(|c| matches!(parse(&c[..], Path::new("x")), Err(Error::Input { .. }))).count();
+        assert_eq!(refused, cases.len());
+    }
+}

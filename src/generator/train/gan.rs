@@ -1,0 +1,107 @@
+//! A GAN with the non-saturating loss: D minimises softplus(−D(x)) + softplus(D(G(z))), G minimises
+//! softplus(−D(G(z))). Pictures shown to D carry a little Gaussian noise, which keeps its gradients
+//! useful where the two distributions barely overlap.
+
+use super::{Objective, State, StepInput, Stepped, TrainConfig, finite, fold_statistics, trainable};
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::generator::{Card, build};
+use crate::nn::{Network, Pass, adam::gradients};
+use burn::tensor::activation::softplus;
+use std::cell::RefCell;
+
+pub const ROW: (&str, &str, super::MakeObjective) =
+    ("gan", "non-saturating GAN; settings: discriminator = [layers] ending in one value, instance_noise = 0.1", make);
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    discriminator: Vec<toml::Table>,
+    #[serde(default = "tenth")]
+    instance_noise: f64,
+}
+
+fn tenth() -> f64 {
+    0.1
+}
+
+struct Gan {
+    generator: Network,
+    discriminator: Network,
+    instance_noise: f64,
+    adam: crate::nn::adam::AdamConfig,
+    width: usize,
+    device: Device,
+}
+
+fn make(card: &Card, config: &TrainConfig, device: &Device) -> Result<Box<dyn Objective>> {
+    let settings: Settings = serde::Deserialize::deserialize(config.settings.clone())
+        .map_err(|e: toml::de::Error| Error::config("settings", crate::error::explain_toml(e.message())))?;
+    if !(0.0..10.0).contains(&settings.instance_noise) {
+        return Err(Error::config("settings.instance_noise", format!("expected 0 to 10, found {}", settings.instance_noise)));
+    }
+    let discriminator = Network::build(settings.discriminator, &card.sample_shape)
+        .map_err(|e| Error::config(format!("settings.discriminator.{}", e.key), e.message))?;
+    if discriminator.output_shape() != [1] {
+        return Err(Error::config("settings.discriminator", format!("expected one value at the end, found shape {:?}", discriminator.output_shape())));
+    }
+    Ok(Box::new(Gan {
+        generator: build(card)?,
+        discriminator,
+        instance_noise: settings.instance_noise,
+        adam: config.adam,
+        width: card.latent_width,
+        device: device.clone(),
+    }))
+}
+
+impl Gan {
+    /// One step of the discriminator; its loss, or `None` if it was not finite.
+    fn discriminate(&self, state: &mut State, input: &StepInput) -> Option<f64> {
+        let [n, features] = input.real.dims();
+        let aside = RefCell::new(Vec::new());
+        let z = input.noise(n, self.width, 0, &self.device);
+        let fake = self.generator.forward(z, &Pass::training(&state.parameters, &aside));
+        let blur = |part| input.noise(n, features, part, &self.device) * self.instance_noise;
+        let trained = trainable(&self.discriminator);
+        let tracked = state.parameters.tracked(|k| trained.contains(k));
+        let pass = Pass::frozen(&tracked);
+        let real = self.discriminator.forward(input.real.clone() + blur(1), &pass);
+        let fake = self.discriminator.forward(fake + blur(2), &pass);
+        let loss = softplus(real.neg(), 1.0).mean() + softplus(fake, 1.0).mean();
+        let grads = gradients(&tracked, loss.backward());
+        let value = finite(loss, &grads)?;
+        self.adam.step(input.learning_rate, &mut state.parameters, state.adam.entry("discriminator".into()).or_default(), grads);
+        Some(value)
+    }
+
+    /// One step of the generator; its loss, or `None` if it was not finite.
+    fn generate(&self, state: &mut State, input: &StepInput) -> Option<f64> {
+        let [n, features] = input.real.dims();
+        let trained = trainable(&self.generator);
+        let tracked = state.parameters.tracked(|k| trained.contains(k));
+        let statistics = RefCell::new(Vec::new());
+        let z = input.noise(n, self.width, 3, &self.device);
+        let fake = self.generator.forward(z, &Pass::training(&tracked, &statistics));
+        let blurred = fake + input.noise(n, features, 4, &self.device) * self.instance_noise;
+        let verdict = self.discriminator.forward(blurred, &Pass::frozen(&state.parameters));
+        let loss = softplus(verdict.neg(), 1.0).mean();
+        let grads = gradients(&tracked, loss.backward());
+        let value = finite(loss, &grads)?;
+        self.adam.step(input.learning_rate, &mut state.parameters, state.adam.entry("generator".into()).or_default(), grads);
+        fold_statistics(&mut state.parameters, statistics.into_inner());
+        Some(value)
+    }
+}
+
+impl Objective for Gan {
+    fn companions(&self) -> Vec<&Network> {
+        vec![&self.discriminator]
+    }
+
+    fn step(&self, state: &mut State, input: &StepInput) -> Result<Stepped> {
+        let Some(d) = self.discriminate(state, input) else { return Ok(Stepped::Skipped) };
+        let Some(g) = self.generate(state, input) else { return Ok(Stepped::Skipped) };
+        Ok(Stepped::Losses(vec![("discriminator", d), ("generator", g)]))
+    }
+}

@@ -1,0 +1,284 @@
+//! Training a generator from pictures: one driver, one file per objective.
+//!
+//! Every random number is keyed by the global step, so a run that was stopped and resumed takes the
+//! same steps as one that was not, to the bit on the CPU.
+
+mod checkpoint;
+mod gan;
+mod output;
+mod vae;
+
+use super::{Card, build};
+use crate::cancel::Cancel;
+use crate::data::{DataConfig, Dataset};
+use crate::device::Device;
+use crate::error::{Error, Result, did_you_mean};
+use crate::nn::adam::{AdamConfig, AdamState};
+use crate::nn::{Network, Parameters, Role, Rows};
+use crate::noise::{self, Stream};
+use crate::progress::Progress;
+use crate::store;
+use burn::tensor::{Tensor, TensorData};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// A training config as typed.
+#[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Draft card, beside the config.
+    pub card: String,
+    /// One of [`OBJECTIVES`].
+    pub objective: String,
+    /// The pictures.
+    pub data: DataConfig,
+    /// Passes over the data.
+    pub epochs: u32,
+    /// Pictures per step.
+    pub batch: usize,
+    /// Step size; falls to a tenth over the last half by a cosine.
+    pub learning_rate: f64,
+    /// Key of all noise.
+    #[serde(default)]
+    pub seed: u64,
+    /// Standard deviation of normal start weights; without it the fan-in rule.
+    #[serde(default)]
+    pub init_std: Option<f32>,
+    /// Decay of the averaged weights that are shipped; 0 ships the last ones.
+    #[serde(default)]
+    pub ema: f64,
+    /// The optimiser.
+    #[serde(default)]
+    pub adam: AdamConfig,
+    /// Keys of the objective.
+    #[serde(default)]
+    pub settings: toml::Table,
+}
+
+/// Networks, weights and optimiser states at a step.
+pub struct State {
+    /// All weights.
+    pub parameters: Parameters,
+    /// Averaged weights.
+    pub average: Parameters,
+    /// One optimiser per group of weights that steps together.
+    pub adam: BTreeMap<String, AdamState>,
+    /// Steps taken.
+    pub step: u64,
+    /// Steps skipped because a loss or gradient was not finite.
+    pub skipped: u64,
+}
+
+/// What a step needs beside the state.
+pub struct StepInput {
+    /// Real pictures, `[batch, features]`, in the card's value range.
+    pub real: Rows,
+    /// Step size.
+    pub learning_rate: f64,
+    /// Global step, the key of its noise.
+    pub step: u64,
+    /// Key of all noise.
+    pub seed: u64,
+}
+
+impl StepInput {
+    /// `rows × width` normals of this step; `part` tells several draws of one step apart.
+    pub fn noise(&self, rows: usize, width: usize, part: u32, device: &Device) -> Rows {
+        let values = noise::normals(self.seed, self.step, Stream::Training, part, rows * width);
+        Tensor::from_data(TensorData::new(values, [rows, width]), device)
+    }
+}
+
+/// Losses of a step by name, or the news that it was skipped.
+pub enum Stepped {
+    /// Taken.
+    Losses(Vec<(&'static str, f64)>),
+    /// A loss or gradient was not finite; nothing was changed.
+    Skipped,
+}
+
+/// What is minimised, and the networks beside the generator that it needs.
+pub trait Objective {
+    /// The networks beside the generator.
+    fn companions(&self) -> Vec<&Network>;
+
+    /// One step on a batch.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn step(&self, state: &mut State, input: &StepInput) -> Result<Stepped>;
+}
+
+type MakeObjective = fn(&Card, &TrainConfig, &Device) -> Result<Box<dyn Objective>>;
+
+/// Name, one line, constructor of every objective.
+pub static OBJECTIVES: &[(&str, &str, MakeObjective)] = &[vae::ROW, gan::ROW];
+
+/// Consecutive non-finite steps after which training stops.
+const SKIPS_IN_A_ROW: u32 = 10;
+
+/// Everything `train` works with.
+pub struct Training<'a> {
+    /// The config file.
+    pub config_path: &'a Path,
+    /// Root of the data sets.
+    pub data_root: &'a Path,
+    /// Folder of checkpoints, metrics and sample sheets.
+    pub work: PathBuf,
+    /// Folder the finished model is written to.
+    pub model: PathBuf,
+    /// The command, for the card.
+    pub how: String,
+    /// Stop after this many epochs of the config's, leaving a checkpoint (for tests and short looks).
+    pub stop_after: Option<u32>,
+}
+
+/// Trains, or goes on training, and writes the model folder at the end.
+///
+/// # Errors
+/// [`Error::Config`] for the config or card, [`Error::Input`] for data, [`Error::Stopped`] when ten
+/// steps in a row were not finite, [`Error::Interrupted`] after a signal (a checkpoint is written first).
+pub fn train(job: &Training, device: &Device, progress: &Progress, cancel: &Cancel) -> Result<()> {
+    let (config, text) = read_config(job.config_path)?;
+    let draft = job.config_path.with_file_name(&config.card);
+    let (raw, draft_text) = store::read_toml(&draft)?;
+    let card = Card::check(raw, &draft)?;
+    let generator = build(&card)?;
+    let objective = objective(&card, &config, device)?;
+    let data = Dataset::read(&config.data, job.data_root, card.sample_shape)?;
+    let recipe = store::sha256_hex(format!("{text}\n{draft_text}\n{}", noise::SCHEME).as_bytes());
+    let mut all: Vec<&Network> = vec![&generator];
+    all.extend(objective.companions());
+    let mut state = match checkpoint::latest(&job.work, &recipe, device)? {
+        Some(state) => state,
+        None => fresh(&all, &config, device),
+    };
+    let out = output::Output { job, card: &card, draft: &draft_text, generator: &generator, networks: &all, config: &config, device };
+    let per_epoch = (data.count() / config.batch).max(1) as u64;
+    let total = per_epoch * u64::from(job.stop_after.unwrap_or(config.epochs).min(config.epochs));
+    let bar = progress.start(&format!("training {}", card.raw.id), total);
+    bar.advance(state.step.min(total));
+    let mut sums = output::Means::default();
+    let mut in_a_row = 0;
+    while state.step < total {
+        if let Err(stop) = cancel.check(|| format!("step {} of {total} is in the checkpoint", state.step)) {
+            checkpoint::save(&job.work, &recipe, &state)?;
+            return Err(stop);
+        }
+        let input = StepInput {
+            real: batch(&data, &card, &config, state.step, per_epoch, device),
+            learning_rate: learning_rate(&config, state.step, per_epoch * u64::from(config.epochs)),
+            step: state.step,
+            seed: config.seed,
+        };
+        match objective.step(&mut state, &input)? {
+            Stepped::Losses(losses) => {
+                in_a_row = 0;
+                sums.add(&losses);
+                average(&mut state, config.ema);
+            }
+            Stepped::Skipped => {
+                in_a_row += 1;
+                state.skipped += 1;
+                if in_a_row >= SKIPS_IN_A_ROW {
+                    let message = format!("{in_a_row} steps in a row up to step {} were not finite; the last checkpoint is good, lower learning_rate and resume", state.step);
+                    return Err(Error::Stopped(message));
+                }
+            }
+        }
+        state.step += 1;
+        bar.advance(1);
+        if state.step.is_multiple_of(per_epoch) {
+            let epoch = state.step / per_epoch;
+            bar.note(&format!("epoch {epoch}: {}", sums.text()));
+            out.epoch(&state, epoch, std::mem::take(&mut sums))?;
+            checkpoint::save(&job.work, &recipe, &state)?;
+        }
+    }
+    bar.finish();
+    if job.stop_after.is_some_and(|e| e < config.epochs) {
+        return Ok(());
+    }
+    out.model(&state)
+}
+
+fn read_config(path: &Path) -> Result<(TrainConfig, String)> {
+    let (config, text): (TrainConfig, String) = store::read_toml(path)?;
+    let at = |key: &str| format!("{}: {key}", crate::error::shown(path));
+    if !(1..=10_000).contains(&config.epochs) {
+        return Err(Error::config(at("epochs"), format!("expected 1 to 10000, found {}", config.epochs)));
+    }
+    if !(2..=4096).contains(&config.batch) {
+        return Err(Error::config(at("batch"), format!("expected 2 to 4096, found {}", config.batch)));
+    }
+    if !(config.learning_rate > 0.0 && config.learning_rate < 1.0) {
+        return Err(Error::config(at("learning_rate"), format!("expected a number between 0 and 1, found {}", config.learning_rate)));
+    }
+    if !(0.0..1.0).contains(&config.ema) {
+        return Err(Error::config(at("ema"), format!("expected 0 or more and less than 1, found {}", config.ema)));
+    }
+    Ok((config, text))
+}
+
+fn objective(card: &Card, config: &TrainConfig, device: &Device) -> Result<Box<dyn Objective>> {
+    match OBJECTIVES.iter().find(|o| o.0 == config.objective) {
+        Some((_, _, make)) => make(card, config, device),
+        None => {
+            let known: Vec<&str> = OBJECTIVES.iter().map(|o| o.0).collect();
+            Err(Error::config("objective", format!("unknown objective \"{}\"{}", config.objective, did_you_mean(&config.objective, known))))
+        }
+    }
+}
+
+fn fresh(networks: &[&Network], config: &TrainConfig, device: &Device) -> State {
+    let specs = networks.iter().flat_map(|n| n.parameters());
+    let values: Vec<(String, Vec<f32>)> = specs.map(|s| (s.key.clone(), s.start(config.seed, config.init_std))).collect();
+    let parameters = Parameters::from_values(values, device);
+    State { average: parameters.clone(), parameters, adam: BTreeMap::new(), step: 0, skipped: 0 }
+}
+
+/// The pictures of a step: position `step` in the shuffled order of its epoch.
+fn batch(data: &Dataset, card: &Card, config: &TrainConfig, step: u64, per_epoch: u64, device: &Device) -> Rows {
+    let order = noise::permutation(config.seed, Stream::Shuffle, (step / per_epoch) as u32, data.count());
+    let first = (step % per_epoch) as usize * config.batch;
+    let picked = &order[first..(first + config.batch).min(order.len())];
+    let values: Vec<f32> = picked.iter().flat_map(|i| data.values(*i, card.raw.sample.range)).collect();
+    let width = values.len() / picked.len();
+    Tensor::from_data(TensorData::new(values, [picked.len(), width]), device)
+}
+
+fn learning_rate(config: &TrainConfig, step: u64, total: u64) -> f64 {
+    let late = ((2 * step) as f64 / total as f64 - 1.0).max(0.0);
+    config.learning_rate * (0.55 + 0.45 * (std::f64::consts::PI * late).cos())
+}
+
+fn average(state: &mut State, decay: f64) {
+    // A shorter memory at first, so that the start values are forgotten.
+    let decay = decay.min((1.0 + state.step as f64) / (10.0 + state.step as f64));
+    let live: Vec<(String, Tensor<1>)> = state.parameters.iter().map(|(k, t)| (k.to_owned(), t.clone())).collect();
+    for (name, tensor) in live {
+        let mean = if decay > 0.0 { state.average.get(&name) * decay + tensor * (1.0 - decay) } else { tensor };
+        state.average.set(&name, mean);
+    }
+}
+
+/// Names of the tensors of `network` that gradients train.
+fn trainable(network: &Network) -> std::collections::BTreeSet<String> {
+    network.parameters().into_iter().filter(|s| s.role != Role::Statistic).map(|s| s.key).collect()
+}
+
+/// Folds batch statistics into the running ones, with PyTorch's momentum of 0.1.
+fn fold_statistics(parameters: &mut Parameters, statistics: Vec<(String, Tensor<1>)>) {
+    for (name, value) in statistics {
+        let folded = parameters.get(&name) * 0.9 + value * 0.1;
+        parameters.set(&name, folded);
+    }
+}
+
+/// A loss and the squared norm of its gradients on the host; `None` if either is not finite.
+fn finite(loss: Tensor<1>, gradients: &[(String, Tensor<1>)]) -> Option<f64> {
+    let norm = crate::nn::adam::squared_norm(gradients)?;
+    let loss = loss.inner().try_into_scalar::<f32>().ok()?;
+    let norm = norm.try_into_scalar::<f32>().ok()?;
+    (loss.is_finite() && norm.is_finite()).then_some(f64::from(loss))
+}

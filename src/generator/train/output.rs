@@ -1,0 +1,118 @@
+//! What training leaves behind: metrics, sample sheets, and the finished model folder.
+
+use super::{State, TrainConfig, Training};
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::generator::{Card, finish_card};
+use crate::nn::{Network, Pass};
+use crate::noise::{self, Stream};
+use crate::render::{Picture, png};
+use crate::store::{self, WeightTensor};
+use crate::tensors::host;
+use burn::tensor::{Tensor, TensorData};
+use std::collections::BTreeMap;
+
+/// Side of the sample sheet, in pictures.
+const SHEET_SIDE: usize = 8;
+
+/// Means of losses over an epoch.
+#[derive(Default)]
+pub struct Means {
+    sums: BTreeMap<&'static str, f64>,
+    steps: u64,
+}
+
+impl Means {
+    /// Adds the losses of a step.
+    pub fn add(&mut self, losses: &[(&'static str, f64)]) {
+        losses.iter().for_each(|(name, value)| *self.sums.entry(name).or_default() += value);
+        self.steps += 1;
+    }
+
+    fn means(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        self.sums.iter().map(|(name, sum)| (*name, sum / self.steps.max(1) as f64))
+    }
+
+    /// `name value, name value`
+    pub fn text(&self) -> String {
+        self.means().map(|(name, mean)| format!("{name} {mean:.3}")).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Where and what to write.
+pub struct Output<'a> {
+    /// The job.
+    pub job: &'a Training<'a>,
+    /// The draft, checked.
+    pub card: &'a Card,
+    /// The draft as typed.
+    pub draft: &'a str,
+    /// The generator.
+    pub generator: &'a Network,
+    /// Generator and companions.
+    pub networks: &'a [&'a Network],
+    /// The config.
+    pub config: &'a TrainConfig,
+    /// Where it computes.
+    pub device: &'a Device,
+}
+
+impl Output<'_> {
+    /// After an epoch: one line of `metrics.jsonl` and one sheet of samples.
+    pub fn epoch(&self, state: &State, epoch: u64, means: Means) -> Result<()> {
+        let mut line = serde_json::Map::new();
+        line.insert("epoch".into(), epoch.into());
+        line.insert("step".into(), state.step.into());
+        line.insert("skipped".into(), state.skipped.into());
+        line.extend(means.means().map(|(name, mean)| (name.to_owned(), mean.into())));
+        let path = self.job.work.join("metrics.jsonl");
+        // Lines of epochs that a resumed run takes again are replaced.
+        let old = if path.exists() { String::from_utf8_lossy(&store::read_bounded(&path, 1 << 26)?).into_owned() } else { String::new() };
+        let mut lines: Vec<&str> = old.lines().take(epoch.saturating_sub(1) as usize).collect();
+        let line = serde_json::Value::Object(line).to_string();
+        lines.push(&line);
+        store::write_atomic(&path, format!("{}\n", lines.join("\n")).as_bytes())?;
+        let sheet = self.sheet(state)?;
+        let bytes = png::encode(&sheet, &png::PngText::default())?;
+        store::write_atomic(&self.job.work.join(format!("samples/epoch-{epoch:04}.png")), &bytes)
+    }
+
+    /// The same latents every time, from the averaged weights.
+    fn sheet(&self, state: &State) -> Result<Picture> {
+        let (n, d) = (SHEET_SIDE * SHEET_SIDE, self.card.latent_width);
+        let values: Vec<f32> = (0..n as u64).flat_map(|i| noise::normals(0, i, Stream::Preview, 0, d)).collect();
+        let z = Tensor::from_data(TensorData::new(values, [n, d]), self.device);
+        let x = host(self.generator.forward(z, &Pass::frozen(&state.average)))?;
+        let [_, h, w] = self.card.sample_shape;
+        let mut sheet = Picture::blank(SHEET_SIDE * (h + 2), SHEET_SIDE * (w + 2), [40; 3]);
+        for (i, values) in x.chunks_exact(x.len() / n).enumerate() {
+            if values.iter().all(|v| v.is_finite()) {
+                let picture = Picture::from_values(values, self.card.sample_shape, self.card.raw.sample.range)?;
+                sheet.paste(&picture.to_rgb(), (i / SHEET_SIDE) * (h + 2) + 1, (i % SHEET_SIDE) * (w + 2) + 1);
+            }
+        }
+        Ok(sheet.enlarge(3))
+    }
+
+    /// The model folder: averaged weights of the card's networks, and the card completed.
+    pub fn model(&self, state: &State) -> Result<()> {
+        let mut specs = self.generator.parameters();
+        if let Some(encoder) = &self.card.raw.encoder {
+            specs.extend(Network::build(encoder.layers.clone(), &self.card.sample_shape).map_err(|e| self.card.layer_error(e))?.parameters());
+        }
+        let mut tensors = BTreeMap::new();
+        for spec in specs {
+            let values = host(state.average.get(&spec.key))?;
+            if values.iter().any(|v| !v.is_finite()) {
+                return Err(Error::Stopped(format!("tensor \"{}\" is not finite after training; the model was not written", spec.key)));
+            }
+            tensors.insert(spec.key, WeightTensor { shape: spec.shape, values });
+        }
+        let bytes = store::write_safetensors(&tensors)?;
+        let mut figures = vec![("epochs".to_owned(), f64::from(self.config.epochs)), ("steps".to_owned(), state.step as f64)];
+        figures.push(("parameters".to_owned(), self.generator.parameters().iter().map(|s| s.shape.iter().product::<usize>()).sum::<usize>() as f64));
+        let card = finish_card(self.draft, &self.card.path, &store::sha256_hex(&bytes), Some(&self.job.how), &figures)?;
+        store::write_atomic(&self.job.model.join("weights.safetensors"), &bytes)?;
+        store::write_atomic(&self.job.model.join("card.toml"), card.as_bytes())
+    }
+}

@@ -1,0 +1,84 @@
+//! β-VAE: reconstruction + β·KL(q(z|x) ‖ N(0, I)), both in nats per picture.
+
+use super::{Objective, State, StepInput, Stepped, TrainConfig, finite, fold_statistics, trainable};
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::generator::{Card, build};
+use crate::nn::{Network, Pass, adam::gradients};
+use std::cell::RefCell;
+
+pub const ROW: (&str, &str, super::MakeObjective) =
+    ("vae", "β-VAE, Bernoulli likelihood; settings: beta = 1; the card needs an encoder that ends in 2·d values", make);
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    #[serde(default = "one")]
+    beta: f64,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+struct Vae {
+    decoder: Network,
+    encoder: Network,
+    beta: f64,
+    adam: crate::nn::adam::AdamConfig,
+    width: usize,
+    device: Device,
+}
+
+fn make(card: &Card, config: &TrainConfig, device: &Device) -> Result<Box<dyn Objective>> {
+    let settings: Settings = serde::Deserialize::deserialize(config.settings.clone())
+        .map_err(|e: toml::de::Error| Error::config("settings", crate::error::explain_toml(e.message())))?;
+    if !(settings.beta > 0.0 && settings.beta < 1e3) {
+        return Err(Error::config("settings.beta", format!("expected a number between 0 and 1000, found {}", settings.beta)));
+    }
+    if card.raw.sample.range != [0.0, 1.0] {
+        return Err(Error::config("sample.range", "expected [0, 1] for a Bernoulli likelihood; end the layers in a sigmoid"));
+    }
+    let Some(raw) = &card.raw.encoder else {
+        return Err(Error::config(card.path.display().to_string(), "expected an [encoder] to train a VAE, found none"));
+    };
+    let encoder = Network::build(raw.layers.clone(), &card.sample_shape).map_err(|e| card.layer_error(e.inside("encoder")))?;
+    let ends: usize = encoder.output_shape().iter().product();
+    if ends != 2 * card.latent_width {
+        return Err(Error::config(format!("{}: encoder.layers", card.path.display()), format!("expected {} values at the end (means and log-variances), found {ends}", 2 * card.latent_width)));
+    }
+    Ok(Box::new(Vae { decoder: build(card)?, encoder, beta: settings.beta, adam: config.adam, width: card.latent_width, device: device.clone() }))
+}
+
+impl Objective for Vae {
+    fn companions(&self) -> Vec<&Network> {
+        vec![&self.encoder]
+    }
+
+    fn step(&self, state: &mut State, input: &StepInput) -> Result<Stepped> {
+        let mut trained = trainable(&self.decoder);
+        trained.extend(trainable(&self.encoder));
+        let tracked = state.parameters.tracked(|k| trained.contains(k));
+        let statistics = RefCell::new(Vec::new());
+        let pass = Pass::training(&tracked, &statistics);
+        let x = input.real.clone();
+        let [n, _] = x.dims();
+        let code = self.encoder.forward(x.clone(), &pass);
+        let mean = code.clone().narrow(1, 0, self.width);
+        let log_var = code.narrow(1, self.width, self.width).clamp(-12.0, 6.0);
+        let noise = input.noise(n, self.width, 0, &self.device);
+        let z = mean.clone() + (log_var.clone() * 0.5).exp() * noise;
+        // Clamped so that ln stays finite where the sigmoid saturates.
+        let y = self.decoder.forward(z, &pass).clamp(1e-6, 1.0 - 1e-6);
+        let likelihood = x.clone() * y.clone().log() + (x.neg() + 1.0) * (y.neg() + 1.0).log();
+        let reconstruction = likelihood.sum().neg() / n as f64;
+        let kl = (mean.clone() * mean + log_var.clone().exp() - log_var - 1.0).sum() * (0.5 / n as f64);
+        let loss = reconstruction.clone() + kl.clone() * self.beta;
+        let grads = gradients(&tracked, loss.backward());
+        let Some(total) = finite(loss, &grads) else { return Ok(Stepped::Skipped) };
+        self.adam.step(input.learning_rate, &mut state.parameters, state.adam.entry("vae".into()).or_default(), grads);
+        fold_statistics(&mut state.parameters, statistics.into_inner());
+        let kl = f64::from(kl.inner().try_into_scalar::<f32>().unwrap_or(f32::NAN));
+        Ok(Stepped::Losses(vec![("loss", total), ("kl", kl), ("reconstruction", total - self.beta * kl)]))
+    }
+}
