@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 const VALUES: f64 = 1e-5;
 const SINGULAR: f64 = 1e-4;
 const STRONG: f64 = 1e-3;
+/// Relative steps from a latent that stands on a kink, see [`Model::on_a_kink`].
+const STEPS: [f32; 4] = [0.0, 1e-6, 2e-6, 4e-6];
 
 /// A foreign model: its card, its files, and what its reference values are called.
 struct Model {
@@ -26,10 +28,21 @@ struct Model {
     /// Names of the input of the last activation, and of the prefix of singular values of the image.
     pre: Option<&'static str>,
     image_sv: &'static str,
+    /// Latents where the sign of a ReLU's input is decided by rounding: f32 and the reference in f64 may stand on two
+    /// sides of a kink, where the Jacobian jumps. Their singular values are compared at the first of [`STEPS`] that
+    /// reaches the side of the reference, within the same bound.
+    on_a_kink: &'static [usize],
 }
 
-const BURGESS: Model =
-    Model { id: "", weights: "", pth: None, fixtures: "", pre: Some("pre_sigmoid_f64"), image_sv: "sv_img_" };
+const BURGESS: Model = Model {
+    id: "",
+    weights: "",
+    pth: None,
+    fixtures: "",
+    pre: Some("pre_sigmoid_f64"),
+    image_sv: "sv_img_",
+    on_a_kink: &[],
+};
 const DENSE: Model = Model { pre: Some("pre_f64"), ..BURGESS };
 
 #[test]
@@ -87,7 +100,10 @@ fn mnist_gan_leaky() {
 fn flux2_tiny_decoder() {
     let weights = "flux2-tiny-autoencoder/taef2_decoder.safetensors";
     let fixtures = "flux2-tiny-autoencoder/fixtures.safetensors";
-    agrees(&Model { id: "flux2-tiny-decoder", weights, fixtures, pth: None, pre: None, image_sv: "sv_" });
+    // At latent 2 two of some 400,000 inputs of a ReLU are 1.2e-7 and −4.7e-8 in f64, −1.7e-7 and 1.5e-8 in f32, where
+    // their layers have a root mean square of 0.4 and 0.6.
+    let on_a_kink = &[2];
+    agrees(&Model { id: "flux2-tiny-decoder", weights, fixtures, pre: None, image_sv: "sv_", on_a_kink, ..DENSE });
 }
 
 #[test]
@@ -132,7 +148,7 @@ fn agrees(model: &Model) {
     let z = fixtures.floats("z");
     let image = to_host(one_shot.generate(to_rows(z.clone(), d, &one_shot))).unwrap();
     let value = relative_l2(&image, fixtures.get("image_f64"));
-    let singular = singular_values_agree(&one_shot, &fixtures, &z, model.image_sv);
+    let singular = singular_values_agree(&one_shot, &fixtures, &z, model.image_sv, model.on_a_kink);
     println!("{:<22} image: values {value:.1e}, singular values {singular:.1e}", model.id);
     assert!(value < VALUES, "{}: image off by {value:e}", model.id);
     assert!(singular < SINGULAR, "{}: singular values of the image off by {singular:e}", model.id);
@@ -164,7 +180,7 @@ fn preactivation_agrees(model: &Model, folder: &Path, device: &Device, fixtures:
     let width = columns.len() / (n * d);
     let jacobian: Vec<f32> = (0..width * d).map(|i| columns[(i % d) * width + i / d]).collect();
     let entries = relative_l2(&jacobian, fixtures.get("jacobian_pre_0"));
-    let singular = singular_values_agree(&one_shot, fixtures, &z, "sv_pre_");
+    let singular = singular_values_agree(&one_shot, fixtures, &z, "sv_pre_", model.on_a_kink);
     println!(
         "{:<22} pre-activation: values {value:.1e}, Jacobian {entries:.1e}, singular values {singular:.1e}",
         model.id
@@ -175,19 +191,31 @@ fn preactivation_agrees(model: &Model, folder: &Path, device: &Device, fixtures:
 }
 
 /// The largest relative error of a singular value above [`STRONG`]·σ₁, over all latents with reference values.
-fn singular_values_agree(one_shot: &OneShot, fixtures: &Fixtures, z: &[f32], prefix: &str) -> f64 {
-    let d = one_shot.spec().latent_width;
-    let n = (0..z.len() / d).take_while(|i| fixtures.has(&format!("{prefix}{i}"))).count();
-    assert!(n > 0, "no reference value \"{prefix}0\"");
-    let spectra = estimator("exact").unwrap().spectra(one_shot, &z[..n * d]).unwrap();
+fn singular_values_agree(one_shot: &OneShot, fixtures: &Fixtures, z: &[f32], prefix: &str, on_a_kink: &[usize]) -> f64 {
+    let exact = estimator("exact").unwrap();
     let mut worst = 0.0f64;
-    for (i, spectrum) in spectra.into_iter().enumerate() {
+    let mut compared = 0;
+    for (i, z) in z.chunks(one_shot.spec().latent_width).enumerate() {
+        if !fixtures.has(&format!("{prefix}{i}")) {
+            continue;
+        }
         let expected = fixtures.get(&format!("{prefix}{i}"));
-        let found = spectrum.unwrap().singular_values;
-        assert_eq!(found.len(), expected.len());
-        let strong = found.iter().zip(expected).filter(|(_, e)| **e > STRONG * expected[0]);
-        worst = strong.map(|(f, e)| (f - e).abs() / e).fold(worst, f64::max);
+        let off = |step: f32| {
+            let z: Vec<f32> = z.iter().map(|v| v * (1.0 + step)).collect();
+            let found = exact.spectra(one_shot, &z).unwrap().remove(0).unwrap().singular_values;
+            assert_eq!(found.len(), expected.len());
+            let strong = found.iter().zip(expected).filter(|(_, e)| **e > STRONG * expected[0]);
+            strong.map(|(f, e)| (f - e).abs() / e).fold(0.0, f64::max)
+        };
+        let steps = if on_a_kink.contains(&i) { &STEPS[..] } else { &STEPS[..1] };
+        let first = steps.iter().map(|step| (*step, off(*step))).find(|(_, off)| *off < SINGULAR);
+        if let Some((step, _)) = first.filter(|(step, _)| *step > 0.0) {
+            println!("{prefix}{i}: compared at z·(1 + {step:e})");
+        }
+        worst = worst.max(first.map_or_else(|| off(0.0), |(_, off)| off));
+        compared += 1;
     }
+    assert!(compared > 0, "no reference value \"{prefix}0\"");
     worst
 }
 
