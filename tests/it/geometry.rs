@@ -244,6 +244,17 @@ fn autodiff_never_switches_a_batch_norm() {
     let g = OneShot::from_parts(&card, network, parameters.clone(), &device, String::new());
     let plain = bits(to_host(g.generate(z.clone())).unwrap());
     assert_ne!(plain, trained);
+    // By hand from the running statistics: channel c holds the values 2c and 2c + 1.
+    let [mean, variance, gain, shift] =
+        [[0.5, -1.0], [2.0, 0.25], [1.5, -0.5], [0.0, 0.75]].map(|pair: [f64; 2]| move |j: usize| pair[j / 2]);
+    let host = normals(7, 0, Stream::Latent, 0, 9);
+    for (i, bits) in plain.iter().enumerate() {
+        let (row, j) = (i / 4, i % 4);
+        let hidden: f64 =
+            (0..3).map(|c| f64::from(w[0].1[3 * j + c]) * f64::from(host[3 * row + c])).sum::<f64>() + 0.1;
+        let expected = (hidden - mean(j)) / (variance(j) + 1e-5).sqrt() * gain(j) + shift(j);
+        close(f64::from(f32::from_bits(*bits)), expected.max(0.0), 64.0 * EPS);
+    }
     let tracked = z.clone().autodiff().require_grad();
     let y = g.generate(tracked.clone());
     assert_eq!(bits(to_host(y.clone().inner()).unwrap()), plain);
