@@ -1,0 +1,271 @@
+//! Spectra and descriptors of small networks against closed forms; what a loaded generator refuses and never does.
+
+use crate::layers::{bits, to_rows_on};
+use isoline::device;
+use isoline::error::Error;
+use isoline::generator::{Card, Generator, OneShot, RawCard, finish_card, import};
+use isoline::geometry::{DESCRIPTORS, LocalGeometry, Measured, Spectrum, Undefined, estimator, to_host, to_rows};
+use isoline::nn::{Network, Parameters, Pass, Tangents};
+use isoline::noise::{Stream, normals};
+use isoline::store::{self, WeightTensor, write_atomic, write_safetensors};
+use nalgebra::DMatrix;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+const EPS: f64 = f32::EPSILON as f64;
+
+// ---- small generators --------------------------------------------------------------------------------------------
+
+/// A card of `layers` (inline tables) from `latent` values to `width` values.
+fn card_text(latent: usize, width: usize, layers: &str) -> String {
+    format!(
+        "format = 1\nid = \"small\"\nfamily = \"gan\"\nabout = \"for a test\"\n\
+         layers = [{layers}, {{ kind = \"reshape\", shape = [1, 1, {width}] }}]\n\
+         [latent]\nshape = [{latent}]\nprior = \"normal\"\n[sample]\nshape = [1, 1, {width}]\nrange = [-1.0, 1.0]\n\
+         [provenance]\ntrained_on = \"\"\nlicence = \"\"\nhow = \"\"\n"
+    )
+}
+
+fn network_of(text: &str) -> (Card, Network) {
+    let raw: RawCard = toml::from_str(text).unwrap();
+    let card = Card::check(raw, Path::new("small.toml")).unwrap();
+    let network = Network::build(card.raw.layers.clone(), &card.raw.latent.shape).unwrap();
+    assert_eq!(network.output_shape(), card.sample_shape);
+    (card, network)
+}
+
+fn one_shot(latent: usize, width: usize, layers: &str, weights: &[(&str, &[f32])]) -> OneShot {
+    let (card, network) = network_of(&card_text(latent, width, layers));
+    let (_, device) = device::open("cpu").unwrap();
+    let values = weights.iter().map(|(name, v)| ((*name).to_owned(), v.to_vec()));
+    OneShot::from_parts(&card, network, Parameters::from_values(values, &device), &device, String::new())
+}
+
+/// The map z → W z.
+fn linear(w: &DMatrix<f32>) -> OneShot {
+    let (rows, columns) = w.shape();
+    let layer = format!("{{ kind = \"linear\", key = \"w\", out = {rows}, bias = false }}");
+    one_shot(columns, rows, &layer, &[("w.weight", &row_major(w))])
+}
+
+fn row_major(m: &DMatrix<f32>) -> Vec<f32> {
+    m.transpose().as_slice().to_vec()
+}
+
+/// `rows`×`columns` standard normals.
+fn random(seed: u64, rows: usize, columns: usize) -> DMatrix<f32> {
+    DMatrix::from_vec(rows, columns, normals(seed, 0, Stream::Init, 0, rows * columns))
+}
+
+fn singular_values(m: &DMatrix<f64>) -> Vec<f64> {
+    let mut values = m.clone().svd(false, false).singular_values.as_slice().to_vec();
+    values.sort_by(|a, b| b.total_cmp(a));
+    values
+}
+
+fn spectrum(generator: &OneShot, z: &[f32]) -> Spectrum {
+    estimator("exact").unwrap().spectra(generator, z).unwrap().remove(0).unwrap()
+}
+
+fn descriptor(name: &str, spectrum: &Spectrum, latent: &[f32], model_rank: usize) -> Measured {
+    let row = DESCRIPTORS.iter().find(|d| d.name == name).unwrap();
+    (row.measure)(&LocalGeometry { spectrum, latent, model_rank })
+}
+
+fn value(name: &str, spectrum: &Spectrum, latent: &[f32], model_rank: usize) -> f64 {
+    descriptor(name, spectrum, latent, model_rank).value().unwrap()
+}
+
+#[track_caller]
+fn close(found: f64, expected: f64, bound: f64) {
+    assert!((found - expected).abs() <= bound, "expected {expected}, found {found}");
+}
+
+/// Each of `found` within `relative` of the expected one.
+#[track_caller]
+fn all_close(found: &[f64], expected: &[f64], relative: f64) {
+    assert_eq!(found.len(), expected.len());
+    found.iter().zip(expected).for_each(|(f, e)| close(*f, *e, relative * e.abs()));
+}
+
+// ---- closed forms ------------------------------------------------------------------------------------------------
+
+#[test]
+fn linear_map_has_the_singular_values_of_its_matrix() {
+    let w = random(1, 9, 5);
+    let expected = singular_values(&w.map(f64::from));
+    let z = [0.3, -1.0, 0.0, 2.0, 0.5];
+    let found = spectrum(&linear(&w), &z);
+    // Unit directions pass a matrix product unchanged, so the Jacobian is W itself.
+    all_close(&found.singular_values, &expected, 1e-9);
+    close(value("psi", &found, &z, 5), expected.iter().map(|s| s.ln()).sum(), 1e-8);
+    close(value("psi_k", &found, &z, 2), expected[0].ln() + expected[1].ln(), 1e-8);
+    let norm = |v: &[f64]| v.iter().map(|x| x * x).sum::<f64>();
+    close(norm(&found.rotated_latent), norm(&z.map(f64::from)), 1e-9);
+
+    let diagonal = DMatrix::from_row_slice(4, 3, &[0.0, 3.0, 0.0, 0.0, 0.0, 0.5, -2.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+    let found = spectrum(&linear(&diagonal), &[1.0, 2.0, 3.0]);
+    all_close(&found.singular_values, &[3.0, 2.0, 0.5], 1e-12);
+    close(value("psi", &found, &[1.0, 2.0, 3.0], 3), 3.0f64.ln(), 1e-12);
+    let prior = -7.0 - 1.5 * (2.0 * std::f64::consts::PI).ln();
+    close(value("log_likelihood", &found, &[1.0, 2.0, 3.0], 3), prior - 3.0f64.ln(), 1e-12);
+    all_close(&found.rotated_latent.iter().map(|v| v.abs()).collect::<Vec<_>>(), &[2.0, 1.0, 3.0], 1e-12);
+}
+
+#[test]
+fn orthogonal_map_has_no_scaling_and_full_local_rank() {
+    let q = random(2, 6, 6).map(f64::from).qr().q().map(|v| v as f32);
+    let found = spectrum(&linear(&q), &[0.1; 6]);
+    // The entries are rounded to f32: singular values within √6·6·eps/2 of 1.
+    close(value("psi", &found, &[0.1; 6], 6), 0.0, 6.0 * 8.0 * EPS);
+    close(value("nu", &found, &[0.1; 6], 6), 6.0, 6.0 * 8.0 * EPS);
+    assert_eq!(found.rank(), 6);
+}
+
+#[test]
+fn two_layers_of_relu_as_worked_by_hand() {
+    let layers = "{ kind = \"linear\", key = \"a\", out = 3 }, { kind = \"relu\" }, \
+                  { kind = \"linear\", key = \"b\", out = 2, bias = false }";
+    let weights: [(&str, &[f32]); 3] = [
+        ("a.weight", &[1.0, 0.0, 0.0, 1.0, -1.0, -1.0]),
+        ("a.bias", &[0.0, 0.0, 0.5]),
+        ("b.weight", &[1.0, 0.0, 1.0, 0.0, 2.0, 0.0]),
+    ];
+    let g = one_shot(2, 2, layers, &weights);
+    assert!(g.spec().piecewise_linear);
+    // (1, 1): hidden (1, 1, −1.5), units 1 and 2 open, J = diag(1, 2).
+    let found = spectrum(&g, &[1.0, 1.0]);
+    all_close(&found.singular_values, &[2.0, 1.0], 1e-12);
+    close(value("psi", &found, &[1.0, 1.0], 2), 2.0f64.ln(), 1e-12);
+    close(value("nu", &found, &[1.0, 1.0], 2), 3.0 / 2.0f64.powf(2.0 / 3.0), 1e-12);
+    // (1, −2): hidden (1, −2, 1.5), units 1 and 3 open, J = [[0, −1], [0, 0]].
+    let found = spectrum(&g, &[1.0, -2.0]);
+    close(found.singular_values[0], 1.0, 1e-12);
+    close(found.singular_values[1], 0.0, 1e-12);
+    assert_eq!(found.rank(), 1);
+    close(value("psi", &found, &[1.0, -2.0], 2), 0.0, 1e-12);
+    close(value("nu", &found, &[1.0, -2.0], 2), 1.0, 1e-9);
+    let y = to_host(g.generate(to_rows(vec![1.0, -2.0], 2, &g))).unwrap();
+    assert_eq!(y, [2.5, 0.0]);
+}
+
+#[test]
+fn curved_charts_have_their_jacobian() {
+    // x = B tanh(A z):  J = B diag(1 − tanh²(A z)) A.
+    let (a, b) = (random(3, 5, 3), random(4, 6, 5));
+    let layers = "{ kind = \"linear\", key = \"a\", out = 5, bias = false }, { kind = \"tanh\" }, \
+                  { kind = \"linear\", key = \"b\", out = 6, bias = false }";
+    let g = one_shot(3, 6, layers, &[("a.weight", &row_major(&a)), ("b.weight", &row_major(&b))]);
+    assert!(!g.spec().piecewise_linear);
+    let z = [0.4f32, -0.2, 0.7];
+    let (a, b) = (a.map(f64::from), b.map(f64::from));
+    let hidden = &a * DMatrix::from_column_slice(3, 1, &z.map(f64::from));
+    let slopes = DMatrix::from_diagonal(&hidden.map(|h| 1.0 - h.tanh().powi(2)).column(0).into_owned());
+    let expected = singular_values(&(b * slopes * a));
+    let found = spectrum(&g, &z);
+    found.singular_values.iter().zip(&expected).for_each(|(f, e)| close(*f, *e, 16.0 * EPS * expected[0]));
+
+    // A group norm of one group takes R⁴ to a sphere of two dimensions: x̂ = (z − mean)/s with s² = var + eps.
+    // Two directions are scaled by 1/s, the radial one by eps/s³, the mean by 0.
+    let z = [1.0f32, -0.5, 2.0, 0.25];
+    let group = "{ kind = \"group_norm\", key = \"n\", groups = 1 }";
+    let found = spectrum(&one_shot(4, 4, group, &[("n.weight", &[1.0; 4]), ("n.bias", &[0.0; 4])]), &z);
+    let mean = z.iter().sum::<f32>() / 4.0;
+    let s = (f64::from(z.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / 4.0) + 1e-5).sqrt();
+    all_close(&found.singular_values[..2], &[1.0 / s, 1.0 / s], 8.0 * EPS);
+    assert!(found.singular_values[2] < 3e-5 && found.rank() == 2, "{found:?}");
+    close(value("psi", &found, &z, 2), -2.0 * s.ln(), 16.0 * EPS);
+
+    // Coordinate by coordinate, the last one saturated: 1 − y would round to 0 there.
+    let layers = "{ kind = \"linear\", key = \"w\", out = 3, bias = false }, { kind = \"sigmoid\" }";
+    let g = one_shot(3, 3, layers, &[("w.weight", &[4.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 1.0])]);
+    let slope = |x: f64| (-x).exp() / (1.0 + (-x).exp()).powi(2);
+    let found = spectrum(&g, &[0.0, 0.5, 30.0]);
+    all_close(&found.singular_values, &[1.0, 2.0 * slope(1.0), slope(30.0)], 64.0 * EPS);
+    assert_eq!(found.rank(), 2);
+}
+
+#[test]
+fn zero_weights_have_no_scaling() {
+    let found = spectrum(&linear(&DMatrix::zeros(4, 3)), &[1.0, 2.0, 3.0]);
+    assert_eq!(found.singular_values, [0.0; 3]);
+    for name in ["psi", "nu"] {
+        assert_eq!(descriptor(name, &found, &[1.0, 2.0, 3.0], 2), Measured::Undefined(Undefined::ZeroRank), "{name}");
+    }
+    assert_eq!(descriptor("psi_k", &found, &[0.0; 3], 2), Measured::Undefined(Undefined::BelowModelRank));
+    assert_eq!(value("rank", &found, &[0.0; 3], 2), 0.0);
+}
+
+#[test]
+fn nan_is_refused_in_weights_and_stays_in_its_row() {
+    let temp = tempfile::tempdir().unwrap();
+    let layer = "{ kind = \"linear\", key = \"w\", out = 2, bias = false }";
+    let draft = temp.path().join("draft.toml");
+    write_atomic(&draft, card_text(2, 2, layer).as_bytes()).unwrap();
+    let tensor = WeightTensor { shape: vec![2, 2], values: vec![1.0, 0.0, f32::NAN, 1.0] };
+    let bytes = write_safetensors(&BTreeMap::from([("w.weight".to_owned(), tensor)])).unwrap();
+    write_atomic(&temp.path().join("weights.safetensors"), &bytes).unwrap();
+    let card = finish_card(&card_text(2, 2, layer), &draft, &store::sha256_hex(&bytes), None, &[]).unwrap();
+    write_atomic(&temp.path().join("card.toml"), card.as_bytes()).unwrap();
+
+    let (_, device) = device::open("cpu").unwrap();
+    let weights = temp.path().join("weights.safetensors");
+    let loaded = OneShot::load(temp.path(), &device).err();
+    let imported = import(&weights, &draft, &temp.path().join("out"), None).err();
+    for error in [loaded.unwrap(), imported.unwrap()] {
+        let text = error.to_string();
+        assert!(matches!(error, Error::Input { .. }) && text.contains("w.weight") && text.contains("NaN"), "{text}");
+    }
+
+    let g = linear(&random(5, 3, 2));
+    let found = estimator("exact").unwrap().spectra(&g, &[f32::NAN, 0.0, 1.0, 2.0]).unwrap();
+    assert!(found[0].is_none() && found[1].is_some());
+}
+
+#[test]
+fn autodiff_never_switches_a_batch_norm() {
+    let layers = "{ kind = \"linear\", key = \"w\", out = 4 }, { kind = \"reshape\", shape = [2, 1, 2] }, \
+                  { kind = \"batch_norm\", key = \"b\" }, { kind = \"relu\" }";
+    let (card, network) = network_of(&card_text(3, 4, layers));
+    let (_, device) = device::open("cpu").unwrap();
+    let statistics = [("b.running_mean", vec![0.5, -1.0]), ("b.running_var", vec![2.0, 0.25])];
+    let w = [("w.weight", normals(6, 0, Stream::Init, 0, 12)), ("w.bias", vec![0.1; 4])];
+    let affine = [("b.weight", vec![1.5, -0.5]), ("b.bias", vec![0.0, 0.75])];
+    let values = w.iter().chain(&affine).chain(&statistics).map(|(name, v)| ((*name).to_owned(), v.clone()));
+    let parameters = Parameters::from_values(values, &device);
+    let z = to_rows_on(&device, normals(7, 0, Stream::Latent, 0, 9), 3);
+
+    // The trap exists: a training pass gives other values and reports statistics.
+    let batch = RefCell::new(Vec::new());
+    let trained = bits(to_host(network.forward(z.clone(), &Pass::training(&parameters, &batch))).unwrap());
+    assert_eq!(batch.borrow().len(), 2);
+
+    let g = OneShot::from_parts(&card, network, parameters.clone(), &device, String::new());
+    let plain = bits(to_host(g.generate(z.clone())).unwrap());
+    assert_ne!(plain, trained);
+    // By hand from the running statistics: channel c holds the values 2c and 2c + 1.
+    let [mean, variance, gain, shift] =
+        [[0.5, -1.0], [2.0, 0.25], [1.5, -0.5], [0.0, 0.75]].map(|pair: [f64; 2]| move |j: usize| pair[j / 2]);
+    let host = normals(7, 0, Stream::Latent, 0, 9);
+    for (i, bits) in plain.iter().enumerate() {
+        let (row, j) = (i / 4, i % 4);
+        let hidden: f64 =
+            (0..3).map(|c| f64::from(w[0].1[3 * j + c]) * f64::from(host[3 * row + c])).sum::<f64>() + 0.1;
+        let expected = (hidden - mean(j)) / (variance(j) + 1e-5).sqrt() * gain(j) + shift(j);
+        close(f64::from(f32::from_bits(*bits)), expected.max(0.0), 64.0 * EPS);
+    }
+    let tracked = z.clone().autodiff().require_grad();
+    let y = g.generate(tracked.clone());
+    assert_eq!(bits(to_host(y.clone().inner()).unwrap()), plain);
+    let gradients = y.sum().backward();
+    assert!(to_host(tracked.grad(&gradients).unwrap()).unwrap().iter().any(|v| *v != 0.0));
+    let (_, t) = g.tangents(z.clone().autodiff(), Tangents::per_sample(z.clone(), 1));
+    let (_, u) = g.tangents(z.clone(), Tangents::per_sample(z.clone(), 1));
+    assert_eq!(bits(to_host(t.expanded(3).inner()).unwrap()), bits(to_host(u.expanded(3)).unwrap()));
+
+    for (name, before) in &statistics {
+        assert_eq!(&to_host(parameters.get(name)).unwrap(), before, "{name}");
+    }
+    assert_eq!(bits(to_host(g.generate(z)).unwrap()), plain);
+}

@@ -1,0 +1,202 @@
+//! What every kind of layer promises: tangents that match reverse mode, rows that do not touch, shared directions that
+//! mean the same as repeated ones. A new kind needs a line in [`SAMPLES`].
+
+use crate::shared::relative_l2;
+use isoline::device::{self, Device};
+use isoline::geometry::to_host;
+use isoline::nn::layers::KINDS;
+use isoline::nn::{Init, Network, Parameters, Pass, Rows, Tangents};
+use isoline::noise::{Stream, normals};
+use std::collections::BTreeSet;
+
+const EPS: f64 = f32::EPSILON as f64;
+
+/// (kind, shape of the input, its keys)
+const SAMPLES: &[(&str, &[usize], &str)] = &[
+    ("linear", &[6], "key = \"a\"\nout = 5"),
+    ("linear", &[2, 3, 2], "key = \"a\"\nout = 40\nbias = false"),
+    ("conv2d", &[2, 5, 4], "key = \"a\"\nout = 3\nkernel = 3\nstride = 2\npadding = 1"),
+    ("conv2d", &[3, 2, 3], "key = \"a\"\nout = 4\nkernel = 1\nbias = false"),
+    ("conv_transpose2d", &[2, 3, 4], "key = \"a\"\nout = 3\nkernel = 4\nstride = 2\npadding = 1"),
+    ("conv_transpose2d", &[3, 2, 2], "key = \"a\"\nout = 2\nkernel = 3\nstride = 3\noutput_padding = 2\nbias = false"),
+    ("batch_norm", &[3, 2, 4], "key = \"a\""),
+    ("batch_norm", &[5], "key = \"a\"\neps = 0.001"),
+    ("group_norm", &[4, 3, 2], "key = \"a\"\ngroups = 2"),
+    ("group_norm", &[6], "key = \"a\"\ngroups = 1"),
+    ("relu", &[7], ""),
+    ("leaky_relu", &[7], "slope = 0.2"),
+    ("silu", &[7], ""),
+    ("gelu", &[7], ""),
+    ("tanh", &[7], ""),
+    ("sigmoid", &[7], ""),
+    ("clamp_tanh", &[7], "scale = 3.0"),
+    ("upsample", &[2, 2, 3], "factor = 3"),
+    ("reshape", &[2, 6], "shape = [3, 4]"),
+    // The identity as the shortcut; then a shortcut whose tangents are still shared when those of the body are not.
+    ("residual", &[4], "body = [{ kind = \"linear\", key = \"a\", out = 4 }, { kind = \"relu\" }]"),
+    (
+        "residual",
+        &[4],
+        "body = [{ kind = \"linear\", key = \"a\", out = 3 }, { kind = \"tanh\" }, { kind = \"linear\", key = \"b\", out = 5 }]
+         shortcut = [{ kind = \"linear\", key = \"c\", out = 5 }]",
+    ),
+    (
+        "concat",
+        &[2, 3, 3],
+        "branches = [[{ kind = \"conv2d\", key = \"a\", out = 3, kernel = 3, padding = 1 }, { kind = \"silu\" }], [],
+                     [{ kind = \"conv2d\", key = \"b\", out = 1, kernel = 1 }]]",
+    ),
+    ("concat", &[4], "branches = [[{ kind = \"linear\", key = \"a\", out = 3 }], []]"),
+];
+
+/// One layer with weights.
+struct Sample {
+    name: String,
+    network: Network,
+    parameters: Parameters,
+    device: Device,
+    input: usize,
+    output: usize,
+}
+
+impl Sample {
+    fn each() -> impl Iterator<Item = Self> {
+        SAMPLES.iter().map(|(kind, shape, keys)| {
+            let table: toml::Table = toml::from_str(&format!("kind = \"{kind}\"\n{keys}")).unwrap();
+            let network = Network::build(vec![table], shape).unwrap_or_else(|e| panic!("{kind}: {e:?}"));
+            let (_, device) = device::open("cpu").unwrap();
+            let values = network.parameters().into_iter().enumerate().map(|(i, spec)| {
+                let mut v = normals(11, i as u64, Stream::Init, 0, spec.shape.iter().product());
+                if spec.key.ends_with("running_var") {
+                    v.iter_mut().for_each(|v| *v = 0.5 + *v * *v);
+                } else if let Init::FanIn(n) = spec.init {
+                    v.iter_mut().for_each(|v| *v /= (n as f32).sqrt());
+                }
+                (spec.key, v)
+            });
+            let parameters = Parameters::from_values(values, &device);
+            let width = |shape: &[usize]| shape.iter().product();
+            let (input, output) = (width(shape), width(network.output_shape()));
+            Self { name: format!("{kind} {shape:?}"), network, parameters, device, input, output }
+        })
+    }
+
+    fn pass(&self) -> Pass<'_> {
+        Pass::frozen(&self.parameters)
+    }
+
+    /// Standard normals `[rows, width]`; `step` tells one use from another.
+    fn draw(&self, step: u32, rows: usize, width: usize) -> Vec<f32> {
+        normals(12, 0, Stream::Label, step, rows * width)
+    }
+
+    /// A value is a sum of at most `input` products and some more operations per layer; two ways of adding it up differ
+    /// by at most that many roundings relative to the sum of the magnitudes. 4 covers the few layers of a composite.
+    fn bound(&self) -> f64 {
+        4.0 * EPS * (self.input + self.output) as f64
+    }
+}
+
+/// Host values as rows of `width` on `device`.
+pub fn to_rows_on(device: &Device, values: Vec<f32>, width: usize) -> Rows {
+    let rows = values.len() / width;
+    Rows::from_data(burn::tensor::TensorData::new(values, [rows, width]), device)
+}
+
+/// The bits of every value.
+pub fn bits(values: Vec<f32>) -> Vec<u32> {
+    values.into_iter().map(f32::to_bits).collect()
+}
+
+fn f64s(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|v| f64::from(*v)).collect()
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+}
+
+fn norm(a: &[f32]) -> f64 {
+    dot(a, a).sqrt()
+}
+
+#[test]
+fn every_kind_has_a_sample() {
+    let sampled: BTreeSet<&str> = SAMPLES.iter().map(|s| s.0).collect();
+    let known: BTreeSet<&str> = KINDS.iter().map(|k| k.name).collect();
+    assert_eq!(sampled, known, "kinds of layers and the samples in {}", file!());
+}
+
+/// ⟨J v, w⟩ = ⟨v, Jᵀ w⟩ with J v by the tangent rule and Jᵀ w by Burn's reverse mode, row by row; and the tangent pass
+/// computes the very values of the forward pass.
+#[test]
+fn tangents_are_the_transpose_of_reverse_mode() {
+    let n = 3;
+    for s in Sample::each() {
+        let rows = |values: &[f32], width| to_rows_on(&s.device, values.to_vec(), width);
+        let (z, v, w) = (s.draw(0, n, s.input), s.draw(1, n, s.input), s.draw(2, n, s.output));
+        let x = rows(&z, s.input);
+        let depth = s.network.layers().len();
+        let (y, t) = s.network.tangent(x.clone(), Tangents::per_sample(rows(&v, s.input), 1), &s.pass(), depth);
+        let jv = to_host(t.expanded(n)).unwrap();
+        let forward = to_host(s.network.forward(x.clone(), &s.pass())).unwrap();
+        assert_eq!(bits(to_host(y).unwrap()), bits(forward), "{}: values of the tangent pass", s.name);
+
+        let leaf = x.autodiff().require_grad();
+        let loss = (s.network.forward(leaf.clone(), &s.pass()) * rows(&w, s.output)).sum();
+        let jtw = to_host(leaf.grad(&loss.backward()).unwrap()).unwrap();
+        for i in 0..n {
+            let input = i * s.input..(i + 1) * s.input;
+            let output = i * s.output..(i + 1) * s.output;
+            let (jv, w, v, jtw) = (&jv[output.clone()], &w[output], &v[input.clone()], &jtw[input]);
+            let (a, b) = (dot(jv, w), dot(v, jtw));
+            let bound = s.bound() * (norm(jv) * norm(w) + norm(v) * norm(jtw));
+            assert!(norm(jv) > 0.0 && (a - b).abs() <= bound, "{} row {i}: {a} and {b}, bound {bound:e}", s.name);
+        }
+    }
+}
+
+#[test]
+fn rows_do_not_touch() {
+    let (n, k) = (3, 2);
+    for s in Sample::each() {
+        let run = |poisoned: bool| {
+            let (mut z, mut v) = (s.draw(0, n, s.input), s.draw(1, n * k, s.input));
+            if poisoned {
+                z[s.input..].fill(f32::NAN);
+                v[k * s.input..].fill(f32::NAN);
+            }
+            let (x, v) = (to_rows_on(&s.device, z, s.input), to_rows_on(&s.device, v, s.input));
+            let y = to_host(s.network.forward(x.clone(), &s.pass())).unwrap();
+            let (_, t) = s.network.tangent(x.clone(), Tangents::per_sample(v, k), &s.pass(), s.network.layers().len());
+            let (_, taps) = s.network.tap(x, &s.pass());
+            let taps = taps.into_iter().flat_map(|tap| {
+                let width = tap.dims()[1];
+                to_host(tap).unwrap()[..width].to_vec()
+            });
+            let first = |values: Vec<f32>, width: usize| values[..width].to_vec();
+            let t = first(to_host(t.expanded(n)).unwrap(), k * s.output);
+            bits(first(y, s.output).into_iter().chain(t).chain(taps).collect())
+        };
+        let (clean, poisoned) = (run(false), run(true));
+        assert!(clean == poisoned, "{}: row 0 depends on other rows", s.name);
+    }
+}
+
+/// Directions given once for all samples, and the same ones repeated for each.
+#[test]
+fn shared_directions_equal_repeated_ones() {
+    let (n, k) = (3, 4);
+    for s in Sample::each() {
+        let x = to_rows_on(&s.device, s.draw(0, n, s.input), s.input);
+        let v = s.draw(1, k, s.input);
+        let through = |t| {
+            let (_, t) = s.network.tangent(x.clone(), t, &s.pass(), s.network.layers().len());
+            to_host(t.expanded(n)).unwrap()
+        };
+        let once = through(Tangents::shared(to_rows_on(&s.device, v.clone(), s.input)));
+        let each = through(Tangents::per_sample(to_rows_on(&s.device, v.repeat(n), s.input), k));
+        let off = relative_l2(&once, &f64s(&each));
+        assert!(off <= s.bound(), "{}: off by {off:e}, bound {:e}", s.name, s.bound());
+    }
+}

@@ -1,0 +1,64 @@
+//! Foreign data and weights that lie outside the repository, and their reference values.
+
+use safetensors::{Dtype, SafeTensors};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The folder of shared data: `$ISOLINE_SHARED`, itself or its `data`, or `../shared/data` beside the package. `None`,
+/// with a line that says so, where it is missing; under `CI=true` that is a failure.
+pub fn data() -> Option<PathBuf> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    let given = std::env::var_os("ISOLINE_SHARED").map_or_else(beside, PathBuf::from);
+    let found = [given.join("data"), given.clone()].into_iter().find(|folder| folder.join("weights").is_dir());
+    if found.is_none() {
+        assert!(std::env::var_os("CI").is_none_or(|v| v != "true"), "no shared data in {}", given.display());
+        println!("skipped: no shared data in {}; set ISOLINE_SHARED", given.display());
+    }
+    found
+}
+
+/// Reference values: the float tensors of a safetensors file, in f64.
+pub struct Fixtures {
+    tensors: BTreeMap<String, Vec<f64>>,
+}
+
+impl Fixtures {
+    pub fn read(path: &Path) -> Self {
+        let bytes = std::fs::read(path).unwrap();
+        let parsed = SafeTensors::deserialize(&bytes).unwrap();
+        let values = |dtype, data: &[u8]| -> Option<Vec<f64>> {
+            match dtype {
+                Dtype::F64 => Some(data.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect()),
+                Dtype::F32 => Some(data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b).into()).collect()),
+                _ => None,
+            }
+        };
+        let tensors = parsed.iter().filter_map(|(name, t)| Some((name.to_owned(), values(t.dtype(), t.data())?)));
+        Self { tensors: tensors.collect() }
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// The values under `name`, row-major.
+    #[track_caller]
+    pub fn get(&self, name: &str) -> &[f64] {
+        self.tensors.get(name).unwrap_or_else(|| panic!("no \"{name}\" among the reference values"))
+    }
+
+    /// The same in f32.
+    #[track_caller]
+    pub fn floats(&self, name: &str) -> Vec<f32> {
+        self.get(name).iter().map(|v| *v as f32).collect()
+    }
+}
+
+/// ‖found − expected‖ / ‖expected‖.
+#[track_caller]
+pub fn relative_l2(found: &[f32], expected: &[f64]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let square = |v: f64| v * v;
+    let difference: f64 = found.iter().zip(expected).map(|(a, b)| square(f64::from(*a) - b)).sum();
+    (difference / expected.iter().map(|v| square(*v)).sum::<f64>()).sqrt()
+}
