@@ -18,6 +18,8 @@ pub mod nn;
 pub mod noise;
 pub mod progress;
 pub mod render;
+pub mod reward;
+pub mod steering;
 pub mod store;
 pub mod table;
 pub mod tensors;

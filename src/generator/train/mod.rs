@@ -153,7 +153,7 @@ pub fn train(job: &Training, device: &Device, progress: &Progress, cancel: &Canc
         Some(state) => state,
         None => fresh(&all, &config, device),
     };
-    let out = output::Output { job, card: &card, draft: &draft_text, generator: &generator, networks: &all, config: &config, device };
+    let out = output::Output { job, card: &card, draft: &draft_text, generator: &generator, config: &config, device };
     let per_epoch = (data.count() / config.batch).max(1) as u64;
     let total = per_epoch * u64::from(job.stop_after.unwrap_or(config.epochs).min(config.epochs));
     let bar = progress.start(&format!("training {}", card.raw.id), total);

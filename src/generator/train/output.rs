@@ -49,8 +49,6 @@ pub struct Output<'a> {
     pub draft: &'a str,
     /// The generator.
     pub generator: &'a Network,
-    /// Generator and companions.
-    pub networks: &'a [&'a Network],
     /// The config.
     pub config: &'a TrainConfig,
     /// Where it computes.

@@ -1,0 +1,15 @@
+//! The reward: a small network that learns ψ_k from latents, and the table that gives it meaning.
+
+mod calibration;
+mod labels;
+mod network;
+mod report;
+mod statistics;
+mod train;
+
+pub use calibration::{Calibration, Novelty};
+pub use labels::{LabelConfig, Labels, label};
+pub use network::{Reward, RewardCard, Score};
+pub use report::{Report, Split, report_html};
+pub use statistics::{quantile, r_squared, ranks, spearman};
+pub use train::{FitConfig, RewardConfig, TrainReward, train_reward};

@@ -1,0 +1,154 @@
+//! What the reward is worth, measured on latents it has not seen (theory, 13).
+
+use super::{Calibration, r_squared, spearman};
+use crate::error::Result;
+use crate::render::plot;
+use serde_json::json;
+
+/// Which part of the labelled set a latent belongs to, by its index alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// 80 %.
+    Train,
+    /// 10 %.
+    Validation,
+    /// 10 %.
+    Test,
+}
+
+impl Split {
+    /// The split of label `i`.
+    pub fn of(i: usize) -> Self {
+        match i % 10 {
+            8 => Self::Validation,
+            9 => Self::Test,
+            _ => Self::Train,
+        }
+    }
+}
+
+/// Figures and the data of the plots.
+pub struct Report {
+    /// Model id.
+    pub model: String,
+    /// Model rank k.
+    pub model_rank: usize,
+    /// Labels with a defined ψ_k.
+    pub labels: usize,
+    /// Spearman of prediction and truth on the test split.
+    pub spearman: Option<f64>,
+    /// Coefficient of determination on the test split.
+    pub r_squared: Option<f64>,
+    /// Expected calibration error: mean |nominal − actual coverage| over central intervals of 10 … 90 %.
+    pub expected_calibration_error: f64,
+    /// (nominal, actual) coverage.
+    pub coverage: Vec<(f64, f64)>,
+    /// Spearman on the test split against the number of training labels.
+    pub learning_curve: Vec<(f64, f64)>,
+    /// Mean of the labels.
+    pub mean: f64,
+    /// Standard deviation of the labels.
+    pub std: f64,
+    /// Share of latents whose own rank is below k.
+    pub below_rank: f64,
+    validation_nll: f64,
+    pairs: Vec<(f64, f64)>,
+    psi: Vec<f64>,
+}
+
+/// Standard normal quantiles of central intervals: coverage, half-width.
+const INTERVALS: [(f64, f64); 9] = [
+    (0.1, 0.125_661), (0.2, 0.253_347), (0.3, 0.385_320), (0.4, 0.524_401), (0.5, 0.674_490),
+    (0.6, 0.841_621), (0.7, 1.036_433), (0.8, 1.281_552), (0.9, 1.644_854),
+];
+
+impl Report {
+    /// An empty report over a calibration table.
+    pub fn new(model: &str, model_rank: usize, calibration: &Calibration, spectra: &[Vec<f64>]) -> Self {
+        let weak = spectra.iter().filter(|s| s.get(model_rank.saturating_sub(1)).is_none_or(|v| *v <= 1e-2 * s[0])).count();
+        Self {
+            model: model.to_owned(),
+            model_rank,
+            labels: calibration.sorted().len(),
+            spearman: None,
+            r_squared: None,
+            expected_calibration_error: 0.0,
+            coverage: Vec::new(),
+            learning_curve: Vec::new(),
+            mean: calibration.mean(),
+            std: calibration.std(),
+            below_rank: weak as f64 / spectra.len().max(1) as f64,
+            validation_nll: 0.0,
+            pairs: Vec::new(),
+            psi: calibration.sorted().to_vec(),
+        }
+    }
+
+    /// Adds the test Spearman of a fit on `n` labels.
+    pub fn add_curve_point(&mut self, n: usize, mean: &[f32], truth: &[f32]) {
+        let wide = |v: &[f32]| v.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
+        if let Some(rho) = spearman(&wide(mean), &wide(truth)) {
+            self.learning_curve.push((n as f64, rho));
+        }
+    }
+
+    /// Takes the standardised predictions on the test split.
+    pub fn test(&mut self, mean: &[f32], log_var: &[f32], truth: &[f32], validation_nll: f64) {
+        let wide = |v: &[f32]| v.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
+        let (m, t) = (wide(mean), wide(truth));
+        self.spearman = spearman(&m, &t);
+        self.r_squared = r_squared(&m, &t);
+        let scores: Vec<f64> = m.iter().zip(&t).zip(log_var).map(|((m, t), s)| (t - m).abs() / (0.5 * f64::from(*s)).exp()).collect();
+        self.coverage = INTERVALS.iter().map(|(nominal, half)| (*nominal, scores.iter().filter(|s| *s <= half).count() as f64 / scores.len().max(1) as f64)).collect();
+        self.expected_calibration_error = self.coverage.iter().map(|(a, b)| (a - b).abs()).sum::<f64>() / 9.0;
+        self.validation_nll = validation_nll;
+        self.pairs = t.iter().zip(&m).map(|(t, m)| (self.mean + self.std * t, self.mean + self.std * m)).collect();
+    }
+
+    /// `report.json`
+    pub fn json(&self) -> String {
+        let value = json!({
+            "model": self.model, "model_rank": self.model_rank, "labels": self.labels, "test": self.pairs.len(),
+            "spearman": self.spearman, "r_squared": self.r_squared,
+            "expected_calibration_error": self.expected_calibration_error, "coverage": self.coverage,
+            "validation_nll": self.validation_nll, "psi_k_mean": self.mean, "psi_k_std": self.std,
+            "share_below_model_rank": self.below_rank, "learning_curve": self.learning_curve,
+        });
+        format!("{value:#}\n")
+    }
+}
+
+/// A page that opens offline: figures, scatter, residuals, coverage, histogram, learning curve.
+///
+/// # Errors
+/// Of the plots.
+pub fn report_html(report: &Report) -> Result<String> {
+    let residuals: Vec<(f64, f64)> = report.pairs.iter().map(|(t, p)| (*p, t - p)).collect();
+    let mut plots = vec![
+        plot::scatter("Predicted against exact (test split)", "exact psi_k (nats)", "predicted psi_k (nats)", &report.pairs, true)?,
+        plot::scatter("Residuals", "predicted psi_k (nats)", "exact - predicted (nats)", &residuals, false)?,
+        plot::scatter("Coverage of the predicted intervals", "nominal coverage", "actual coverage", &report.coverage, true)?,
+        plot::histogram("psi_k of unguided samples", "psi_k (nats)", &report.psi, 60, &[])?,
+    ];
+    if report.learning_curve.len() > 1 {
+        plots.push(plot::lines("Learning curve", "training labels", "Spearman on the test split", &[("reward", report.learning_curve.clone())], true)?);
+    }
+    let number = |v: Option<f64>| v.map_or("undefined".to_owned(), |v| format!("{v:.4}"));
+    let figures = [
+        ("Model rank k", report.model_rank.to_string()),
+        ("Labels", report.labels.to_string()),
+        ("Spearman, test split", number(report.spearman)),
+        ("R², test split", number(report.r_squared)),
+        ("Expected calibration error", format!("{:.4}", report.expected_calibration_error)),
+        ("ψ_k, mean ± standard deviation", format!("{:.3} ± {:.3} nats", report.mean, report.std)),
+    ];
+    let rows: String = figures.iter().map(|(name, value)| format!("<tr><th>{name}</th><td>{value}</td></tr>")).collect();
+    let figures: String = plots.iter().map(|svg| format!("<figure>{svg}</figure>")).collect();
+    Ok(format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Reward of {id}</title>\
+         <style>body{{font:16px/1.5 sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#222}}\
+         th{{text-align:left;padding-right:2rem;font-weight:normal;color:#555}}figure{{display:inline-block;margin:1rem}}svg{{max-width:100%}}</style>\
+         <h1>Reward of {id}</h1><table>{rows}</table>{figures}</html>\n",
+        id = report.model
+    ))
+}

@@ -1,0 +1,68 @@
+//! Rank statistics and quantiles of host tables.
+
+/// Ranks from 0, ties sharing their mean rank.
+pub fn ranks(values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
+    let mut ranks = vec![0.0; values.len()];
+    let mut start = 0;
+    while start < order.len() {
+        let tied = order[start..].iter().take_while(|i| values[**i] == values[order[start]]).count();
+        let mean = start as f64 + (tied - 1) as f64 / 2.0;
+        order[start..start + tied].iter().for_each(|i| ranks[*i] = mean);
+        start += tied;
+    }
+    ranks
+}
+
+/// Spearman's rank correlation; `None` for fewer than two values or a constant side.
+pub fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
+    pearson(&ranks(a), &ranks(b))
+}
+
+fn pearson(a: &[f64], b: &[f64]) -> Option<f64> {
+    let n = a.len().min(b.len()) as f64;
+    if n < 2.0 {
+        return None;
+    }
+    let mean = |v: &[f64]| v.iter().sum::<f64>() / n;
+    let (ma, mb) = (mean(a), mean(b));
+    let dot = |x: &[f64], mx: f64, y: &[f64], my: f64| x.iter().zip(y).map(|(p, q)| (p - mx) * (q - my)).sum::<f64>();
+    let scale = (dot(a, ma, a, ma) * dot(b, mb, b, mb)).sqrt();
+    (scale > 0.0).then(|| dot(a, ma, b, mb) / scale)
+}
+
+/// Coefficient of determination of `predicted` for `truth`.
+pub fn r_squared(predicted: &[f64], truth: &[f64]) -> Option<f64> {
+    let mean = truth.iter().sum::<f64>() / truth.len() as f64;
+    let total: f64 = truth.iter().map(|t| (t - mean).powi(2)).sum();
+    let rest: f64 = predicted.iter().zip(truth).map(|(p, t)| (p - t).powi(2)).sum();
+    (total > 0.0).then(|| 1.0 - rest / total)
+}
+
+/// The q-quantile of an ascending table, linear between its values; `None` when it is empty.
+pub fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
+    let last = sorted.len().checked_sub(1)?;
+    let position = q.clamp(0.0, 1.0) * last as f64;
+    let (low, part) = (position.floor() as usize, position.fract());
+    Some(sorted[low] + part * (sorted[(low + 1).min(last)] - sorted[low]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spearman_by_hand() {
+        // scipy.stats.spearmanr([1,2,2,4], [1,3,2,4]) = 0.9486832980505138
+        assert!((spearman(&[1.0, 2.0, 2.0, 4.0], &[1.0, 3.0, 2.0, 4.0]).unwrap_or(0.0) - 0.948_683_298_050_513_8).abs() < 1e-12);
+        assert_eq!(spearman(&[1.0, 2.0], &[5.0, 5.0]), None);
+        assert_eq!(spearman(&[], &[]), None);
+    }
+
+    #[test]
+    fn quantiles_are_linear_between_values() {
+        assert_eq!(quantile(&[0.0, 10.0, 20.0], 0.25), Some(5.0));
+        assert_eq!(quantile(&[], 0.5), None);
+    }
+}

@@ -1,0 +1,277 @@
+//! Training the reward (theory, 11-14): label, split, fit, report on the test split, calibrate.
+
+use super::labels::{self, LabelConfig, Labels, label};
+use super::network::{Reward, RewardCard};
+use super::report::{Report, Split, report_html};
+use super::{Calibration, quantile};
+use crate::cancel::Cancel;
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::generator::{Generator, OneShot};
+use crate::geometry::{estimator, model_rank};
+use crate::nn::adam::{AdamConfig, AdamState, gradients, squared_norm};
+use crate::nn::{Network, Parameters, Pass};
+use crate::noise::{self, Stream};
+use crate::progress::Progress;
+use crate::store::{self, WeightTensor};
+use crate::tensors::{host, rows};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// A reward config as typed.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RewardConfig {
+    /// Model name or path.
+    pub model: String,
+    /// The labelled set.
+    pub labels: LabelConfig,
+    /// Model rank k; found from the labels where absent.
+    #[serde(default)]
+    pub model_rank: Option<usize>,
+    /// The fit.
+    pub fit: FitConfig,
+}
+
+/// `[fit]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct FitConfig {
+    /// Width of the residual blocks.
+    pub width: usize,
+    /// Residual blocks.
+    pub blocks: usize,
+    /// Passes over the training split.
+    pub epochs: u32,
+    /// Latents per step.
+    pub batch: usize,
+    /// Peak step size; falls to 0 by a cosine.
+    pub learning_rate: f64,
+    /// Decoupled weight decay.
+    #[serde(default)]
+    pub weight_decay: f64,
+    /// Key of start weights and order.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+/// What to train and where.
+pub struct TrainReward<'a> {
+    /// The config.
+    pub config: &'a RewardConfig,
+    /// Its name in messages.
+    pub place: &'a str,
+    /// The model's folder.
+    pub model: &'a Path,
+    /// Folder of the label table.
+    pub work: PathBuf,
+    /// Shares of the training split to fit for the learning curve; empty for none.
+    pub curve: &'a [f64],
+}
+
+/// A fitted network with what it says of the splits.
+struct Fit {
+    parameters: Parameters,
+    validation_nll: f64,
+}
+
+/// The standardised data of a fit.
+struct Table {
+    d: usize,
+    latents: Vec<f32>,
+    targets: Vec<f32>,
+}
+
+/// Trains the reward of a model and writes `model/reward/`.
+///
+/// # Errors
+/// [`Error::Config`], [`Error::Input`] for the model, [`Error::Interrupted`] with labels kept, and
+/// [`Error::Input`] when ψ_k is undefined or constant for the model.
+pub fn train_reward(job: &TrainReward, device: &Device, progress: &Progress, cancel: &Cancel) -> Result<Report> {
+    let config = job.config;
+    check(config, job.place)?;
+    let generator = OneShot::load(job.model, device)?;
+    let d = generator.spec().latent_width;
+    let estimator = estimator(&config.labels.estimator)?;
+    // The count is no part of the recipe: a longer table goes on from a shorter one.
+    let recipe = store::sha256_hex(format!("{} {} {} {}", generator.sha256(), config.labels.estimator, config.labels.seed, noise::SCHEME).as_bytes());
+    let labels = label(&config.labels, &generator, &recipe, &*estimator, &job.work, progress, cancel)?;
+    let k = config.model_rank.unwrap_or_else(|| model_rank(&labels.spectra));
+    let labelled = labels.psi_k(k);
+    let Some(calibration) = Calibration::new(labelled.iter().map(|l| l.1).collect()) else {
+        return Err(Error::input(job.model, format!("psi_k at model rank {k} is undefined or constant over {} latents: there is nothing to learn", config.labels.count)));
+    };
+    let standard = |psi: f64| ((psi - calibration.mean()) / calibration.std()) as f32;
+    let split = |which: Split| {
+        let mut table = Table { d, latents: Vec::new(), targets: Vec::new() };
+        for (i, psi) in labelled.iter().filter(|(i, _)| Split::of(*i) == which) {
+            table.latents.extend_from_slice(labels.latent(*i, d));
+            table.targets.push(standard(*psi));
+        }
+        table
+    };
+    let (training, validation, test) = (split(Split::Train), split(Split::Validation), split(Split::Test));
+    let layers = layers(&config.fit);
+    let network = Reward::network(&layers, d).map_err(|(key, m)| Error::Bug(format!("{key}: {m}")))?;
+    let mut report = Report::new(&generator.spec().id, k, &calibration, &labels.spectra);
+    for share in job.curve {
+        let n = ((training.targets.len() as f64 * share) as usize).max(config.fit.batch.min(training.targets.len()));
+        let part = Table { d, latents: training.latents[..n * d].to_vec(), targets: training.targets[..n].to_vec() };
+        let fit = fit(&network, &part, &validation, &config.fit, device, progress, cancel)?;
+        let (mean, _) = predict(&network, &fit.parameters, &test, device)?;
+        report.add_curve_point(n, &mean, &test.targets);
+    }
+    let fit = fit(&network, &training, &validation, &config.fit, device, progress, cancel)?;
+    let (mean, log_var) = predict(&network, &fit.parameters, &test, device)?;
+    report.test(&mean, &log_var, &test.targets, fit.validation_nll);
+    let mut stds: Vec<f64> = log_var.iter().map(|v| calibration.std() * (0.5 * f64::from(*v)).exp()).collect();
+    stds.sort_by(f64::total_cmp);
+    let norms = norm_range(&labels, d);
+    let card = RewardCard {
+        format: 1,
+        model: generator.spec().id.clone(),
+        model_sha256: generator.sha256().to_owned(),
+        sha256: String::new(),
+        calibration_sha256: String::new(),
+        target: "psi_k".into(),
+        estimator: config.labels.estimator.clone(),
+        model_rank: k,
+        mean: calibration.mean(),
+        std: calibration.std(),
+        labels: labelled.len(),
+        norm_range: norms,
+        std_limit: quantile(&stds, 0.999).unwrap_or(f64::MAX),
+        layers,
+    };
+    write(job.model, card, &network, &fit.parameters, &calibration, &report)?;
+    Ok(report)
+}
+
+fn check(config: &RewardConfig, place: &str) -> Result<()> {
+    labels::check(&config.labels, place)?;
+    let fit = &config.fit;
+    let bad = |key: &str, message: String| Err(Error::config(format!("{place}: fit.{key}"), message));
+    if !(8..=4096).contains(&fit.width) {
+        return bad("width", format!("expected 8 to 4096, found {}", fit.width));
+    }
+    if fit.blocks > 32 {
+        return bad("blocks", format!("expected 0 to 32, found {}", fit.blocks));
+    }
+    if !(1..=10_000).contains(&fit.epochs) {
+        return bad("epochs", format!("expected 1 to 10000, found {}", fit.epochs));
+    }
+    if !(8..=65_536).contains(&fit.batch) {
+        return bad("batch", format!("expected 8 to 65536, found {}", fit.batch));
+    }
+    if !(fit.learning_rate > 0.0 && fit.learning_rate < 1.0) {
+        return bad("learning_rate", format!("expected a number between 0 and 1, found {}", fit.learning_rate));
+    }
+    if !(0.0..=10.0).contains(&fit.weight_decay) {
+        return bad("weight_decay", format!("expected 0 to 10, found {}", fit.weight_decay));
+    }
+    Ok(())
+}
+
+/// linear → blocks of (silu, linear, silu, linear) with skips → silu → linear to two values.
+fn layers(fit: &FitConfig) -> Vec<toml::Table> {
+    let linear = |key: String, out: usize| toml::Table::from_iter([("kind".into(), "linear".into()), ("key".into(), key.into()), ("out".into(), toml::Value::Integer(out as i64))]);
+    let silu = || toml::Table::from_iter([("kind".to_owned(), "silu".into())]);
+    let mut layers = vec![linear("in".into(), fit.width)];
+    for b in 0..fit.blocks {
+        let body = [silu(), linear(format!("block{b}.a"), fit.width), silu(), linear(format!("block{b}.b"), fit.width)];
+        let body = body.into_iter().map(toml::Value::Table).collect();
+        layers.push(toml::Table::from_iter([("kind".to_owned(), "residual".into()), ("body".to_owned(), toml::Value::Array(body))]));
+    }
+    layers.extend([silu(), linear("out".into(), 2)]);
+    layers
+}
+
+/// Minimises the Gaussian negative log-likelihood ½(s + (y − m)²·exp(−s)), s the predicted
+/// log-variance; keeps the averaged weights of the epoch that is best on the validation split.
+fn fit(network: &Network, training: &Table, validation: &Table, config: &FitConfig, device: &Device, progress: &Progress, cancel: &Cancel) -> Result<Fit> {
+    let n = training.targets.len();
+    let steps_per_epoch = n.div_ceil(config.batch);
+    let total = steps_per_epoch as u64 * u64::from(config.epochs);
+    let start = network.parameters().into_iter().map(|s| (s.key.clone(), s.start(config.seed, None)));
+    let mut parameters = Parameters::from_values(start, device);
+    let mut average = parameters.clone();
+    let mut adam = AdamState::default();
+    let optimiser = AdamConfig { weight_decay: config.weight_decay, ..AdamConfig::default() };
+    let bar = progress.start(&format!("fitting {n} labels"), total);
+    let mut best: Option<Fit> = None;
+    let mut step = 0u64;
+    for epoch in 0..config.epochs {
+        cancel.check(|| "the labels are kept".into())?;
+        let order = noise::permutation(config.seed, Stream::Shuffle, epoch, n);
+        for picked in order.chunks(config.batch) {
+            let (z, y) = batch(training, picked, device);
+            let tracked = parameters.tracked(|_| true);
+            let out = network.forward(z, &Pass::frozen(&tracked));
+            let mean = out.clone().narrow(1, 0, 1);
+            let log_var = out.narrow(1, 1, 1).clamp(-10.0, 5.0);
+            let error = y - mean;
+            let loss = (log_var.clone() + error.clone() * error * log_var.neg().exp()).mean() * 0.5;
+            let grads = gradients(&tracked, loss.backward());
+            let warm = ((step + 1) as f64 / 200.0).min(1.0);
+            let cosine = 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / total as f64).cos());
+            let finite = squared_norm(&grads).and_then(|g| g.try_into_scalar::<f32>().ok()).is_some_and(f32::is_finite);
+            if finite {
+                optimiser.step(config.learning_rate * warm * cosine, &mut parameters, &mut adam, grads);
+            }
+            let decay = 0.99f64.min((1.0 + step as f64) / (10.0 + step as f64));
+            for name in parameters.iter().map(|(k, _)| k.to_owned()).collect::<Vec<_>>() {
+                average.set(&name, average.get(&name) * decay + parameters.get(&name) * (1.0 - decay));
+            }
+            step += 1;
+        }
+        bar.advance(steps_per_epoch as u64);
+        let (mean, log_var) = predict(network, &average, validation, device)?;
+        let nll = mean.iter().zip(&log_var).zip(&validation.targets).map(|((m, s), y)| 0.5 * f64::from(s + (y - m) * (y - m) * (-s).exp())).sum::<f64>() / mean.len() as f64;
+        if nll.is_finite() && best.as_ref().is_none_or(|b| nll < b.validation_nll) {
+            best = Some(Fit { parameters: average.clone(), validation_nll: nll });
+        }
+    }
+    bar.finish();
+    best.ok_or_else(|| Error::Stopped("the reward's loss was never finite; lower fit.learning_rate".into()))
+}
+
+fn batch(table: &Table, picked: &[usize], device: &Device) -> (crate::nn::Rows, crate::nn::Rows) {
+    let z: Vec<f32> = picked.iter().flat_map(|i| &table.latents[i * table.d..(i + 1) * table.d]).copied().collect();
+    let y: Vec<f32> = picked.iter().map(|i| table.targets[*i]).collect();
+    (rows(z, table.d, device), rows(y, 1, device))
+}
+
+/// Means and log-variances, standardised.
+fn predict(network: &Network, parameters: &Parameters, table: &Table, device: &Device) -> Result<(Vec<f32>, Vec<f32>)> {
+    let mut out = Vec::new();
+    for z in table.latents.chunks(2048 * table.d) {
+        out.extend(host(network.forward(rows(z.to_vec(), table.d, device), &Pass::frozen(parameters)))?);
+    }
+    Ok(out.chunks_exact(2).map(|v| (v[0], v[1].clamp(-10.0, 5.0))).unzip())
+}
+
+fn norm_range(labels: &Labels, d: usize) -> [f64; 2] {
+    let norms = labels.latents.chunks_exact(d).map(|z| z.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt());
+    norms.fold([f64::MAX, 0.0], |[low, high], n| [low.min(n), high.max(n)])
+}
+
+fn write(model: &Path, mut card: RewardCard, network: &Network, parameters: &Parameters, calibration: &Calibration, report: &Report) -> Result<()> {
+    let folder = model.join("reward");
+    let mut tensors = BTreeMap::new();
+    for spec in network.parameters() {
+        tensors.insert(spec.key.clone(), WeightTensor { shape: spec.shape, values: host(parameters.get(&spec.key))? });
+    }
+    let weights = store::write_safetensors(&tensors)?;
+    let sorted: Vec<f32> = calibration.sorted().iter().map(|v| *v as f32).collect();
+    let table = WeightTensor { shape: vec![sorted.len()], values: sorted };
+    let table = store::write_safetensors(&BTreeMap::from([("psi_k".to_owned(), table)]))?;
+    card.sha256 = store::sha256_hex(&weights);
+    card.calibration_sha256 = store::sha256_hex(&table);
+    let text = toml::to_string(&card).map_err(|e| Error::Bug(format!("reward card: {e}")))?;
+    store::write_atomic(&folder.join("reward.safetensors"), &weights)?;
+    store::write_atomic(&folder.join("calibration.safetensors"), &table)?;
+    store::write_atomic(&folder.join("report.json"), report.json().as_bytes())?;
+    store::write_atomic(&folder.join("report.html"), report_html(report)?.as_bytes())?;
+    store::write_atomic(&folder.join("card.toml"), text.as_bytes())
+}

@@ -1,0 +1,135 @@
+//! The closed loop (15b) and the measured result (20).
+
+use super::driver::{self, Slot, Status};
+use super::{Settings, Steering, sphere};
+use crate::cancel::Cancel;
+use crate::error::Result;
+use crate::geometry::{Spectrum, psi_k};
+use crate::reward::{Reward, Score};
+
+/// Spectra at latents `[n, d]`, one call of the tile's fixed shape.
+pub type Measure<'a> = dyn Fn(&[f32]) -> Result<Vec<Option<Spectrum>>> + 'a;
+
+/// A steered sample: what was asked, predicted and measured.
+#[derive(Clone, Debug)]
+pub struct Steered {
+    /// Sample index.
+    pub sample: u64,
+    /// Where it started.
+    pub start: Vec<f32>,
+    /// Where it ended.
+    pub latent: Vec<f32>,
+    /// The reward there.
+    pub predicted: Score,
+    /// The measured spectrum there.
+    pub spectrum: Option<Spectrum>,
+    /// Steps of all loops.
+    pub steps: usize,
+    /// How it ended.
+    pub status: Status,
+}
+
+#[derive(Clone)]
+struct Point {
+    latent: Vec<f32>,
+    score: Score,
+    psi: f64,
+    spectrum: Spectrum,
+}
+
+/// Distance from ψ* at which no correction is made, in standard deviations of ψ_k.
+const CLOSE_ENOUGH: f64 = 0.005;
+
+/// Steers the samples of one tile to `targets` (ψ*), measures, corrects, and keeps the point whose
+/// measured ψ_k is nearest. The reward gives the direction, the measurement the truth.
+///
+/// # Errors
+/// Of the device, or a stop by `cancel`.
+#[allow(clippy::too_many_arguments)]
+pub fn steer(method: &dyn Steering, samples: &[u64], latents: &[f32], targets: &[f64], reward: &Reward, settings: &Settings, measure: &Measure, cancel: &Cancel) -> Result<Vec<Steered>> {
+    let mut slots = driver::start(latents, samples, targets, reward, method.is_local())?;
+    driver::open_loop(method, &mut slots, reward, settings, cancel)?;
+    let mut points: Vec<Vec<Point>> = vec![Vec::new(); slots.len()];
+    let candidates: Vec<(Vec<f32>, Score)> = slots.iter().map(|s| (s.best.1.clone(), s.best.2)).collect();
+    take(measure, candidates, &mut points, reward)?;
+    for _ in 0..settings.corrections {
+        let enough = |p: &[Point], t: f64| nearest(p, t).is_none_or(|b| (b.psi - t).abs() <= CLOSE_ENOUGH * reward.calibration.std());
+        if points.iter().zip(targets).all(|(p, t)| enough(p, *t)) {
+            break;
+        }
+        let mut arcs: Vec<Option<Vec<f32>>> = vec![None; slots.len()];
+        for (i, slot) in slots.iter_mut().enumerate() {
+            let Some(best) = nearest(&points[i], targets[i]).filter(|_| !enough(&points[i], targets[i])) else {
+                slot.done = true;
+                continue;
+            };
+            arcs[i] = if method.is_local() { between(&points[i], targets[i]) } else { None };
+            let residual = targets[i] - best.psi;
+            slot.aim(best.score.psi + residual * gain(&points[i]), (best.latent.clone(), best.score));
+            slot.done |= arcs[i].is_some();
+        }
+        refresh_gradients(method, &mut slots, reward)?;
+        driver::open_loop(method, &mut slots, reward, settings, cancel)?;
+        let next: Vec<Vec<f32>> = slots.iter().zip(arcs).map(|(s, arc)| arc.unwrap_or_else(|| s.best.1.clone())).collect();
+        let flat: Vec<f32> = next.iter().flatten().copied().collect();
+        let scores = reward.score(&flat)?;
+        take(measure, next.into_iter().zip(scores).collect(), &mut points, reward)?;
+    }
+    Ok(slots.into_iter().zip(points).zip(targets).map(|((slot, points), target)| finish(slot, &points, *target, reward)).collect())
+}
+
+/// Measures one candidate per slot and adds those that have a ψ_k.
+fn take(measure: &Measure, candidates: Vec<(Vec<f32>, Score)>, points: &mut [Vec<Point>], reward: &Reward) -> Result<()> {
+    let flat: Vec<f32> = candidates.iter().flat_map(|c| &c.0).copied().collect();
+    for ((found, (latent, score)), points) in measure(&flat)?.into_iter().zip(candidates).zip(points) {
+        if let Some(spectrum) = found
+            && let Some(psi) = psi_k(&spectrum.singular_values, reward.card.model_rank)
+            && score.is_finite()
+        {
+            points.push(Point { latent, score, psi, spectrum });
+        }
+    }
+    Ok(())
+}
+
+fn nearest(points: &[Point], target: f64) -> Option<&Point> {
+    points.iter().min_by(|a, b| (a.psi - target).abs().total_cmp(&(b.psi - target).abs()))
+}
+
+/// How far the reward must be moved for one nat of measured ψ_k: from the last two points, within ⅓ … 3.
+fn gain(points: &[Point]) -> f64 {
+    match points {
+        [.., a, b] if (b.psi - a.psi).abs() > 1e-9 => ((b.score.psi - a.score.psi) / (b.psi - a.psi)).clamp(1.0 / 3.0, 3.0),
+        _ => 1.0,
+    }
+}
+
+/// Where two measured points bracket the target: the point between them at which a straight line
+/// between their ψ_k meets it.
+fn between(points: &[Point], target: f64) -> Option<Vec<f32>> {
+    let below = points.iter().filter(|p| p.psi < target).max_by(|a, b| a.psi.total_cmp(&b.psi))?;
+    let above = points.iter().filter(|p| p.psi > target).min_by(|a, b| a.psi.total_cmp(&b.psi))?;
+    let part = (target - below.psi) / (above.psi - below.psi);
+    Some(sphere::arc(&below.latent, &above.latent, part.clamp(0.05, 0.95)))
+}
+
+fn refresh_gradients(method: &dyn Steering, slots: &mut [Slot], reward: &Reward) -> Result<()> {
+    if !method.is_local() {
+        return Ok(());
+    }
+    let flat: Vec<f32> = slots.iter().flat_map(|s| &s.latent).copied().collect();
+    let (_, gradients) = reward.score_and_gradient(&flat)?;
+    slots.iter_mut().zip(gradients.chunks_exact(reward.width())).for_each(|(s, g)| s.gradient = g.to_vec());
+    Ok(())
+}
+
+fn finish(slot: Slot, points: &[Point], target: f64, reward: &Reward) -> Steered {
+    let Slot { sample, start, steps, non_finite, best: (_, latent, score), .. } = slot;
+    let Some(best) = nearest(points, target).filter(|_| !non_finite) else {
+        let status = if non_finite || latent.iter().any(|v| !v.is_finite()) { Status::NonFinite } else { Status::OffManifold };
+        return Steered { sample, start, latent, predicted: score, spectrum: None, steps, status };
+    };
+    let inside = reward.calibration.novelty_of(best.psi).beyond == 0.0;
+    let status = if inside && driver::on_manifold(&best.latent, best.score, reward) { Status::Ok } else { Status::OffManifold };
+    Steered { sample, start, latent: best.latent.clone(), predicted: best.score, spectrum: Some(best.spectrum.clone()), steps, status }
+}

@@ -1,0 +1,145 @@
+//! The loop that every method runs in: proposals, scores, guard, best iterate.
+
+use super::{Settings, Steering, sphere};
+use crate::cancel::Cancel;
+use crate::error::Result;
+use crate::reward::{Reward, Score};
+
+/// How a sample ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Everything within the labelled range.
+    Ok,
+    /// Outside the labelled range of ‖z‖, of the reward's predicted deviation, or of ψ_k (21).
+    OffManifold,
+    /// A value was not finite; there is no picture.
+    NonFinite,
+}
+
+/// One sample on its way. Its neighbours in the tile never enter.
+#[derive(Clone, Debug)]
+pub struct Slot {
+    /// Sample index, the key of its noise.
+    pub sample: u64,
+    /// Start.
+    pub start: Vec<f32>,
+    /// Last accepted point.
+    pub latent: Vec<f32>,
+    /// The reward there.
+    pub score: Score,
+    /// Its gradient there; empty unless the method is local.
+    pub gradient: Vec<f32>,
+    /// ψ_k to reach by the reward's word; the closed loop moves it.
+    pub set_point: f64,
+    /// Best point so far: distance to the set-point in ψ, latent, score.
+    pub best: (f64, Vec<f32>, Score),
+    /// Shrinks where the guard refuses.
+    pub step_scale: f64,
+    /// Steps taken.
+    pub steps: usize,
+    /// Whether the loop is over for this sample.
+    pub done: bool,
+    /// Whether a number was not finite.
+    pub non_finite: bool,
+}
+
+impl Slot {
+    /// Aims at another set-point from the point `from`.
+    pub fn aim(&mut self, set_point: f64, from: (Vec<f32>, Score)) {
+        self.set_point = set_point;
+        self.best = ((from.1.psi - set_point).abs(), from.0.clone(), from.1);
+        (self.latent, self.score) = from;
+        self.step_scale = 1.0;
+        self.done = self.non_finite;
+    }
+}
+
+/// Distance to the set-point, in standard deviations of ψ_k, at which a local method rests.
+const REST: f64 = 0.01;
+/// Halvings of a refused step before a sample rests where it is.
+const LEAST_STEP: f64 = 1.0 / 64.0;
+
+/// The slots of a tile at their start, scored.
+///
+/// # Errors
+/// Of the device.
+pub fn start(latents: &[f32], samples: &[u64], set_points: &[f64], reward: &Reward, local: bool) -> Result<Vec<Slot>> {
+    let d = reward.width();
+    let (scores, gradients) = evaluate(latents, reward, local)?;
+    let slots = samples.iter().zip(latents.chunks_exact(d)).zip(scores).zip(set_points).enumerate();
+    Ok(slots
+        .map(|(i, (((sample, z), score), set_point))| {
+            let non_finite = !score.is_finite() || z.iter().any(|v| !v.is_finite());
+            Slot {
+                sample: *sample,
+                start: z.to_vec(),
+                latent: z.to_vec(),
+                gradient: gradients.get(i * d..(i + 1) * d).unwrap_or_default().to_vec(),
+                set_point: *set_point,
+                best: ((score.psi - set_point).abs(), z.to_vec(), score),
+                score,
+                step_scale: 1.0,
+                steps: 0,
+                done: non_finite,
+                non_finite,
+            }
+        })
+        .collect())
+}
+
+fn evaluate(latents: &[f32], reward: &Reward, local: bool) -> Result<(Vec<Score>, Vec<f32>)> {
+    if local { reward.score_and_gradient(latents) } else { Ok((reward.score(latents)?, Vec::new())) }
+}
+
+/// Runs a method's open loop on a tile: every call scores all slots, in the fixed shape.
+///
+/// # Errors
+/// Of the device, or a stop by `cancel`.
+pub fn open_loop(method: &dyn Steering, slots: &mut [Slot], reward: &Reward, settings: &Settings, cancel: &Cancel) -> Result<()> {
+    let d = reward.width();
+    for step in 0..settings.steps {
+        let proposals: Vec<Option<Vec<f32>>> = slots
+            .iter()
+            .map(|s| if s.done || (method.is_local() && s.best.0 <= REST * reward.calibration.std()) { None } else { method.propose(s, step, settings) })
+            .collect();
+        if proposals.iter().all(Option::is_none) {
+            return Ok(());
+        }
+        cancel.check(|| "finished tiles are kept".into())?;
+        let latents: Vec<f32> = slots.iter().zip(&proposals).flat_map(|(s, p)| p.as_deref().unwrap_or(&s.latent)).copied().collect();
+        let (scores, gradients) = evaluate(&latents, reward, method.is_local())?;
+        for (i, (slot, proposal)) in slots.iter_mut().zip(proposals).enumerate() {
+            let Some(proposal) = proposal else { continue };
+            let gradient = gradients.get(i * d..(i + 1) * d).unwrap_or_default();
+            accept(slot, proposal, scores[i], gradient, reward, settings, method.is_local());
+        }
+    }
+    Ok(())
+}
+
+fn accept(slot: &mut Slot, proposal: Vec<f32>, score: Score, gradient: &[f32], reward: &Reward, settings: &Settings, local: bool) {
+    slot.steps += 1;
+    let finite = score.is_finite() && gradient.iter().chain(&proposal).all(|v| v.is_finite());
+    let near = !local || sphere::angle_between(&slot.start, &proposal) <= settings.drift;
+    if !finite || !near || !on_manifold(&proposal, score, reward) {
+        // (21): back off to the last accepted point and try a shorter step from there.
+        slot.step_scale *= 0.5;
+        slot.done |= local && slot.step_scale < LEAST_STEP;
+        return;
+    }
+    let distance = (score.psi - slot.set_point).abs();
+    if distance < slot.best.0 {
+        slot.best = (distance, proposal.clone(), score);
+    } else if local {
+        slot.step_scale *= 0.7;
+    }
+    slot.gradient = gradient.to_vec();
+    (slot.latent, slot.score) = (proposal, score);
+}
+
+/// The guard's test of a point before it is measured (21).
+pub fn on_manifold(latent: &[f32], score: Score, reward: &Reward) -> bool {
+    let [low, high] = reward.card.norm_range;
+    (low..=high).contains(&sphere::norm(latent)) && score.std <= reward.card.std_limit
+}

@@ -1,0 +1,45 @@
+//! Moving latents to an asked ψ_k (theory, section 4): methods propose, one driver owns the loop.
+
+mod close;
+mod driver;
+mod methods;
+mod sphere;
+
+pub use close::{Measure, Steered, steer};
+pub use driver::{Slot, Status};
+pub use methods::{METHODS, MethodRow, method};
+pub use sphere::{angle_between, distance, norm};
+
+use serde::{Deserialize, Serialize};
+
+/// What one steering run may do. Part of a job's recipe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Steps of the open loop, or candidates of a search.
+    pub steps: usize,
+    /// Greatest angle from z₀, in radians.
+    pub drift: f64,
+    /// Greatest angle of one step, in radians.
+    pub max_angle: f64,
+    /// Measured corrections of the closed loop (15b); 0 is the open loop.
+    pub corrections: usize,
+    /// Fixed factor for truncation; 0 = search one for the asked novelty.
+    pub truncation: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { steps: 48, drift: 1.0, max_angle: 0.08, corrections: 2, truncation: 0.0 }
+    }
+}
+
+/// A way to propose latents; holds no state, knows no device.
+pub trait Steering: Send + Sync {
+    /// The latent to look at in this step of a slot, or `None` when there is nothing more to try.
+    fn propose(&self, slot: &Slot, step: usize, settings: &Settings) -> Option<Vec<f32>>;
+
+    /// Whether proposals follow from the last accepted point, so that the reward's gradient is needed,
+    /// a refused step is halved, and the closed loop may interpolate between measured points.
+    fn is_local(&self) -> bool;
+}
