@@ -3,9 +3,8 @@
 //! Data flows one way: card and weights → network → generator → geometry → reward → steering → run
 //! directory. `docs/architecture.md` draws it; `docs/theory.md` numbers the equations.
 
-#![forbid(unsafe_code)]
-#![warn(missing_docs)]
-
+pub mod cancel;
+pub mod cli;
 pub mod device;
 pub mod error;
 pub mod generator;
@@ -14,6 +13,7 @@ pub mod limits;
 pub mod linalg;
 pub mod nn;
 pub mod noise;
+pub mod progress;
 pub mod render;
 pub mod store;
 pub mod table;

@@ -7,7 +7,7 @@ mod one_shot;
 
 pub use card::{Card, FAMILIES, Output, Provenance, RawCard, finish_card};
 pub use import::{Imported, import};
-pub use one_shot::{Inspection, OneShot, find_model};
+pub use one_shot::{Inspection, OneShot, find_model, known_models};
 
 use crate::nn::{Rows, Tangents};
 
