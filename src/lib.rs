@@ -3,10 +3,8 @@
 //! Data flows one way: card and weights → network → generator → geometry → reward → steering → run
 //! directory. `docs/architecture.md` draws it; `docs/theory.md` numbers the equations.
 
-#![forbid(unsafe_code)]
-#![warn(missing_docs)]
-
 pub mod cancel;
+pub mod cli;
 pub mod data;
 pub mod device;
 pub mod error;

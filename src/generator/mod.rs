@@ -8,7 +8,7 @@ pub mod train;
 
 pub use card::{Card, FAMILIES, Output, Provenance, RawCard, finish_card};
 pub use import::{Imported, import};
-pub use one_shot::{Inspection, OneShot, build, find_model};
+pub use one_shot::{Inspection, OneShot, build, find_model, known_models};
 
 use crate::nn::{Rows, Tangents};
 

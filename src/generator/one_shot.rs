@@ -42,18 +42,19 @@ pub fn find_model(name: &str) -> Result<PathBuf> {
     if path.file_name().is_some_and(|f| f == "card.toml") && path.is_file() {
         return Ok(path.parent().unwrap_or(Path::new(".")).to_owned());
     }
-    let root = std::env::var_os("ISOLINE_MODELS").map_or_else(|| PathBuf::from("models"), PathBuf::from);
+    let (root, known) = known_models();
     if store::check_id(name).is_ok() && root.join(name).join("card.toml").is_file() {
         return Ok(root.join(name));
     }
-    let known = models_in(&root);
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
     let hint = if known.is_empty() { format!("; no models in {}, set ISOLINE_MODELS or give a path", root.display()) } else { did_you_mean(name, known) };
     Err(Error::input(name, format!("no such model: expected a folder with a card.toml, or a name in {}{hint}", root.display())))
 }
 
-fn models_in(root: &Path) -> Vec<String> {
-    let mut names: Vec<String> = std::fs::read_dir(root)
+/// Where models are looked for by name, `$ISOLINE_MODELS` or `models`, and the names of those there, sorted.
+pub fn known_models() -> (PathBuf, Vec<String>) {
+    let root = std::env::var_os("ISOLINE_MODELS").map_or_else(|| PathBuf::from("models"), PathBuf::from);
+    let mut names: Vec<String> = std::fs::read_dir(&root)
         .into_iter()
         .flatten()
         .flatten()
@@ -61,7 +62,7 @@ fn models_in(root: &Path) -> Vec<String> {
         .filter_map(|e| e.file_name().into_string().ok())
         .collect();
     names.sort();
-    names
+    (root, names)
 }
 
 impl OneShot {

@@ -12,9 +12,11 @@ use std::fs;
 use std::path::Path;
 
 /// Top-level modules of the library, from the one that may be used by all to the one that may use all.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 22] = [
     "error",
     "limits",
+    "cancel",
+    "progress",
     "device",
     "noise",
     "tile",

@@ -1,6 +1,10 @@
 //! All integration tests in one binary: linking is the slowest part of building them.
 
+// Fixtures write files as they please and fail loudly; only functions marked #[test] are excused by clippy.toml.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
+
 mod architecture;
+mod cli;
 mod geometry;
 mod layers;
 mod pretrained;

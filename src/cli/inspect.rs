@@ -1,0 +1,160 @@
+//! `isoline inspect`: what a model is and whether its parts fit.
+
+use super::{Context, output};
+use crate::error::{Error, Result};
+use crate::generator::{FAMILIES, Inspection, OneShot, Output, find_model};
+use crate::nn::{Layer, Network};
+use serde_json::{Value, json};
+
+/// Arguments of `isoline inspect`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Name of a model in models/ (or ISOLINE_MODELS), or the path of its folder
+    #[arg(value_name = "MODEL")]
+    model: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints the report.
+///
+/// # Errors
+/// [`Error::Input`] when card and weights do not fit, after the report.
+pub fn run(args: &Args, _: &Context) -> Result<()> {
+    let folder = find_model(&args.model)?;
+    let found = OneShot::inspect(&folder)?;
+    let encoder = encoder_size(&found)?;
+    if args.json {
+        output::print_json(&as_json(&found, encoder))?;
+    } else {
+        output::print(&as_text(&found, encoder))?;
+    }
+    let weights = folder.join(&found.card.raw.weights.file);
+    match faults(&found) {
+        faults if faults.is_empty() => Ok(()),
+        faults => Err(Error::input(weights, faults.join("; "))),
+    }
+}
+
+fn faults(found: &Inspection) -> Vec<String> {
+    let hash = (!found.hash_matches).then(|| "the SHA-256 is not the one in card.toml; the file was changed or damaged".to_owned());
+    let tensors = (!found.mismatch.is_empty()).then(|| found.mismatch.message());
+    hash.into_iter().chain(tensors).collect()
+}
+
+fn layer_size(layer: &dyn Layer) -> usize {
+    let mut specs = Vec::new();
+    layer.parameters(&mut specs);
+    specs.iter().map(|s| s.shape.iter().product::<usize>()).sum()
+}
+
+fn size(network: &Network) -> usize {
+    network.layers().iter().map(|l| layer_size(l.as_ref())).sum()
+}
+
+/// Parameters of the encoder, where the card has one.
+fn encoder_size(found: &Inspection) -> Result<Option<usize>> {
+    let Some(encoder) = &found.card.raw.encoder else { return Ok(None) };
+    let network = Network::build(encoder.layers.clone(), &found.card.sample_shape);
+    network.map(|n| Some(size(&n))).map_err(|e| found.card.layer_error(e.inside("encoder")))
+}
+
+/// Whether the map to the image, and that to the pre-activation, is piecewise linear.
+fn piecewise_linear(network: &Network) -> [bool; 2] {
+    [network.layers().len(), network.preactivation_depth()].map(|depth| network.is_piecewise_linear(depth))
+}
+
+fn output_name(output: Output) -> &'static str {
+    match output {
+        Output::Image => "image",
+        Output::Preactivation => "preactivation",
+    }
+}
+
+fn as_text(found: &Inspection, encoder: Option<usize>) -> String {
+    let layer = |(i, l): (usize, &Box<dyn Layer>)| {
+        let shape = format!("{:?}", l.output_shape());
+        output::row([&i.to_string(), &l.describe(), &shape, &output::count(layer_size(l.as_ref()))])
+    };
+    let mut layers = vec![output::row(["layer", "kind and settings", "output shape", "parameters"])];
+    layers.extend(found.network.layers().iter().enumerate().map(layer));
+    layers.push(output::row(["total", "", "", &output::count(size(&found.network))]));
+    if let Some(n) = encoder {
+        layers.push(output::row(["encoder", "", "", &output::count(n)]));
+    }
+    format!("{}\n{}\n{}", output::columns(&card_rows(found)), output::columns(&layers), output::columns(&fit_rows(found)))
+}
+
+fn card_rows(found: &Inspection) -> Vec<Vec<String>> {
+    let (card, p) = (&found.card.raw, &found.card.raw.provenance);
+    let family = FAMILIES.iter().find(|f| f.0 == card.family).map(|f| format!("{}: {}", f.0, f.1));
+    let figures: Vec<String> = p.figures.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    let rows = [
+        ("id", card.id.clone()),
+        ("family", family.unwrap_or_else(|| card.family.clone())),
+        ("about", card.about.clone()),
+        ("latent", format!("{:?} values from N(0, I)", card.latent.shape)),
+        ("sample", format!("{:?}, black {}, white {}", card.sample.shape, card.sample.range[0], card.sample.range[1])),
+        ("geometry", format!("of the {}", output_name(card.geometry.output))),
+        ("trained on", p.trained_on.clone()),
+        ("licence", p.licence.clone()),
+        ("how", p.how.clone()),
+        ("source", p.source.clone()),
+        ("figures", figures.join(", ")),
+    ];
+    let kept = rows.iter().filter(|(_, text)| !text.is_empty());
+    kept.map(|(name, text)| output::row([name, &text.replace('\n', " ")])).collect()
+}
+
+fn fit_rows(found: &Inspection) -> Vec<Vec<String>> {
+    let yes = |b: bool| if b { "yes" } else { "no" };
+    let [image, preactivation] = piecewise_linear(&found.network);
+    let hash = if found.hash_matches { "SHA-256 as in card.toml" } else { "SHA-256 is not the one in card.toml" };
+    let linear = format!("image {}, pre-activation {}", yes(image), yes(preactivation));
+    let mut rows = vec![
+        output::row(["piecewise linear", &linear]),
+        output::row(["weights", &format!("{}, {hash}", found.card.raw.weights.file)]),
+    ];
+    for (name, near) in &found.mismatch.missing {
+        let near = near.as_ref().map(|n| format!(", nearest in the file: \"{n}\"")).unwrap_or_default();
+        rows.push(output::row(["missing tensor", &format!("\"{name}\"{near}")]));
+    }
+    for (name, expected, found) in &found.mismatch.misshaped {
+        rows.push(output::row(["misshaped tensor", &format!("\"{name}\": expected {expected:?}, found {found:?}")]));
+    }
+    rows.extend(found.mismatch.extra.iter().map(|name| output::row(["extra tensor", &format!("\"{name}\"")])));
+    if found.mismatch.is_empty() {
+        rows.push(output::row(["tensors", "all there, all read"]));
+    }
+    rows
+}
+
+fn as_json(found: &Inspection, encoder: Option<usize>) -> Value {
+    let (card, mismatch) = (&found.card.raw, &found.mismatch);
+    let [image, preactivation] = piecewise_linear(&found.network);
+    let layer = |l: &Box<dyn Layer>| json!({"about": l.describe(), "output_shape": l.output_shape(), "parameters": layer_size(l.as_ref())});
+    json!({
+        "id": card.id, "family": card.family, "about": card.about, "latent": card.latent, "sample": card.sample,
+        "geometry": card.geometry, "provenance": card.provenance,
+        "layers": found.network.layers().iter().map(layer).collect::<Vec<_>>(),
+        "parameters": size(&found.network), "encoder_parameters": encoder,
+        "piecewise_linear": {"image": image, "preactivation": preactivation},
+        "weights": {"file": card.weights.file, "sha256": card.weights.sha256, "hash_matches": found.hash_matches},
+        "missing": mismatch.missing.iter().map(|(name, near)| json!({"name": name, "nearest": near})).collect::<Vec<_>>(),
+        "misshaped": mismatch.misshaped.iter().map(|(name, expected, found)| json!({"name": name, "expected": expected, "found": found})).collect::<Vec<_>>(),
+        "extra": mismatch.extra,
+        "fits": found.hash_matches && mismatch.is_empty(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn names_of_maps_are_those_of_the_card() {
+        use super::Output;
+        for output in [Output::Image, Output::Preactivation] {
+            assert_eq!(serde_json::to_value(output).unwrap(), super::output_name(output));
+        }
+    }
+}

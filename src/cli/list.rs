@@ -1,0 +1,67 @@
+//! `isoline list`: the static tables of this build, and the models at hand.
+
+use super::{Context, output};
+use crate::error::Result;
+use crate::generator::{Card, FAMILIES, known_models};
+use crate::geometry::{DESCRIPTORS, ESTIMATORS};
+use crate::nn::layers::KINDS;
+use serde_json::json;
+
+/// Arguments of `isoline list`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which table
+    #[arg(value_enum, value_name = "WHAT")]
+    what: What,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum What {
+    /// Layers a card may name, with their keys
+    Layers,
+    /// Ways to the spectrum of the Jacobian
+    Estimators,
+    /// Numbers read off a spectrum
+    Descriptors,
+    /// Kinds of models
+    Families,
+    /// Models in models/, or in ISOLINE_MODELS
+    Models,
+}
+
+/// Prints the table, one row per line: name, what it is.
+///
+/// # Errors
+/// Those of stdout.
+pub fn run(args: &Args, context: &Context) -> Result<()> {
+    let own = |name: &str, about: &str| (name.to_owned(), about.to_owned());
+    let rows: Vec<(String, String)> = match args.what {
+        What::Layers => KINDS.iter().map(|k| own(k.name, k.about)).collect(),
+        What::Estimators => ESTIMATORS.iter().map(|e| own(e.name, e.about)).collect(),
+        What::Descriptors => DESCRIPTORS.iter().map(|d| own(d.name, d.about)).collect(),
+        What::Families => FAMILIES.iter().map(|f| own(f.0, f.1)).collect(),
+        What::Models => models(context),
+    };
+    if args.json {
+        let rows: Vec<_> = rows.iter().map(|(name, about)| json!({"name": name, "about": about})).collect();
+        return output::print_json(&rows.into());
+    }
+    let rows: Vec<Vec<String>> = rows.iter().map(|(name, about)| output::row([name, &about.replace('\n', " ")])).collect();
+    output::print(&output::columns(&rows))
+}
+
+/// A card that cannot be read is listed with the reason.
+fn models(context: &Context) -> Vec<(String, String)> {
+    let (root, names) = known_models();
+    if names.is_empty() {
+        context.say(&format!("no models in {}; set ISOLINE_MODELS", crate::error::shown(&root)));
+    }
+    let about = |name: &String| match Card::read(&root.join(name).join("card.toml")) {
+        Ok(card) => format!("{}: {}", card.raw.family, card.raw.about),
+        Err(e) => format!("not usable: {e}"),
+    };
+    names.iter().map(|name| (name.clone(), about(name))).collect()
+}

@@ -1,0 +1,157 @@
+//! The command line: global flags here, one file per subcommand.
+//!
+//! A subcommand is a file with `pub struct Args` and `pub fn run(args, context)`, a variant of [`Command`], and a
+//! line in each of its two matches.
+
+mod devices;
+mod import;
+mod inspect;
+mod list;
+pub mod output;
+pub mod panics;
+mod selfcheck;
+
+use crate::cancel::Cancel;
+use crate::device::{self, Device, DeviceName};
+use crate::error::{Error, Result};
+use crate::progress::{Progress, ProgressMode};
+use clap::Parser;
+use std::ffi::OsString;
+
+/// Choose between typical and novel pictures of one generator.
+#[derive(Debug, clap::Parser)]
+#[command(name = "isoline", version, max_term_width = 100, propagate_version = true)]
+#[command(after_help = "Results go to stdout, all else to stderr. Exit codes: 0 done, 2 usage or config, 3 bad model or input, \
+4 reading or writing, 5 device, 6 some samples not finite, 7 run folder busy, 70 our fault, 75 stopped, 130 interrupted.")]
+pub struct Cli {
+    /// What computes: auto, cpu, wgpu, wgpu:N, cuda or cuda:N; see isoline devices
+    #[arg(long, global = true, value_name = "DEVICE", default_value = "auto", env = "ISOLINE_DEVICE")]
+    #[arg(hide_env_values = true, help_heading = "Global options")]
+    pub device: String,
+    /// Say nothing but results and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Global options")]
+    pub quiet: bool,
+    /// Say more on stderr
+    #[arg(short, long, global = true, help_heading = "Global options")]
+    pub verbose: bool,
+    /// How progress is shown on stderr
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "HOW", help_heading = "Global options")]
+    pub progress: ProgressMode,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands, in the order of the help.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Turn PyTorch or safetensors weights and a draft card into a model folder
+    Import(import::Args),
+    /// Show a model's card, layers and weights, and what does not fit
+    Inspect(inspect::Args),
+    /// List the devices of this machine and check their numbers
+    Devices(devices::Args),
+    /// List what this build knows: layers, estimators, descriptors, families, models
+    List(list::Args),
+}
+
+impl Command {
+    fn run(&self, context: &Context) -> Result<()> {
+        match self {
+            Self::Import(args) => import::run(args, context),
+            Self::Inspect(args) => inspect::run(args, context),
+            Self::Devices(args) => devices::run(args, context),
+            Self::List(args) => list::run(args, context),
+        }
+    }
+
+    /// Whether the command asks [`Context::cancel`] at its safe points. One that does not is ended by
+    /// its first signal in the system's own way.
+    fn stops_in_order(&self) -> bool {
+        match self {
+            Self::Import(_) | Self::Inspect(_) | Self::Devices(_) | Self::List(_) => false,
+        }
+    }
+}
+
+/// What every subcommand gets beside its own arguments.
+pub struct Context {
+    /// As typed after `--device`; [`open_device`](Self::open_device) opens it.
+    pub device: String,
+    /// Bars on stderr.
+    pub progress: Progress,
+    /// To be asked where a stop loses nothing.
+    pub cancel: Cancel,
+    /// Whether only results and errors are wanted.
+    pub quiet: bool,
+    /// Whether details are wanted.
+    pub verbose: bool,
+}
+
+impl Context {
+    /// Opens the device the user asked for, and with `-v` says which it is.
+    ///
+    /// # Errors
+    /// Those of [`device::open`].
+    pub fn open_device(&self) -> Result<(DeviceName, Device)> {
+        let (name, device) = device::open(&self.device)?;
+        self.explain(&format!("device {name}"));
+        Ok((name, device))
+    }
+
+    /// One line to stderr, unless `-q`.
+    pub fn say(&self, text: &str) {
+        if !self.quiet {
+            output::tell(text);
+        }
+    }
+
+    /// One line to stderr, with `-v` only.
+    pub fn explain(&self, text: &str) {
+        if self.verbose {
+            output::tell(text);
+        }
+    }
+}
+
+/// Parses `args`, the program's name first, and runs the command.
+///
+/// # Errors
+/// Those of the command; [`Error::Config`] for a command line that does not parse.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> Result<()> {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(e) => return unparsed(&e),
+    };
+    let context = Context {
+        progress: Progress::new(cli.progress, cli.quiet),
+        cancel: if cli.command.stops_in_order() { Cancel::install()? } else { Cancel::never() },
+        device: cli.device,
+        quiet: cli.quiet,
+        verbose: cli.verbose,
+    };
+    cli.command.run(&context)
+}
+
+/// Help and version are results; anything else is one line.
+fn unparsed(error: &clap::Error) -> Result<()> {
+    use clap::error::ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion, MissingSubcommand};
+    match error.kind() {
+        DisplayHelp | DisplayVersion => match error.print() {
+            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("<stdout>", "write", e)),
+            _ => Ok(()),
+        },
+        DisplayHelpOnMissingArgumentOrSubcommand | MissingSubcommand => {
+            Err(Error::config("command line", "expected a command; see isoline --help"))
+        }
+        _ => Err(Error::config("command line", one_line(&error.render().to_string()))),
+    }
+}
+
+/// Clap's paragraphs up to the usage, joined by semicolons.
+fn one_line(rendered: &str) -> String {
+    let text = rendered.strip_prefix("error: ").unwrap_or(rendered);
+    let paragraphs = text.split("\n\n").map(|p| p.split_whitespace().collect::<Vec<_>>().join(" "));
+    let wanted = paragraphs.filter(|p| !p.is_empty() && !p.starts_with("Usage:") && !p.starts_with("For more information"));
+    wanted.chain(["add --help to see what is known".to_owned()]).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,92 @@
+//! Results to stdout, all else to stderr. A reader that has gone away (`isoline … | head`) is no error.
+
+use crate::error::{Error, Result};
+use std::io::{ErrorKind, Write};
+
+/// Prints results to stdout. Control characters, which a foreign card may hold, are escaped; line breaks stay.
+///
+/// # Errors
+/// [`Error::Io`] when stdout cannot be written to; a closed pipe is none.
+pub fn print(text: &str) -> Result<()> {
+    write(&escaped(text, |c| c == '\n'))
+}
+
+/// Prints one JSON value to stdout, indented.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_json(value: &serde_json::Value) -> Result<()> {
+    write(&format!("{value:#}\n"))
+}
+
+fn write(text: &str) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Error::io("<stdout>", "write", e)),
+        _ => Ok(()),
+    }
+}
+
+/// Prints one line to stderr; a stderr that is gone is no reason to fail.
+pub fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", escaped(text, |_| false));
+}
+
+/// The line of an error: `isoline: <error>`.
+pub fn complain(error: &Error) {
+    tell(&format!("isoline: {}", error.to_string().trim_end().replace('\n', " ")));
+}
+
+fn escaped(text: &str, keep: impl Fn(char) -> bool) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        if c.is_control() && !keep(c) { out.extend(c.escape_default()) } else { out.push(c) }
+        out
+    })
+}
+
+/// Rows as aligned columns two spaces apart, one line each; a row may be shorter than others.
+pub fn columns(rows: &[Vec<String>]) -> String {
+    let widths = rows.iter().fold(Vec::new(), |mut widths: Vec<usize>, row| {
+        widths.resize(widths.len().max(row.len()), 0);
+        widths.iter_mut().zip(row).for_each(|(w, cell)| *w = (*w).max(cell.chars().count()));
+        widths
+    });
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, w)| format!("{cell:w$}", w = *w));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+    };
+    rows.iter().map(line).collect()
+}
+
+/// A row for [`columns`].
+pub fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
+    cells.map(str::to_owned).to_vec()
+}
+
+/// A count with a comma at each third digit.
+pub fn count(n: usize) -> String {
+    let digits = n.to_string();
+    let comma = |i: usize| i > 0 && (digits.len() - i).is_multiple_of(3);
+    digits.char_indices().flat_map(|(i, c)| comma(i).then_some(',').into_iter().chain([c])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_by_characters() {
+        let rows = [row(["a", "bc", ""]), row(["ψ∑x", "d"])];
+        assert_eq!(columns(&rows), "a    bc\nψ∑x  d\n");
+    }
+
+    #[test]
+    fn counts() {
+        assert_eq!([0, 999, 1000, 1234567].map(count), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn control_characters_are_shown_not_sent() {
+        assert_eq!(escaped("a\u{1b}[2Jb\nc", |c| c == '\n'), "a\\u{1b}[2Jb\nc");
+    }
+}

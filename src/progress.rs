@@ -1,0 +1,271 @@
+//! How far a long task is, on stderr: for people at a terminal, for log files, for programs.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::{IsTerminal, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Shortest time between two JSON lines.
+const JSON_EVERY: Duration = Duration::from_millis(100);
+/// Shortest time between two plain lines.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// What `--progress` takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ProgressMode {
+    /// A bar on a terminal, else a plain line at most every 10 seconds
+    #[default]
+    Auto,
+    /// A bar with rate and time left; nothing where stderr is no terminal
+    Bar,
+    /// One JSON object per line, at most 10 a second
+    Json,
+    /// Nothing
+    None,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Style {
+    Bar,
+    Lines(Duration),
+    Json(Duration),
+    Nothing,
+}
+
+type Sink = Arc<Mutex<dyn Write + Send>>;
+
+/// Makes the bars of one process. Cheap to clone.
+#[derive(Clone)]
+pub struct Progress {
+    style: Style,
+    sink: Sink,
+}
+
+impl Progress {
+    /// As the user asked for it; `quiet` silences `auto` and `bar`, which are for people.
+    pub fn new(mode: ProgressMode, quiet: bool) -> Self {
+        let style = match mode {
+            ProgressMode::Json => Style::Json(JSON_EVERY),
+            ProgressMode::None => Style::Nothing,
+            _ if quiet => Style::Nothing,
+            ProgressMode::Bar => Style::Bar,
+            ProgressMode::Auto if std::io::stderr().is_terminal() => Style::Bar,
+            ProgressMode::Auto => Style::Lines(LINE_EVERY),
+        };
+        Self { style, sink: Arc::new(Mutex::new(std::io::stderr())) }
+    }
+
+    /// One that says nothing.
+    pub fn none() -> Self {
+        Self::new(ProgressMode::None, true)
+    }
+
+    /// Begins a task of `total` units.
+    pub fn start(&self, label: impl Into<String>, total: u64) -> Bar {
+        let label = label.into();
+        let drawn = (self.style == Style::Bar).then(|| draw(&label, total));
+        let state = State { began: Instant::now(), said: None, done: 0, skipped: 0, note: String::new(), over: false };
+        let bar = Bar { style: self.style, sink: Arc::clone(&self.sink), drawn, label, total, state: Mutex::new(state) };
+        if let Style::Json(_) = bar.style {
+            bar.say(&mut bar.state());
+        }
+        bar
+    }
+}
+
+/// The template is fixed; indicatif's own is taken if it should ever not parse.
+fn draw(label: &str, total: u64) -> ProgressBar {
+    let template = "{prefix} {wide_bar} {pos}/{len}  {per_sec}  {eta} left {msg}";
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::new(total).with_style(style).with_prefix(label.to_owned());
+    bar.tick();
+    bar
+}
+
+struct State {
+    began: Instant,
+    said: Option<Instant>,
+    done: u64,
+    skipped: u64,
+    note: String,
+    over: bool,
+}
+
+/// One task. Shared by reference between threads; what is left when it is dropped stays on the terminal.
+pub struct Bar {
+    style: Style,
+    sink: Sink,
+    drawn: Option<ProgressBar>,
+    label: String,
+    total: u64,
+    state: Mutex<State>,
+}
+
+impl Bar {
+    /// `n` more units are done.
+    pub fn advance(&self, n: u64) {
+        self.state().done += n;
+        match &self.drawn {
+            Some(drawn) => drawn.inc(n),
+            None => self.say_if_due(),
+        }
+    }
+
+    /// `n` units were done before the task began; they count, but not for the rate.
+    pub fn skip(&self, n: u64) {
+        let mut state = self.state();
+        state.done += n;
+        state.skipped += n;
+        if let Some(drawn) = &self.drawn {
+            drawn.inc(n);
+            drawn.reset_eta();
+        }
+    }
+
+    /// A few words behind the numbers, such as the loss; shown with the next update.
+    pub fn note(&self, text: impl Into<String>) {
+        let text = text.into().replace(char::is_control, " ");
+        if let Some(drawn) = &self.drawn {
+            drawn.set_message(text.clone());
+        }
+        self.state().note = text;
+    }
+
+    /// The task is over; the last update is always shown.
+    pub fn finish(&self) {
+        let mut state = self.state();
+        if std::mem::replace(&mut state.over, true) {
+            return;
+        }
+        match (&self.drawn, self.style) {
+            (Some(drawn), _) => drawn.abandon(),
+            (None, Style::Lines(every)) if state.began.elapsed() < every => {}
+            _ => self.say(&mut state),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn say_if_due(&self) {
+        let mut state = self.state();
+        let due = |every: Duration| state.said.unwrap_or(state.began).elapsed() >= every;
+        if matches!(self.style, Style::Lines(every) | Style::Json(every) if due(every)) {
+            self.say(&mut state);
+        }
+    }
+
+    /// A stderr that is gone is no reason to stop working.
+    fn say(&self, state: &mut State) {
+        state.said = Some(Instant::now());
+        let line = match self.style {
+            Style::Json(_) => self.json(state),
+            Style::Lines(_) => self.line(state),
+            Style::Bar | Style::Nothing => return,
+        };
+        let _ = writeln!(self.sink.lock().unwrap_or_else(PoisonError::into_inner), "{line}");
+    }
+
+    fn json(&self, state: &State) -> String {
+        let mut event = serde_json::json!({
+            "event": "progress", "label": self.label, "done": state.done, "total": self.total,
+            "eta_s": self.seconds_left(state).map(|s| (s * 10.0).round() / 10.0),
+        });
+        if !state.note.is_empty() {
+            event["note"] = state.note.as_str().into();
+        }
+        event.to_string()
+    }
+
+    fn line(&self, state: &State) -> String {
+        let (done, total) = (state.done, self.total);
+        let left = self.seconds_left(state).map(|s| format!(", {} left", duration(s))).unwrap_or_default();
+        let note = if state.note.is_empty() { String::new() } else { format!("; {}", state.note) };
+        format!("{}: {done} of {total} ({:.0} %){left}{note}", self.label, 100.0 * done as f64 / total.max(1) as f64)
+    }
+
+    /// At the mean rate so far; `None` before the first unit.
+    fn seconds_left(&self, state: &State) -> Option<f64> {
+        let worked = state.done - state.skipped;
+        let rest = self.total.saturating_sub(state.done) as f64;
+        (worked > 0).then(|| state.began.elapsed().as_secs_f64() * rest / worked as f64)
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if let (Some(drawn), false) = (&self.drawn, self.state().over) {
+            drawn.abandon();
+        }
+    }
+}
+
+/// `8 s`, `3 min 05 s`, `2 h 07 min`.
+fn duration(seconds: f64) -> String {
+    let s = seconds.round() as u64;
+    match s {
+        0..60 => format!("{s} s"),
+        60..3600 => format!("{} min {:02} s", s / 60, s % 60),
+        _ => format!("{} h {:02} min", s / 3600, s / 60 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(style: Style, work: impl FnOnce(&Bar)) -> Vec<String> {
+        let sink = Arc::new(Mutex::new(Vec::<u8>::new()));
+        let progress = Progress { style, sink: sink.clone() };
+        work(&progress.start("labels", 1000));
+        let text = String::from_utf8(sink.lock().unwrap().clone()).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn all_units(bar: &Bar) {
+        bar.skip(100);
+        (0..900).for_each(|_| bar.advance(1));
+        bar.note("loss 0.1\n");
+        bar.finish();
+        bar.finish();
+    }
+
+    #[test]
+    fn json_has_a_first_and_a_last_line_and_few_between() {
+        let began = Instant::now();
+        let lines = said(Style::Json(JSON_EVERY), all_units);
+        assert!(lines.len() as u128 <= 2 + began.elapsed().as_millis() / JSON_EVERY.as_millis(), "{lines:?}");
+        let first = r#"{"event":"progress","label":"labels","done":0,"total":1000,"eta_s":null}"#;
+        let last = r#"{"event":"progress","label":"labels","done":1000,"total":1000,"eta_s":0.0,"note":"loss 0.1 "}"#;
+        assert_eq!((lines[0].as_str(), lines[lines.len() - 1].as_str()), (first, last));
+    }
+
+    #[test]
+    fn every_update_is_said_where_nothing_holds_it_back() {
+        assert_eq!(said(Style::Json(Duration::ZERO), all_units).len(), 902);
+        let lines = said(Style::Lines(Duration::ZERO), all_units);
+        assert_eq!((lines.len(), lines[900].as_str()), (901, "labels: 1000 of 1000 (100 %), 0 s left; loss 0.1 "));
+    }
+
+    #[test]
+    fn short_tasks_leave_no_plain_line() {
+        assert!(said(Style::Lines(LINE_EVERY), all_units).is_empty());
+        assert!(said(Style::Nothing, all_units).is_empty());
+    }
+
+    #[test]
+    fn skipped_units_do_not_make_the_rate_look_better() {
+        let bar = Progress::none().start("tiles", 100);
+        bar.skip(90);
+        assert_eq!(bar.seconds_left(&bar.state()), None);
+        bar.advance(5);
+        let (elapsed, left) = (bar.state().began.elapsed().as_secs_f64(), bar.seconds_left(&bar.state()));
+        assert!(left.is_some_and(|s| s >= elapsed), "five of ten are done, so as much time is left as has passed");
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!([8.4, 185.0, 7620.0].map(duration), ["8 s", "3 min 05 s", "2 h 07 min"]);
+    }
+}
