@@ -17,6 +17,7 @@ pub mod noise;
 pub mod progress;
 pub mod render;
 pub mod reward;
+pub mod run;
 pub mod steering;
 pub mod store;
 pub mod table;

@@ -8,7 +8,7 @@
 use super::panics::caught;
 use crate::device::Device;
 use crate::error::Result;
-use crate::geometry::to_host;
+use crate::tensors::host;
 use crate::noise::{Stream, normals};
 use burn::tensor::{Tensor, TensorData, module::conv_transpose2d, ops::ConvTransposeOptions};
 
@@ -70,7 +70,7 @@ fn largest(computed: &[f32], exact: &[Exact]) -> f64 {
 fn matmul(device: &Device) -> Result<f64> {
     let (a, b) = (numbers(0, 8 * 16), numbers(1, 16 * 8));
     let product = on_device(&a, [8, 16], device).matmul(on_device(&b, [16, 8], device));
-    Ok(largest(&to_host(product)?, &exact_product(&a, &b, 16, 8)))
+    Ok(largest(&host(product)?, &exact_product(&a, &b, 16, 8)))
 }
 
 /// `[n, k]` times `[k, m]`, row-major.
@@ -89,7 +89,7 @@ fn conv(device: &Device) -> Result<f64> {
     let options = ConvTransposeOptions::new([2, 2], [1, 1], [0, 0], [1, 1], 1);
     let (input, weight) = (on_device(&x, [1, 2, 3, 3], device), on_device(&w, [2, 3, 4, 4], device));
     let y = conv_transpose2d(input, weight, Some(on_device(&b, [3], device)), options);
-    Ok(largest(&to_host(y)?, &exact_conv(&x, &w, &b)))
+    Ok(largest(&host(y)?, &exact_conv(&x, &w, &b)))
 }
 
 /// Each input value adds its kernel to the output, which is what the operation means.
@@ -114,7 +114,7 @@ fn gradient(device: &Device) -> Result<f64> {
     let (x, w) = (numbers(5, 4 * 8), numbers(6, 8 * 16));
     let input = on_device(&x, [4, 8], device).autodiff().require_grad();
     let gradients = input.clone().matmul(on_device(&w, [8, 16], device)).tanh().sum().backward();
-    let found = input.grad(&gradients).map_or_else(|| Ok(Vec::new()), to_host)?;
+    let found = input.grad(&gradients).map_or_else(|| Ok(Vec::new()), host)?;
     Ok(largest(&found, &exact_gradient(&x, &w)))
 }
 

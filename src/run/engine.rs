@@ -1,0 +1,102 @@
+//! A model with its reward: what computes tiles.
+
+use super::record::SampleRow;
+use crate::cancel::Cancel;
+use crate::device::Device;
+use crate::error::Result;
+use crate::generator::{Generator, OneShot};
+use crate::geometry::{DESCRIPTORS, JacobianEstimator, LocalGeometry, estimator};
+use crate::noise::{self, Stream};
+use crate::reward::Reward;
+use crate::steering::{self, Settings, Status, Steered};
+use crate::tensors::{host, rows};
+use std::path::Path;
+
+/// Generator, reward and estimator on one device.
+pub struct Engine {
+    /// The generator.
+    pub generator: OneShot,
+    /// Its reward.
+    pub reward: Reward,
+    estimator: Box<dyn JacobianEstimator>,
+}
+
+impl Engine {
+    /// Loads the model in `folder` with its reward.
+    ///
+    /// # Errors
+    /// Those of [`OneShot::load`] and [`Reward::load`].
+    pub fn load(folder: &Path, device: &Device) -> Result<Self> {
+        let generator = OneShot::load(folder, device)?;
+        let reward = Reward::load(folder, generator.sha256(), generator.spec().latent_width, device)?;
+        let estimator = estimator(&reward.card.estimator)?;
+        Ok(Self { generator, reward, estimator })
+    }
+
+    /// Name of the estimator.
+    pub fn estimator(&self) -> &'static str {
+        self.estimator.name()
+    }
+
+    /// The unguided latents of `samples`, row-major.
+    pub fn latents(&self, samples: &[u64]) -> Vec<f32> {
+        let d = self.generator.spec().latent_width;
+        samples.iter().flat_map(|s| noise::normals(0, *s, Stream::Latent, 0, d)).collect()
+    }
+
+    /// Steers the samples of one tile to `novelty` each; plain sampling for `None`.
+    ///
+    /// # Errors
+    /// Of the device, or a stop.
+    pub fn steer(&self, method: &str, samples: &[u64], novelty: &[Option<f64>], settings: &Settings, cancel: &Cancel) -> Result<Vec<Steered>> {
+        let plain = novelty.iter().all(Option::is_none);
+        let method = steering::method(if plain { "none" } else { method })?;
+        let targets: Vec<f64> = novelty.iter().map(|n| self.reward.calibration.psi_at(n.unwrap_or(50.0))).collect();
+        let corrections = if plain { 0 } else { settings.corrections };
+        let settings = Settings { corrections, ..settings.clone() };
+        let measure = |latents: &[f32]| self.estimator.spectra(&self.generator, latents);
+        steering::steer(&*method, samples, &self.latents(samples), &targets, &self.reward, &settings, &measure, cancel)
+    }
+
+    /// The pictures' values of steered samples, one call of the tile's shape.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn pictures(&self, steered: &[Steered]) -> Result<Vec<Vec<f32>>> {
+        let flat: Vec<f32> = steered.iter().flat_map(|s| &s.latent).copied().collect();
+        let d = self.generator.spec().latent_width;
+        let values = host(self.generator.generate(rows(flat, d, self.generator.device())))?;
+        Ok(values.chunks_exact(values.len() / steered.len().max(1)).map(<[f32]>::to_vec).collect())
+    }
+
+    /// The row of a steered sample, without its picture.
+    pub fn row(&self, steered: &Steered, novelty: Option<f64>) -> SampleRow {
+        let table = &self.reward.calibration;
+        let measured = |name: &str| {
+            let spectrum = steered.spectrum.as_ref()?;
+            let geometry = LocalGeometry { spectrum, latent: &steered.latent, model_rank: self.reward.card.model_rank };
+            DESCRIPTORS.iter().find(|d| d.name == name).and_then(|d| (d.measure)(&geometry).value())
+        };
+        let psi_k = measured("psi_k");
+        let reached = psi_k.map(|p| table.novelty_of(p));
+        let finite = steered.status != Status::NonFinite;
+        SampleRow {
+            seed: steered.sample,
+            file: None,
+            sha256: None,
+            novelty_asked: novelty,
+            novelty_predicted: (finite && steered.predicted.is_finite()).then(|| table.novelty_of(steered.predicted.psi).percentile),
+            novelty_reached: reached.map(|n| n.percentile),
+            beyond: reached.map(|n| n.beyond),
+            psi_k,
+            psi: measured("psi"),
+            nu: measured("nu"),
+            rank: measured("rank"),
+            log_likelihood: measured("log_likelihood"),
+            distance: if finite { steering::distance(&steered.start, &steered.latent) } else { 0.0 },
+            angle: if finite { steering::angle_between(&steered.start, &steered.latent).to_degrees() } else { 0.0 },
+            steps: steered.steps,
+            status: steered.status,
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! `samples.parquet`: one row per sample.
+
+use super::record::SampleRow;
+use crate::error::Result;
+use crate::table::{Column, Table, Values};
+
+/// The rows as a table, with the name of each row's job.
+///
+/// # Errors
+/// Of the table.
+pub fn samples_table(rows: &[(&str, &SampleRow)]) -> Result<Table> {
+    let number = |name: &str, get: fn(&SampleRow) -> Option<f64>| Column::new(name, Values::F64(rows.iter().map(|r| get(r.1)).collect()));
+    let text = |name: &str, get: &dyn Fn(&(&str, &SampleRow)) -> Option<String>| Column::new(name, Values::Text(rows.iter().map(get).collect()));
+    Table::new(vec![
+        text("job", &|r| Some(r.0.to_owned())),
+        Column::new("seed", Values::I64(rows.iter().map(|r| i64::try_from(r.1.seed).ok()).collect())),
+        number("novelty_asked", |r| r.novelty_asked),
+        number("novelty_predicted", |r| r.novelty_predicted),
+        number("novelty_reached", |r| r.novelty_reached),
+        number("beyond", |r| r.beyond),
+        number("psi_k", |r| r.psi_k),
+        number("psi", |r| r.psi),
+        number("nu", |r| r.nu),
+        number("rank", |r| r.rank),
+        number("log_likelihood", |r| r.log_likelihood),
+        number("distance", |r| Some(r.distance)),
+        number("angle", |r| Some(r.angle)),
+        number("steps", |r| Some(r.steps as f64)),
+        text("status", &|r| serde_json::to_value(r.1.status).ok().and_then(|v| v.as_str().map(str::to_owned))),
+        text("file", &|r| r.1.file.clone()),
+        text("sha256", &|r| r.1.sha256.clone()),
+    ])
+}
