@@ -1,1 +1,3 @@
-fn main(){}
+//! Time of the local geometry, to be filled.
+
+fn main() {}

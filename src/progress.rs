@@ -260,7 +260,8 @@ mod tests {
         bar.skip(90);
         assert_eq!(bar.seconds_left(&bar.state()), None);
         bar.advance(5);
-        let (elapsed, left) = (bar.state().began.elapsed().as_secs_f64(), bar.seconds_left(&bar.state()));
+        let state = bar.state();
+        let (elapsed, left) = (state.began.elapsed().as_secs_f64(), bar.seconds_left(&state));
         assert!(left.is_some_and(|s| s >= elapsed), "five of ten are done, so as much time is left as has passed");
     }
 

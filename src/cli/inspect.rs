@@ -49,8 +49,12 @@ fn layer_size(layer: &dyn Layer) -> usize {
     specs.iter().map(|s| s.shape.iter().product::<usize>()).sum()
 }
 
+fn layers_of(network: &Network) -> impl Iterator<Item = &dyn Layer> {
+    network.layers().iter().map(AsRef::as_ref)
+}
+
 fn size(network: &Network) -> usize {
-    network.layers().iter().map(|l| layer_size(l.as_ref())).sum()
+    layers_of(network).map(layer_size).sum()
 }
 
 /// Parameters of the encoder, where the card has one.
@@ -73,12 +77,12 @@ fn output_name(output: Output) -> &'static str {
 }
 
 fn as_text(found: &Inspection, encoder: Option<usize>) -> String {
-    let layer = |(i, l): (usize, &Box<dyn Layer>)| {
+    let layer = |(i, l): (usize, &dyn Layer)| {
         let shape = format!("{:?}", l.output_shape());
-        output::row([&i.to_string(), &l.describe(), &shape, &output::count(layer_size(l.as_ref()))])
+        output::row([&i.to_string(), &l.describe(), &shape, &output::count(layer_size(l))])
     };
     let mut layers = vec![output::row(["layer", "kind and settings", "output shape", "parameters"])];
-    layers.extend(found.network.layers().iter().enumerate().map(layer));
+    layers.extend(layers_of(&found.network).enumerate().map(layer));
     layers.push(output::row(["total", "", "", &output::count(size(&found.network))]));
     if let Some(n) = encoder {
         layers.push(output::row(["encoder", "", "", &output::count(n)]));
@@ -133,11 +137,11 @@ fn fit_rows(found: &Inspection) -> Vec<Vec<String>> {
 fn as_json(found: &Inspection, encoder: Option<usize>) -> Value {
     let (card, mismatch) = (&found.card.raw, &found.mismatch);
     let [image, preactivation] = piecewise_linear(&found.network);
-    let layer = |l: &Box<dyn Layer>| json!({"about": l.describe(), "output_shape": l.output_shape(), "parameters": layer_size(l.as_ref())});
+    let layer = |l: &dyn Layer| json!({"about": l.describe(), "output_shape": l.output_shape(), "parameters": layer_size(l)});
     json!({
         "id": card.id, "family": card.family, "about": card.about, "latent": card.latent, "sample": card.sample,
         "geometry": card.geometry, "provenance": card.provenance,
-        "layers": found.network.layers().iter().map(layer).collect::<Vec<_>>(),
+        "layers": layers_of(&found.network).map(layer).collect::<Vec<_>>(),
         "parameters": size(&found.network), "encoder_parameters": encoder,
         "piecewise_linear": {"image": image, "preactivation": preactivation},
         "weights": {"file": card.weights.file, "sha256": card.weights.sha256, "hash_matches": found.hash_matches},

@@ -5,6 +5,8 @@ use crate::error::{did_you_mean, explain_toml};
 use crate::limits;
 use serde::de::DeserializeOwned;
 
+type Build = fn(toml::Table, &[usize]) -> Result<Box<dyn Layer>, BuildError>;
+
 /// A kind of layer: one row of the table in `layers/mod.rs`.
 pub struct LayerKind {
     /// As `kind = "…"` in a card.
@@ -12,7 +14,7 @@ pub struct LayerKind {
     /// One line for `isoline list layers`.
     pub about: &'static str,
     /// Parses its own keys and checks them against the per-sample input shape.
-    pub build: fn(toml::Table, &[usize]) -> Result<Box<dyn Layer>, BuildError>,
+    pub build: Build,
 }
 
 /// Why a layer cannot be built: the key below the layer, and what is wrong with it.

@@ -1,3 +1,5 @@
+#![allow(clippy::disallowed_methods)] // fixtures, and pictures to look at, may be cut short by a crash
+
 use super::*;
 
 /// A fixed sequence with roughly normal values.

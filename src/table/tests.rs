@@ -1,3 +1,5 @@
+#![allow(clippy::disallowed_methods)] // fixtures, and pictures to look at, may be cut short by a crash
+
 use super::*;
 use std::path::PathBuf;
 

@@ -223,6 +223,29 @@ fn a_full_disk_behind_stdout_is_an_error() {
     assert_eq!(String::from_utf8(output.stderr).unwrap().lines().count(), 1);
 }
 
+/// Plays `main` with a fault in it, in a process of its own: the panic hook belongs to the whole process.
+#[test]
+fn a_panic_is_one_line_and_exit_code_70() {
+    use isoline::cli::{output, panics};
+    if std::env::var_os("ISOLINE_TEST_PANIC").is_some() {
+        panics::install();
+        let fault = || -> isoline::error::Result<()> {
+            let worker = std::thread::spawn(|| panic!("slot {} of {}\nis taken", 3, 2));
+            worker.join().expect("the worker has an answer");
+            Ok(())
+        };
+        let error = panics::caught(fault).unwrap_err();
+        output::complain(&error);
+        signal_hook::low_level::exit(i32::from(error.exit_code()));
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["cli::a_panic_is_one_line_and_exit_code_70", "--exact"]).env("ISOLINE_TEST_PANIC", "1");
+    let output = child.env_remove("RUST_BACKTRACE").output().unwrap();
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), line.lines().count()), (Some(70), 1), "{line}");
+    assert!(line.starts_with("isoline: internal error: slot 3 of 2 is taken at tests/it/cli.rs:"), "{line}");
+}
+
 // ---- inspect and list --------------------------------------------------------------------------------------------
 
 #[test]

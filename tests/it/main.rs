@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
 mod architecture;
+#[cfg(unix)]
+mod cancel;
 mod cli;
 mod geometry;
 mod layers;
