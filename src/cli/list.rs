@@ -4,7 +4,9 @@ use super::{Context, output};
 use crate::error::Result;
 use crate::generator::{Card, FAMILIES, known_models};
 use crate::geometry::{DESCRIPTORS, ESTIMATORS};
+use crate::generator::train::OBJECTIVES;
 use crate::nn::layers::KINDS;
+use crate::steering::METHODS;
 use serde_json::json;
 
 /// Arguments of `isoline list`.
@@ -28,8 +30,14 @@ enum What {
     Descriptors,
     /// Kinds of models
     Families,
+    /// Steering methods
+    Steering,
+    /// Training objectives
+    Objectives,
     /// Models in models/, or in ISOLINE_MODELS
     Models,
+    /// Rewards of those models
+    Rewards,
 }
 
 /// Prints the table, one row per line: name, what it is.
@@ -43,7 +51,10 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         What::Estimators => ESTIMATORS.iter().map(|e| own(e.name, e.about)).collect(),
         What::Descriptors => DESCRIPTORS.iter().map(|d| own(d.name, d.about)).collect(),
         What::Families => FAMILIES.iter().map(|f| own(f.0, f.1)).collect(),
+        What::Steering => METHODS.iter().map(|m| own(m.name, m.about)).collect(),
+        What::Objectives => OBJECTIVES.iter().map(|o| own(o.0, o.1)).collect(),
         What::Models => models(context),
+        What::Rewards => rewards(),
     };
     if args.json {
         let rows: Vec<_> = rows.iter().map(|(name, about)| json!({"name": name, "about": about})).collect();
@@ -64,4 +75,15 @@ fn models(context: &Context) -> Vec<(String, String)> {
         Err(e) => format!("not usable: {e}"),
     };
     names.iter().map(|name| (name.clone(), about(name))).collect()
+}
+
+/// Models that have a reward, with its first figures.
+fn rewards() -> Vec<(String, String)> {
+    let (root, names) = known_models();
+    let about = |name: &String| {
+        let path = root.join(name).join("reward/card.toml");
+        let (card, _) = crate::store::read_toml::<crate::reward::RewardCard>(&path).ok()?;
+        Some((name.clone(), format!("{} at model rank {}, {} labels by {}", card.target, card.model_rank, card.labels, card.estimator)))
+    };
+    names.iter().filter_map(about).collect()
 }

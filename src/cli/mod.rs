@@ -3,13 +3,18 @@
 //! A subcommand is a file with `pub struct Args` and `pub fn run(args, context)`, a variant of [`Command`], and a
 //! line in each of its two matches.
 
+mod describe;
 mod devices;
+mod generate;
 mod import;
 mod inspect;
 mod list;
 pub mod output;
 pub mod panics;
 mod selfcheck;
+mod steer_report;
+mod train_generator;
+mod train_reward;
 
 use crate::cancel::Cancel;
 use crate::device::{self, Device, DeviceName};
@@ -45,6 +50,16 @@ pub struct Cli {
 /// The subcommands, in the order of the help.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
+    /// Make pictures: typical, balanced or novel ones of the same seeds
+    Generate(generate::Args),
+    /// Measure the local geometry of unguided samples
+    Describe(describe::Args),
+    /// Steer many seeds to many levels and measure what was reached, method by method
+    SteerReport(steer_report::Args),
+    /// Label latents, train the reward network, calibrate it
+    TrainReward(train_reward::Args),
+    /// Train a generator from pictures
+    TrainGenerator(train_generator::Args),
     /// Turn PyTorch or safetensors weights and a draft card into a model folder
     Import(import::Args),
     /// Show a model's card, layers and weights, and what does not fit
@@ -58,6 +73,11 @@ pub enum Command {
 impl Command {
     fn run(&self, context: &Context) -> Result<()> {
         match self {
+            Self::Generate(args) => generate::run(args, context),
+            Self::Describe(args) => describe::run(args, context),
+            Self::SteerReport(args) => steer_report::run(args, context),
+            Self::TrainReward(args) => train_reward::run(args, context),
+            Self::TrainGenerator(args) => train_generator::run(args, context),
             Self::Import(args) => import::run(args, context),
             Self::Inspect(args) => inspect::run(args, context),
             Self::Devices(args) => devices::run(args, context),
@@ -69,6 +89,7 @@ impl Command {
     /// its first signal in the system's own way.
     fn stops_in_order(&self) -> bool {
         match self {
+            Self::Generate(_) | Self::Describe(_) | Self::SteerReport(_) | Self::TrainReward(_) | Self::TrainGenerator(_) => true,
             Self::Import(_) | Self::Inspect(_) | Self::Devices(_) | Self::List(_) => false,
         }
     }

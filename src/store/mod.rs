@@ -9,5 +9,5 @@ mod weights;
 pub use atomic::{create_dir, write_atomic};
 pub use hash::{sha256_file, sha256_hex};
 pub use names::check_id;
-pub use read::{read_bounded, read_toml};
+pub use read::{parse_toml, read_bounded, read_toml};
 pub use weights::{WeightTensor, Weights, floats, write_safetensors};

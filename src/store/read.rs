@@ -32,8 +32,15 @@ pub fn read_toml<C: DeserializeOwned>(path: &Path) -> Result<(C, String)> {
     let bytes = read_bounded(path, limits::CONFIG_BYTES)?;
     let place = crate::error::shown(path);
     let text = String::from_utf8(bytes).map_err(|_| Error::config(&place, "expected UTF-8 text"))?;
-    let config = toml::from_str(&text).map_err(|e| Error::config(format!("{place}{}", position(&text, &e)), explain_toml(e.message())))?;
-    Ok((config, text))
+    Ok((parse_toml(&text, &place)?, text))
+}
+
+/// Parses TOML text that `place` names in messages.
+///
+/// # Errors
+/// As [`read_toml`].
+pub fn parse_toml<C: DeserializeOwned>(text: &str, place: &str) -> Result<C> {
+    toml::from_str(text).map_err(|e| Error::config(format!("{place}{}", position(text, &e)), explain_toml(e.message())))
 }
 
 /// `:line:column` of a TOML error.

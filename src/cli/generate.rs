@@ -1,0 +1,271 @@
+//! `isoline generate`: the main job.
+
+use super::{Context, output};
+use crate::device::{Device, DeviceName};
+use crate::error::{Error, Result, shown};
+use crate::generator::{Generator, find_model};
+use crate::noise;
+use crate::render::png;
+use crate::run::{self, BatchConfig, Engine, Job, JobConfig, PictureRecipe, Recipe, SampleRow, contact_sheet, parse_seeds, samples_table};
+use crate::steering::Status;
+use crate::store;
+use crate::table::{write_csv, write_parquet};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The batch that runs when no config is given.
+const DEFAULT: &str = include_str!("../../configs/batch/default.toml");
+
+/// Arguments of `isoline generate`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Batch config [default: typical, balanced and novel rows of the default model]
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Set a key over config and environment, as in --set drift=0.5
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Model name or path
+    #[arg(short, long, value_name = "MODEL")]
+    model: Option<String>,
+    /// Seeds, as in 0-63,99
+    #[arg(long, value_name = "LIST", conflicts_with_all = ["seed", "count"])]
+    seeds: Option<String>,
+    /// First seed of --count
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Number of seeds from --seed on, or from a random one that is printed
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+    /// typical, balanced, novel: one row each
+    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "novelty")]
+    mode: Vec<String>,
+    /// Percentiles of the model's own samples to reach, 0 to 100: one row each
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    novelty: Vec<f64>,
+    /// Steering method; see isoline list steering
+    #[arg(long, value_name = "NAME")]
+    method: Option<String>,
+    /// Measured corrections of the closed loop [default: 2]
+    #[arg(long, value_name = "N")]
+    corrections: Option<i64>,
+    /// Steps of the open loop [default: 48]
+    #[arg(long, value_name = "N")]
+    steps: Option<i64>,
+    /// Fixed truncation factor, with --method truncation
+    #[arg(long, value_name = "TAU")]
+    trunc: Option<f64>,
+    /// Run folder
+    #[arg(short, long, value_name = "DIR")]
+    outdir: Option<PathBuf>,
+    /// Make this picture again from the recipe inside it
+    #[arg(long, value_name = "PNG", conflicts_with_all = ["config", "seeds", "seed", "count", "mode", "novelty"])]
+    from: Option<PathBuf>,
+    /// Make samples again that are already there
+    #[arg(long)]
+    force: bool,
+    /// Leave the recipe out of the pictures
+    #[arg(long)]
+    no_metadata: bool,
+    /// Write samples.csv beside samples.parquet
+    #[arg(long)]
+    csv: bool,
+    /// Print the jobs as they would run, and stop
+    #[arg(long)]
+    print_config: bool,
+    /// Print the table as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the jobs, writes sheet and tables, prints asked against reached.
+///
+/// # Errors
+/// Those of the jobs; [`Error::SamplesNotFinite`] when some pictures could not be made.
+pub fn run(args: &Args, context: &Context) -> Result<()> {
+    if let Some(picture) = &args.from {
+        return again(picture, args, context);
+    }
+    let batch = batch(args, context)?;
+    if args.print_config {
+        let text = batch.jobs.iter().map(toml::to_string).collect::<Result<Vec<_>, _>>().map_err(|e| Error::Bug(e.to_string()))?;
+        return output::print(&text.iter().map(|t| format!("[[jobs]]\n{t}")).collect::<Vec<_>>().join("\n"));
+    }
+    let (name, device) = context.open_device()?;
+    let mut engines: BTreeMap<PathBuf, Engine> = BTreeMap::new();
+    let mut finished: Vec<(JobConfig, PathBuf, Vec<SampleRow>)> = Vec::new();
+    for job in batch.jobs {
+        let folder = find_model(&job.model)?;
+        if !engines.contains_key(&folder) {
+            engines.insert(folder.clone(), Engine::load(&folder, &device)?);
+        }
+        let engine = &engines[&folder];
+        let seeds = parse_seeds(&job.seeds).map_err(|m| Error::config("--seeds", m))?;
+        let recipe = recipe(&job, engine, name);
+        let place = if finished.is_empty() && args_single(args, &batch.outdir, &job) { job.outdir.clone() } else { job.outdir.join(&job.name) };
+        let label = format!("{} {}", job.model, job.name);
+        let made = run::run(&Job { recipe: &recipe, folder: &place, seeds: &seeds, force: args.force, label: &label }, engine, &context.progress, &context.cancel)?;
+        finished.push((job, place, made));
+    }
+    finish(args, context, &batch.outdir, &finished)
+}
+
+/// Whether the only job of a command writes right into the run folder.
+fn args_single(args: &Args, outdir: &Path, job: &JobConfig) -> bool {
+    args.config.is_none() && args.mode.len() + args.novelty.len() == 1 && job.outdir == outdir
+}
+
+fn batch(args: &Args, context: &Context) -> Result<BatchConfig> {
+    let (place, text) = match &args.config {
+        Some(path) => (shown(path), BatchConfig::text(path)?),
+        None => ("generate".to_owned(), DEFAULT.to_owned()),
+    };
+    let mut over = environment();
+    for pair in &args.set {
+        let (key, value) = pair.split_once('=').ok_or_else(|| Error::config(format!("--set {}", pair.escape_debug()), "expected KEY=VALUE"))?;
+        over.insert(key.trim().to_owned(), literal(value.trim()));
+    }
+    let mut put = |key: &str, value: Option<toml::Value>| value.and_then(|v| over.insert(key.to_owned(), v));
+    put("model", args.model.clone().map(Into::into));
+    put("method", args.method.clone().map(Into::into));
+    put("corrections", args.corrections.map(Into::into));
+    put("steps", args.steps.map(Into::into));
+    put("trunc", args.trunc.map(Into::into));
+    put("outdir", args.outdir.as_ref().map(|p| p.to_string_lossy().into_owned().into()));
+    put("metadata", args.no_metadata.then_some(false.into()));
+    put("seeds", seeds(args, context)?.map(Into::into));
+    let rows: Vec<toml::Table> = if args.config.is_some() {
+        put("mode", args.mode.first().cloned().map(Into::into));
+        put("novelty", args.novelty.first().copied().map(Into::into));
+        Vec::new()
+    } else {
+        let modes = args.mode.iter().map(|m| toml::Table::from_iter([("name".to_owned(), m.as_str().into()), ("mode".to_owned(), m.as_str().into())]));
+        let levels = args.novelty.iter().map(|n| toml::Table::from_iter([("name".to_owned(), format!("novelty-{n}").into()), ("novelty".to_owned(), (*n).into())]));
+        modes.chain(levels).collect()
+    };
+    if args.config.is_some() && args.mode.len() + args.novelty.len() > 1 {
+        return Err(Error::config("--mode", "several rows and a config are two ways to say the same; give one value or no --config"));
+    }
+    // Checked here, where the flag can be named.
+    if let Some(n) = args.novelty.iter().find(|n| !(0.0..=100.0).contains(*n)) {
+        return Err(Error::config("--novelty", format!("expected a percentile from 0 (most typical) to 100 (most novel), found {n}")));
+    }
+    BatchConfig::resolve(&place, &text, &over, (!rows.is_empty()).then_some(rows))
+}
+
+/// `ISOLINE_KEY=value` for the keys of a job.
+fn environment() -> toml::Table {
+    let keys = ["model", "seeds", "outdir", "method", "mode", "novelty", "steps", "drift", "max_angle", "corrections", "trunc", "tile", "metadata"];
+    let found = keys.iter().filter_map(|k| std::env::var(format!("ISOLINE_{}", k.to_uppercase())).ok().map(|v| ((*k).to_owned(), literal(&v))));
+    found.collect()
+}
+
+/// A TOML value where the text is one, else a string.
+fn literal(text: &str) -> toml::Value {
+    let parsed = toml::from_str::<toml::Table>(&format!("v = {text}")).ok().and_then(|mut t| t.remove("v"));
+    parsed.unwrap_or_else(|| text.into())
+}
+
+fn seeds(args: &Args, context: &Context) -> Result<Option<String>> {
+    if let Some(seeds) = &args.seeds {
+        return parse_seeds(seeds).map(|_| Some(seeds.clone())).map_err(|m| Error::config("--seeds", m));
+    }
+    let Some(count) = args.count.or(args.seed.map(|_| 1)) else { return Ok(None) };
+    if count == 0 {
+        return Err(Error::config("--count", "expected at least 1, found 0"));
+    }
+    let first = match args.seed {
+        Some(seed) => seed,
+        None => {
+            let seed = u64::from(rand::random::<u32>());
+            context.say(&format!("random base: --seed {seed}"));
+            seed
+        }
+    };
+    Ok(Some(format!("{first}-{}", first.saturating_add(count - 1))))
+}
+
+fn recipe(job: &JobConfig, engine: &Engine, device: DeviceName) -> Recipe {
+    Recipe {
+        format: 1,
+        version: env!("CARGO_PKG_VERSION").into(),
+        noise_scheme: noise::SCHEME,
+        model: engine.generator.spec().id.clone(),
+        model_sha256: engine.generator.sha256().to_owned(),
+        reward_sha256: engine.reward.card.sha256.clone(),
+        calibration_sha256: engine.reward.card.calibration_sha256.clone(),
+        method: if job.target().is_some() { job.method.clone() } else { "none".into() },
+        novelty: job.target(),
+        estimator: engine.estimator().into(),
+        tile: job.tile,
+        device: device.class().into(),
+        metadata: job.metadata,
+        settings: job.settings(),
+    }
+}
+
+fn finish(args: &Args, context: &Context, outdir: &Path, jobs: &[(JobConfig, PathBuf, Vec<SampleRow>)]) -> Result<()> {
+    let mut models: Vec<&str> = jobs.iter().map(|j| j.0.model.as_str()).collect();
+    models.dedup();
+    let views: Vec<(&str, &Path, &[SampleRow])> = jobs.iter().map(|(j, p, r)| (j.name.as_str(), p.as_path(), r.as_slice())).collect();
+    let sheet = contact_sheet(&format!("{}: novelty reached, in percent of the model's own samples", models.join(", ")), &views)?;
+    store::write_atomic(&outdir.join("grid.png"), &png::encode(&sheet, &png::PngText::default())?)?;
+    let rows: Vec<(&str, &SampleRow)> = views.iter().flat_map(|(name, _, rows)| rows.iter().map(move |r| (*name, r))).collect();
+    let table = samples_table(&rows)?;
+    store::write_atomic(&outdir.join("samples.parquet"), &write_parquet(&table, &[("isoline".into(), env!("CARGO_PKG_VERSION").into())])?)?;
+    if args.csv {
+        store::write_atomic(&outdir.join("samples.csv"), write_csv(&table).as_bytes())?;
+    }
+    if args.json {
+        let rows: Vec<_> = rows.iter().map(|(job, row)| serde_json::json!({"job": job, "sample": row})).collect();
+        output::print_json(&rows.into())?;
+    } else {
+        output::print(&summary(&rows))?;
+    }
+    context.say(&format!("sheet: {}", shown(&outdir.join("grid.png"))));
+    let count = rows.iter().filter(|r| r.1.status == Status::NonFinite).count();
+    if count > 0 { Err(Error::SamplesNotFinite { count, total: rows.len() }) } else { Ok(()) }
+}
+
+/// One line per sample: asked, predicted, reached.
+fn summary(rows: &[(&str, &SampleRow)]) -> String {
+    let number = |v: Option<f64>| v.map_or("-".to_owned(), |v| format!("{v:.1}"));
+    let mut lines = vec![output::row(["row", "seed", "asked", "predicted", "reached", "psi_k", "nu", "angle", "status"])];
+    lines.extend(rows.iter().map(|(job, r)| {
+        let beyond = r.beyond.filter(|b| *b != 0.0).map_or(String::new(), |b| format!(" ({b:+.2} sd beyond)"));
+        let status = match r.status {
+            Status::Ok => "ok".to_owned(),
+            Status::OffManifold => format!("off_manifold{beyond}"),
+            Status::NonFinite => "non_finite".to_owned(),
+        };
+        let psi = r.psi_k.map_or("-".to_owned(), |v| format!("{v:.2}"));
+        let nu = r.nu.map_or("-".to_owned(), |v| format!("{v:.2}"));
+        output::row([job, &r.seed.to_string(), &number(r.novelty_asked), &number(r.novelty_predicted), &number(r.novelty_reached), &psi, &nu, &format!("{:.0}°", r.angle), &status])
+    }));
+    output::columns(&lines)
+}
+
+/// Makes one picture again from the recipe inside it.
+fn again(picture: &Path, args: &Args, context: &Context) -> Result<()> {
+    let own = PictureRecipe::parse(picture, &png::decode_metadata(picture)?)?;
+    let (name, device): (DeviceName, Device) = if context.device == "auto" { crate::device::open(&own.recipe.device)? } else { context.open_device()? };
+    let folder = find_model(args.model.as_deref().unwrap_or(&own.recipe.model))?;
+    let engine = Engine::load(&folder, &device)?;
+    for (what, wanted, found) in [
+        ("model", &own.recipe.model_sha256, engine.generator.sha256()),
+        ("reward", &own.recipe.reward_sha256, engine.reward.card.sha256.as_str()),
+        ("calibration", &own.recipe.calibration_sha256, engine.reward.card.calibration_sha256.as_str()),
+    ] {
+        if wanted != found {
+            return Err(Error::input(picture, format!("was made with another {what} (SHA-256 {wanted:.12}, here {found:.12}); give that model with --model")));
+        }
+    }
+    if own.recipe.version != env!("CARGO_PKG_VERSION") || own.recipe.noise_scheme != noise::SCHEME || own.recipe.device != name.class() {
+        context.say(&format!("made by version {} on {}: the bytes may differ here", own.recipe.version, own.recipe.device));
+    }
+    let outdir = args.outdir.clone().unwrap_or_else(|| PathBuf::from("runs/again"));
+    let job = Job { recipe: &own.recipe, folder: &outdir, seeds: &[own.seed], force: true, label: "again" };
+    let rows = run::run(&job, &engine, &context.progress, &context.cancel)?;
+    let file = rows.first().and_then(|r| r.file.clone()).ok_or(Error::SamplesNotFinite { count: 1, total: 1 })?;
+    output::print(&format!("{}\n", shown(&outdir.join(file))))
+}

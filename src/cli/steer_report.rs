@@ -1,0 +1,153 @@
+//! `isoline steer-report`: asked against measured novelty, method by method. The honest proof.
+
+use super::{Context, output};
+use crate::cancel::Cancel;
+use crate::error::{Error, Result};
+use crate::generator::{Generator, find_model};
+use crate::reward::{quantile, spearman};
+use crate::run::{Engine, SampleRow, parse_seeds};
+use crate::steering::{Settings, Status};
+use crate::tile::Tiling;
+use serde_json::json;
+use std::time::Instant;
+
+/// Arguments of `isoline steer-report`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Model name or path
+    #[arg(value_name = "MODEL")]
+    model: String,
+    /// Seeds, as in 0-255
+    #[arg(long, value_name = "LIST", default_value = "0-63")]
+    seeds: String,
+    /// Percentiles to ask for
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "5,25,50,75,95")]
+    novelty: Vec<f64>,
+    /// Measured corrections of the closed loop
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    corrections: usize,
+    /// Samples per tile
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    tile: usize,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What one method did.
+struct Line {
+    name: String,
+    spearman: Option<f64>,
+    median_abs_error: Option<f64>,
+    off_manifold: f64,
+    undefined: usize,
+    mean_angle: f64,
+    seconds_per_sample: f64,
+}
+
+/// Steers every seed to every novelty with every method and measures what was reached.
+///
+/// # Errors
+/// Those of the model and the device, or a stop.
+pub fn run(args: &Args, context: &Context) -> Result<()> {
+    if let Some(n) = args.novelty.iter().find(|n| !(0.0..=100.0).contains(*n)) {
+        return Err(Error::config("--novelty", format!("expected a percentile from 0 to 100, found {n}")));
+    }
+    if !(1..=crate::limits::TILE).contains(&args.tile) {
+        return Err(Error::config("--tile", format!("expected 1 to {}, found {}", crate::limits::TILE, args.tile)));
+    }
+    let seeds = parse_seeds(&args.seeds).map_err(|m| Error::config("--seeds", m))?;
+    let (_, device) = context.open_device()?;
+    let engine = Engine::load(&find_model(&args.model)?, &device)?;
+    let open = Settings { corrections: 0, ..Settings::default() };
+    let closed = Settings { corrections: args.corrections, ..Settings::default() };
+    let warm = Trial { engine: &engine, args, seeds: &seeds[..seeds.len().min(args.tile)], cancel: &context.cancel };
+    warm.run("gradient", "warm-up", &open, context)?;
+    let trial = Trial { seeds: &seeds, ..warm };
+    let mut lines = vec![
+        trial.run("gradient", "gradient, open loop", &open, context)?,
+        trial.run("gradient", &format!("gradient, {} corrections", args.corrections), &closed, context)?,
+    ];
+    // Candidates that cost the seconds of the closed loop: from the cost of two short searches.
+    let cost = |steps| warm.run("search", "sizing the search", &Settings { steps, ..open.clone() }, context).map(|l| l.seconds_per_sample);
+    let (short, long) = (cost(32)?, cost(288)?);
+    let per_step = ((long - short) / 256.0).max(1e-9);
+    let steps = (32.0 + (lines[1].seconds_per_sample - short) / per_step).clamp(1.0, crate::limits::STEPS as f64) as usize;
+    lines.push(trial.run("search", &format!("search, {steps} candidates (equal seconds)"), &Settings { steps, ..open.clone() }, context)?);
+    lines.push(trial.run("truncation", "truncation, open loop", &open, context)?);
+    lines.push(trial.run("truncation", &format!("truncation, {} corrections", args.corrections), &closed, context)?);
+    lines.push(trial.run("none", "none (unguided)", &open, context)?);
+    print(args, &engine, &lines)
+}
+
+struct Trial<'a> {
+    engine: &'a Engine,
+    args: &'a Args,
+    seeds: &'a [u64],
+    cancel: &'a Cancel,
+}
+
+impl Trial<'_> {
+    fn run(&self, method: &str, name: &str, settings: &Settings, context: &Context) -> Result<Line> {
+        let bar = context.progress.start(name.to_owned(), (self.seeds.len() * self.args.novelty.len()) as u64);
+        let mut rows: Vec<SampleRow> = Vec::new();
+        let mut computed = 0;
+        let begin = Instant::now();
+        let tiling = Tiling::new(self.args.tile);
+        for (tile, wanted) in tiling.cover(self.seeds) {
+            let samples: Vec<u64> = tiling.samples(tile).collect();
+            for &novelty in &self.args.novelty {
+                let targets = vec![Some(novelty); samples.len()];
+                let steered = self.engine.steer(method, &samples, &targets, settings, self.cancel)?;
+                computed += steered.len();
+                rows.extend(steered.iter().filter(|s| wanted.contains(&s.sample)).map(|s| self.engine.row(s, Some(novelty))));
+                bar.advance(wanted.len() as u64);
+            }
+        }
+        bar.finish();
+        Ok(line(name, &rows, begin.elapsed().as_secs_f64() / computed.max(1) as f64))
+    }
+}
+
+fn line(name: &str, rows: &[SampleRow], seconds_per_sample: f64) -> Line {
+    let pairs: Vec<(f64, f64)> = rows.iter().filter_map(|r| r.novelty_asked.zip(r.novelty_reached)).collect();
+    let (asked, reached): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
+    let mut errors: Vec<f64> = pairs.iter().map(|(a, r)| (a - r).abs()).collect();
+    errors.sort_by(f64::total_cmp);
+    let n = rows.len().max(1) as f64;
+    Line {
+        name: name.to_owned(),
+        spearman: spearman(&asked, &reached),
+        median_abs_error: quantile(&errors, 0.5),
+        off_manifold: rows.iter().filter(|r| r.status != Status::Ok).count() as f64 / n,
+        undefined: rows.len() - pairs.len(),
+        mean_angle: rows.iter().map(|r| r.angle).sum::<f64>() / n,
+        seconds_per_sample,
+    }
+}
+
+fn print(args: &Args, engine: &Engine, lines: &[Line]) -> Result<()> {
+    if args.json {
+        let methods: Vec<_> = lines
+            .iter()
+            .map(|l| {
+                json!({"name": l.name, "spearman": l.spearman, "median_abs_error": l.median_abs_error, "off_manifold": l.off_manifold,
+                    "undefined": l.undefined, "mean_angle": l.mean_angle, "seconds_per_sample": l.seconds_per_sample})
+            })
+            .collect();
+        return output::print_json(&json!({"model": engine.generator.spec().id, "methods": methods}));
+    }
+    let number = |v: Option<f64>, digits: usize| v.map_or("-".to_owned(), |v| format!("{v:.digits$}"));
+    let mut table = vec![output::row(["method", "spearman", "median |error|", "off manifold", "mean angle", "ms/sample"])];
+    table.extend(lines.iter().map(|l| {
+        output::row([
+            &l.name,
+            &number(l.spearman, 3),
+            &number(l.median_abs_error, 2),
+            &format!("{:.1} %", 100.0 * l.off_manifold),
+            &format!("{:.0}°", l.mean_angle),
+            &format!("{:.1}", 1e3 * l.seconds_per_sample),
+        ])
+    }));
+    output::print(&output::columns(&table))
+}

@@ -1,0 +1,54 @@
+//! `isoline train-generator`: a generator from pictures.
+
+use super::{Context, output};
+use crate::error::{Error, Result, shown};
+use crate::generator::train::{Training, train};
+use std::path::PathBuf;
+
+/// Arguments of `isoline train-generator`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Training config, as configs/train/digits-vae.toml; its draft card lies beside it
+    #[arg(short, long, value_name = "FILE")]
+    config: PathBuf,
+    /// Root of the data sets that the config's data.path is below
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Folder of checkpoints, metrics.jsonl and sample sheets [default: runs/train-NAME, NAME the config's]
+    #[arg(short, long, value_name = "DIR")]
+    outdir: Option<PathBuf>,
+    /// Folder the finished model is written to [default: models/NAME]
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// Stop after this many epochs, leaving a checkpoint and no model
+    #[arg(long, value_name = "N")]
+    stop_after: Option<u32>,
+}
+
+/// Trains, or goes on from the last checkpoint.
+///
+/// # Errors
+/// Those of [`train`].
+pub fn run(args: &Args, context: &Context) -> Result<()> {
+    let Some(name) = args.config.file_stem().and_then(|s| s.to_str()) else {
+        return Err(Error::config("--config", "expected a TOML file"));
+    };
+    let (_, device) = context.open_device()?;
+    let job = Training {
+        config_path: &args.config,
+        data_root: &args.data,
+        work: args.outdir.clone().unwrap_or_else(|| format!("runs/train-{name}").into()),
+        model: args.model.clone().unwrap_or_else(|| format!("models/{name}").into()),
+        how: format!("isoline train-generator -c configs/train/{name}.toml"),
+        stop_after: args.stop_after,
+    };
+    train(&job, &device, &context.progress, &context.cancel)?;
+    match args.stop_after {
+        Some(_) => context.say(&format!("checkpoint in {}", shown(&job.work))),
+        None => {
+            output::print(&format!("{}\n", shown(&job.model)))?;
+            context.say("next: isoline train-reward for it");
+        }
+    }
+    Ok(())
+}

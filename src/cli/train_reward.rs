@@ -1,0 +1,75 @@
+//! `isoline train-reward`: labels, reward network, calibration, report.
+
+use super::{Context, output};
+use crate::error::Result;
+use crate::generator::find_model;
+use crate::reward::{RewardConfig, TrainReward, train_reward};
+use crate::store;
+use std::path::PathBuf;
+
+/// What is trained when no config is given.
+const DEFAULT: &str = include_str!("../../configs/reward/digits-gan.toml");
+
+/// Arguments of `isoline train-reward`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Reward config [default: the one of the default model]
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Model name or path, instead of the config's
+    #[arg(short, long, value_name = "MODEL")]
+    model: Option<String>,
+    /// Labelled latents, instead of the config's
+    #[arg(long, value_name = "N")]
+    labels: Option<usize>,
+    /// Folder of the label table [default: runs/labels-MODEL]
+    #[arg(short, long, value_name = "DIR")]
+    outdir: Option<PathBuf>,
+    /// Shares of the training labels to fit as well, for the learning curve, as in 0.1,0.3
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    curve: Vec<f64>,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Trains and writes `MODEL/reward/`.
+///
+/// # Errors
+/// Those of [`train_reward`].
+pub fn run(args: &Args, context: &Context) -> Result<()> {
+    let (mut config, place) = match &args.config {
+        Some(path) => (store::read_toml::<RewardConfig>(path)?.0, crate::error::shown(path)),
+        None => (store::parse_toml(DEFAULT, "configs/reward/digits-gan.toml")?, "default config".to_owned()),
+    };
+    if let Some(model) = &args.model {
+        config.model.clone_from(model);
+    }
+    if let Some(count) = args.labels {
+        config.labels.count = count;
+    }
+    if let Some(share) = args.curve.iter().find(|s| !(0.0..=1.0).contains(*s)) {
+        return Err(crate::error::Error::config("--curve", format!("expected shares from 0 to 1, found {share}")));
+    }
+    let (_, device) = context.open_device()?;
+    let model = find_model(&config.model)?;
+    let name = model.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let work = args.outdir.clone().unwrap_or_else(|| format!("runs/labels-{name}").into());
+    let job = TrainReward { config: &config, place: &place, model: &model, work, curve: &args.curve };
+    let report = train_reward(&job, &device, &context.progress, &context.cancel)?;
+    if args.json {
+        return output::print(&report.json());
+    }
+    let number = |v: Option<f64>| v.map_or("undefined".to_owned(), |v| format!("{v:.4}"));
+    let rows = [
+        output::row(["model rank k", &report.model_rank.to_string()]),
+        output::row(["labels", &report.labels.to_string()]),
+        output::row(["Spearman, test split", &number(report.spearman)]),
+        output::row(["R², test split", &number(report.r_squared)]),
+        output::row(["expected calibration error", &format!("{:.4}", report.expected_calibration_error)]),
+        output::row(["psi_k, mean and deviation", &format!("{:.4} {:.4}", report.mean, report.std)]),
+    ];
+    output::print(&output::columns(&rows))?;
+    context.say(&format!("written: {}/reward; open report.html there", crate::error::shown(&model)));
+    Ok(())
+}
