@@ -69,7 +69,10 @@ pub fn open(text: &str) -> Result<(DeviceName, Device)> {
 }
 
 fn unknown(text: &str) -> Error {
-    Error::config(format!("--device {}", text.escape_debug()), "expected cpu, wgpu, wgpu:N, cuda, cuda:N or auto; see isoline devices")
+    Error::config(
+        format!("--device {}", text.escape_debug()),
+        "expected cpu, wgpu, wgpu:N, cuda, cuda:N or auto; see isoline devices",
+    )
 }
 
 /// CUDA where a driver answers, else a hardware adapter through wgpu, else the processor.
@@ -87,7 +90,11 @@ fn auto() -> Result<(DeviceName, Device)> {
 
 /// Every device family, whether this build has it and whether it opens.
 pub fn list() -> Vec<Listed> {
-    let wgpu_note = if cfg!(feature = "vulkan") { "graphics adapter through wgpu, SPIR-V" } else { "graphics adapter through wgpu, WGSL" };
+    let wgpu_note = if cfg!(feature = "vulkan") {
+        "graphics adapter through wgpu, SPIR-V"
+    } else {
+        "graphics adapter through wgpu, WGSL"
+    };
     [
         ("cpu", cpu().map(|_| ()), "processor, Flex with SIMD and threads"),
         ("wgpu", wgpu("wgpu", None).map(|_| ()), wgpu_note),
@@ -114,7 +121,10 @@ fn cpu() -> Result<Device> {
 
 #[allow(dead_code)]
 fn not_built(device: &str, feature: &str) -> Error {
-    Error::Device { device: device.into(), message: format!("this build has no {feature}; build with --features {feature}") }
+    Error::Device {
+        device: device.into(),
+        message: format!("this build has no {feature}; build with --features {feature}"),
+    }
 }
 
 #[cfg(any(feature = "wgpu", feature = "vulkan"))]
@@ -127,7 +137,10 @@ fn wgpu(text: &str, index: Option<usize>) -> Result<Device> {
     }
     match index.unwrap_or(0) {
         n if n < count => Ok(found.swap_remove(n)),
-        n => Err(Error::Device { device: text.into(), message: format!("adapter {n} of {count}, counted from 0; see isoline devices") }),
+        n => Err(Error::Device {
+            device: text.into(),
+            message: format!("adapter {n} of {count}, counted from 0; see isoline devices"),
+        }),
     }
 }
 
@@ -149,7 +162,10 @@ fn adapters() -> Vec<Device> {
 /// Adapters that are not a software renderer.
 #[cfg(any(feature = "wgpu", feature = "vulkan"))]
 fn hardware_adapters() -> usize {
-    let software = |d: &Device| d.identity().is_none_or(|i| ["llvmpipe", "swiftshader", "lavapipe"].iter().any(|s| i.name.to_lowercase().contains(s)));
+    let software = |d: &Device| {
+        d.identity()
+            .is_none_or(|i| ["llvmpipe", "swiftshader", "lavapipe"].iter().any(|s| i.name.to_lowercase().contains(s)))
+    };
     adapters().iter().filter(|d| !software(d)).count()
 }
 
@@ -167,7 +183,10 @@ fn cuda(text: &str, index: usize) -> Result<Device> {
         return Err(Error::Device { device: text.into(), message: message.into() });
     }
     if index >= found {
-        return Err(Error::Device { device: text.into(), message: format!("card {index} of {found}, counted from 0; see isoline devices") });
+        return Err(Error::Device {
+            device: text.into(),
+            message: format!("card {index} of {found}, counted from 0; see isoline devices"),
+        });
     }
     Ok(Device::cuda(index))
 }

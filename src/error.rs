@@ -90,7 +90,9 @@ impl Error {
     pub fn io(path: impl AsRef<Path>, action: &'static str, source: std::io::Error) -> Self {
         let advice = match source.kind() {
             std::io::ErrorKind::NotFound => "check the path",
-            std::io::ErrorKind::StorageFull => "free some space and run the same command again; what is complete is kept",
+            std::io::ErrorKind::StorageFull => {
+                "free some space and run the same command again; what is complete is kept"
+            }
             std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
                 "choose a folder that you may write to"
             }
@@ -120,7 +122,10 @@ impl Error {
 
 /// A path as it is safe to print on a terminal: control characters escaped.
 pub fn shown(path: &Path) -> String {
-    path.to_string_lossy().chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+    path.to_string_lossy()
+        .chars()
+        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+        .collect()
 }
 
 /// The candidate nearest to `name` by edit distance, where one is near enough to be a slip of the pen.

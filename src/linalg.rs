@@ -31,11 +31,19 @@ pub fn right_singular(rows: &[f32], d: usize, columns: usize) -> RightSingular {
     let mut order: Vec<usize> = (0..d).collect();
     order.sort_by(|a, b| eigen.eigenvalues[*b].total_cmp(&eigen.eigenvalues[*a]));
     let singular_values: Vec<f64> = order.iter().map(|i| eigen.eigenvalues[*i].max(0.0).sqrt()).collect();
-    let safe = singular_values.last().zip(singular_values.first()).is_none_or(|(last, first)| *last > GRAM_SAFE_RATIO * *first);
-    if !safe && columns >= d && let Some(by_qr) = through_qr(&jt) {
+    let safe = singular_values
+        .last()
+        .zip(singular_values.first())
+        .is_none_or(|(last, first)| *last > GRAM_SAFE_RATIO * *first);
+    if !safe
+        && columns >= d
+        && let Some(by_qr) = through_qr(&jt)
+    {
         return by_qr;
     }
-    let vectors = DMatrix::from_columns(&order.iter().map(|i| eigen.eigenvectors.column(*i).into_owned()).collect::<Vec<DVector<f64>>>());
+    let vectors = DMatrix::from_columns(
+        &order.iter().map(|i| eigen.eigenvectors.column(*i).into_owned()).collect::<Vec<DVector<f64>>>(),
+    );
     RightSingular { singular_values, vectors, by_qr: false }
 }
 
@@ -46,7 +54,11 @@ fn through_qr(jt: &DMatrix<f64>) -> Option<RightSingular> {
     let mut order: Vec<usize> = (0..svd.singular_values.len()).collect();
     order.sort_by(|a, b| svd.singular_values[*b].total_cmp(&svd.singular_values[*a]));
     let vectors = DMatrix::from_columns(&order.iter().map(|i| vt.row(*i).transpose()).collect::<Vec<DVector<f64>>>());
-    Some(RightSingular { singular_values: order.iter().map(|i| svd.singular_values[*i]).collect(), vectors, by_qr: true })
+    Some(RightSingular {
+        singular_values: order.iter().map(|i| svd.singular_values[*i]).collect(),
+        vectors,
+        by_qr: true,
+    })
 }
 
 /// An orthonormal basis of the columns of a matrix, row-major `[rows, columns]` in and out.

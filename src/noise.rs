@@ -75,7 +75,12 @@ mod tests {
     fn prefix_and_streams() {
         let long = normals(7, 17, Stream::Latent, 0, 64);
         assert_eq!(long[..16], normals(7, 17, Stream::Latent, 0, 16)[..]);
-        for other in [normals(8, 17, Stream::Latent, 0, 64), normals(7, 18, Stream::Latent, 0, 64), normals(7, 17, Stream::Label, 0, 64), normals(7, 17, Stream::Latent, 1, 64)] {
+        for other in [
+            normals(8, 17, Stream::Latent, 0, 64),
+            normals(7, 18, Stream::Latent, 0, 64),
+            normals(7, 17, Stream::Label, 0, 64),
+            normals(7, 17, Stream::Latent, 1, 64),
+        ] {
             assert!(other.iter().zip(&long).all(|(a, b)| a != b));
         }
     }

@@ -65,7 +65,8 @@ impl Progress {
         let label = label.into();
         let drawn = (self.style == Style::Bar).then(|| draw(&label, total));
         let state = State { began: Instant::now(), said: None, done: 0, skipped: 0, note: String::new(), over: false };
-        let bar = Bar { style: self.style, sink: Arc::clone(&self.sink), drawn, label, total, state: Mutex::new(state) };
+        let bar =
+            Bar { style: self.style, sink: Arc::clone(&self.sink), drawn, label, total, state: Mutex::new(state) };
         if let Style::Json(_) = bar.style {
             bar.say(&mut bar.state());
         }

@@ -52,7 +52,9 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         let latents: Vec<f32> = samples.iter().flat_map(|s| noise::normals(0, *s, Stream::Latent, 0, d)).collect();
         let spectra = estimator.spectra(&generator, &latents)?;
         let each = samples.into_iter().zip(spectra).zip(latents.chunks_exact(d));
-        found.extend(each.filter(|((s, _), _)| wanted.contains(s)).map(|((s, spectrum), z)| (s, (spectrum, z.to_vec()))));
+        found.extend(
+            each.filter(|((s, _), _)| wanted.contains(s)).map(|((s, spectrum), z)| (s, (spectrum, z.to_vec()))),
+        );
         bar.advance(wanted.len() as u64);
     }
     bar.finish();
@@ -65,7 +67,10 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     };
     let mut columns = vec![Column::new("seed", Values::I64(seeds.iter().map(|s| i64::try_from(*s).ok()).collect()))];
     for descriptor in DESCRIPTORS {
-        columns.push(Column::new(descriptor.name, Values::F64(seeds.iter().map(|s| measure(s, descriptor.measure)).collect())));
+        columns.push(Column::new(
+            descriptor.name,
+            Values::F64(seeds.iter().map(|s| measure(s, descriptor.measure)).collect()),
+        ));
     }
     if let Some(reward) = &reward {
         let place = |s: &u64| measure(s, DESCRIPTORS[1].measure).map(|p| reward.calibration.novelty_of(p).percentile);
@@ -74,8 +79,14 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let table = Table::new(columns)?;
     output::print(&write_csv(&table))?;
     if let Some(outdir) = &args.outdir {
-        let metadata = [("model", generator.spec().id.as_str()), ("model_sha256", generator.sha256()), ("estimator", estimator.name()), ("model_rank", &k.to_string())];
-        let metadata: Vec<(String, String)> = metadata.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let metadata = [
+            ("model", generator.spec().id.as_str()),
+            ("model_sha256", generator.sha256()),
+            ("estimator", estimator.name()),
+            ("model_rank", &k.to_string()),
+        ];
+        let metadata: Vec<(String, String)> =
+            metadata.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         store::write_atomic(&outdir.join("descriptors.parquet"), &write_parquet(&table, &metadata)?)?;
         store::write_atomic(&outdir.join("descriptors.csv"), write_csv(&table).as_bytes())?;
         context.say(&format!("written: {}", shown(outdir)));

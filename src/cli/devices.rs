@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 
 /// Arguments of `isoline devices`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Each usable device computes a product of matrices, a transposed convolution and a gradient, which are \
+#[command(
+    after_help = "Each usable device computes a product of matrices, a transposed convolution and a gradient, which are \
 compared with the same in f64 on the host. A difference is relative to the sum of the magnitudes of the terms. With \
---device NAME only that device is checked.")]
+--device NAME only that device is checked."
+)]
 pub struct Args {
     /// Print JSON
     #[arg(long)]

@@ -6,7 +6,10 @@ use crate::error::{Error, Result, shown};
 use crate::generator::{Generator, find_model};
 use crate::noise;
 use crate::render::png;
-use crate::run::{self, BatchConfig, Engine, Job, JobConfig, PictureRecipe, Recipe, SampleRow, contact_sheet, parse_seeds, samples_table};
+use crate::run::{
+    self, BatchConfig, Engine, Job, JobConfig, PictureRecipe, Recipe, SampleRow, contact_sheet, parse_seeds,
+    samples_table,
+};
 use crate::steering::Status;
 use crate::store;
 use crate::table::{write_csv, write_parquet};
@@ -88,7 +91,12 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     }
     let batch = batch(args, context)?;
     if args.print_config {
-        let text = batch.jobs.iter().map(toml::to_string).collect::<Result<Vec<_>, _>>().map_err(|e| Error::Bug(e.to_string()))?;
+        let text = batch
+            .jobs
+            .iter()
+            .map(toml::to_string)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|e| Error::Bug(e.to_string()))?;
         return output::print(&text.iter().map(|t| format!("[[jobs]]\n{t}")).collect::<Vec<_>>().join("\n"));
     }
     let (name, device) = context.open_device()?;
@@ -102,9 +110,18 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         let engine = &engines[&folder];
         let seeds = parse_seeds(&job.seeds).map_err(|m| Error::config("--seeds", m))?;
         let recipe = recipe(&job, engine, name);
-        let place = if finished.is_empty() && args_single(args, &batch.outdir, &job) { job.outdir.clone() } else { job.outdir.join(&job.name) };
+        let place = if finished.is_empty() && args_single(args, &batch.outdir, &job) {
+            job.outdir.clone()
+        } else {
+            job.outdir.join(&job.name)
+        };
         let label = format!("{} {}", job.model, job.name);
-        let made = run::run(&Job { recipe: &recipe, folder: &place, seeds: &seeds, force: args.force, label: &label }, engine, &context.progress, &context.cancel)?;
+        let made = run::run(
+            &Job { recipe: &recipe, folder: &place, seeds: &seeds, force: args.force, label: &label },
+            engine,
+            &context.progress,
+            &context.cancel,
+        )?;
         finished.push((job, place, made));
     }
     finish(args, context, &batch.outdir, &finished)
@@ -122,7 +139,9 @@ fn batch(args: &Args, context: &Context) -> Result<BatchConfig> {
     };
     let mut over = environment();
     for pair in &args.set {
-        let (key, value) = pair.split_once('=').ok_or_else(|| Error::config(format!("--set {}", pair.escape_debug()), "expected KEY=VALUE"))?;
+        let (key, value) = pair
+            .split_once('=')
+            .ok_or_else(|| Error::config(format!("--set {}", pair.escape_debug()), "expected KEY=VALUE"))?;
         over.insert(key.trim().to_owned(), literal(value.trim()));
     }
     let mut put = |key: &str, value: Option<toml::Value>| value.and_then(|v| over.insert(key.to_owned(), v));
@@ -139,24 +158,53 @@ fn batch(args: &Args, context: &Context) -> Result<BatchConfig> {
         put("novelty", args.novelty.first().copied().map(Into::into));
         Vec::new()
     } else {
-        let modes = args.mode.iter().map(|m| toml::Table::from_iter([("name".to_owned(), m.as_str().into()), ("mode".to_owned(), m.as_str().into())]));
-        let levels = args.novelty.iter().map(|n| toml::Table::from_iter([("name".to_owned(), format!("novelty-{n}").into()), ("novelty".to_owned(), (*n).into())]));
+        let modes = args.mode.iter().map(|m| {
+            toml::Table::from_iter([("name".to_owned(), m.as_str().into()), ("mode".to_owned(), m.as_str().into())])
+        });
+        let levels = args.novelty.iter().map(|n| {
+            toml::Table::from_iter([
+                ("name".to_owned(), format!("novelty-{n}").into()),
+                ("novelty".to_owned(), (*n).into()),
+            ])
+        });
         modes.chain(levels).collect()
     };
     if args.config.is_some() && args.mode.len() + args.novelty.len() > 1 {
-        return Err(Error::config("--mode", "several rows and a config are two ways to say the same; give one value or no --config"));
+        return Err(Error::config(
+            "--mode",
+            "several rows and a config are two ways to say the same; give one value or no --config",
+        ));
     }
     // Checked here, where the flag can be named.
     if let Some(n) = args.novelty.iter().find(|n| !(0.0..=100.0).contains(*n)) {
-        return Err(Error::config("--novelty", format!("expected a percentile from 0 (most typical) to 100 (most novel), found {n}")));
+        return Err(Error::config(
+            "--novelty",
+            format!("expected a percentile from 0 (most typical) to 100 (most novel), found {n}"),
+        ));
     }
     BatchConfig::resolve(&place, &text, &over, (!rows.is_empty()).then_some(rows))
 }
 
 /// `ISOLINE_KEY=value` for the keys of a job.
 fn environment() -> toml::Table {
-    let keys = ["model", "seeds", "outdir", "method", "mode", "novelty", "steps", "drift", "max_angle", "corrections", "trunc", "tile", "metadata"];
-    let found = keys.iter().filter_map(|k| std::env::var(format!("ISOLINE_{}", k.to_uppercase())).ok().map(|v| ((*k).to_owned(), literal(&v))));
+    let keys = [
+        "model",
+        "seeds",
+        "outdir",
+        "method",
+        "mode",
+        "novelty",
+        "steps",
+        "drift",
+        "max_angle",
+        "corrections",
+        "trunc",
+        "tile",
+        "metadata",
+    ];
+    let found = keys.iter().filter_map(|k| {
+        std::env::var(format!("ISOLINE_{}", k.to_uppercase())).ok().map(|v| ((*k).to_owned(), literal(&v)))
+    });
     found.collect()
 }
 
@@ -207,12 +255,20 @@ fn recipe(job: &JobConfig, engine: &Engine, device: DeviceName) -> Recipe {
 fn finish(args: &Args, context: &Context, outdir: &Path, jobs: &[(JobConfig, PathBuf, Vec<SampleRow>)]) -> Result<()> {
     let mut models: Vec<&str> = jobs.iter().map(|j| j.0.model.as_str()).collect();
     models.dedup();
-    let views: Vec<(&str, &Path, &[SampleRow])> = jobs.iter().map(|(j, p, r)| (j.name.as_str(), p.as_path(), r.as_slice())).collect();
-    let sheet = contact_sheet(&format!("{}: novelty reached, in percent of the model's own samples", models.join(", ")), &views)?;
+    let views: Vec<(&str, &Path, &[SampleRow])> =
+        jobs.iter().map(|(j, p, r)| (j.name.as_str(), p.as_path(), r.as_slice())).collect();
+    let sheet = contact_sheet(
+        &format!("{}: novelty reached, in percent of the model's own samples", models.join(", ")),
+        &views,
+    )?;
     store::write_atomic(&outdir.join("grid.png"), &png::encode(&sheet, &png::PngText::default())?)?;
-    let rows: Vec<(&str, &SampleRow)> = views.iter().flat_map(|(name, _, rows)| rows.iter().map(move |r| (*name, r))).collect();
+    let rows: Vec<(&str, &SampleRow)> =
+        views.iter().flat_map(|(name, _, rows)| rows.iter().map(move |r| (*name, r))).collect();
     let table = samples_table(&rows)?;
-    store::write_atomic(&outdir.join("samples.parquet"), &write_parquet(&table, &[("isoline".into(), env!("CARGO_PKG_VERSION").into())])?)?;
+    store::write_atomic(
+        &outdir.join("samples.parquet"),
+        &write_parquet(&table, &[("isoline".into(), env!("CARGO_PKG_VERSION").into())])?,
+    )?;
     if args.csv {
         store::write_atomic(&outdir.join("samples.csv"), write_csv(&table).as_bytes())?;
     }
@@ -230,7 +286,8 @@ fn finish(args: &Args, context: &Context, outdir: &Path, jobs: &[(JobConfig, Pat
 /// One line per sample: asked, predicted, reached.
 fn summary(rows: &[(&str, &SampleRow)]) -> String {
     let number = |v: Option<f64>| v.map_or("-".to_owned(), |v| format!("{v:.1}"));
-    let mut lines = vec![output::row(["row", "seed", "asked", "predicted", "reached", "psi_k", "nu", "angle", "status"])];
+    let mut lines =
+        vec![output::row(["row", "seed", "asked", "predicted", "reached", "psi_k", "nu", "angle", "status"])];
     lines.extend(rows.iter().map(|(job, r)| {
         let beyond = r.beyond.filter(|b| *b != 0.0).map_or(String::new(), |b| format!(" ({b:+.2} sd beyond)"));
         let status = match r.status {
@@ -240,7 +297,17 @@ fn summary(rows: &[(&str, &SampleRow)]) -> String {
         };
         let psi = r.psi_k.map_or("-".to_owned(), |v| format!("{v:.2}"));
         let nu = r.nu.map_or("-".to_owned(), |v| format!("{v:.2}"));
-        output::row([job, &r.seed.to_string(), &number(r.novelty_asked), &number(r.novelty_predicted), &number(r.novelty_reached), &psi, &nu, &format!("{:.0}°", r.angle), &status])
+        output::row([
+            job,
+            &r.seed.to_string(),
+            &number(r.novelty_asked),
+            &number(r.novelty_predicted),
+            &number(r.novelty_reached),
+            &psi,
+            &nu,
+            &format!("{:.0}°", r.angle),
+            &status,
+        ])
     }));
     output::columns(&lines)
 }
@@ -248,7 +315,8 @@ fn summary(rows: &[(&str, &SampleRow)]) -> String {
 /// Makes one picture again from the recipe inside it.
 fn again(picture: &Path, args: &Args, context: &Context) -> Result<()> {
     let own = PictureRecipe::parse(picture, &png::decode_metadata(picture)?)?;
-    let (name, device): (DeviceName, Device) = if context.device == "auto" { crate::device::open(&own.recipe.device)? } else { context.open_device()? };
+    let (name, device): (DeviceName, Device) =
+        if context.device == "auto" { crate::device::open(&own.recipe.device)? } else { context.open_device()? };
     let folder = find_model(args.model.as_deref().unwrap_or(&own.recipe.model))?;
     let engine = Engine::load(&folder, &device)?;
     for (what, wanted, found) in [
@@ -257,11 +325,22 @@ fn again(picture: &Path, args: &Args, context: &Context) -> Result<()> {
         ("calibration", &own.recipe.calibration_sha256, engine.reward.card.calibration_sha256.as_str()),
     ] {
         if wanted != found {
-            return Err(Error::input(picture, format!("was made with another {what} (SHA-256 {wanted:.12}, here {found:.12}); give that model with --model")));
+            return Err(Error::input(
+                picture,
+                format!(
+                    "was made with another {what} (SHA-256 {wanted:.12}, here {found:.12}); give that model with --model"
+                ),
+            ));
         }
     }
-    if own.recipe.version != env!("CARGO_PKG_VERSION") || own.recipe.noise_scheme != noise::SCHEME || own.recipe.device != name.class() {
-        context.say(&format!("made by version {} on {}: the bytes may differ here", own.recipe.version, own.recipe.device));
+    if own.recipe.version != env!("CARGO_PKG_VERSION")
+        || own.recipe.noise_scheme != noise::SCHEME
+        || own.recipe.device != name.class()
+    {
+        context.say(&format!(
+            "made by version {} on {}: the bytes may differ here",
+            own.recipe.version, own.recipe.device
+        ));
     }
     let outdir = args.outdir.clone().unwrap_or_else(|| PathBuf::from("runs/again"));
     let job = Job { recipe: &own.recipe, folder: &outdir, seeds: &[own.seed], force: true, label: "again" };

@@ -38,7 +38,8 @@ pub fn run(args: &Args, _: &Context) -> Result<()> {
 }
 
 fn faults(found: &Inspection) -> Vec<String> {
-    let hash = (!found.hash_matches).then(|| "the SHA-256 is not the one in card.toml; the file was changed or damaged".to_owned());
+    let hash = (!found.hash_matches)
+        .then(|| "the SHA-256 is not the one in card.toml; the file was changed or damaged".to_owned());
     let tensors = (!found.mismatch.is_empty()).then(|| found.mismatch.message());
     hash.into_iter().chain(tensors).collect()
 }
@@ -87,7 +88,12 @@ fn as_text(found: &Inspection, encoder: Option<usize>) -> String {
     if let Some(n) = encoder {
         layers.push(output::row(["encoder", "", "", &output::count(n)]));
     }
-    format!("{}\n{}\n{}", output::columns(&card_rows(found)), output::columns(&layers), output::columns(&fit_rows(found)))
+    format!(
+        "{}\n{}\n{}",
+        output::columns(&card_rows(found)),
+        output::columns(&layers),
+        output::columns(&fit_rows(found))
+    )
 }
 
 fn card_rows(found: &Inspection) -> Vec<Vec<String>> {
@@ -137,7 +143,8 @@ fn fit_rows(found: &Inspection) -> Vec<Vec<String>> {
 fn as_json(found: &Inspection, encoder: Option<usize>) -> Value {
     let (card, mismatch) = (&found.card.raw, &found.mismatch);
     let [image, preactivation] = piecewise_linear(&found.network);
-    let layer = |l: &dyn Layer| json!({"about": l.describe(), "output_shape": l.output_shape(), "parameters": layer_size(l)});
+    let layer =
+        |l: &dyn Layer| json!({"about": l.describe(), "output_shape": l.output_shape(), "parameters": layer_size(l)});
     json!({
         "id": card.id, "family": card.family, "about": card.about, "latent": card.latent, "sample": card.sample,
         "geometry": card.geometry, "provenance": card.provenance,

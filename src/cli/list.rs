@@ -2,9 +2,9 @@
 
 use super::{Context, output};
 use crate::error::Result;
+use crate::generator::train::OBJECTIVES;
 use crate::generator::{Card, FAMILIES, known_models};
 use crate::geometry::{DESCRIPTORS, ESTIMATORS};
-use crate::generator::train::OBJECTIVES;
 use crate::nn::layers::KINDS;
 use crate::steering::METHODS;
 use serde_json::json;
@@ -60,7 +60,8 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         let rows: Vec<_> = rows.iter().map(|(name, about)| json!({"name": name, "about": about})).collect();
         return output::print_json(&rows.into());
     }
-    let rows: Vec<Vec<String>> = rows.iter().map(|(name, about)| output::row([name, &about.replace('\n', " ")])).collect();
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|(name, about)| output::row([name, &about.replace('\n', " ")])).collect();
     output::print(&output::columns(&rows))
 }
 
@@ -83,7 +84,10 @@ fn rewards() -> Vec<(String, String)> {
     let about = |name: &String| {
         let path = root.join(name).join("reward/card.toml");
         let (card, _) = crate::store::read_toml::<crate::reward::RewardCard>(&path).ok()?;
-        Some((name.clone(), format!("{} at model rank {}, {} labels by {}", card.target, card.model_rank, card.labels, card.estimator)))
+        Some((
+            name.clone(),
+            format!("{} at model rank {}, {} labels by {}", card.target, card.model_rank, card.labels, card.estimator),
+        ))
     };
     names.iter().filter_map(about).collect()
 }

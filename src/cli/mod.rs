@@ -26,8 +26,10 @@ use std::ffi::OsString;
 /// Choose between typical and novel pictures of one generator.
 #[derive(Debug, clap::Parser)]
 #[command(name = "isoline", version, max_term_width = 100)]
-#[command(after_help = "Results go to stdout, all else to stderr. Exit codes: 0 done, 2 usage or config, 3 bad model or input, \
-4 reading or writing, 5 device, 6 some samples not finite, 7 run folder busy, 70 our fault, 75 stopped, 130 interrupted.")]
+#[command(
+    after_help = "Results go to stdout, all else to stderr. Exit codes: 0 done, 2 usage or config, 3 bad model or input, \
+4 reading or writing, 5 device, 6 some samples not finite, 7 run folder busy, 70 our fault, 75 stopped, 130 interrupted."
+)]
 pub struct Cli {
     /// What computes: auto, cpu, wgpu, wgpu:N, cuda or cuda:N; see isoline devices
     #[arg(long, global = true, value_name = "DEVICE", default_value = "auto", env = "ISOLINE_DEVICE")]
@@ -89,7 +91,11 @@ impl Command {
     /// its first signal in the system's own way.
     fn stops_in_order(&self) -> bool {
         match self {
-            Self::Generate(_) | Self::Describe(_) | Self::SteerReport(_) | Self::TrainReward(_) | Self::TrainGenerator(_) => true,
+            Self::Generate(_)
+            | Self::Describe(_)
+            | Self::SteerReport(_)
+            | Self::TrainReward(_)
+            | Self::TrainGenerator(_) => true,
             Self::Import(_) | Self::Inspect(_) | Self::Devices(_) | Self::List(_) => false,
         }
     }
@@ -156,7 +162,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Result<()> {
 
 /// Help and version are results; anything else is one line.
 fn unparsed(error: &clap::Error) -> Result<()> {
-    use clap::error::ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion, MissingSubcommand};
+    use clap::error::ErrorKind::{
+        DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion, MissingSubcommand,
+    };
     match error.kind() {
         DisplayHelp | DisplayVersion => match error.print() {
             Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("<stdout>", "write", e)),
@@ -173,6 +181,7 @@ fn unparsed(error: &clap::Error) -> Result<()> {
 fn one_line(rendered: &str) -> String {
     let text = rendered.strip_prefix("error: ").unwrap_or(rendered);
     let paragraphs = text.split("\n\n").map(|p| p.split_whitespace().collect::<Vec<_>>().join(" "));
-    let wanted = paragraphs.filter(|p| !p.is_empty() && !p.starts_with("Usage:") && !p.starts_with("For more information"));
+    let wanted =
+        paragraphs.filter(|p| !p.is_empty() && !p.starts_with("Usage:") && !p.starts_with("For more information"));
     wanted.chain(["add --help to see what is known".to_owned()]).collect::<Vec<_>>().join("; ")
 }

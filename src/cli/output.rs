@@ -39,7 +39,11 @@ pub fn complain(error: &Error) {
 
 fn escaped(text: &str, keep: impl Fn(char) -> bool) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        if c.is_control() && !keep(c) { out.extend(c.escape_default()) } else { out.push(c) }
+        if c.is_control() && !keep(c) {
+            out.extend(c.escape_default())
+        } else {
+            out.push(c)
+        }
         out
     })
 }

@@ -8,8 +8,8 @@
 use super::panics::caught;
 use crate::device::Device;
 use crate::error::Result;
-use crate::tensors::host;
 use crate::noise::{Stream, normals};
+use crate::tensors::host;
 use burn::tensor::{Tensor, TensorData, module::conv_transpose2d, ops::ConvTransposeOptions};
 
 /// What one computation gave.
@@ -31,7 +31,10 @@ impl Check {
     /// The fault in one line.
     pub fn fault(&self) -> String {
         match &self.difference {
-            Ok(d) => format!("self-check of {} is off by {d:.1e}, expected at most {:.1e}; use another device", self.name, self.tolerance),
+            Ok(d) => format!(
+                "self-check of {} is off by {d:.1e}, expected at most {:.1e}; use another device",
+                self.name, self.tolerance
+            ),
             Err(e) => format!("self-check of {} failed: {e}; use another device", self.name),
         }
     }
@@ -47,7 +50,11 @@ pub fn check(device: &Device) -> Vec<Check> {
         difference: caught(|| work(device)).map_err(|e| e.to_string()),
         tolerance: (terms + 2) as f64 * f64::from(f32::EPSILON),
     };
-    vec![on("matmul 8x16x8", 16, matmul), on("conv_transpose2d 2x3x3 → 3x6x6", 9, conv), on("gradient of Σ tanh(xW)", 40, gradient)]
+    vec![
+        on("matmul 8x16x8", 16, matmul),
+        on("conv_transpose2d 2x3x3 → 3x6x6", 9, conv),
+        on("gradient of Σ tanh(xW)", 40, gradient),
+    ]
 }
 
 /// The same numbers on every machine.
@@ -75,7 +82,8 @@ fn matmul(device: &Device) -> Result<f64> {
 
 /// `[n, k]` times `[k, m]`, row-major.
 fn exact_product(a: &[f32], b: &[f32], k: usize, m: usize) -> Vec<Exact> {
-    let cell = |row: &[f32], j: usize| sum(row.iter().enumerate().map(|(i, v)| f64::from(*v) * f64::from(b[i * m + j])));
+    let cell =
+        |row: &[f32], j: usize| sum(row.iter().enumerate().map(|(i, v)| f64::from(*v) * f64::from(b[i * m + j])));
     a.chunks_exact(k).flat_map(|row| (0..m).map(move |j| cell(row, j))).collect()
 }
 
@@ -121,7 +129,9 @@ fn gradient(device: &Device) -> Result<f64> {
 /// Σ_j W_ij (1 − tanh²h_j). A slope changes by less than h_j does, so term j counts with |W_ij| (1 + Σ_k |x_k W_kj|).
 fn exact_gradient(x: &[f32], w: &[f32]) -> Vec<Exact> {
     let h = exact_product(x, w, 8, 16);
-    let term = |h: &Exact, weight: f32| (f64::from(weight) * (1.0 - h.0.tanh().powi(2)), f64::from(weight).abs() * (1.0 + h.1));
+    let term = |h: &Exact, weight: f32| {
+        (f64::from(weight) * (1.0 - h.0.tanh().powi(2)), f64::from(weight).abs() * (1.0 + h.1))
+    };
     let cell = |h: &[Exact], i: usize| {
         let terms = h.iter().zip(&w[i * 16..]).map(|(h, weight)| term(h, *weight));
         terms.fold((0.0, 0.0), |a, t| (a.0 + t.0, a.1 + t.1))
@@ -138,7 +148,8 @@ mod tests {
         let (x, w) = (numbers(5, 4 * 8), numbers(6, 8 * 16));
         let total = |x: &[f32]| exact_product(x, &w, 8, 16).iter().map(|h| h.0.tanh()).sum::<f64>();
         for (i, (exact, _)) in exact_gradient(&x, &w).iter().enumerate() {
-            let step = |by: f32| x.iter().enumerate().map(|(j, v)| if i == j { v + by } else { *v }).collect::<Vec<_>>();
+            let step =
+                |by: f32| x.iter().enumerate().map(|(j, v)| if i == j { v + by } else { *v }).collect::<Vec<_>>();
             let (up, down) = (step(1e-3), step(-1e-3));
             let width = f64::from(up[i]) - f64::from(down[i]);
             let slope = (total(&up) - total(&down)) / width;

@@ -69,11 +69,20 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         trial.run("gradient", &format!("gradient, {} corrections", args.corrections), &closed, context)?,
     ];
     // Candidates that cost the seconds of the closed loop: from the cost of two short searches.
-    let cost = |steps| warm.run("search", "sizing the search", &Settings { steps, ..open.clone() }, context).map(|l| l.seconds_per_sample);
+    let cost = |steps| {
+        warm.run("search", "sizing the search", &Settings { steps, ..open.clone() }, context)
+            .map(|l| l.seconds_per_sample)
+    };
     let (short, long) = (cost(32)?, cost(288)?);
     let per_step = ((long - short) / 256.0).max(1e-9);
-    let steps = (32.0 + (lines[1].seconds_per_sample - short) / per_step).clamp(1.0, crate::limits::STEPS as f64) as usize;
-    lines.push(trial.run("search", &format!("search, {steps} candidates (equal seconds)"), &Settings { steps, ..open.clone() }, context)?);
+    let steps =
+        (32.0 + (lines[1].seconds_per_sample - short) / per_step).clamp(1.0, crate::limits::STEPS as f64) as usize;
+    lines.push(trial.run(
+        "search",
+        &format!("search, {steps} candidates (equal seconds)"),
+        &Settings { steps, ..open.clone() },
+        context,
+    )?);
     lines.push(trial.run("truncation", "truncation, open loop", &open, context)?);
     lines.push(trial.run("truncation", &format!("truncation, {} corrections", args.corrections), &closed, context)?);
     lines.push(trial.run("none", "none (unguided)", &open, context)?);
@@ -100,7 +109,9 @@ impl Trial<'_> {
                 let targets = vec![Some(novelty); samples.len()];
                 let steered = self.engine.steer(method, &samples, &targets, settings, self.cancel)?;
                 computed += steered.len();
-                rows.extend(steered.iter().filter(|s| wanted.contains(&s.sample)).map(|s| self.engine.row(s, Some(novelty))));
+                rows.extend(
+                    steered.iter().filter(|s| wanted.contains(&s.sample)).map(|s| self.engine.row(s, Some(novelty))),
+                );
                 bar.advance(wanted.len() as u64);
             }
         }
@@ -138,7 +149,8 @@ fn print(args: &Args, engine: &Engine, lines: &[Line]) -> Result<()> {
         return output::print_json(&json!({"model": engine.generator.spec().id, "methods": methods}));
     }
     let number = |v: Option<f64>, digits: usize| v.map_or("-".to_owned(), |v| format!("{v:.digits$}"));
-    let mut table = vec![output::row(["method", "spearman", "median |error|", "off manifold", "mean angle", "ms/sample"])];
+    let mut table =
+        vec![output::row(["method", "spearman", "median |error|", "off manifold", "mean angle", "ms/sample"])];
     table.extend(lines.iter().map(|l| {
         output::row([
             &l.name,

@@ -17,7 +17,11 @@ pub fn read(path: &Path, shape: [usize; 3]) -> Result<Dataset> {
             files.push(entry);
         }
     }
-    files.retain(|f| f.extension().and_then(|e| e.to_str()).is_some_and(|e| matches!(e.to_ascii_lowercase().as_str(), "png" | "jpg" | "jpeg")));
+    files.retain(|f| {
+        f.extension()
+            .and_then(|e| e.to_str())
+            .is_some_and(|e| matches!(e.to_ascii_lowercase().as_str(), "png" | "jpg" | "jpeg"))
+    });
     let [channels, height, width] = shape;
     if files.len() > limits::DATASET_ITEMS || (files.len() * channels * height * width) as u64 > limits::DATASET_BYTES {
         return Err(Error::input(path, format!("{} pictures are more than are read", files.len())));
@@ -26,7 +30,13 @@ pub fn read(path: &Path, shape: [usize; 3]) -> Result<Dataset> {
     for file in files {
         let picture = read_picture(&file)?;
         if (picture.height, picture.width) != (height, width) {
-            return Err(Error::input(file, format!("picture of {}×{}, expected {height}×{width}; resize the data first", picture.height, picture.width)));
+            return Err(Error::input(
+                file,
+                format!(
+                    "picture of {}×{}, expected {height}×{width}; resize the data first",
+                    picture.height, picture.width
+                ),
+            ));
         }
         for c in 0..channels {
             pixels.extend(picture.pixels.chunks_exact(picture.channels).map(|p| channel(p, c, channels)));
@@ -45,7 +55,10 @@ fn channel(pixel: &[u8], c: usize, wanted: usize) -> u8 {
 
 fn sorted(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, "list", e))?;
-    let mut paths = entries.map(|e| e.map(|e| e.path())).collect::<Result<Vec<_>, _>>().map_err(|e| Error::io(folder, "list", e))?;
+    let mut paths = entries
+        .map(|e| e.map(|e| e.path()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| Error::io(folder, "list", e))?;
     paths.sort();
     Ok(paths)
 }

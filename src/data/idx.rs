@@ -18,14 +18,20 @@ pub fn read(path: &Path) -> Result<Dataset> {
 fn parse(mut source: impl Read, path: &Path) -> Result<Dataset> {
     let bad = |m: String| Error::input(path, m);
     let mut header = [0u8; 16];
-    source.read_exact(&mut header).map_err(|e| bad(format!("not an IDX file: header of 16 bytes could not be read ({e})")))?;
-    let [magic, count, height, width] = [0, 4, 8, 12].map(|i| u32::from_be_bytes([header[i], header[i + 1], header[i + 2], header[i + 3]]) as usize);
+    source
+        .read_exact(&mut header)
+        .map_err(|e| bad(format!("not an IDX file: header of 16 bytes could not be read ({e})")))?;
+    let [magic, count, height, width] =
+        [0, 4, 8, 12].map(|i| u32::from_be_bytes([header[i], header[i + 1], header[i + 2], header[i + 3]]) as usize);
     if magic != 0x0803 {
         return Err(bad(format!("expected an IDX file of pictures (magic 0x00000803), found 0x{magic:08x}")));
     }
     let side = 1..=limits::IMAGE_SIDE_IN as usize;
     if !side.contains(&height) || !side.contains(&width) || count > limits::DATASET_ITEMS {
-        return Err(bad(format!("{count} pictures of {height}×{width}: at most {} of {side:?} are read", limits::DATASET_ITEMS)));
+        return Err(bad(format!(
+            "{count} pictures of {height}×{width}: at most {} of {side:?} are read",
+            limits::DATASET_ITEMS
+        )));
     }
     let size = (count * height * width) as u64;
     if size > limits::DATASET_BYTES {
@@ -61,8 +67,17 @@ mod tests {
 
     #[test]
     fn damaged_files_are_refused() {
-        let cases = [file(0x801, 2, 2, 8), file(0x803, 2, 2, 7), file(0x803, 2, 2, 9), file(0x803, u32::MAX, 28, 10), file(0x803, 1, u32::MAX, 1), file(0x803, 1, 0, 0), vec![0; 7]];
-        let refused = cases.iter().filter(|c| matches!(parse(&c[..], Path::new("x")), Err(Error::Input { .. }))).count();
+        let cases = [
+            file(0x801, 2, 2, 8),
+            file(0x803, 2, 2, 7),
+            file(0x803, 2, 2, 9),
+            file(0x803, u32::MAX, 28, 10),
+            file(0x803, 1, u32::MAX, 1),
+            file(0x803, 1, 0, 0),
+            vec![0; 7],
+        ];
+        let refused =
+            cases.iter().filter(|c| matches!(parse(&c[..], Path::new("x")), Err(Error::Input { .. }))).count();
         assert_eq!(refused, cases.len());
     }
 }

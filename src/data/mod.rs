@@ -34,10 +34,15 @@ impl Dataset {
         let set = match config.kind.as_str() {
             "idx" => idx::read(&path)?,
             "folder" => folder::read(&path, shape)?,
-            other => return Err(Error::config("data.kind", format!("expected \"idx\" or \"folder\", found \"{other}\""))),
+            other => {
+                return Err(Error::config("data.kind", format!("expected \"idx\" or \"folder\", found \"{other}\"")));
+            }
         };
         if set.shape != shape {
-            return Err(Error::input(path, format!("pictures of shape {:?}, but the card's sample.shape is {shape:?}", set.shape)));
+            return Err(Error::input(
+                path,
+                format!("pictures of shape {:?}, but the card's sample.shape is {shape:?}", set.shape),
+            ));
         }
         if set.count() == 0 {
             return Err(Error::input(path, "no pictures found"));

@@ -7,8 +7,11 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// Families a card may name, with what they mean.
-pub static FAMILIES: &[(&str, &str)] =
-    &[("gan", "generator of a GAN: noise → picture"), ("vae", "decoder of a variational autoencoder"), ("autoencoder", "decoder of an autoencoder")];
+pub static FAMILIES: &[(&str, &str)] = &[
+    ("gan", "generator of a GAN: noise → picture"),
+    ("vae", "decoder of a variational autoencoder"),
+    ("autoencoder", "decoder of an autoencoder"),
+];
 
 /// A card as typed.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -157,26 +160,48 @@ impl Card {
         store::check_id(&raw.id).map_err(|m| bad("id", m))?;
         let families: Vec<&str> = FAMILIES.iter().map(|f| f.0).collect();
         if !families.contains(&raw.family.as_str()) {
-            return Err(bad("family", format!("unknown family \"{}\"{}", raw.family, did_you_mean(&raw.family, families))));
+            return Err(bad(
+                "family",
+                format!("unknown family \"{}\"{}", raw.family, did_you_mean(&raw.family, families)),
+            ));
         }
         if raw.latent.prior != "normal" {
             return Err(bad("latent.prior", format!("expected \"normal\", found \"{}\"", raw.latent.prior)));
         }
         let latent_width = raw.latent.shape.iter().try_fold(1usize, |a, b| a.checked_mul(*b)).unwrap_or(0);
         if raw.latent.shape.is_empty() || latent_width == 0 || latent_width > limits::LATENT_WIDTH {
-            return Err(bad("latent.shape", format!("expected 1 to {} values, found {:?}", limits::LATENT_WIDTH, raw.latent.shape)));
+            return Err(bad(
+                "latent.shape",
+                format!("expected 1 to {} values, found {:?}", limits::LATENT_WIDTH, raw.latent.shape),
+            ));
         }
         let sample_shape = <[usize; 3]>::try_from(raw.sample.shape.as_slice())
             .ok()
-            .filter(|[c, h, w]| matches!(c, 1 | 3) && (1..=limits::IMAGE_SIDE_OUT).contains(h) && (1..=limits::IMAGE_SIDE_OUT).contains(w))
-            .ok_or_else(|| bad("sample.shape", format!("expected [1 or 3, height, width] with sides up to {}, found {:?}", limits::IMAGE_SIDE_OUT, raw.sample.shape)))?;
+            .filter(|[c, h, w]| {
+                matches!(c, 1 | 3)
+                    && (1..=limits::IMAGE_SIDE_OUT).contains(h)
+                    && (1..=limits::IMAGE_SIDE_OUT).contains(w)
+            })
+            .ok_or_else(|| {
+                bad(
+                    "sample.shape",
+                    format!(
+                        "expected [1 or 3, height, width] with sides up to {}, found {:?}",
+                        limits::IMAGE_SIDE_OUT,
+                        raw.sample.shape
+                    ),
+                )
+            })?;
         let [low, high] = raw.sample.range;
         if !(low.is_finite() && high.is_finite() && low < high) {
             return Err(bad("sample.range", format!("expected [low, high] with low < high, found [{low}, {high}]")));
         }
         let file = &raw.weights.file;
         if file.contains(['/', '\\']) || file.starts_with('.') {
-            return Err(bad("weights.file", format!("expected the name of a file beside the card, found \"{}\"", file.escape_debug())));
+            return Err(bad(
+                "weights.file",
+                format!("expected the name of a file beside the card, found \"{}\"", file.escape_debug()),
+            ));
         }
         Ok(Self { raw, path: path.to_owned(), sample_shape, latent_width })
     }
@@ -192,9 +217,16 @@ impl Card {
 ///
 /// # Errors
 /// [`Error::Config`] when the draft is no TOML.
-pub fn finish_card(draft: &str, place: &Path, sha256: &str, how: Option<&str>, figures: &[(String, f64)]) -> Result<String> {
-    let mut doc: toml_edit::DocumentMut =
-        draft.parse().map_err(|e: toml_edit::TomlError| Error::config(crate::error::shown(place), e.message().to_owned()))?;
+pub fn finish_card(
+    draft: &str,
+    place: &Path,
+    sha256: &str,
+    how: Option<&str>,
+    figures: &[(String, f64)],
+) -> Result<String> {
+    let mut doc: toml_edit::DocumentMut = draft
+        .parse()
+        .map_err(|e: toml_edit::TomlError| Error::config(crate::error::shown(place), e.message().to_owned()))?;
     doc["weights"].or_insert(toml_edit::table());
     doc["weights"]["file"] = toml_edit::value("weights.safetensors");
     doc["weights"]["sha256"] = toml_edit::value(sha256);

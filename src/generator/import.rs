@@ -32,9 +32,14 @@ pub fn import(source: &Path, draft: &Path, folder: &Path, top_level: Option<&str
     let card = Card::check(raw, draft)?;
     let mut specs = build(&card)?.parameters();
     if let Some(encoder) = &card.raw.encoder {
-        specs.extend(Network::build(encoder.layers.clone(), &card.sample_shape).map_err(|e| card.layer_error(e.inside("encoder")))?.parameters());
+        specs.extend(
+            Network::build(encoder.layers.clone(), &card.sample_shape)
+                .map_err(|e| card.layer_error(e.inside("encoder")))?
+                .parameters(),
+        );
     }
-    let pytorch = source.extension().and_then(|e| e.to_str()).is_some_and(|e| matches!(e, "pth" | "pt" | "bin" | "ckpt"));
+    let pytorch =
+        source.extension().and_then(|e| e.to_str()).is_some_and(|e| matches!(e, "pth" | "pt" | "bin" | "ckpt"));
     let (weights, cast) = if pytorch { read_pytorch(source, top_level)? } else { (Weights::read(source)?, Vec::new()) };
     let mismatch = Mismatch::between(&specs, &weights, &[]);
     if !(mismatch.missing.is_empty() && mismatch.misshaped.is_empty()) {

@@ -5,7 +5,6 @@ mod import;
 mod one_shot;
 pub mod train;
 
-
 pub use card::{Card, FAMILIES, Output, Provenance, RawCard, finish_card};
 pub use import::{Imported, import};
 pub use one_shot::{Inspection, OneShot, build, find_model, known_models};

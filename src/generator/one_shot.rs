@@ -47,8 +47,15 @@ pub fn find_model(name: &str) -> Result<PathBuf> {
         return Ok(root.join(name));
     }
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
-    let hint = if known.is_empty() { format!("; no models in {}, set ISOLINE_MODELS or give a path", root.display()) } else { did_you_mean(name, known) };
-    Err(Error::input(name, format!("no such model: expected a folder with a card.toml, or a name in {}{hint}", root.display())))
+    let hint = if known.is_empty() {
+        format!("; no models in {}, set ISOLINE_MODELS or give a path", root.display())
+    } else {
+        did_you_mean(name, known)
+    };
+    Err(Error::input(
+        name,
+        format!("no such model: expected a folder with a card.toml, or a name in {}{hint}", root.display()),
+    ))
 }
 
 /// Where models are looked for by name, `$ISOLINE_MODELS` or `models`, and the names of those there, sorted.
@@ -76,7 +83,10 @@ impl OneShot {
         let network = build(&card)?;
         let (weights, sha256) = read_weights(&card, folder)?;
         if sha256 != card.raw.weights.sha256 {
-            let message = format!("SHA-256 {sha256}, but card.toml was written for {}; the file was changed or damaged", shown_hash(&card.raw.weights.sha256));
+            let message = format!(
+                "SHA-256 {sha256}, but card.toml was written for {}; the file was changed or damaged",
+                shown_hash(&card.raw.weights.sha256)
+            );
             return Err(Error::input(weights.file(), message));
         }
         let (specs, ignore) = wanted(&card, &network)?;
@@ -135,7 +145,8 @@ impl OneShot {
 fn wanted(card: &Card, network: &Network) -> Result<(Vec<crate::nn::ParameterSpec>, Vec<String>)> {
     let mut specs = network.parameters();
     if let Some(encoder) = &card.raw.encoder {
-        let encoder = Network::build(encoder.layers.clone(), &card.sample_shape).map_err(|e| card.layer_error(e.inside("encoder")))?;
+        let encoder = Network::build(encoder.layers.clone(), &card.sample_shape)
+            .map_err(|e| card.layer_error(e.inside("encoder")))?;
         specs.extend(encoder.parameters());
     }
     Ok((specs, card.raw.weights.ignore.clone()))
@@ -148,7 +159,11 @@ fn wanted(card: &Card, network: &Network) -> Result<(Vec<crate::nn::ParameterSpe
 pub fn build(card: &Card) -> Result<Network> {
     let network = Network::build(card.raw.layers.clone(), &card.raw.latent.shape).map_err(|e| card.layer_error(e))?;
     if network.output_shape() != card.sample_shape {
-        let message = format!("the layers end in shape {:?}, expected sample.shape {:?}", network.output_shape(), card.sample_shape);
+        let message = format!(
+            "the layers end in shape {:?}, expected sample.shape {:?}",
+            network.output_shape(),
+            card.sample_shape
+        );
         return Err(Error::config(format!("{}: layers", crate::error::shown(&card.path)), message));
     }
     Ok(network)

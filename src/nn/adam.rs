@@ -51,7 +51,13 @@ pub fn squared_norm(gradients: &[(String, Tensor<1>)]) -> Option<Tensor<1>> {
 
 impl AdamConfig {
     /// One step: m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², p ← p − lr·(m̂/(√v̂ + eps) + decay·p).
-    pub fn step(&self, lr: f64, parameters: &mut Parameters, state: &mut AdamState, gradients: Vec<(String, Tensor<1>)>) {
+    pub fn step(
+        &self,
+        lr: f64,
+        parameters: &mut Parameters,
+        state: &mut AdamState,
+        gradients: Vec<(String, Tensor<1>)>,
+    ) {
         state.steps += 1;
         let correct = |beta: f64| 1.0 - beta.powi(state.steps.min(i32::MAX as u32) as i32);
         let (c1, c2) = (correct(self.beta1), correct(self.beta2));

@@ -89,10 +89,16 @@ impl Mismatch {
             parts.push(format!("tensor \"{name}\" is missing{near}{}", more(self.missing.len())));
         }
         if let Some((name, expected, found)) = self.misshaped.first() {
-            parts.push(format!("tensor \"{name}\": expected shape {expected:?}, found {found:?}{}", more(self.misshaped.len())));
+            parts.push(format!(
+                "tensor \"{name}\": expected shape {expected:?}, found {found:?}{}",
+                more(self.misshaped.len())
+            ));
         }
         if let Some(name) = self.extra.first() {
-            parts.push(format!("tensor \"{name}\" is read by no layer{}; list its prefix under weights.ignore if that is meant", more(self.extra.len())));
+            parts.push(format!(
+                "tensor \"{name}\" is read by no layer{}; list its prefix under weights.ignore if that is meant",
+                more(self.extra.len())
+            ));
         }
         parts.join("; ")
     }
@@ -175,7 +181,9 @@ impl ParameterSpec {
         let id = u64::from_str_radix(&name[..15], 16).unwrap_or(0);
         match (self.init, normal, self.role) {
             (Init::Constant(c), _, _) => vec![c; n],
-            (Init::FanIn(_), Some(std), Role::Weight) => noise::normals(seed, id, Stream::Init, 0, n).iter().map(|v| v * std).collect(),
+            (Init::FanIn(_), Some(std), Role::Weight) => {
+                noise::normals(seed, id, Stream::Init, 0, n).iter().map(|v| v * std).collect()
+            }
             (Init::FanIn(_), Some(_), _) => vec![0.0; n],
             (Init::FanIn(fan), None, _) => {
                 let bound = 1.0 / (fan.max(1) as f32).sqrt();

@@ -172,10 +172,27 @@ mod tests {
 
     #[test]
     fn every_range_gives_a_few_finite_ticks() {
-        let ends = [0.0, -0.0, 1e-320, 1e-90, 1e-3, 1.0, 1.0 + 1e-12, 7e17, 7e17 + 300.0, 1e100, -1e100, f64::NAN, f64::INFINITY];
+        let ends = [
+            0.0,
+            -0.0,
+            1e-320,
+            1e-90,
+            1e-3,
+            1.0,
+            1.0 + 1e-12,
+            7e17,
+            7e17 + 300.0,
+            1e100,
+            -1e100,
+            f64::NAN,
+            f64::INFINITY,
+        ];
         for a in ends {
             for b in ends {
-                for axis in [Axis::linear([a, b].into_iter()), Axis::logarithmic([a.clamp(-320.0, 308.0), b.clamp(-320.0, 308.0)].into_iter())] {
+                for axis in [
+                    Axis::linear([a, b].into_iter()),
+                    Axis::logarithmic([a.clamp(-320.0, 308.0), b.clamp(-320.0, 308.0)].into_iter()),
+                ] {
                     assert!(axis.low < axis.high && axis.low.is_finite() && axis.high.is_finite(), "{axis:?}");
                     assert!((1..=30).contains(&axis.ticks.len()), "{a} {b} {axis:?}");
                     assert!(axis.ticks.iter().all(|t| t.is_finite() && !axis.label(*t).is_empty()));

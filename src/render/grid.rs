@@ -232,7 +232,8 @@ impl Layout {
             canvas::crossed(picture, area, 1.2, HAIR);
         }
         if cell.flagged {
-            let corner = Area { x: area.x + area.width - MARK / 2 - 3, y: area.y - MARK / 2 + 2, width: MARK, height: MARK };
+            let corner =
+                Area { x: area.x + area.width - MARK / 2 - 3, y: area.y - MARK / 2 + 2, width: MARK, height: MARK };
             canvas::disc(picture, corner, 2.0, FLAG, PAPER);
         }
         let colour = if cell.picture.is_some() { INK } else { SOFT };

@@ -33,7 +33,11 @@ fn example(channels: usize, side: usize, columns: usize) -> Sheet {
         cells: (0..columns as u32)
             .map(|c| Cell {
                 picture: (base + c != 9).then(|| noise(base + c, channels, side)),
-                caption: if base + c == 9 { "none".to_owned() } else { format!("{:.1}", 7.3 + f64::from(base * 3 + c) / 1.7) },
+                caption: if base + c == 9 {
+                    "none".to_owned()
+                } else {
+                    format!("{:.1}", 7.3 + f64::from(base * 3 + c) / 1.7)
+                },
                 flagged: base + c == 22 || base + c == 2,
             })
             .collect(),
@@ -52,7 +56,12 @@ fn example(channels: usize, side: usize, columns: usize) -> Sheet {
 #[test]
 fn sheets_are_drawn_and_repeat_bit_for_bit() {
     let folder = std::env::var_os("ISOLINE_SHOW").map(std::path::PathBuf::from);
-    for (name, sheet) in [("grey28", example(1, 28, 8)), ("rgb32", example(3, 32, 6)), ("rgb256", example(3, 256, 3)), ("one", example(1, 28, 1))] {
+    for (name, sheet) in [
+        ("grey28", example(1, 28, 8)),
+        ("rgb32", example(3, 32, 6)),
+        ("rgb256", example(3, 256, 3)),
+        ("one", example(1, 28, 1)),
+    ] {
         let picture = sheet.draw();
         assert_eq!(picture, sheet.draw());
         assert_eq!(picture.pixels.len(), picture.height * picture.width * 3);
@@ -85,7 +94,8 @@ fn large_sheets_are_cut_and_say_so() {
 
 #[test]
 fn odd_sheets_do_not_panic() {
-    let cell = |picture| Cell { picture, caption: "a caption that is far too long for any cell".to_owned(), flagged: true };
+    let cell =
+        |picture| Cell { picture, caption: "a caption that is far too long for any cell".to_owned(), flagged: true };
     let row = |cells| SheetRow { label: "x".repeat(99), sublabel: "y ".repeat(99), colour: [0; 3], cells };
     let shapes = [[1, 1, 1], [3, 1, 300], [1, 300, 1], [3, 9, 30]];
     let mixed = shapes.map(|s| cell(Some(Picture::from_pixels(vec![7; s.iter().product()], s).unwrap())));

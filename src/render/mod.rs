@@ -35,7 +35,10 @@ impl Picture {
         let [channels, height, width] = shape;
         let size = checked_size(channels, height, width)?;
         if values.len() != size {
-            return Err(Error::Bug(format!("a picture of shape {shape:?} needs {size} values, found {}", values.len())));
+            return Err(Error::Bug(format!(
+                "a picture of shape {shape:?} needs {size} values, found {}",
+                values.len()
+            )));
         }
         let (low, high) = (f64::from(range[0]), f64::from(range[1]));
         if !(low.is_finite() && high.is_finite() && low < high) {

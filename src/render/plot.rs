@@ -49,7 +49,13 @@ struct Frame<'t> {
 ///
 /// # Errors
 /// [`Error::Bug`] where the plot library fails, which no input is known to cause.
-pub fn scatter(title: &str, x_label: &str, y_label: &str, points: &[(f64, f64)], identity_line: bool) -> Result<String> {
+pub fn scatter(
+    title: &str,
+    x_label: &str,
+    y_label: &str,
+    points: &[(f64, f64)],
+    identity_line: bool,
+) -> Result<String> {
     let kept: Vec<(f64, f64)> = points.iter().copied().filter(|(x, y)| drawable(*x) && drawable(*y)).collect();
     let stride = kept.len().div_ceil(POINTS).max(1);
     let xs = kept.iter().map(|p| p.0);
@@ -105,8 +111,15 @@ pub fn histogram(title: &str, x_label: &str, values: &[f64], bins: usize, marks:
     let most = counts.iter().copied().max().unwrap_or(0);
     let y_axis = Axis::counts(most, if marks.is_empty() { 0.08 } else { 0.25 });
     let subtitle = counted(kept.len(), values.len() - kept.len(), "not finite");
-    let frame =
-        Frame { title, subtitle, x_label, y_label: "count", size: (720, 460), legend: Vec::new(), empty: kept.is_empty() };
+    let frame = Frame {
+        title,
+        subtitle,
+        x_label,
+        y_label: "count",
+        size: (720, 460),
+        legend: Vec::new(),
+        empty: kept.is_empty(),
+    };
     draw(&frame, &x_axis, &y_axis, |chart| {
         chart.draw_series(counts.iter().enumerate().filter(|(_, count)| **count > 0).map(|(bin, count)| {
             let left = low + bin as f64 * width;
@@ -126,7 +139,13 @@ pub fn histogram(title: &str, x_label: &str, values: &[f64], bins: usize, marks:
 }
 
 /// A dashed vertical line with its name at the top, on its left or right.
-fn draw_mark(chart: &mut Chart<'_, '_>, (at, name): (f64, &str), index: usize, left: bool, top: f64) -> Result<(), Failure> {
+fn draw_mark(
+    chart: &mut Chart<'_, '_>,
+    (at, name): (f64, &str),
+    index: usize,
+    left: bool,
+    top: f64,
+) -> Result<(), Failure> {
     chart.draw_series(DashedLineSeries::new([(at, 0.0), (at, top)], 5, 3, MARK.stroke_width(2)))?;
     let (side, shift) = if left { (HPos::Right, -6) } else { (HPos::Left, 6) };
     let style = text(15.0, &MARK).pos(Pos::new(side, VPos::Top));
@@ -139,7 +158,13 @@ fn draw_mark(chart: &mut Chart<'_, '_>, (at, name): (f64, &str), index: usize, l
 ///
 /// # Errors
 /// [`Error::Bug`] where the plot library fails, which no input is known to cause.
-pub fn lines(title: &str, x_label: &str, y_label: &str, series: &[(&str, Vec<(f64, f64)>)], log_x: bool) -> Result<String> {
+pub fn lines(
+    title: &str,
+    x_label: &str,
+    y_label: &str,
+    series: &[(&str, Vec<(f64, f64)>)],
+    log_x: bool,
+) -> Result<String> {
     let place = |(x, y): (f64, f64)| if log_x { (if x > 0.0 { x.log10() } else { f64::NAN }, y) } else { (x, y) };
     let kept: Vec<Vec<(f64, f64)>> = series
         .iter()

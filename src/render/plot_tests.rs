@@ -20,14 +20,18 @@ fn curve(scale: f64) -> Vec<(f64, f64)> {
 fn examples_are_drawn_and_repeat() {
     let folder = std::env::var_os("ISOLINE_SHOW").map(std::path::PathBuf::from);
     let sample = values(600);
-    let pairs: Vec<(f64, f64)> =
-        sample.iter().zip(values(1200).iter().rev()).map(|(a, b)| (50.0 + 20.0 * a, 50.0 + 20.0 * a + 4.0 * b)).collect();
+    let pairs: Vec<(f64, f64)> = sample
+        .iter()
+        .zip(values(1200).iter().rev())
+        .map(|(a, b)| (50.0 + 20.0 * a, 50.0 + 20.0 * a + 4.0 * b))
+        .collect();
     let marks = [(-0.6, "typical"), (0.0, "median"), (0.05, "mean"), (1.4, "novel, 95th percentile")];
     let series = [("exact", curve(3.0)), ("stencil, h = 1e-3", curve(2.6)), ("input subspace", curve(2.1))];
     let plots = || {
         [
             scatter("Asked and reached novelty", "asked (percentile)", "reached (percentile)", &pairs, true).unwrap(),
-            scatter("Local rank & local scaling <psi>", "local scaling ψ (nats)", "local rank ν", &pairs[..90], false).unwrap(),
+            scatter("Local rank & local scaling <psi>", "local scaling ψ (nats)", "local rank ν", &pairs[..90], false)
+                .unwrap(),
             histogram("Local scaling of 600 samples", "local scaling ψ (nats)", &sample, 40, &marks).unwrap(),
             histogram("A constant", "value", &[3.0; 20], 40, &[(3.05, "here")]).unwrap(),
             histogram("Nothing finite", "value", &[f64::NAN; 3], 10, &[]).unwrap(),
@@ -49,7 +53,8 @@ fn examples_are_drawn_and_repeat() {
 
 #[test]
 fn odd_inputs_do_not_panic() {
-    let odd = [0.0, -0.0, 1.0, 1.0 + 1e-15, -5.0, 1e-310, 1e99, -1e99, 1e300, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+    let odd =
+        [0.0, -0.0, 1.0, 1.0 + 1e-15, -5.0, 1e-310, 1e99, -1e99, 1e300, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
     for a in odd {
         for b in odd {
             for line in [false, true] {

@@ -133,7 +133,10 @@ fn find_recipe(mut source: impl BufRead + Seek, name: &Path) -> Result<String> {
             }
         } else {
             if kind == *b"iTXt" && starts_with_keyword(&mut source).map_err(unreadable)? {
-                return Err(Error::input(name, format!("its iTXt chunk isoline has {length} bytes, expected at most {TEXT_BYTES}")));
+                return Err(Error::input(
+                    name,
+                    format!("its iTXt chunk isoline has {length} bytes, expected at most {TEXT_BYTES}"),
+                ));
             }
             source.seek(SeekFrom::Current(i64::from(length) + 4)).map_err(unreadable)?;
         }
@@ -144,7 +147,9 @@ fn find_recipe(mut source: impl BufRead + Seek, name: &Path) -> Result<String> {
 /// Whether the bytes ahead are the keyword `isoline`; reads none of them.
 fn starts_with_keyword(source: &mut impl BufRead) -> std::io::Result<bool> {
     let ahead = source.fill_buf()?;
-    Ok(ahead.len() > RECIPE_KEYWORD.len() && ahead.starts_with(RECIPE_KEYWORD.as_bytes()) && ahead[RECIPE_KEYWORD.len()] == 0)
+    Ok(ahead.len() > RECIPE_KEYWORD.len()
+        && ahead.starts_with(RECIPE_KEYWORD.as_bytes())
+        && ahead[RECIPE_KEYWORD.len()] == 0)
 }
 
 /// The text of an iTXt chunk with our keyword, `None` for any other keyword.

@@ -71,7 +71,8 @@ mod tests {
 
     #[test]
     fn there_and_back() {
-        let table = Calibration::new((0..101).map(|i| f64::from(i * i)).collect()).unwrap_or_else(|| unreachable!("101 values"));
+        let table = Calibration::new((0..101).map(|i| f64::from(i * i)).collect())
+            .unwrap_or_else(|| unreachable!("101 values"));
         for novelty in [0.0, 3.7, 50.0, 99.9, 100.0] {
             assert!((table.novelty_of(table.psi_at(novelty)).percentile - novelty).abs() < 1e-9);
         }

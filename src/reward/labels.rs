@@ -43,13 +43,23 @@ const CALL: usize = 16;
 ///
 /// # Errors
 /// Of the estimator, of the disk, or [`Error::Interrupted`] with the finished parts kept.
-pub fn label(config: &LabelConfig, generator: &dyn Generator, recipe: &str, estimator: &dyn JacobianEstimator, work: &Path, progress: &Progress, cancel: &Cancel) -> Result<Labels> {
+pub fn label(
+    config: &LabelConfig,
+    generator: &dyn Generator,
+    recipe: &str,
+    estimator: &dyn JacobianEstimator,
+    work: &Path,
+    progress: &Progress,
+    cancel: &Cancel,
+) -> Result<Labels> {
     let d = generator.spec().latent_width;
     let bar = progress.start(&format!("labelling {} ({})", generator.spec().id, estimator.name()), config.count as u64);
-    let mut labels = Labels { latents: Vec::with_capacity(config.count * d), spectra: Vec::with_capacity(config.count) };
+    let mut labels =
+        Labels { latents: Vec::with_capacity(config.count * d), spectra: Vec::with_capacity(config.count) };
     for first in (0..config.count).step_by(PART) {
         let count = PART.min(config.count - first);
-        let latents: Vec<f32> = (first..first + count).flat_map(|i| noise::normals(config.seed, i as u64, Stream::Label, 0, d)).collect();
+        let latents: Vec<f32> =
+            (first..first + count).flat_map(|i| noise::normals(config.seed, i as u64, Stream::Label, 0, d)).collect();
         let path = work.join(format!("{recipe:.12}-{first:08}-{count}.safetensors"));
         let spectra = match read_part(&path, count) {
             Some(spectra) => spectra,
@@ -67,7 +77,14 @@ pub fn label(config: &LabelConfig, generator: &dyn Generator, recipe: &str, esti
     Ok(labels)
 }
 
-fn compute(latents: &[f32], d: usize, generator: &dyn Generator, estimator: &dyn JacobianEstimator, cancel: &Cancel, done: usize) -> Result<Vec<Vec<f64>>> {
+fn compute(
+    latents: &[f32],
+    d: usize,
+    generator: &dyn Generator,
+    estimator: &dyn JacobianEstimator,
+    cancel: &Cancel,
+    done: usize,
+) -> Result<Vec<Vec<f64>>> {
     let mut spectra = Vec::new();
     for call in latents.chunks(CALL * d) {
         cancel.check(|| format!("{done} labels are kept"))?;
@@ -75,7 +92,8 @@ fn compute(latents: &[f32], d: usize, generator: &dyn Generator, estimator: &dyn
         let mut filled = call.to_vec();
         filled.resize(CALL * d, 0.0);
         let found = estimator.spectra(generator, &filled)?;
-        spectra.extend(found.into_iter().take(call.len() / d).map(|s| s.map(|s| s.singular_values).unwrap_or_default()));
+        spectra
+            .extend(found.into_iter().take(call.len() / d).map(|s| s.map(|s| s.singular_values).unwrap_or_default()));
     }
     // Stored in f32: round here, so that a resumed labelling gives the same numbers.
     Ok(spectra.into_iter().map(|s| s.into_iter().map(|v| f64::from(v as f32)).collect()).collect())
@@ -116,5 +134,8 @@ pub(super) fn check(config: &LabelConfig, place: &str) -> Result<()> {
     if range.contains(&config.count) {
         return Ok(());
     }
-    Err(Error::config(format!("{place}: labels.count"), format!("expected {} to {}, found {}", range.start(), range.end(), config.count)))
+    Err(Error::config(
+        format!("{place}: labels.count"),
+        format!("expected {} to {}, found {}", range.start(), range.end(), config.count),
+    ))
 }

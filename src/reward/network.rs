@@ -84,16 +84,24 @@ impl Reward {
         }
         let (card, _): (RewardCard, String) = store::read_toml(&path)?;
         if card.format != 1 {
-            return Err(Error::config(format!("{}: format", path.display()), format!("expected 1, found {}", card.format)));
+            return Err(Error::config(
+                format!("{}: format", path.display()),
+                format!("expected 1, found {}", card.format),
+            ));
         }
         if card.model_sha256 != model_sha256 {
-            return Err(Error::input(path, "this reward was trained for other weights of the model (model_sha256 differs); run isoline train-reward again"));
+            return Err(Error::input(
+                path,
+                "this reward was trained for other weights of the model (model_sha256 differs); run isoline train-reward again",
+            ));
         }
         let weights = verified(&folder.join("reward.safetensors"), &card.sha256)?;
         let table = verified(&folder.join("calibration.safetensors"), &card.calibration_sha256)?;
         let values = table.require("psi_k")?.values.iter().map(|v| f64::from(*v)).collect();
-        let calibration = Calibration::new(values).ok_or_else(|| Error::input(table.file(), "the calibration table is empty or constant"))?;
-        let network = Self::network(&card.layers, latent_width).map_err(|(key, m)| Error::config(format!("{}: {key}", path.display()), m))?;
+        let calibration = Calibration::new(values)
+            .ok_or_else(|| Error::input(table.file(), "the calibration table is empty or constant"))?;
+        let network = Self::network(&card.layers, latent_width)
+            .map_err(|(key, m)| Error::config(format!("{}: {key}", path.display()), m))?;
         let specs = network.parameters();
         let mismatch = Mismatch::between(&specs, &weights, &[]);
         if !mismatch.is_empty() {
@@ -107,7 +115,13 @@ impl Reward {
     pub(super) fn network(layers: &[toml::Table], latent_width: usize) -> Result<Network, (String, String)> {
         let network = Network::build(layers.to_vec(), &[latent_width]).map_err(|e| (e.key, e.message))?;
         if network.output_shape() != [2] {
-            return Err(("layers".into(), format!("expected two values at the end (mean, log-variance), found shape {:?}", network.output_shape())));
+            return Err((
+                "layers".into(),
+                format!(
+                    "expected two values at the end (mean, log-variance), found shape {:?}",
+                    network.output_shape()
+                ),
+            ));
         }
         Ok(network)
     }
@@ -135,14 +149,18 @@ impl Reward {
         let out = self.network.forward(z.clone(), &Pass::frozen(&self.parameters));
         // Rows are independent, so the gradient of the sum is each row's own gradient.
         let gradients = (out.clone().narrow(1, 0, 1).sum() * self.card.std).backward();
-        let gradient = z.grad(&gradients).ok_or_else(|| Error::Bug("the reward does not depend on the latent".into()))?;
+        let gradient =
+            z.grad(&gradients).ok_or_else(|| Error::Bug("the reward does not depend on the latent".into()))?;
         Ok((self.scores(out.inner())?, host(gradient)?))
     }
 
     fn scores(&self, out: Rows) -> Result<Vec<Score>> {
         let scale = self.card.std;
         let values = host(out)?;
-        let one = |v: &[f32]| Score { psi: self.card.mean + scale * f64::from(v[0]), std: scale * (0.5 * f64::from(v[1])).exp() };
+        let one = |v: &[f32]| Score {
+            psi: self.card.mean + scale * f64::from(v[0]),
+            std: scale * (0.5 * f64::from(v[1])).exp(),
+        };
         Ok(values.chunks_exact(2).map(one).collect())
     }
 }
@@ -150,7 +168,10 @@ impl Reward {
 fn verified(path: &Path, sha256: &str) -> Result<Weights> {
     let bytes = store::read_bounded(path, crate::limits::WEIGHTS_BYTES)?;
     if store::sha256_hex(&bytes) != sha256 {
-        return Err(Error::input(path, "SHA-256 differs from the one in reward/card.toml; the file was changed or damaged"));
+        return Err(Error::input(
+            path,
+            "SHA-256 differs from the one in reward/card.toml; the file was changed or damaged",
+        ));
     }
     Weights::parse(path, &bytes)
 }

@@ -58,14 +58,22 @@ pub struct Report {
 
 /// Standard normal quantiles of central intervals: coverage, half-width.
 const INTERVALS: [(f64, f64); 9] = [
-    (0.1, 0.125_661), (0.2, 0.253_347), (0.3, 0.385_320), (0.4, 0.524_401), (0.5, 0.674_490),
-    (0.6, 0.841_621), (0.7, 1.036_433), (0.8, 1.281_552), (0.9, 1.644_854),
+    (0.1, 0.125_661),
+    (0.2, 0.253_347),
+    (0.3, 0.385_320),
+    (0.4, 0.524_401),
+    (0.5, 0.674_490),
+    (0.6, 0.841_621),
+    (0.7, 1.036_433),
+    (0.8, 1.281_552),
+    (0.9, 1.644_854),
 ];
 
 impl Report {
     /// An empty report over a calibration table.
     pub fn new(model: &str, model_rank: usize, calibration: &Calibration, spectra: &[Vec<f64>]) -> Self {
-        let weak = spectra.iter().filter(|s| s.get(model_rank.saturating_sub(1)).is_none_or(|v| *v <= 1e-2 * s[0])).count();
+        let weak =
+            spectra.iter().filter(|s| s.get(model_rank.saturating_sub(1)).is_none_or(|v| *v <= 1e-2 * s[0])).count();
         Self {
             model: model.to_owned(),
             model_rank,
@@ -98,8 +106,14 @@ impl Report {
         let (m, t) = (wide(mean), wide(truth));
         self.spearman = spearman(&m, &t);
         self.r_squared = r_squared(&m, &t);
-        let scores: Vec<f64> = m.iter().zip(&t).zip(log_var).map(|((m, t), s)| (t - m).abs() / (0.5 * f64::from(*s)).exp()).collect();
-        self.coverage = INTERVALS.iter().map(|(nominal, half)| (*nominal, scores.iter().filter(|s| *s <= half).count() as f64 / scores.len().max(1) as f64)).collect();
+        let scores: Vec<f64> =
+            m.iter().zip(&t).zip(log_var).map(|((m, t), s)| (t - m).abs() / (0.5 * f64::from(*s)).exp()).collect();
+        self.coverage = INTERVALS
+            .iter()
+            .map(|(nominal, half)| {
+                (*nominal, scores.iter().filter(|s| *s <= half).count() as f64 / scores.len().max(1) as f64)
+            })
+            .collect();
         self.expected_calibration_error = self.coverage.iter().map(|(a, b)| (a - b).abs()).sum::<f64>() / 9.0;
         self.validation_nll = validation_nll;
         self.pairs = t.iter().zip(&m).map(|(t, m)| (self.mean + self.std * t, self.mean + self.std * m)).collect();
@@ -125,13 +139,31 @@ impl Report {
 pub fn report_html(report: &Report) -> Result<String> {
     let residuals: Vec<(f64, f64)> = report.pairs.iter().map(|(t, p)| (*p, t - p)).collect();
     let mut plots = vec![
-        plot::scatter("Predicted against exact (test split)", "exact psi_k (nats)", "predicted psi_k (nats)", &report.pairs, true)?,
+        plot::scatter(
+            "Predicted against exact (test split)",
+            "exact psi_k (nats)",
+            "predicted psi_k (nats)",
+            &report.pairs,
+            true,
+        )?,
         plot::scatter("Residuals", "predicted psi_k (nats)", "exact - predicted (nats)", &residuals, false)?,
-        plot::scatter("Coverage of the predicted intervals", "nominal coverage", "actual coverage", &report.coverage, true)?,
+        plot::scatter(
+            "Coverage of the predicted intervals",
+            "nominal coverage",
+            "actual coverage",
+            &report.coverage,
+            true,
+        )?,
         plot::histogram("psi_k of unguided samples", "psi_k (nats)", &report.psi, 60, &[])?,
     ];
     if report.learning_curve.len() > 1 {
-        plots.push(plot::lines("Learning curve", "training labels", "Spearman on the test split", &[("reward", report.learning_curve.clone())], true)?);
+        plots.push(plot::lines(
+            "Learning curve",
+            "training labels",
+            "Spearman on the test split",
+            &[("reward", report.learning_curve.clone())],
+            true,
+        )?);
     }
     let number = |v: Option<f64>| v.map_or("undefined".to_owned(), |v| format!("{v:.4}"));
     let figures = [
@@ -142,7 +174,8 @@ pub fn report_html(report: &Report) -> Result<String> {
         ("Expected calibration error", format!("{:.4}", report.expected_calibration_error)),
         ("ψ_k, mean ± standard deviation", format!("{:.3} ± {:.3} nats", report.mean, report.std)),
     ];
-    let rows: String = figures.iter().map(|(name, value)| format!("<tr><th>{name}</th><td>{value}</td></tr>")).collect();
+    let rows: String =
+        figures.iter().map(|(name, value)| format!("<tr><th>{name}</th><td>{value}</td></tr>")).collect();
     let figures: String = plots.iter().map(|svg| format!("<figure>{svg}</figure>")).collect();
     Ok(format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Reward of {id}</title>\

@@ -55,7 +55,10 @@ mod tests {
     #[test]
     fn spearman_by_hand() {
         // scipy.stats.spearmanr([1,2,2,4], [1,3,2,4]) = 0.9486832980505138
-        assert!((spearman(&[1.0, 2.0, 2.0, 4.0], &[1.0, 3.0, 2.0, 4.0]).unwrap_or(0.0) - 0.948_683_298_050_513_8).abs() < 1e-12);
+        assert!(
+            (spearman(&[1.0, 2.0, 2.0, 4.0], &[1.0, 3.0, 2.0, 4.0]).unwrap_or(0.0) - 0.948_683_298_050_513_8).abs()
+                < 1e-12
+        );
         assert_eq!(spearman(&[1.0, 2.0], &[5.0, 5.0]), None);
         assert_eq!(spearman(&[], &[]), None);
     }

@@ -95,12 +95,24 @@ pub fn train_reward(job: &TrainReward, device: &Device, progress: &Progress, can
     let d = generator.spec().latent_width;
     let estimator = estimator(&config.labels.estimator)?;
     // The count is no part of the recipe: a longer table goes on from a shorter one.
-    let recipe = store::sha256_hex(format!("{} {} {} {}", generator.sha256(), config.labels.estimator, config.labels.seed, noise::SCHEME).as_bytes());
+    let recipe = store::sha256_hex(
+        format!("{} {} {} {}", generator.sha256(), config.labels.estimator, config.labels.seed, noise::SCHEME)
+            .as_bytes(),
+    );
     let labels = label(&config.labels, &generator, &recipe, &*estimator, &job.work, progress, cancel)?;
     let k = config.model_rank.unwrap_or_else(|| model_rank(&labels.spectra));
     let labelled = labels.psi_k(k);
-    let Some(calibration) = Calibration::new(labelled.iter().map(|l| l.1).collect()) else {
-        return Err(Error::input(job.model, format!("psi_k at model rank {k} is undefined or constant over {} latents: there is nothing to learn", config.labels.count)));
+    // A label's σ are read from a Jacobian in f32: below some eps per direction there is only rounding.
+    let rounding = 64.0 * f64::from(f32::EPSILON) * k as f64;
+    let Some(calibration) = Calibration::new(labelled.iter().map(|l| l.1).collect()).filter(|c| c.std() > rounding)
+    else {
+        return Err(Error::input(
+            job.model,
+            format!(
+                "psi_k at model rank {k} is undefined or constant over {} latents: there is nothing to learn",
+                config.labels.count
+            ),
+        ));
     };
     let standard = |psi: f64| ((psi - calibration.mean()) / calibration.std()) as f32;
     let split = |which: Split| {
@@ -175,13 +187,22 @@ fn check(config: &RewardConfig, place: &str) -> Result<()> {
 
 /// linear → blocks of (silu, linear, silu, linear) with skips → silu → linear to two values.
 fn layers(fit: &FitConfig) -> Vec<toml::Table> {
-    let linear = |key: String, out: usize| toml::Table::from_iter([("kind".into(), "linear".into()), ("key".into(), key.into()), ("out".into(), toml::Value::Integer(out as i64))]);
+    let linear = |key: String, out: usize| {
+        toml::Table::from_iter([
+            ("kind".into(), "linear".into()),
+            ("key".into(), key.into()),
+            ("out".into(), toml::Value::Integer(out as i64)),
+        ])
+    };
     let silu = || toml::Table::from_iter([("kind".to_owned(), "silu".into())]);
     let mut layers = vec![linear("in".into(), fit.width)];
     for b in 0..fit.blocks {
         let body = [silu(), linear(format!("block{b}.a"), fit.width), silu(), linear(format!("block{b}.b"), fit.width)];
         let body = body.into_iter().map(toml::Value::Table).collect();
-        layers.push(toml::Table::from_iter([("kind".to_owned(), "residual".into()), ("body".to_owned(), toml::Value::Array(body))]));
+        layers.push(toml::Table::from_iter([
+            ("kind".to_owned(), "residual".into()),
+            ("body".to_owned(), toml::Value::Array(body)),
+        ]));
     }
     layers.extend([silu(), linear("out".into(), 2)]);
     layers
@@ -189,7 +210,15 @@ fn layers(fit: &FitConfig) -> Vec<toml::Table> {
 
 /// Minimises the Gaussian negative log-likelihood ½(s + (y − m)²·exp(−s)), s the predicted
 /// log-variance; keeps the averaged weights of the epoch that is best on the validation split.
-fn fit(network: &Network, training: &Table, validation: &Table, config: &FitConfig, device: &Device, progress: &Progress, cancel: &Cancel) -> Result<Fit> {
+fn fit(
+    network: &Network,
+    training: &Table,
+    validation: &Table,
+    config: &FitConfig,
+    device: &Device,
+    progress: &Progress,
+    cancel: &Cancel,
+) -> Result<Fit> {
     let n = training.targets.len();
     let steps_per_epoch = n.div_ceil(config.batch);
     let total = steps_per_epoch as u64 * u64::from(config.epochs);
@@ -227,7 +256,13 @@ fn fit(network: &Network, training: &Table, validation: &Table, config: &FitConf
         }
         bar.advance(steps_per_epoch as u64);
         let (mean, log_var) = predict(network, &average, validation, device)?;
-        let nll = mean.iter().zip(&log_var).zip(&validation.targets).map(|((m, s), y)| 0.5 * f64::from(s + (y - m) * (y - m) * (-s).exp())).sum::<f64>() / mean.len() as f64;
+        let nll = mean
+            .iter()
+            .zip(&log_var)
+            .zip(&validation.targets)
+            .map(|((m, s), y)| 0.5 * f64::from(s + (y - m) * (y - m) * (-s).exp()))
+            .sum::<f64>()
+            / mean.len() as f64;
         if nll.is_finite() && best.as_ref().is_none_or(|b| nll < b.validation_nll) {
             best = Some(Fit { parameters: average.clone(), validation_nll: nll });
         }
@@ -256,7 +291,14 @@ fn norm_range(labels: &Labels, d: usize) -> [f64; 2] {
     norms.fold([f64::MAX, 0.0], |[low, high], n| [low.min(n), high.max(n)])
 }
 
-fn write(model: &Path, mut card: RewardCard, network: &Network, parameters: &Parameters, calibration: &Calibration, report: &Report) -> Result<()> {
+fn write(
+    model: &Path,
+    mut card: RewardCard,
+    network: &Network,
+    parameters: &Parameters,
+    calibration: &Calibration,
+    report: &Report,
+) -> Result<()> {
     let folder = model.join("reward");
     let mut tensors = BTreeMap::new();
     for spec in network.parameters() {

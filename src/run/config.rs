@@ -53,8 +53,22 @@ pub struct JobConfig {
 }
 
 /// Keys a job may have.
-const KEYS: &[&str] =
-    &["name", "model", "seeds", "outdir", "method", "mode", "novelty", "steps", "drift", "max_angle", "corrections", "trunc", "tile", "metadata"];
+const KEYS: &[&str] = &[
+    "name",
+    "model",
+    "seeds",
+    "outdir",
+    "method",
+    "mode",
+    "novelty",
+    "steps",
+    "drift",
+    "max_angle",
+    "corrections",
+    "trunc",
+    "tile",
+    "metadata",
+];
 
 fn gradient() -> String {
     "gradient".into()
@@ -87,7 +101,8 @@ impl BatchConfig {
     /// # Errors
     /// [`Error::Config`] naming place and key.
     pub fn resolve(place: &str, text: &str, overrides: &Overrides, rows: Option<Vec<toml::Table>>) -> Result<Self> {
-        let mut shared: toml::Table = toml::from_str(text).map_err(|e| Error::config(place, explain_toml(e.message())))?;
+        let mut shared: toml::Table =
+            toml::from_str(text).map_err(|e| Error::config(place, explain_toml(e.message())))?;
         let listed = match shared.remove("jobs") {
             Some(toml::Value::Array(jobs)) => jobs.into_iter().map(|j| table(j, place)).collect::<Result<Vec<_>>>()?,
             Some(_) => return Err(Error::config(format!("{place}: jobs"), "expected [[jobs]] tables")),
@@ -95,7 +110,10 @@ impl BatchConfig {
         };
         let listed = rows.unwrap_or(listed);
         if listed.is_empty() || listed.len() > 64 {
-            return Err(Error::config(format!("{place}: jobs"), format!("expected 1 to 64 jobs, found {}", listed.len())));
+            return Err(Error::config(
+                format!("{place}: jobs"),
+                format!("expected 1 to 64 jobs, found {}", listed.len()),
+            ));
         }
         let mut jobs = Vec::new();
         for (i, own) in listed.into_iter().enumerate() {
@@ -113,9 +131,17 @@ impl BatchConfig {
             keys.extend(overrides.clone());
             let at = format!("{place}: jobs[{i}]");
             if let Some(unknown) = keys.keys().find(|k| !KEYS.contains(&k.as_str())) {
-                return Err(Error::config(at, format!("unknown key \"{}\"{}", unknown.escape_debug(), did_you_mean(unknown, KEYS.iter().copied()))));
+                return Err(Error::config(
+                    at,
+                    format!(
+                        "unknown key \"{}\"{}",
+                        unknown.escape_debug(),
+                        did_you_mean(unknown, KEYS.iter().copied())
+                    ),
+                ));
             }
-            let job: JobConfig = serde::Deserialize::deserialize(keys).map_err(|e: toml::de::Error| Error::config(&at, explain_toml(e.message())))?;
+            let job: JobConfig = serde::Deserialize::deserialize(keys)
+                .map_err(|e: toml::de::Error| Error::config(&at, explain_toml(e.message())))?;
             job.check(&at)?;
             jobs.push(job);
         }
@@ -140,7 +166,10 @@ impl BatchConfig {
 fn table(value: toml::Value, place: &str) -> Result<toml::Table> {
     match value {
         toml::Value::Table(t) => Ok(t),
-        other => Err(Error::config(format!("{place}: jobs"), format!("expected [[jobs]] tables, found {}", other.type_str()))),
+        other => Err(Error::config(
+            format!("{place}: jobs"),
+            format!("expected [[jobs]] tables, found {}", other.type_str()),
+        )),
     }
 }
 
@@ -160,7 +189,10 @@ impl JobConfig {
         if let Some(novelty) = self.novelty
             && !(0.0..=100.0).contains(&novelty)
         {
-            return bad("novelty", format!("expected a percentile from 0 (most typical) to 100 (most novel), found {novelty}"));
+            return bad(
+                "novelty",
+                format!("expected a percentile from 0 (most typical) to 100 (most novel), found {novelty}"),
+            );
         }
         parse_seeds(&self.seeds).map(|_| ()).or_else(|m| bad("seeds", m))?;
         if !(1..=limits::TILE).contains(&self.tile) {

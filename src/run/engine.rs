@@ -48,7 +48,14 @@ impl Engine {
     ///
     /// # Errors
     /// Of the device, or a stop.
-    pub fn steer(&self, method: &str, samples: &[u64], novelty: &[Option<f64>], settings: &Settings, cancel: &Cancel) -> Result<Vec<Steered>> {
+    pub fn steer(
+        &self,
+        method: &str,
+        samples: &[u64],
+        novelty: &[Option<f64>],
+        settings: &Settings,
+        cancel: &Cancel,
+    ) -> Result<Vec<Steered>> {
         let plain = novelty.iter().all(Option::is_none);
         let method = steering::method(if plain { "none" } else { method })?;
         let targets: Vec<f64> = novelty.iter().map(|n| self.reward.calibration.psi_at(n.unwrap_or(50.0))).collect();
@@ -85,7 +92,8 @@ impl Engine {
             file: None,
             sha256: None,
             novelty_asked: novelty,
-            novelty_predicted: (finite && steered.predicted.is_finite()).then(|| table.novelty_of(steered.predicted.psi).percentile),
+            novelty_predicted: (finite && steered.predicted.is_finite())
+                .then(|| table.novelty_of(steered.predicted.psi).percentile),
             novelty_reached: reached.map(|n| n.percentile),
             beyond: reached.map(|n| n.beyond),
             psi_k,

@@ -41,7 +41,9 @@ pub fn run(job: &Job, engine: &Engine, progress: &Progress, cancel: &Cancel) -> 
     let bar = progress.start(job.label.to_owned(), job.seeds.len() as u64);
     let mut rows = BTreeMap::new();
     for (tile, wanted) in tiling.cover(job.seeds) {
-        cancel.check(|| format!("{} of {} samples are complete in {}", rows.len(), job.seeds.len(), job.folder.display()))?;
+        cancel.check(|| {
+            format!("{} of {} samples are complete in {}", rows.len(), job.seeds.len(), job.folder.display())
+        })?;
         let kept = if job.force { Vec::new() } else { Record::verified(job.folder, tile, &run_id) };
         let missing = wanted.iter().any(|s| kept.iter().all(|k| k.seed != *s));
         let samples = if missing { make(job, engine, &run_id, tiling, tile, &wanted, kept, cancel)? } else { kept };
@@ -59,7 +61,9 @@ fn lock(folder: &Path) -> Result<std::fs::File> {
     let file = open.map_err(|e| Error::io(&path, "open", e))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(Error::Busy { path: folder.to_owned(), holder: format!("it holds {}", path.display()) }),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            Err(Error::Busy { path: folder.to_owned(), holder: format!("it holds {}", path.display()) })
+        }
         Err(std::fs::TryLockError::Error(e)) => Err(Error::io(&path, "lock", e)),
     }
 }
@@ -73,7 +77,9 @@ fn claim(job: &Job) -> Result<String> {
         if found != text.as_bytes() {
             let found = String::from_utf8_lossy(&found).into_owned();
             let differs = text.lines().find(|l| !found.lines().any(|f| f == *l)).unwrap_or("an absent key").to_owned();
-            let message = format!("this folder was made with another recipe (now: {differs}); choose another --outdir or remove the folder");
+            let message = format!(
+                "this folder was made with another recipe (now: {differs}); choose another --outdir or remove the folder"
+            );
             return Err(Error::config(crate::error::shown(&path), message));
         }
     } else {
@@ -83,7 +89,16 @@ fn claim(job: &Job) -> Result<String> {
 }
 
 #[allow(clippy::too_many_arguments)]
-fn make(job: &Job, engine: &Engine, run_id: &str, tiling: Tiling, tile: u64, wanted: &[u64], kept: Vec<SampleRow>, cancel: &Cancel) -> Result<Vec<SampleRow>> {
+fn make(
+    job: &Job,
+    engine: &Engine,
+    run_id: &str,
+    tiling: Tiling,
+    tile: u64,
+    wanted: &[u64],
+    kept: Vec<SampleRow>,
+    cancel: &Cancel,
+) -> Result<Vec<SampleRow>> {
     let samples: Vec<u64> = tiling.samples(tile).collect();
     let novelty = vec![job.recipe.novelty; samples.len()];
     let steered = engine.steer(&job.recipe.method, &samples, &novelty, &job.recipe.settings, cancel)?;

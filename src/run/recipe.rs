@@ -77,7 +77,9 @@ impl PictureRecipe {
     /// # Errors
     /// [`Error::Input`] for other versions and damaged text.
     pub fn parse(file: &std::path::Path, text: &str) -> Result<Self> {
-        let found: Self = serde_json::from_str(text).map_err(|e| Error::input(file, format!("the recipe inside cannot be read: {e}; it is damaged or from another version")))?;
+        let found: Self = serde_json::from_str(text).map_err(|e| {
+            Error::input(file, format!("the recipe inside cannot be read: {e}; it is damaged or from another version"))
+        })?;
         if found.schema != 1 || found.recipe.format != 1 {
             return Err(Error::input(file, format!("the recipe inside has schema {}, expected 1", found.schema)));
         }
@@ -88,6 +90,9 @@ impl PictureRecipe {
     pub fn parameters(&self) -> String {
         let r = &self.recipe;
         let novelty = r.novelty.map_or("unguided".to_owned(), |n| format!("{n}"));
-        format!("isoline {}, Model: {}, Model hash: {:.10}, Seed: {}, Novelty: {novelty}, Method: {}, Steps: {}, Corrections: {}", r.version, r.model, r.model_sha256, self.seed, r.method, r.settings.steps, r.settings.corrections)
+        format!(
+            "isoline {}, Model: {}, Model hash: {:.10}, Seed: {}, Novelty: {novelty}, Method: {}, Steps: {}, Corrections: {}",
+            r.version, r.model, r.model_sha256, self.seed, r.method, r.settings.steps, r.settings.corrections
+        )
     }
 }

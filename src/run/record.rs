@@ -71,7 +71,9 @@ impl Record {
             return Vec::new();
         }
         let whole = |s: &SampleRow| match (&s.file, &s.sha256) {
-            (Some(file), Some(hash)) => *file == picture_path(s.seed) && store::sha256_file(&folder.join(file)).is_ok_and(|h| h == *hash),
+            (Some(file), Some(hash)) => {
+                *file == picture_path(s.seed) && store::sha256_file(&folder.join(file)).is_ok_and(|h| h == *hash)
+            }
             (None, None) => s.status == Status::NonFinite,
             _ => false,
         };

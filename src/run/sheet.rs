@@ -18,8 +18,14 @@ pub fn contact_sheet(title: &str, jobs: &[(&str, &Path, &[SampleRow])]) -> Resul
             columns.push(row.seed);
         }
     }
-    let rows = jobs.iter().map(|(name, folder, rows)| sheet_row(name, folder, rows, &columns)).collect::<Result<_>>()?;
-    Ok(Sheet { title: Some(title.to_owned()), rows, column_labels: columns.iter().map(|s| format!("seed {s}")).collect() }.draw())
+    let rows =
+        jobs.iter().map(|(name, folder, rows)| sheet_row(name, folder, rows, &columns)).collect::<Result<_>>()?;
+    Ok(Sheet {
+        title: Some(title.to_owned()),
+        rows,
+        column_labels: columns.iter().map(|s| format!("seed {s}")).collect(),
+    }
+    .draw())
 }
 
 fn sheet_row(name: &str, folder: &Path, rows: &[SampleRow], columns: &[u64]) -> Result<SheetRow> {

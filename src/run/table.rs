@@ -9,8 +9,12 @@ use crate::table::{Column, Table, Values};
 /// # Errors
 /// Of the table.
 pub fn samples_table(rows: &[(&str, &SampleRow)]) -> Result<Table> {
-    let number = |name: &str, get: fn(&SampleRow) -> Option<f64>| Column::new(name, Values::F64(rows.iter().map(|r| get(r.1)).collect()));
-    let text = |name: &str, get: &dyn Fn(&(&str, &SampleRow)) -> Option<String>| Column::new(name, Values::Text(rows.iter().map(get).collect()));
+    let number = |name: &str, get: fn(&SampleRow) -> Option<f64>| {
+        Column::new(name, Values::F64(rows.iter().map(|r| get(r.1)).collect()))
+    };
+    let text = |name: &str, get: &dyn Fn(&(&str, &SampleRow)) -> Option<String>| {
+        Column::new(name, Values::Text(rows.iter().map(get).collect()))
+    };
     Table::new(vec![
         text("job", &|r| Some(r.0.to_owned())),
         Column::new("seed", Values::I64(rows.iter().map(|r| i64::try_from(r.1.seed).ok()).collect())),

@@ -46,14 +46,25 @@ const CLOSE_ENOUGH: f64 = 0.005;
 /// # Errors
 /// Of the device, or a stop by `cancel`.
 #[allow(clippy::too_many_arguments)]
-pub fn steer(method: &dyn Steering, samples: &[u64], latents: &[f32], targets: &[f64], reward: &Reward, settings: &Settings, measure: &Measure, cancel: &Cancel) -> Result<Vec<Steered>> {
+pub fn steer(
+    method: &dyn Steering,
+    samples: &[u64],
+    latents: &[f32],
+    targets: &[f64],
+    reward: &Reward,
+    settings: &Settings,
+    measure: &Measure,
+    cancel: &Cancel,
+) -> Result<Vec<Steered>> {
     let mut slots = driver::start(latents, samples, targets, reward, method.is_local())?;
     driver::open_loop(method, &mut slots, reward, settings, cancel)?;
     let mut points: Vec<Vec<Point>> = vec![Vec::new(); slots.len()];
     let candidates: Vec<(Vec<f32>, Score)> = slots.iter().map(|s| (s.best.1.clone(), s.best.2)).collect();
     take(measure, candidates, &mut points, reward)?;
     for _ in 0..settings.corrections {
-        let enough = |p: &[Point], t: f64| nearest(p, t).is_none_or(|b| (b.psi - t).abs() <= CLOSE_ENOUGH * reward.calibration.std());
+        let enough = |p: &[Point], t: f64| {
+            nearest(p, t).is_none_or(|b| (b.psi - t).abs() <= CLOSE_ENOUGH * reward.calibration.std())
+        };
         if points.iter().zip(targets).all(|(p, t)| enough(p, *t)) {
             break;
         }
@@ -70,16 +81,27 @@ pub fn steer(method: &dyn Steering, samples: &[u64], latents: &[f32], targets: &
         }
         refresh_gradients(method, &mut slots, reward)?;
         driver::open_loop(method, &mut slots, reward, settings, cancel)?;
-        let next: Vec<Vec<f32>> = slots.iter().zip(arcs).map(|(s, arc)| arc.unwrap_or_else(|| s.best.1.clone())).collect();
+        let next: Vec<Vec<f32>> =
+            slots.iter().zip(arcs).map(|(s, arc)| arc.unwrap_or_else(|| s.best.1.clone())).collect();
         let flat: Vec<f32> = next.iter().flatten().copied().collect();
         let scores = reward.score(&flat)?;
         take(measure, next.into_iter().zip(scores).collect(), &mut points, reward)?;
     }
-    Ok(slots.into_iter().zip(points).zip(targets).map(|((slot, points), target)| finish(slot, &points, *target, reward)).collect())
+    Ok(slots
+        .into_iter()
+        .zip(points)
+        .zip(targets)
+        .map(|((slot, points), target)| finish(slot, &points, *target, reward))
+        .collect())
 }
 
 /// Measures one candidate per slot and adds those that have a ψ_k.
-fn take(measure: &Measure, candidates: Vec<(Vec<f32>, Score)>, points: &mut [Vec<Point>], reward: &Reward) -> Result<()> {
+fn take(
+    measure: &Measure,
+    candidates: Vec<(Vec<f32>, Score)>,
+    points: &mut [Vec<Point>],
+    reward: &Reward,
+) -> Result<()> {
     let flat: Vec<f32> = candidates.iter().flat_map(|c| &c.0).copied().collect();
     for ((found, (latent, score)), points) in measure(&flat)?.into_iter().zip(candidates).zip(points) {
         if let Some(spectrum) = found
@@ -99,7 +121,9 @@ fn nearest(points: &[Point], target: f64) -> Option<&Point> {
 /// How far the reward must be moved for one nat of measured ψ_k: from the last two points, within ⅓ … 3.
 fn gain(points: &[Point]) -> f64 {
     match points {
-        [.., a, b] if (b.psi - a.psi).abs() > 1e-9 => ((b.score.psi - a.score.psi) / (b.psi - a.psi)).clamp(1.0 / 3.0, 3.0),
+        [.., a, b] if (b.psi - a.psi).abs() > 1e-9 => {
+            ((b.score.psi - a.score.psi) / (b.psi - a.psi)).clamp(1.0 / 3.0, 3.0)
+        }
         _ => 1.0,
     }
 }
@@ -126,10 +150,20 @@ fn refresh_gradients(method: &dyn Steering, slots: &mut [Slot], reward: &Reward)
 fn finish(slot: Slot, points: &[Point], target: f64, reward: &Reward) -> Steered {
     let Slot { sample, start, steps, non_finite, best: (_, latent, score), .. } = slot;
     let Some(best) = nearest(points, target).filter(|_| !non_finite) else {
-        let status = if non_finite || latent.iter().any(|v| !v.is_finite()) { Status::NonFinite } else { Status::OffManifold };
+        let status =
+            if non_finite || latent.iter().any(|v| !v.is_finite()) { Status::NonFinite } else { Status::OffManifold };
         return Steered { sample, start, latent, predicted: score, spectrum: None, steps, status };
     };
     let inside = reward.calibration.novelty_of(best.psi).beyond == 0.0;
-    let status = if inside && driver::on_manifold(&best.latent, best.score, reward) { Status::Ok } else { Status::OffManifold };
-    Steered { sample, start, latent: best.latent.clone(), predicted: best.score, spectrum: Some(best.spectrum.clone()), steps, status }
+    let status =
+        if inside && driver::on_manifold(&best.latent, best.score, reward) { Status::Ok } else { Status::OffManifold };
+    Steered {
+        sample,
+        start,
+        latent: best.latent.clone(),
+        predicted: best.score,
+        spectrum: Some(best.spectrum.clone()),
+        steps,
+        status,
+    }
 }

@@ -96,18 +96,31 @@ fn evaluate(latents: &[f32], reward: &Reward, local: bool) -> Result<(Vec<Score>
 ///
 /// # Errors
 /// Of the device, or a stop by `cancel`.
-pub fn open_loop(method: &dyn Steering, slots: &mut [Slot], reward: &Reward, settings: &Settings, cancel: &Cancel) -> Result<()> {
+pub fn open_loop(
+    method: &dyn Steering,
+    slots: &mut [Slot],
+    reward: &Reward,
+    settings: &Settings,
+    cancel: &Cancel,
+) -> Result<()> {
     let d = reward.width();
     for step in 0..settings.steps {
         let proposals: Vec<Option<Vec<f32>>> = slots
             .iter()
-            .map(|s| if s.done || (method.is_local() && s.best.0 <= REST * reward.calibration.std()) { None } else { method.propose(s, step, settings) })
+            .map(|s| {
+                if s.done || (method.is_local() && s.best.0 <= REST * reward.calibration.std()) {
+                    None
+                } else {
+                    method.propose(s, step, settings)
+                }
+            })
             .collect();
         if proposals.iter().all(Option::is_none) {
             return Ok(());
         }
         cancel.check(|| "finished tiles are kept".into())?;
-        let latents: Vec<f32> = slots.iter().zip(&proposals).flat_map(|(s, p)| p.as_deref().unwrap_or(&s.latent)).copied().collect();
+        let latents: Vec<f32> =
+            slots.iter().zip(&proposals).flat_map(|(s, p)| p.as_deref().unwrap_or(&s.latent)).copied().collect();
         let (scores, gradients) = evaluate(&latents, reward, method.is_local())?;
         for (i, (slot, proposal)) in slots.iter_mut().zip(proposals).enumerate() {
             let Some(proposal) = proposal else { continue };
@@ -118,7 +131,15 @@ pub fn open_loop(method: &dyn Steering, slots: &mut [Slot], reward: &Reward, set
     Ok(())
 }
 
-fn accept(slot: &mut Slot, proposal: Vec<f32>, score: Score, gradient: &[f32], reward: &Reward, settings: &Settings, local: bool) {
+fn accept(
+    slot: &mut Slot,
+    proposal: Vec<f32>,
+    score: Score,
+    gradient: &[f32],
+    reward: &Reward,
+    settings: &Settings,
+    local: bool,
+) {
     slot.steps += 1;
     let finite = score.is_finite() && gradient.iter().chain(&proposal).all(|v| v.is_finite());
     let near = !local || sphere::angle_between(&slot.start, &proposal) <= settings.drift;

@@ -38,9 +38,18 @@ impl Weights {
         let bad = |message: String| Error::input(file, message);
         let header = bytes.first_chunk::<8>().map(|b| u64::from_le_bytes(*b));
         match header {
-            None => return Err(bad(format!("expected a safetensors file, found {} bytes; it is cut short", bytes.len()))),
-            Some(n) if n > limits::HEADER_BYTES => return Err(bad(format!("header of {n} bytes, at most {} are read; it is not a safetensors file", limits::HEADER_BYTES))),
-            Some(n) if n > bytes.len() as u64 - 8 => return Err(bad(format!("header of {n} bytes in a file of {}; it is cut short", bytes.len()))),
+            None => {
+                return Err(bad(format!("expected a safetensors file, found {} bytes; it is cut short", bytes.len())));
+            }
+            Some(n) if n > limits::HEADER_BYTES => {
+                return Err(bad(format!(
+                    "header of {n} bytes, at most {} are read; it is not a safetensors file",
+                    limits::HEADER_BYTES
+                )));
+            }
+            Some(n) if n > bytes.len() as u64 - 8 => {
+                return Err(bad(format!("header of {n} bytes in a file of {}; it is cut short", bytes.len())));
+            }
             Some(_) => {}
         }
         let parsed = SafeTensors::deserialize(bytes).map_err(|e| bad(format!("not a whole safetensors file: {e}")))?;
@@ -51,14 +60,24 @@ impl Weights {
         for (name, view) in parsed.iter() {
             let shown = name.escape_debug();
             if name.len() > limits::NAME_BYTES || !name.bytes().all(|b| (0x20..0x7f).contains(&b)) {
-                return Err(bad(format!("tensor name \"{shown}\": expected at most {} bytes of printable ASCII", limits::NAME_BYTES)));
+                return Err(bad(format!(
+                    "tensor name \"{shown}\": expected at most {} bytes of printable ASCII",
+                    limits::NAME_BYTES
+                )));
             }
             if view.shape().len() > limits::RANK {
-                return Err(bad(format!("tensor \"{shown}\": rank {}, at most {} is read", view.shape().len(), limits::RANK)));
+                return Err(bad(format!(
+                    "tensor \"{shown}\": rank {}, at most {} is read",
+                    view.shape().len(),
+                    limits::RANK
+                )));
             }
             let Some(values) = floats(view.dtype(), view.data()) else { continue };
             if let Some(i) = values.iter().position(|v| !v.is_finite()) {
-                return Err(bad(format!("tensor \"{shown}\": value {i} is {}, expected finite numbers; the file is damaged or the training diverged", values[i])));
+                return Err(bad(format!(
+                    "tensor \"{shown}\": value {i} is {}, expected finite numbers; the file is damaged or the training diverged",
+                    values[i]
+                )));
             }
             tensors.insert(name.to_owned(), WeightTensor { shape: view.shape().to_vec(), values });
         }
@@ -133,7 +152,10 @@ mod tests {
     use super::*;
 
     fn sample() -> BTreeMap<String, WeightTensor> {
-        BTreeMap::from([("a.weight".to_owned(), WeightTensor { shape: vec![2, 3], values: vec![1.0, -2.0, 3.5, 0.0, 1e-30, 7.0] })])
+        BTreeMap::from([(
+            "a.weight".to_owned(),
+            WeightTensor { shape: vec![2, 3], values: vec![1.0, -2.0, 3.5, 0.0, 1e-30, 7.0] },
+        )])
     }
 
     #[test]
@@ -147,7 +169,9 @@ mod tests {
     #[test]
     fn every_truncation_is_refused_without_a_panic() -> Result<()> {
         let bytes = write_safetensors(&sample())?;
-        let refused = (0..bytes.len()).filter(|n| matches!(Weights::parse(Path::new("x"), &bytes[..*n]), Err(Error::Input { .. }))).count();
+        let refused = (0..bytes.len())
+            .filter(|n| matches!(Weights::parse(Path::new("x"), &bytes[..*n]), Err(Error::Input { .. })))
+            .count();
         assert_eq!(refused, bytes.len());
         Ok(())
     }

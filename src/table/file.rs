@@ -60,7 +60,9 @@ fn try_write(table: &Table, metadata: &[(String, String)]) -> Outcome<Vec<u8>> {
                 Values::I64(v) => write_column::<Int64Type, _>(&mut group, &v[rows.clone()], |v| *v)?,
                 Values::Bool(v) => write_column::<BoolType, _>(&mut group, &v[rows.clone()], |v| *v)?,
                 Values::Text(v) => {
-                    write_column::<ByteArrayType, _>(&mut group, &v[rows.clone()], |v| ByteArray::from(v.as_bytes().to_vec()))?;
+                    write_column::<ByteArrayType, _>(&mut group, &v[rows.clone()], |v| {
+                        ByteArray::from(v.as_bytes().to_vec())
+                    })?;
                 }
             }
         }
@@ -88,7 +90,8 @@ fn write_column<D: DataType, V>(
     rows: &[Option<V>],
     value: impl Fn(&V) -> D::T,
 ) -> Outcome<()> {
-    let mut column = group.next_column()?.ok_or_else(|| ParquetError::General("fewer columns than the schema".to_owned()))?;
+    let mut column =
+        group.next_column()?.ok_or_else(|| ParquetError::General("fewer columns than the schema".to_owned()))?;
     let present: Vec<D::T> = rows.iter().flatten().map(value).collect();
     let levels: Vec<i16> = rows.iter().map(|row| i16::from(row.is_some())).collect();
     column.typed::<D>().write_batch(&present, Some(&levels), None)?;
@@ -173,7 +176,8 @@ fn empty_column(about: &ColumnDescriptor) -> Outcome<Column> {
         return refuse(format!("column {:?} is nested", about.path().string()));
     }
     let plain_number = matches!(about.logical_type_ref(), None | Some(LogicalType::Integer { .. }));
-    let text = matches!(about.logical_type_ref(), Some(LogicalType::String)) || about.converted_type() == ConvertedType::UTF8;
+    let text =
+        matches!(about.logical_type_ref(), Some(LogicalType::String)) || about.converted_type() == ConvertedType::UTF8;
     let values = match about.physical_type() {
         Physical::DOUBLE | Physical::FLOAT => Values::F64(Vec::new()),
         Physical::INT64 | Physical::INT32 if plain_number => Values::I64(Vec::new()),
@@ -187,9 +191,13 @@ fn empty_column(about: &ColumnDescriptor) -> Outcome<Column> {
 fn read_column(reader: ColumnReader, values: &mut Values, nullable: bool, room: &mut usize) -> Outcome<()> {
     match (reader, values) {
         (ColumnReader::DoubleColumnReader(r), Values::F64(to)) => batches(r, to, nullable, room, |v| Ok((v, 16))),
-        (ColumnReader::FloatColumnReader(r), Values::F64(to)) => batches(r, to, nullable, room, |v| Ok((f64::from(v), 16))),
+        (ColumnReader::FloatColumnReader(r), Values::F64(to)) => {
+            batches(r, to, nullable, room, |v| Ok((f64::from(v), 16)))
+        }
         (ColumnReader::Int64ColumnReader(r), Values::I64(to)) => batches(r, to, nullable, room, |v| Ok((v, 16))),
-        (ColumnReader::Int32ColumnReader(r), Values::I64(to)) => batches(r, to, nullable, room, |v| Ok((i64::from(v), 16))),
+        (ColumnReader::Int32ColumnReader(r), Values::I64(to)) => {
+            batches(r, to, nullable, room, |v| Ok((i64::from(v), 16)))
+        }
         (ColumnReader::BoolColumnReader(r), Values::Bool(to)) => batches(r, to, nullable, room, |v| Ok((v, 1))),
         (ColumnReader::ByteArrayColumnReader(r), Values::Text(to)) => {
             batches(r, to, nullable, room, |v| v.as_utf8().map(|text| (text.to_owned(), 24 + text.len())))

@@ -9,7 +9,10 @@ fn example(rows: usize) -> Table {
     Table::new(vec![
         Column::new("sample", Values::I64((0..rows).map(|i| Some(i as i64 - 2)).collect())),
         Column::new("local_scaling", Values::F64(at(4).map(|v| v.map(real)).collect())),
-        Column::new("status", Values::Text(at(3).map(|v| v.map(|i| ["", "kept", "a, \"b\"\nψ"][i % 3].to_owned())).collect())),
+        Column::new(
+            "status",
+            Values::Text(at(3).map(|v| v.map(|i| ["", "kept", "a, \"b\"\nψ"][i % 3].to_owned())).collect()),
+        ),
         Column::new("flagged", Values::Bool(at(5).map(|v| v.map(|i| i % 2 == 0)).collect())),
         Column::new("nothing", Values::F64(vec![None; rows])),
     ])

@@ -22,6 +22,7 @@ const ORDER: [&str; 22] = [
     "tile",
     "linalg",
     "store",
+    "tensors",
     "render",
     "table",
     "nn",

@@ -35,6 +35,11 @@ impl Isoline {
         self
     }
 
+    pub fn args(mut self, args: &[&str]) -> Self {
+        self.command.args(args);
+        self
+    }
+
     pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
         self.command.env(name, value);
         self
@@ -164,7 +169,12 @@ impl TinyModel {
     }
 
     fn import(&self, source: &Path, folder: &Path) -> Isoline {
-        Isoline::new(&["-q", "import"]).arg(source).arg("--card").arg(self.root().join("draft.toml")).arg("-o").arg(folder)
+        Isoline::new(&["-q", "import"])
+            .arg(source)
+            .arg("--card")
+            .arg(self.root().join("draft.toml"))
+            .arg("-o")
+            .arg(folder)
     }
 }
 
@@ -252,11 +262,16 @@ fn a_panic_is_one_line_and_exit_code_70() {
 fn inspect_shows_a_model_that_fits() {
     let model = TinyModel::new();
     let text = model.inspect().succeeds();
-    for words in ["tiny", "linear 2 → 4", "[1, 2, 2]", "CC0-1.0", "image yes, pre-activation yes", "all there, all read"] {
+    for words in
+        ["tiny", "linear 2 → 4", "[1, 2, 2]", "CC0-1.0", "image yes, pre-activation yes", "all there, all read"]
+    {
         assert!(text.contains(words), "{words} not in\n{text}");
     }
     let report = json(&model.inspect().arg("--json").succeeds());
-    assert_eq!((&report["parameters"], &report["fits"], &report["layers"][0]["parameters"]), (&12.into(), &true.into(), &12.into()));
+    assert_eq!(
+        (&report["parameters"], &report["fits"], &report["layers"][0]["parameters"]),
+        (&12.into(), &true.into(), &12.into())
+    );
     let by_path = Isoline::new(&["inspect"]).arg(model.folder()).succeeds();
     assert_eq!(by_path, text);
     assert_eq!(Isoline::new(&["inspect", "tiny"]).cwd(model.root()).succeeds(), text);
@@ -265,7 +280,9 @@ fn inspect_shows_a_model_that_fits() {
 #[test]
 fn a_model_that_is_not_there_names_the_nearest() {
     let model = TinyModel::new();
-    Isoline::new(&["inspect", "tinny"]).env("ISOLINE_MODELS", model.root()).fails(3, &["tinny", "did you mean \"tiny\"?"]);
+    Isoline::new(&["inspect", "tinny"])
+        .env("ISOLINE_MODELS", model.root())
+        .fails(3, &["tinny", "did you mean \"tiny\"?"]);
     Isoline::new(&["inspect", "../tiny/x"]).cwd(&model.folder()).fails(3, &["no such model"]);
 }
 
@@ -373,7 +390,9 @@ fn an_import_that_cannot_be_written_says_where() {
     fs::write(model.root().join("file"), "").unwrap();
     model.import(&model.weights(), &model.root().join("file")).fails(4, &["file", "could not", "choose another path"]);
     model.import(&model.weights(), &model.root().join("file/below")).fails(4, &["file/below", "could not"]);
-    model.import(&model.root().join("absent.pth"), &model.root().join("new")).fails(4, &["absent.pth", "check the path"]);
+    model
+        .import(&model.root().join("absent.pth"), &model.root().join("new"))
+        .fails(4, &["absent.pth", "check the path"]);
     model.import(&model.root().join("draft.toml"), &model.root().join("new")).fails(3, &["draft.toml"]);
     assert!(!model.root().join("new").exists());
 }

@@ -4,10 +4,11 @@ use crate::layers::{bits, to_rows_on};
 use isoline::device;
 use isoline::error::Error;
 use isoline::generator::{Card, Generator, OneShot, RawCard, finish_card, import};
-use isoline::geometry::{DESCRIPTORS, LocalGeometry, Measured, Spectrum, Undefined, estimator, to_host, to_rows};
+use isoline::geometry::{DESCRIPTORS, LocalGeometry, Measured, Spectrum, Undefined, estimator};
 use isoline::nn::{Network, Parameters, Pass, Tangents};
 use isoline::noise::{Stream, normals};
 use isoline::store::{self, WeightTensor, write_atomic, write_safetensors};
+use isoline::tensors::{host, rows};
 use nalgebra::DMatrix;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -146,7 +147,7 @@ fn two_layers_of_relu_as_worked_by_hand() {
     assert_eq!(found.rank(), 1);
     close(value("psi", &found, &[1.0, -2.0], 2), 0.0, 1e-12);
     close(value("nu", &found, &[1.0, -2.0], 2), 1.0, 1e-9);
-    let y = to_host(g.generate(to_rows(vec![1.0, -2.0], 2, &g))).unwrap();
+    let y = host(g.generate(rows(vec![1.0, -2.0], 2, g.device()))).unwrap();
     assert_eq!(y, [2.5, 0.0]);
 }
 
@@ -238,34 +239,34 @@ fn autodiff_never_switches_a_batch_norm() {
 
     // The trap exists: a training pass gives other values and reports statistics.
     let batch = RefCell::new(Vec::new());
-    let trained = bits(to_host(network.forward(z.clone(), &Pass::training(&parameters, &batch))).unwrap());
+    let trained = bits(host(network.forward(z.clone(), &Pass::training(&parameters, &batch))).unwrap());
     assert_eq!(batch.borrow().len(), 2);
 
     let g = OneShot::from_parts(&card, network, parameters.clone(), &device, String::new());
-    let plain = bits(to_host(g.generate(z.clone())).unwrap());
+    let plain = bits(host(g.generate(z.clone())).unwrap());
     assert_ne!(plain, trained);
     // By hand from the running statistics: channel c holds the values 2c and 2c + 1.
     let [mean, variance, gain, shift] =
         [[0.5, -1.0], [2.0, 0.25], [1.5, -0.5], [0.0, 0.75]].map(|pair: [f64; 2]| move |j: usize| pair[j / 2]);
-    let host = normals(7, 0, Stream::Latent, 0, 9);
+    let drawn = normals(7, 0, Stream::Latent, 0, 9);
     for (i, bits) in plain.iter().enumerate() {
         let (row, j) = (i / 4, i % 4);
         let hidden: f64 =
-            (0..3).map(|c| f64::from(w[0].1[3 * j + c]) * f64::from(host[3 * row + c])).sum::<f64>() + 0.1;
+            (0..3).map(|c| f64::from(w[0].1[3 * j + c]) * f64::from(drawn[3 * row + c])).sum::<f64>() + 0.1;
         let expected = (hidden - mean(j)) / (variance(j) + 1e-5).sqrt() * gain(j) + shift(j);
         close(f64::from(f32::from_bits(*bits)), expected.max(0.0), 64.0 * EPS);
     }
     let tracked = z.clone().autodiff().require_grad();
     let y = g.generate(tracked.clone());
-    assert_eq!(bits(to_host(y.clone().inner()).unwrap()), plain);
+    assert_eq!(bits(host(y.clone().inner()).unwrap()), plain);
     let gradients = y.sum().backward();
-    assert!(to_host(tracked.grad(&gradients).unwrap()).unwrap().iter().any(|v| *v != 0.0));
+    assert!(host(tracked.grad(&gradients).unwrap()).unwrap().iter().any(|v| *v != 0.0));
     let (_, t) = g.tangents(z.clone().autodiff(), Tangents::per_sample(z.clone(), 1));
     let (_, u) = g.tangents(z.clone(), Tangents::per_sample(z.clone(), 1));
-    assert_eq!(bits(to_host(t.expanded(3).inner()).unwrap()), bits(to_host(u.expanded(3)).unwrap()));
+    assert_eq!(bits(host(t.expanded(3).inner()).unwrap()), bits(host(u.expanded(3)).unwrap()));
 
     for (name, before) in &statistics {
-        assert_eq!(&to_host(parameters.get(name)).unwrap(), before, "{name}");
+        assert_eq!(&host(parameters.get(name)).unwrap(), before, "{name}");
     }
-    assert_eq!(bits(to_host(g.generate(z)).unwrap()), plain);
+    assert_eq!(bits(host(g.generate(z)).unwrap()), plain);
 }

@@ -3,10 +3,10 @@
 
 use crate::shared::relative_l2;
 use isoline::device::{self, Device};
-use isoline::geometry::to_host;
 use isoline::nn::layers::KINDS;
 use isoline::nn::{Init, Network, Parameters, Pass, Rows, Tangents};
 use isoline::noise::{Stream, normals};
+use isoline::tensors::host;
 use std::collections::BTreeSet;
 
 const EPS: f64 = f32::EPSILON as f64;
@@ -61,10 +61,15 @@ struct Sample {
 
 impl Sample {
     fn each() -> impl Iterator<Item = Self> {
-        SAMPLES.iter().map(|(kind, shape, keys)| {
+        Self::on("cpu")
+    }
+
+    fn on(device: &str) -> impl Iterator<Item = Self> {
+        let (_, device) = device::open(device).unwrap();
+        SAMPLES.iter().map(move |(kind, shape, keys)| {
             let table: toml::Table = toml::from_str(&format!("kind = \"{kind}\"\n{keys}")).unwrap();
             let network = Network::build(vec![table], shape).unwrap_or_else(|e| panic!("{kind}: {e:?}"));
-            let (_, device) = device::open("cpu").unwrap();
+            let device = device.clone();
             let values = network.parameters().into_iter().enumerate().map(|(i, spec)| {
                 let mut v = normals(11, i as u64, Stream::Init, 0, spec.shape.iter().product());
                 if spec.key.ends_with("running_var") {
@@ -138,13 +143,13 @@ fn tangents_are_the_transpose_of_reverse_mode() {
         let x = rows(&z, s.input);
         let depth = s.network.layers().len();
         let (y, t) = s.network.tangent(x.clone(), Tangents::per_sample(rows(&v, s.input), 1), &s.pass(), depth);
-        let jv = to_host(t.expanded(n)).unwrap();
-        let forward = to_host(s.network.forward(x.clone(), &s.pass())).unwrap();
-        assert_eq!(bits(to_host(y).unwrap()), bits(forward), "{}: values of the tangent pass", s.name);
+        let jv = host(t.expanded(n)).unwrap();
+        let forward = host(s.network.forward(x.clone(), &s.pass())).unwrap();
+        assert_eq!(bits(host(y).unwrap()), bits(forward), "{}: values of the tangent pass", s.name);
 
         let leaf = x.autodiff().require_grad();
         let loss = (s.network.forward(leaf.clone(), &s.pass()) * rows(&w, s.output)).sum();
-        let jtw = to_host(leaf.grad(&loss.backward()).unwrap()).unwrap();
+        let jtw = host(leaf.grad(&loss.backward()).unwrap()).unwrap();
         for i in 0..n {
             let input = i * s.input..(i + 1) * s.input;
             let output = i * s.output..(i + 1) * s.output;
@@ -167,15 +172,15 @@ fn rows_do_not_touch() {
                 v[k * s.input..].fill(f32::NAN);
             }
             let (x, v) = (to_rows_on(&s.device, z, s.input), to_rows_on(&s.device, v, s.input));
-            let y = to_host(s.network.forward(x.clone(), &s.pass())).unwrap();
+            let y = host(s.network.forward(x.clone(), &s.pass())).unwrap();
             let (_, t) = s.network.tangent(x.clone(), Tangents::per_sample(v, k), &s.pass(), s.network.layers().len());
             let (_, taps) = s.network.tap(x, &s.pass());
             let taps = taps.into_iter().flat_map(|tap| {
                 let width = tap.dims()[1];
-                to_host(tap).unwrap()[..width].to_vec()
+                host(tap).unwrap()[..width].to_vec()
             });
             let first = |values: Vec<f32>, width: usize| values[..width].to_vec();
-            let t = first(to_host(t.expanded(n)).unwrap(), k * s.output);
+            let t = first(host(t.expanded(n)).unwrap(), k * s.output);
             bits(first(y, s.output).into_iter().chain(t).chain(taps).collect())
         };
         let (clean, poisoned) = (run(false), run(true));
@@ -192,11 +197,48 @@ fn shared_directions_equal_repeated_ones() {
         let v = s.draw(1, k, s.input);
         let through = |t| {
             let (_, t) = s.network.tangent(x.clone(), t, &s.pass(), s.network.layers().len());
-            to_host(t.expanded(n)).unwrap()
+            host(t.expanded(n)).unwrap()
         };
         let once = through(Tangents::shared(to_rows_on(&s.device, v.clone(), s.input)));
         let each = through(Tangents::per_sample(to_rows_on(&s.device, v.repeat(n), s.input), k));
         let off = relative_l2(&once, &f64s(&each));
         assert!(off <= s.bound(), "{}: off by {off:e}, bound {:e}", s.name, s.bound());
+    }
+}
+
+/// Every layer and a shipped generator, value and tangents, on wgpu (in CI: Mesa's software Vulkan) against the CPU.
+/// Both add the same products in another order, so they may differ by the bound of [`Sample::bound`] twice; the
+/// generator is a chain of four sums of up to 1,024 terms, each of which passes on the relative error before it.
+#[cfg(feature = "wgpu")]
+#[test]
+fn wgpu_equals_cpu() {
+    for (cpu, gpu) in Sample::on("cpu").zip(Sample::on("wgpu")) {
+        let both = |s: &Sample| {
+            let x = to_rows_on(&s.device, s.draw(0, 2, s.input), s.input);
+            let t = Tangents::shared(to_rows_on(&s.device, s.draw(1, 3, s.input), s.input));
+            let (y, t) = s.network.tangent(x, t, &s.pass(), s.network.layers().len());
+            (host(y).unwrap(), host(t.expanded(2)).unwrap())
+        };
+        let (expected, found) = (both(&cpu), both(&gpu));
+        for (a, b) in [(&found.0, &expected.0), (&found.1, &expected.1)] {
+            let error = relative_l2(a, &f64s(b));
+            assert!(error < 2.0 * cpu.bound(), "{}: {error:e}", cpu.name);
+        }
+    }
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits-gan");
+    let through = |name: &str| {
+        let (_, device) = device::open(name).unwrap();
+        let g = isoline::generator::OneShot::load(&folder, &device).unwrap();
+        let d = isoline::generator::Generator::spec(&g).latent_width;
+        let z = to_rows_on(&device, normals(0, 3, Stream::Latent, 0, 2 * d), d);
+        let v = Tangents::shared(to_rows_on(&device, normals(0, 4, Stream::Latent, 0, 2 * d), d));
+        let (x, t) = isoline::generator::Generator::tangents(&g, z, v);
+        (host(x).unwrap(), host(t.expanded(2)).unwrap())
+    };
+    let (expected, found) = (through("cpu"), through("wgpu"));
+    for (a, b) in [(&found.0, &expected.0), (&found.1, &expected.1)] {
+        let error = relative_l2(a, &f64s(b));
+        println!("digits-gan on wgpu against cpu: relative L2 {error:.1e}");
+        assert!(error < 4.0 * EPS * 1024.0, "{error:e}");
     }
 }

@@ -7,7 +7,9 @@ mod architecture;
 #[cfg(unix)]
 mod cancel;
 mod cli;
+mod generate;
 mod geometry;
 mod layers;
 mod pretrained;
 mod shared;
+mod training;

@@ -7,9 +7,10 @@
 use crate::shared::{self, Fixtures, relative_l2};
 use isoline::device::{self, Device};
 use isoline::generator::{Generator, Imported, OneShot, import};
-use isoline::geometry::{estimator, to_host, to_rows};
+use isoline::geometry::estimator;
 use isoline::nn::Tangents;
 use isoline::store::{Weights, write_atomic};
+use isoline::tensors::{host, rows};
 use std::path::{Path, PathBuf};
 
 const VALUES: f64 = 1e-5;
@@ -146,7 +147,7 @@ fn agrees(model: &Model) {
     let one_shot = OneShot::load(&folder, &device).unwrap();
     let d = one_shot.spec().latent_width;
     let z = fixtures.floats("z");
-    let image = to_host(one_shot.generate(to_rows(z.clone(), d, &one_shot))).unwrap();
+    let image = host(one_shot.generate(rows(z.clone(), d, one_shot.device()))).unwrap();
     let value = relative_l2(&image, fixtures.get("image_f64"));
     let singular = singular_values_agree(&one_shot, &fixtures, &z, model.image_sv, model.on_a_kink);
     println!("{:<22} image: values {value:.1e}, singular values {singular:.1e}", model.id);
@@ -171,12 +172,12 @@ fn preactivation_agrees(model: &Model, folder: &Path, device: &Device, fixtures:
     let z = fixtures.floats("z");
     let mut identity = vec![0.0; d * d];
     (0..d).for_each(|i| identity[i * (d + 1)] = 1.0);
-    let directions = Tangents::shared(to_rows(identity, d, &one_shot));
-    let (values, tangents) = one_shot.tangents(to_rows(z.clone(), d, &one_shot), directions);
-    let value = relative_l2(&to_host(values).unwrap(), fixtures.get(name));
+    let directions = Tangents::shared(rows(identity, d, one_shot.device()));
+    let (values, tangents) = one_shot.tangents(rows(z.clone(), d, one_shot.device()), directions);
+    let value = relative_l2(&host(values).unwrap(), fixtures.get(name));
 
     let n = z.len() / d;
-    let columns = to_host(tangents.expanded(n)).unwrap();
+    let columns = host(tangents.expanded(n)).unwrap();
     let width = columns.len() / (n * d);
     let jacobian: Vec<f32> = (0..width * d).map(|i| columns[(i % d) * width + i / d]).collect();
     let entries = relative_l2(&jacobian, fixtures.get("jacobian_pre_0"));

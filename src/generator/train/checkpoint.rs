@@ -3,10 +3,10 @@
 use super::State;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::tensors::host;
-use crate::nn::adam::AdamState;
 use crate::nn::Parameters;
+use crate::nn::adam::AdamState;
 use crate::store::{self, WeightTensor, Weights};
+use crate::tensors::host;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -34,7 +34,10 @@ pub fn save(work: &Path, recipe: &str, state: &State) -> Result<()> {
         tensors.insert(format!("counter/{name}"), WeightTensor { shape: vec![2], values: split(n).to_vec() });
     }
     store::write_atomic(&work.join("recipe.sha256"), recipe.as_bytes())?;
-    store::write_atomic(&work.join(format!("checkpoint-{:09}.safetensors", state.step)), &store::write_safetensors(&tensors)?)?;
+    store::write_atomic(
+        &work.join(format!("checkpoint-{:09}.safetensors", state.step)),
+        &store::write_safetensors(&tensors)?,
+    )?;
     let kept = list(work)?;
     for old in kept.iter().rev().skip(2) {
         std::fs::remove_file(old).map_err(|e| Error::io(old, "remove", e))?;
@@ -62,7 +65,9 @@ pub fn latest(work: &Path, recipe: &str, device: &Device) -> Result<Option<State
 fn restore(weights: &Weights, device: &Device) -> Option<State> {
     let under = |prefix: &str| {
         let prefix = format!("{prefix}/");
-        let values = weights.names().filter_map(|n| n.strip_prefix(&prefix).and_then(|name| weights.get(n).map(|t| (name.to_owned(), t.values.clone()))));
+        let values = weights.names().filter_map(|n| {
+            n.strip_prefix(&prefix).and_then(|name| weights.get(n).map(|t| (name.to_owned(), t.values.clone())))
+        });
         Parameters::from_values(values.collect::<Vec<_>>(), device)
     };
     let counter = |name: &str| match weights.get(&format!("counter/{name}"))?.values.as_slice() {
@@ -71,7 +76,11 @@ fn restore(weights: &Weights, device: &Device) -> Option<State> {
     };
     let groups = weights.names().filter_map(|n| n.strip_prefix("counter/adam.")).map(str::to_owned);
     let adam = groups.map(|g| {
-        let state = AdamState { first: under(&format!("first.{g}")), second: under(&format!("second.{g}")), steps: counter(&format!("adam.{g}"))? as u32 };
+        let state = AdamState {
+            first: under(&format!("first.{g}")),
+            second: under(&format!("second.{g}")),
+            steps: counter(&format!("adam.{g}"))? as u32,
+        };
         Some((g, state))
     });
     Some(State {
@@ -86,7 +95,11 @@ fn restore(weights: &Weights, device: &Device) -> Option<State> {
 fn list(work: &Path) -> Result<Vec<PathBuf>> {
     store::create_dir(work)?;
     let entries = std::fs::read_dir(work).map_err(|e| Error::io(work, "list", e))?;
-    let ours = |p: &PathBuf| p.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with("checkpoint-") && n.ends_with(".safetensors"));
+    let ours = |p: &PathBuf| {
+        p.file_name()
+            .and_then(|n| n.to_str())
+            .is_some_and(|n| n.starts_with("checkpoint-") && n.ends_with(".safetensors"))
+    };
     let mut found: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(ours).collect();
     found.sort();
     Ok(found)

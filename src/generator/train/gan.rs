@@ -38,12 +38,18 @@ fn make(card: &Card, config: &TrainConfig, device: &Device) -> Result<Box<dyn Ob
     let settings: Settings = serde::Deserialize::deserialize(config.settings.clone())
         .map_err(|e: toml::de::Error| Error::config("settings", crate::error::explain_toml(e.message())))?;
     if !(0.0..10.0).contains(&settings.instance_noise) {
-        return Err(Error::config("settings.instance_noise", format!("expected 0 to 10, found {}", settings.instance_noise)));
+        return Err(Error::config(
+            "settings.instance_noise",
+            format!("expected 0 to 10, found {}", settings.instance_noise),
+        ));
     }
     let discriminator = Network::build(settings.discriminator, &card.sample_shape)
         .map_err(|e| Error::config(format!("settings.discriminator.{}", e.key), e.message))?;
     if discriminator.output_shape() != [1] {
-        return Err(Error::config("settings.discriminator", format!("expected one value at the end, found shape {:?}", discriminator.output_shape())));
+        return Err(Error::config(
+            "settings.discriminator",
+            format!("expected one value at the end, found shape {:?}", discriminator.output_shape()),
+        ));
     }
     Ok(Box::new(Gan {
         generator: build(card)?,
@@ -71,7 +77,12 @@ impl Gan {
         let loss = softplus(real.neg(), 1.0).mean() + softplus(fake, 1.0).mean();
         let grads = gradients(&tracked, loss.backward());
         let value = finite(loss, &grads)?;
-        self.adam.step(input.learning_rate, &mut state.parameters, state.adam.entry("discriminator".into()).or_default(), grads);
+        self.adam.step(
+            input.learning_rate,
+            &mut state.parameters,
+            state.adam.entry("discriminator".into()).or_default(),
+            grads,
+        );
         Some(value)
     }
 
@@ -88,7 +99,12 @@ impl Gan {
         let loss = softplus(verdict.neg(), 1.0).mean();
         let grads = gradients(&tracked, loss.backward());
         let value = finite(loss, &grads)?;
-        self.adam.step(input.learning_rate, &mut state.parameters, state.adam.entry("generator".into()).or_default(), grads);
+        self.adam.step(
+            input.learning_rate,
+            &mut state.parameters,
+            state.adam.entry("generator".into()).or_default(),
+            grads,
+        );
         fold_statistics(&mut state.parameters, statistics.into_inner());
         Some(value)
     }

@@ -181,7 +181,10 @@ pub fn train(job: &Training, device: &Device, progress: &Progress, cancel: &Canc
                 in_a_row += 1;
                 state.skipped += 1;
                 if in_a_row >= SKIPS_IN_A_ROW {
-                    let message = format!("{in_a_row} steps in a row up to step {} were not finite; the last checkpoint is good, lower learning_rate and resume", state.step);
+                    let message = format!(
+                        "{in_a_row} steps in a row up to step {} were not finite; the last checkpoint is good, lower learning_rate and resume",
+                        state.step
+                    );
                     return Err(Error::Stopped(message));
                 }
             }
@@ -212,7 +215,10 @@ fn read_config(path: &Path) -> Result<(TrainConfig, String)> {
         return Err(Error::config(at("batch"), format!("expected 2 to 4096, found {}", config.batch)));
     }
     if !(config.learning_rate > 0.0 && config.learning_rate < 1.0) {
-        return Err(Error::config(at("learning_rate"), format!("expected a number between 0 and 1, found {}", config.learning_rate)));
+        return Err(Error::config(
+            at("learning_rate"),
+            format!("expected a number between 0 and 1, found {}", config.learning_rate),
+        ));
     }
     if !(0.0..1.0).contains(&config.ema) {
         return Err(Error::config(at("ema"), format!("expected 0 or more and less than 1, found {}", config.ema)));
@@ -225,14 +231,18 @@ fn objective(card: &Card, config: &TrainConfig, device: &Device) -> Result<Box<d
         Some((_, _, make)) => make(card, config, device),
         None => {
             let known: Vec<&str> = OBJECTIVES.iter().map(|o| o.0).collect();
-            Err(Error::config("objective", format!("unknown objective \"{}\"{}", config.objective, did_you_mean(&config.objective, known))))
+            Err(Error::config(
+                "objective",
+                format!("unknown objective \"{}\"{}", config.objective, did_you_mean(&config.objective, known)),
+            ))
         }
     }
 }
 
 fn fresh(networks: &[&Network], config: &TrainConfig, device: &Device) -> State {
     let specs = networks.iter().flat_map(|n| n.parameters());
-    let values: Vec<(String, Vec<f32>)> = specs.map(|s| (s.key.clone(), s.start(config.seed, config.init_std))).collect();
+    let values: Vec<(String, Vec<f32>)> =
+        specs.map(|s| (s.key.clone(), s.start(config.seed, config.init_std))).collect();
     let parameters = Parameters::from_values(values, device);
     State { average: parameters.clone(), parameters, adam: BTreeMap::new(), step: 0, skipped: 0 }
 }

@@ -65,7 +65,11 @@ impl Output<'_> {
         line.extend(means.means().map(|(name, mean)| (name.to_owned(), mean.into())));
         let path = self.job.work.join("metrics.jsonl");
         // Lines of epochs that a resumed run takes again are replaced.
-        let old = if path.exists() { String::from_utf8_lossy(&store::read_bounded(&path, 1 << 26)?).into_owned() } else { String::new() };
+        let old = if path.exists() {
+            String::from_utf8_lossy(&store::read_bounded(&path, 1 << 26)?).into_owned()
+        } else {
+            String::new()
+        };
         let mut lines: Vec<&str> = old.lines().take(epoch.saturating_sub(1) as usize).collect();
         let line = serde_json::Value::Object(line).to_string();
         lines.push(&line);
@@ -96,19 +100,30 @@ impl Output<'_> {
     pub fn model(&self, state: &State) -> Result<()> {
         let mut specs = self.generator.parameters();
         if let Some(encoder) = &self.card.raw.encoder {
-            specs.extend(Network::build(encoder.layers.clone(), &self.card.sample_shape).map_err(|e| self.card.layer_error(e))?.parameters());
+            specs.extend(
+                Network::build(encoder.layers.clone(), &self.card.sample_shape)
+                    .map_err(|e| self.card.layer_error(e))?
+                    .parameters(),
+            );
         }
         let mut tensors = BTreeMap::new();
         for spec in specs {
             let values = host(state.average.get(&spec.key))?;
             if values.iter().any(|v| !v.is_finite()) {
-                return Err(Error::Stopped(format!("tensor \"{}\" is not finite after training; the model was not written", spec.key)));
+                return Err(Error::Stopped(format!(
+                    "tensor \"{}\" is not finite after training; the model was not written",
+                    spec.key
+                )));
             }
             tensors.insert(spec.key, WeightTensor { shape: spec.shape, values });
         }
         let bytes = store::write_safetensors(&tensors)?;
-        let mut figures = vec![("epochs".to_owned(), f64::from(self.config.epochs)), ("steps".to_owned(), state.step as f64)];
-        figures.push(("parameters".to_owned(), self.generator.parameters().iter().map(|s| s.shape.iter().product::<usize>()).sum::<usize>() as f64));
+        let mut figures =
+            vec![("epochs".to_owned(), f64::from(self.config.epochs)), ("steps".to_owned(), state.step as f64)];
+        figures.push((
+            "parameters".to_owned(),
+            self.generator.parameters().iter().map(|s| s.shape.iter().product::<usize>()).sum::<usize>() as f64,
+        ));
         let card = finish_card(self.draft, &self.card.path, &store::sha256_hex(&bytes), Some(&self.job.how), &figures)?;
         store::write_atomic(&self.job.model.join("weights.safetensors"), &bytes)?;
         store::write_atomic(&self.job.model.join("card.toml"), card.as_bytes())

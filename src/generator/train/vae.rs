@@ -34,20 +34,37 @@ fn make(card: &Card, config: &TrainConfig, device: &Device) -> Result<Box<dyn Ob
     let settings: Settings = serde::Deserialize::deserialize(config.settings.clone())
         .map_err(|e: toml::de::Error| Error::config("settings", crate::error::explain_toml(e.message())))?;
     if !(settings.beta > 0.0 && settings.beta < 1e3) {
-        return Err(Error::config("settings.beta", format!("expected a number between 0 and 1000, found {}", settings.beta)));
+        return Err(Error::config(
+            "settings.beta",
+            format!("expected a number between 0 and 1000, found {}", settings.beta),
+        ));
     }
     if card.raw.sample.range != [0.0, 1.0] {
-        return Err(Error::config("sample.range", "expected [0, 1] for a Bernoulli likelihood; end the layers in a sigmoid"));
+        return Err(Error::config(
+            "sample.range",
+            "expected [0, 1] for a Bernoulli likelihood; end the layers in a sigmoid",
+        ));
     }
     let Some(raw) = &card.raw.encoder else {
         return Err(Error::config(card.path.display().to_string(), "expected an [encoder] to train a VAE, found none"));
     };
-    let encoder = Network::build(raw.layers.clone(), &card.sample_shape).map_err(|e| card.layer_error(e.inside("encoder")))?;
+    let encoder =
+        Network::build(raw.layers.clone(), &card.sample_shape).map_err(|e| card.layer_error(e.inside("encoder")))?;
     let ends: usize = encoder.output_shape().iter().product();
     if ends != 2 * card.latent_width {
-        return Err(Error::config(format!("{}: encoder.layers", card.path.display()), format!("expected {} values at the end (means and log-variances), found {ends}", 2 * card.latent_width)));
+        return Err(Error::config(
+            format!("{}: encoder.layers", card.path.display()),
+            format!("expected {} values at the end (means and log-variances), found {ends}", 2 * card.latent_width),
+        ));
     }
-    Ok(Box::new(Vae { decoder: build(card)?, encoder, beta: settings.beta, adam: config.adam, width: card.latent_width, device: device.clone() }))
+    Ok(Box::new(Vae {
+        decoder: build(card)?,
+        encoder,
+        beta: settings.beta,
+        adam: config.adam,
+        width: card.latent_width,
+        device: device.clone(),
+    }))
 }
 
 impl Objective for Vae {

@@ -3,7 +3,9 @@
 use super::{Descriptor, LocalGeometry, Measured, Undefined};
 
 pub const DESCRIPTOR: Descriptor =
-    Descriptor { name: "nu", about: "local rank, exp(−Σ α_i ln α_i) with α_i = σ_i / Σ σ_j; 1 ≤ ν ≤ d", measure };
+    Descriptor {
+        name: "nu", about: "local rank, exp(−Σ α_i ln α_i) with α_i = σ_i / Σ σ_j; 1 ≤ ν ≤ d", measure
+    };
 
 fn measure(g: &LocalGeometry) -> Measured {
     let total: f64 = g.spectrum.singular_values.iter().sum();

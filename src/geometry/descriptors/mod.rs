@@ -101,14 +101,18 @@ mod tests {
             by_qr: false,
         };
         let geometry = LocalGeometry { spectrum: &spectrum, latent, model_rank: 2 };
-        DESCRIPTORS.iter().find(|d| d.name == name).map_or(Measured::Undefined(Undefined::NonFinite), |d| (d.measure)(&geometry))
+        DESCRIPTORS
+            .iter()
+            .find(|d| d.name == name)
+            .map_or(Measured::Undefined(Undefined::NonFinite), |d| (d.measure)(&geometry))
     }
 
     #[test]
     fn scaling_a_map_shifts_psi_and_leaves_nu() {
         let s = [3.0, 1.5, 0.2];
         let scaled = s.map(|v| 7.0 * v);
-        let shift = measure("psi", &scaled, &[0.0; 3]).value().zip(measure("psi", &s, &[0.0; 3]).value()).map(|(a, b)| a - b);
+        let shift =
+            measure("psi", &scaled, &[0.0; 3]).value().zip(measure("psi", &s, &[0.0; 3]).value()).map(|(a, b)| a - b);
         assert!((shift.unwrap_or(f64::NAN) - 3.0 * 7.0f64.ln()).abs() < 1e-12);
         let (a, b) = (measure("nu", &s, &[0.0; 3]).value(), measure("nu", &scaled, &[0.0; 3]).value());
         assert!((a.unwrap_or(0.0) - b.unwrap_or(1.0)).abs() < 1e-12);

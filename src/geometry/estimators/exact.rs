@@ -60,7 +60,8 @@ fn spectrum(rows: &[f32], z: &[f32]) -> Option<Spectrum> {
     }
     let d = z.len();
     let found = right_singular(rows, d, rows.len() / d);
-    let rotated = (0..found.vectors.ncols()).map(|i| found.vectors.column(i).iter().zip(z).map(|(v, z)| v * f64::from(*z)).sum());
+    let rotated =
+        (0..found.vectors.ncols()).map(|i| found.vectors.column(i).iter().zip(z).map(|(v, z)| v * f64::from(*z)).sum());
     Some(Spectrum {
         rotated_latent: rotated.collect(),
         singular_values: found.singular_values,

@@ -41,7 +41,10 @@ pub fn estimator(name: &str) -> Result<Box<dyn JacobianEstimator>> {
         Some(row) => Ok((row.make)()),
         None => {
             let known: Vec<&str> = ESTIMATORS.iter().map(|e| e.name).collect();
-            Err(crate::error::Error::config(format!("--estimator {name}"), format!("no such estimator{}", did_you_mean(name, known))))
+            Err(crate::error::Error::config(
+                format!("--estimator {name}"),
+                format!("no such estimator{}", did_you_mean(name, known)),
+            ))
         }
     }
 }

@@ -29,9 +29,14 @@ fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildErr
         .map(|(i, b)| build_layers(b, input, &format!("branches[{i}]")))
         .collect::<Result<Vec<_>, _>>()?;
     let ends: Vec<&[usize]> = branches.iter().map(|b| b.last().map_or(input, |l| l.output_shape())).collect();
-    let Some(first) = ends.first() else { return Err(BuildError::new("branches", "expected at least one branch, found none")) };
+    let Some(first) = ends.first() else {
+        return Err(BuildError::new("branches", "expected at least one branch, found none"));
+    };
     if let Some(odd) = ends.iter().find(|e| e.len() != first.len() || e[1..] != first[1..]) {
-        return Err(BuildError::new("branches", format!("expected equal sizes after the channels, found {first:?} and {odd:?}")));
+        return Err(BuildError::new(
+            "branches",
+            format!("expected equal sizes after the channels, found {first:?} and {odd:?}"),
+        ));
     }
     let mut shape = first.to_vec();
     shape[0] = ends.iter().map(|e| e[0]).sum();
@@ -54,7 +59,8 @@ impl Layer for Concat {
 
     fn tangent(&self, x: Rows, t: Tangents, pass: &Pass) -> (Rows, Tangents) {
         let [n, _] = x.dims();
-        let through = |b: &Vec<Box<dyn Layer>>| b.iter().fold((x.clone(), t.clone()), |(x, t), l| l.tangent(x, t, pass));
+        let through =
+            |b: &Vec<Box<dyn Layer>>| b.iter().fold((x.clone(), t.clone()), |(x, t), l| l.tangent(x, t, pass));
         let (xs, ts): (Vec<_>, Vec<_>) = self.branches.iter().map(through).unzip();
         (Tensor::cat(xs, 1), Tangents::concatenated(ts, n))
     }

@@ -1,7 +1,9 @@
 //! Two-dimensional convolution (cross-correlation, as PyTorch's `conv2d`).
 
 use super::{flatten, planes, unflatten};
-use crate::nn::{BuildError, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer};
+use crate::nn::{
+    BuildError, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer,
+};
 use burn::tensor::{Tensor, module::conv2d, ops::ConvOptions};
 
 pub const KIND: LayerKind = LayerKind {
@@ -50,10 +52,12 @@ fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildErr
     check_range("stride", c.stride, 1..=64)?;
     check_range("padding", c.padding, 0..=64)?;
     let side = |n: usize| {
-        (n + 2 * c.padding)
-            .checked_sub(c.kernel)
-            .map(|free| free / c.stride + 1)
-            .ok_or_else(|| BuildError::new("kernel", format!("kernel {} is larger than the padded input side {}", c.kernel, n + 2 * c.padding)))
+        (n + 2 * c.padding).checked_sub(c.kernel).map(|free| free / c.stride + 1).ok_or_else(|| {
+            BuildError::new(
+                "kernel",
+                format!("kernel {} is larger than the padded input side {}", c.kernel, n + 2 * c.padding),
+            )
+        })
     };
     let output = [c.out, side(input[1])?, side(input[2])?];
     Ok(Box::new(Conv2d {
@@ -102,6 +106,9 @@ impl Layer for Conv2d {
     }
 
     fn describe(&self) -> String {
-        format!("conv2d {} → {}, kernel {}, stride {}, padding {}", self.input[0], self.output[0], self.kernel, self.stride, self.padding)
+        format!(
+            "conv2d {} → {}, kernel {}, stride {}, padding {}",
+            self.input[0], self.output[0], self.kernel, self.stride, self.padding
+        )
     }
 }

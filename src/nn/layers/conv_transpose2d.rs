@@ -1,7 +1,9 @@
 //! Transposed two-dimensional convolution (as PyTorch's `conv_transpose2d`).
 
 use super::{flatten, planes, unflatten};
-use crate::nn::{BuildError, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer};
+use crate::nn::{
+    BuildError, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer,
+};
 use burn::tensor::{Tensor, module::conv_transpose2d, ops::ConvTransposeOptions};
 
 pub const KIND: LayerKind = LayerKind {
@@ -57,7 +59,9 @@ fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildErr
         ((n.saturating_sub(1)) * c.stride + c.kernel + c.output_padding)
             .checked_sub(2 * c.padding)
             .filter(|s| *s > 0)
-            .ok_or_else(|| BuildError::new("padding", format!("padding {} leaves nothing of an input side of {n}", c.padding)))
+            .ok_or_else(|| {
+                BuildError::new("padding", format!("padding {} leaves nothing of an input side of {n}", c.padding))
+            })
     };
     let output = [c.out, side(input[1])?, side(input[2])?];
     Ok(Box::new(ConvTranspose2d {
@@ -75,7 +79,8 @@ fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildErr
 impl ConvTranspose2d {
     fn apply(&self, x: Rows, bias: Option<Tensor<1>>, pass: &Pass) -> Rows {
         let weight = pass.parameters.shaped(&self.weight, [self.input[0], self.output[0], self.kernel, self.kernel]);
-        let options = ConvTransposeOptions::new([self.stride; 2], [self.padding; 2], [self.output_padding; 2], [1, 1], 1);
+        let options =
+            ConvTransposeOptions::new([self.stride; 2], [self.padding; 2], [self.output_padding; 2], [1, 1], 1);
         flatten(conv_transpose2d(unflatten(x, self.input), weight, bias, options))
     }
 }
@@ -108,6 +113,9 @@ impl Layer for ConvTranspose2d {
     }
 
     fn describe(&self) -> String {
-        format!("conv_transpose2d {} → {}, kernel {}, stride {}, padding {}", self.input[0], self.output[0], self.kernel, self.stride, self.padding)
+        format!(
+            "conv_transpose2d {} → {}, kernel {}, stride {}, padding {}",
+            self.input[0], self.output[0], self.kernel, self.stride, self.padding
+        )
     }
 }

@@ -21,7 +21,8 @@ impl ElementwiseRule for Gelu {
     // Φ(x) + x φ(x)
     fn slope(&self, x: Rows, _: Rows) -> Rows {
         let cumulative = ((x.clone() * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0) * 0.5;
-        let density = (x.clone() * x.clone() * -0.5).exp() * (0.5 * std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2);
+        let density = (x.clone() * x.clone() * -0.5).exp()
+            * (0.5 * std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2);
         cumulative + x * density
     }
 

@@ -1,6 +1,8 @@
 //! Group normalisation: each sample's channel groups to mean 0 and variance 1. Not piecewise linear.
 
-use crate::nn::{BuildError, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer};
+use crate::nn::{
+    BuildError, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer,
+};
 use burn::tensor::Tensor;
 
 pub const KIND: LayerKind =
@@ -35,9 +37,18 @@ fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildErr
     let channels = input.first().copied().unwrap_or(0);
     check_range("groups", c.groups, 1..=channels.max(1))?;
     if channels % c.groups != 0 {
-        return Err(BuildError::new("groups", format!("expected a divisor of the {channels} channels, found {}", c.groups)));
+        return Err(BuildError::new(
+            "groups",
+            format!("expected a divisor of the {channels} channels, found {}", c.groups),
+        ));
     }
-    Ok(Box::new(GroupNorm { key: c.key, groups: c.groups, eps: c.eps, shape: input.to_vec(), area: input[1..].iter().product() }))
+    Ok(Box::new(GroupNorm {
+        key: c.key,
+        groups: c.groups,
+        eps: c.eps,
+        shape: input.to_vec(),
+        area: input[1..].iter().product(),
+    }))
 }
 
 impl GroupNorm {

@@ -20,7 +20,10 @@ fn slope() -> f64 {
 fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
     let rule: LeakyRelu = parse_layer(table)?;
     if !rule.slope.is_finite() || rule.slope.abs() > 1e3 {
-        return Err(BuildError::new("slope", format!("expected a number between -1000 and 1000, found {}", rule.slope)));
+        return Err(BuildError::new(
+            "slope",
+            format!("expected a number between -1000 and 1000, found {}", rule.slope),
+        ));
     }
     Ok(Box::new(Elementwise::new(rule, input)))
 }

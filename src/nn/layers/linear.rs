@@ -1,10 +1,11 @@
 //! y = x Wᵀ + b on the flattened sample.
 
-use crate::nn::{BuildError, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer};
+use crate::nn::{
+    BuildError, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer,
+};
 use burn::tensor::Tensor;
 
-pub const KIND: LayerKind =
-    LayerKind { name: "linear", about: "x Wᵀ + b; keys: key, out, bias = true", build };
+pub const KIND: LayerKind = LayerKind { name: "linear", about: "x Wᵀ + b; keys: key, out, bias = true", build };
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,7 +51,12 @@ impl Layer for Linear {
 
     fn parameters(&self, into: &mut Vec<ParameterSpec>) {
         let init = Init::FanIn(self.fan_in);
-        into.push(ParameterSpec { key: self.weight.clone(), shape: vec![self.output[0], self.fan_in], init, role: Role::Weight });
+        into.push(ParameterSpec {
+            key: self.weight.clone(),
+            shape: vec![self.output[0], self.fan_in],
+            init,
+            role: Role::Weight,
+        });
         if let Some(bias) = &self.bias {
             into.push(ParameterSpec { key: bias.clone(), shape: self.output.to_vec(), init, role: Role::Vector });
         }

@@ -42,8 +42,12 @@ pub static KINDS: &[LayerKind] = &[
 
 /// A per-sample shape as `[channels, height, width]`, or the reason why it is none.
 fn planes(input: &[usize]) -> Result<[usize; 3], BuildError> {
-    <[usize; 3]>::try_from(input)
-        .map_err(|_| BuildError::new("", format!("expected input of shape [channels, height, width], found {input:?}; put a reshape before it")))
+    <[usize; 3]>::try_from(input).map_err(|_| {
+        BuildError::new(
+            "",
+            format!("expected input of shape [channels, height, width], found {input:?}; put a reshape before it"),
+        )
+    })
 }
 
 /// Rows as a stack of pictures.

@@ -15,7 +15,10 @@ fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildErr
     let c: Reshape = parse_layer(table)?;
     let (have, want) = (input.iter().product::<usize>(), c.shape.iter().try_fold(1usize, |a, b| a.checked_mul(*b)));
     if want != Some(have) || c.shape.is_empty() {
-        return Err(BuildError::new("shape", format!("expected {have} values as in the input {input:?}, found {:?}", c.shape)));
+        return Err(BuildError::new(
+            "shape",
+            format!("expected {have} values as in the input {input:?}, found {:?}", c.shape),
+        ));
     }
     Ok(Box::new(c))
 }

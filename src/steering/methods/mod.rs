@@ -30,7 +30,10 @@ pub fn method(name: &str) -> Result<Box<dyn Steering>> {
         Some(row) => Ok((row.make)()),
         None => {
             let known: Vec<&str> = METHODS.iter().map(|m| m.name).collect();
-            Err(Error::config(format!("--method {}", name.escape_debug()), format!("no such steering method{}", did_you_mean(name, known))))
+            Err(Error::config(
+                format!("--method {}", name.escape_debug()),
+                format!("no such steering method{}", did_you_mean(name, known)),
+            ))
         }
     }
 }

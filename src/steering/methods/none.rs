@@ -3,8 +3,11 @@
 use super::MethodRow;
 use crate::steering::{Settings, Slot, Steering};
 
-pub const ROW: MethodRow =
-    MethodRow { name: "none", about: "plain sampling; measures and reports, moves nothing", make: || Box::new(Unsteered) };
+pub const ROW: MethodRow = MethodRow {
+    name: "none",
+    about: "plain sampling; measures and reports, moves nothing",
+    make: || Box::new(Unsteered),
+};
 
 struct Unsteered;
 
