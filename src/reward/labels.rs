@@ -53,7 +53,7 @@ pub fn label(
     cancel: &Cancel,
 ) -> Result<Labels> {
     let d = generator.spec().latent_width;
-    let bar = progress.start(&format!("labelling {} ({})", generator.spec().id, estimator.name()), config.count as u64);
+    let bar = progress.start(format!("labelling {} ({})", generator.spec().id, estimator.name()), config.count as u64);
     let mut labels =
         Labels { latents: Vec::with_capacity(config.count * d), spectra: Vec::with_capacity(config.count) };
     for first in (0..config.count).step_by(PART) {

@@ -227,7 +227,7 @@ fn fit(
     let mut average = parameters.clone();
     let mut adam = AdamState::default();
     let optimiser = AdamConfig { weight_decay: config.weight_decay, ..AdamConfig::default() };
-    let bar = progress.start(&format!("fitting {n} labels"), total);
+    let bar = progress.start(format!("fitting {n} labels"), total);
     let mut best: Option<Fit> = None;
     let mut step = 0u64;
     for epoch in 0..config.epochs {

@@ -61,6 +61,12 @@ pub fn steer(
     let mut points: Vec<Vec<Point>> = vec![Vec::new(); slots.len()];
     let candidates: Vec<(Vec<f32>, Score)> = slots.iter().map(|s| (s.best.1.clone(), s.best.2)).collect();
     take(measure, candidates, &mut points, reward)?;
+    if settings.corrections > 0 {
+        // The start is the other end of the reward's path: two measured points give a slope, or a bracket.
+        let scores = reward.score(latents)?;
+        let starts = latents.chunks_exact(reward.width()).map(<[f32]>::to_vec).zip(scores).collect();
+        take(measure, starts, &mut points, reward)?;
+    }
     for _ in 0..settings.corrections {
         let enough = |p: &[Point], t: f64| {
             nearest(p, t).is_none_or(|b| (b.psi - t).abs() <= CLOSE_ENOUGH * reward.calibration.std())

@@ -12,7 +12,7 @@ use std::fs;
 use std::path::Path;
 
 /// Top-level modules of the library, from the one that may be used by all to the one that may use all.
-const ORDER: [&str; 22] = [
+const ORDER: [&str; 23] = [
     "error",
     "limits",
     "cancel",

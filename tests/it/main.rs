@@ -12,4 +12,5 @@ mod geometry;
 mod layers;
 mod pretrained;
 mod shared;
+mod steering;
 mod training;

@@ -156,7 +156,7 @@ pub fn train(job: &Training, device: &Device, progress: &Progress, cancel: &Canc
     let out = output::Output { job, card: &card, draft: &draft_text, generator: &generator, config: &config, device };
     let per_epoch = (data.count() / config.batch).max(1) as u64;
     let total = per_epoch * u64::from(job.stop_after.unwrap_or(config.epochs).min(config.epochs));
-    let bar = progress.start(&format!("training {}", card.raw.id), total);
+    let bar = progress.start(format!("training {}", card.raw.id), total);
     bar.advance(state.step.min(total));
     let mut sums = output::Means::default();
     let mut in_a_row = 0;
@@ -193,7 +193,7 @@ pub fn train(job: &Training, device: &Device, progress: &Progress, cancel: &Canc
         bar.advance(1);
         if state.step.is_multiple_of(per_epoch) {
             let epoch = state.step / per_epoch;
-            bar.note(&format!("epoch {epoch}: {}", sums.text()));
+            bar.note(format!("epoch {epoch}: {}", sums.text()));
             out.epoch(&state, epoch, std::mem::take(&mut sums))?;
             checkpoint::save(&job.work, &recipe, &state)?;
         }

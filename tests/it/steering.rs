@@ -1,0 +1,103 @@
+//! Steering on the shipped generator, method by method.
+
+use isoline::cancel::Cancel;
+use isoline::device;
+use isoline::run::Engine;
+use isoline::steering::{METHODS, Settings, Status, Steered, angle_between, method, norm, steer};
+use std::path::Path;
+
+fn engine() -> Engine {
+    let (_, device) = device::open("cpu").unwrap();
+    Engine::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits-gan"), &device).unwrap()
+}
+
+fn settings(corrections: usize) -> Settings {
+    Settings { corrections, ..Settings::default() }
+}
+
+fn bits(s: &Steered) -> Vec<u32> {
+    s.latent.iter().map(|v| v.to_bits()).collect()
+}
+
+const SAMPLES: [u64; 4] = [0, 1, 2, 3];
+
+#[test]
+fn methods_reach_what_the_reward_says() {
+    let e = engine();
+    for row in METHODS.iter().filter(|m| m.name != "none") {
+        let target = e.reward.calibration.psi_at(80.0);
+        let gap = |steered: &[Steered]| steered.iter().map(|s| (s.predicted.psi - target).abs()).sum::<f64>();
+        let moved = e.steer(row.name, &SAMPLES, &[Some(80.0); 4], &settings(0), &Cancel::never()).unwrap();
+        let still = e.steer("none", &SAMPLES, &[Some(80.0); 4], &settings(0), &Cancel::never()).unwrap();
+        assert!(gap(&moved) < 0.5 * gap(&still), "{}: {} against {}", row.name, gap(&moved), gap(&still));
+    }
+}
+
+#[test]
+fn gradient_keeps_the_norm_and_the_drift() {
+    let e = engine();
+    let tight = Settings { drift: 0.15, ..settings(2) };
+    for s in e.steer("gradient", &SAMPLES, &[Some(97.0); 4], &tight, &Cancel::never()).unwrap() {
+        // 48 steps and three loops of one rounding each.
+        assert!((norm(&s.latent) / norm(&s.start) - 1.0).abs() < 150.0 * f64::from(f32::EPSILON));
+        assert!(angle_between(&s.start, &s.latent) <= 0.15 + 1e-5);
+    }
+}
+
+#[test]
+fn the_reported_value_is_measured() {
+    let e = engine();
+    let steered = e.steer("gradient", &SAMPLES, &[Some(20.0); 4], &settings(1), &Cancel::never()).unwrap();
+    let estimator = isoline::geometry::estimator("exact").unwrap();
+    let flat: Vec<f32> = steered.iter().flat_map(|s| s.latent.clone()).collect();
+    for (s, again) in steered.iter().zip(estimator.spectra(&e.generator, &flat).unwrap()) {
+        let again = isoline::geometry::psi_k(&again.unwrap().singular_values, e.reward.card.model_rank).unwrap();
+        let row = e.row(s, Some(20.0));
+        // The same latent in another slot of another call: rounding of an f32 forward pass, k times.
+        assert!((row.psi_k.unwrap() - again).abs() < 1e-3, "{:?} {again}", row.psi_k);
+        assert_eq!(row.novelty_reached, Some(e.reward.calibration.novelty_of(row.psi_k.unwrap()).percentile));
+    }
+}
+
+#[test]
+fn the_closed_loop_beats_the_open_one() {
+    let e = engine();
+    let samples: Vec<u64> = (0..16).collect();
+    let error = |corrections| {
+        let steered =
+            e.steer("gradient", &samples, &[Some(60.0); 16], &settings(corrections), &Cancel::never()).unwrap();
+        let mut errors: Vec<f64> =
+            steered.iter().map(|s| (e.row(s, None).novelty_reached.unwrap() - 60.0).abs()).collect();
+        errors.sort_by(f64::total_cmp);
+        errors[8]
+    };
+    let (open, closed) = (error(0), error(2));
+    assert!(closed < 0.5 * open && closed <= 3.0, "open {open}, closed {closed}");
+}
+
+#[test]
+fn guard_and_neighbours() {
+    let e = engine();
+    let cancel = Cancel::never();
+    let clean = e.latents(&SAMPLES);
+    let d = clean.len() / 4;
+    let target = vec![e.reward.calibration.psi_at(85.0); 4];
+    let estimator = isoline::geometry::estimator("exact").unwrap();
+    let measure = |z: &[f32]| estimator.spectra(&e.generator, z);
+    for row in METHODS {
+        let m = method(row.name).unwrap();
+        let go = |z: &[f32]| steer(&*m, &SAMPLES, z, &target, &e.reward, &settings(1), &measure, &cancel).unwrap();
+        let expected = go(&clean);
+        let mut poisoned = clean.clone();
+        poisoned[d..2 * d].fill(f32::NAN);
+        poisoned[2 * d..3 * d].iter_mut().for_each(|v| *v *= 9.0);
+        let found = go(&poisoned);
+        assert_eq!(bits(&found[0]), bits(&expected[0]), "{}", row.name);
+        assert_eq!(bits(&found[3]), bits(&expected[3]), "{}", row.name);
+        assert_eq!(found[1].status, Status::NonFinite, "{}", row.name);
+        if row.name != "search" && row.name != "truncation" {
+            // Nine times the norm of any labelled latent.
+            assert_eq!(found[2].status, Status::OffManifold, "{}", row.name);
+        }
+    }
+}
