@@ -58,7 +58,8 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         bar.advance(wanted.len() as u64);
     }
     bar.finish();
-    let reward = Reward::load(&folder, generator.sha256(), d, &device).ok();
+    let has_reward = folder.join("reward/card.toml").exists();
+    let reward = if has_reward { Some(Reward::load(&folder, generator.sha256(), d, &device)?) } else { None };
     let own: Vec<Vec<f64>> = found.values().filter_map(|f| f.0.as_ref().map(|s| s.singular_values.clone())).collect();
     let k = reward.as_ref().map_or_else(|| model_rank(&own), |r| r.card.model_rank);
     let measure = |seed: &u64, m: fn(&LocalGeometry) -> Measured| {
@@ -75,6 +76,8 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     if let Some(reward) = &reward {
         let place = |s: &u64| measure(s, DESCRIPTORS[1].measure).map(|p| reward.calibration.novelty_of(p).percentile);
         columns.push(Column::new("novelty", Values::F64(seeds.iter().map(place).collect())));
+        let beyond = |s: &u64| measure(s, DESCRIPTORS[1].measure).map(|p| reward.calibration.novelty_of(p).beyond);
+        columns.push(Column::new("beyond", Values::F64(seeds.iter().map(beyond).collect())));
     }
     let table = Table::new(columns)?;
     output::print(&write_csv(&table))?;

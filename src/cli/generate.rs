@@ -62,7 +62,7 @@ pub struct Args {
     #[arg(short, long, value_name = "DIR")]
     outdir: Option<PathBuf>,
     /// Make this picture again from the recipe inside it
-    #[arg(long, value_name = "PNG", conflicts_with_all = ["config", "seeds", "seed", "count", "mode", "novelty"])]
+    #[arg(long, value_name = "PNG", conflicts_with_all = ["config", "set", "seeds", "seed", "count", "mode", "novelty", "method", "steps", "corrections", "trunc", "no_metadata", "csv", "json", "print_config"])]
     from: Option<PathBuf>,
     /// Make samples again that are already there
     #[arg(long)]
@@ -142,7 +142,7 @@ fn batch(args: &Args, context: &Context) -> Result<BatchConfig> {
         let (key, value) = pair
             .split_once('=')
             .ok_or_else(|| Error::config(format!("--set {}", pair.escape_debug()), "expected KEY=VALUE"))?;
-        over.insert(key.trim().to_owned(), literal(value.trim()));
+        over.insert(key.trim().to_owned(), literal(key.trim(), value.trim()));
     }
     let mut put = |key: &str, value: Option<toml::Value>| value.and_then(|v| over.insert(key.to_owned(), v));
     put("model", args.model.clone().map(Into::into));
@@ -153,6 +153,11 @@ fn batch(args: &Args, context: &Context) -> Result<BatchConfig> {
     put("outdir", args.outdir.as_ref().map(|p| p.to_string_lossy().into_owned().into()));
     put("metadata", args.no_metadata.then_some(false.into()));
     put("seeds", seeds(args, context)?.map(Into::into));
+    if args.mode.len() + args.novelty.len() > 0 {
+        over.remove("mode");
+        over.remove("novelty");
+    }
+    let mut put = |key: &str, value: Option<toml::Value>| value.and_then(|v| over.insert(key.to_owned(), v));
     let rows: Vec<toml::Table> = if args.config.is_some() {
         put("mode", args.mode.first().cloned().map(Into::into));
         put("novelty", args.novelty.first().copied().map(Into::into));
@@ -203,15 +208,16 @@ fn environment() -> toml::Table {
         "metadata",
     ];
     let found = keys.iter().filter_map(|k| {
-        std::env::var(format!("ISOLINE_{}", k.to_uppercase())).ok().map(|v| ((*k).to_owned(), literal(&v)))
+        std::env::var(format!("ISOLINE_{}", k.to_uppercase())).ok().map(|v| ((*k).to_owned(), literal(k, &v)))
     });
     found.collect()
 }
 
-/// A TOML value where the text is one, else a string.
-fn literal(text: &str) -> toml::Value {
+/// A TOML value where the text is one and the key takes no text, else the text.
+fn literal(key: &str, text: &str) -> toml::Value {
     let parsed = toml::from_str::<toml::Table>(&format!("v = {text}")).ok().and_then(|mut t| t.remove("v"));
-    parsed.unwrap_or_else(|| text.into())
+    let takes_text = ["name", "model", "seeds", "outdir", "method", "mode"].contains(&key);
+    parsed.filter(|v| !takes_text || v.is_str()).unwrap_or_else(|| text.into())
 }
 
 fn seeds(args: &Args, context: &Context) -> Result<Option<String>> {
@@ -342,7 +348,8 @@ fn again(picture: &Path, args: &Args, context: &Context) -> Result<()> {
             own.recipe.version, own.recipe.device
         ));
     }
-    let outdir = args.outdir.clone().unwrap_or_else(|| PathBuf::from("runs/again"));
+    let run_id = own.recipe.run_id()?;
+    let outdir = args.outdir.clone().unwrap_or_else(|| PathBuf::from(format!("runs/again-{run_id}")));
     let job = Job { recipe: &own.recipe, folder: &outdir, seeds: &[own.seed], force: true, label: "again" };
     let rows = run::run(&job, &engine, &context.progress, &context.cancel)?;
     let file = rows.first().and_then(|r| r.file.clone()).ok_or(Error::SamplesNotFinite { count: 1, total: 1 })?;

@@ -102,6 +102,15 @@ pub fn train_reward(job: &TrainReward, device: &Device, progress: &Progress, can
     let labels = label(&config.labels, &generator, &recipe, &*estimator, &job.work, progress, cancel)?;
     let k = config.model_rank.unwrap_or_else(|| model_rank(&labels.spectra));
     let labelled = labels.psi_k(k);
+    if labelled.len() < crate::limits::CALIBRATION_MIN {
+        let message = format!(
+            "psi_k at model rank {k} is defined for {} of {} latents, at least {} are needed; lower model_rank or raise labels.count",
+            labelled.len(),
+            config.labels.count,
+            crate::limits::CALIBRATION_MIN
+        );
+        return Err(Error::input(job.model, message));
+    }
     // A label's σ are read from a Jacobian in f32: below some eps per direction there is only rounding.
     let rounding = 64.0 * f64::from(f32::EPSILON) * k as f64;
     let Some(calibration) = Calibration::new(labelled.iter().map(|l| l.1).collect()).filter(|c| c.std() > rounding)
@@ -311,9 +320,10 @@ fn write(
     card.sha256 = store::sha256_hex(&weights);
     card.calibration_sha256 = store::sha256_hex(&table);
     let text = toml::to_string(&card).map_err(|e| Error::Bug(format!("reward card: {e}")))?;
+    let page = report_html(report)?;
     store::write_atomic(&folder.join("reward.safetensors"), &weights)?;
     store::write_atomic(&folder.join("calibration.safetensors"), &table)?;
     store::write_atomic(&folder.join("report.json"), report.json().as_bytes())?;
-    store::write_atomic(&folder.join("report.html"), report_html(report)?.as_bytes())?;
+    store::write_atomic(&folder.join("report.html"), page.as_bytes())?;
     store::write_atomic(&folder.join("card.toml"), text.as_bytes())
 }

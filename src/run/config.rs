@@ -115,6 +115,11 @@ impl BatchConfig {
                 format!("expected 1 to 64 jobs, found {}", listed.len()),
             ));
         }
+        let levels = listed.iter().filter(|j| j.contains_key("mode") || j.contains_key("novelty")).count();
+        if levels > 1 && (overrides.contains_key("mode") || overrides.contains_key("novelty")) {
+            let message = "several jobs have a mode or novelty of their own; choose rows with --mode or --novelty instead of --set or the environment";
+            return Err(Error::config(place, message));
+        }
         let mut jobs = Vec::new();
         for (i, own) in listed.into_iter().enumerate() {
             let mut keys = shared.clone();
@@ -176,7 +181,6 @@ fn table(value: toml::Value, place: &str) -> Result<toml::Table> {
 impl JobConfig {
     fn check(&self, at: &str) -> Result<()> {
         let bad = |key: &str, message: String| Err(Error::config(format!("{at}: {key}"), message));
-        store::check_id(&self.name).or_else(|m| bad("name", m))?;
         steering::method(&self.method)?;
         if self.mode.is_some() && self.novelty.is_some() {
             return bad("novelty", "mode and novelty are two ways to say the same; give one".into());
@@ -186,6 +190,7 @@ impl JobConfig {
         {
             return bad("mode", format!("expected typical, balanced or novel, found \"{}\"", mode.escape_debug()));
         }
+        store::check_id(&self.name).or_else(|m| bad("name", m))?;
         if let Some(novelty) = self.novelty
             && !(0.0..=100.0).contains(&novelty)
         {

@@ -56,7 +56,7 @@ impl Engine {
         settings: &Settings,
         cancel: &Cancel,
     ) -> Result<Vec<Steered>> {
-        let plain = novelty.iter().all(Option::is_none);
+        let plain = method == "none" || novelty.iter().all(Option::is_none);
         let method = steering::method(if plain { "none" } else { method })?;
         let targets: Vec<f64> = novelty.iter().map(|n| self.reward.calibration.psi_at(n.unwrap_or(50.0))).collect();
         let corrections = if plain { 0 } else { settings.corrections };

@@ -44,7 +44,8 @@ pub fn run(job: &Job, engine: &Engine, progress: &Progress, cancel: &Cancel) -> 
         cancel.check(|| {
             format!("{} of {} samples are complete in {}", rows.len(), job.seeds.len(), job.folder.display())
         })?;
-        let kept = if job.force { Vec::new() } else { Record::verified(job.folder, tile, &run_id) };
+        let mut kept = Record::verified(job.folder, tile, &run_id);
+        kept.retain(|k| !(job.force && wanted.contains(&k.seed)));
         let missing = wanted.iter().any(|s| kept.iter().all(|k| k.seed != *s));
         let samples = if missing { make(job, engine, &run_id, tiling, tile, &wanted, kept, cancel)? } else { kept };
         rows.extend(samples.into_iter().map(|s| (s.seed, s)));

@@ -160,7 +160,9 @@ fn finish(slot: Slot, points: &[Point], target: f64, reward: &Reward) -> Steered
             if non_finite || latent.iter().any(|v| !v.is_finite()) { Status::NonFinite } else { Status::OffManifold };
         return Steered { sample, start, latent, predicted: score, spectrum: None, steps, status };
     };
-    let inside = reward.calibration.novelty_of(best.psi).beyond == 0.0;
+    // (1b): below the model rank ψ_k counts directions that are rounding.
+    let inside =
+        reward.calibration.novelty_of(best.psi).beyond == 0.0 && best.spectrum.rank() >= reward.card.model_rank;
     let status =
         if inside && driver::on_manifold(&best.latent, best.score, reward) { Status::Ok } else { Status::OffManifold };
     Steered {

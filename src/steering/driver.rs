@@ -56,7 +56,7 @@ impl Slot {
 }
 
 /// Distance to the set-point, in standard deviations of ψ_k, at which a local method rests.
-const REST: f64 = 0.01;
+const REST: f64 = 0.001;
 /// Halvings of a refused step before a sample rests where it is.
 const LEAST_STEP: f64 = 1.0 / 64.0;
 

@@ -157,7 +157,7 @@ pub fn train(job: &Training, device: &Device, progress: &Progress, cancel: &Canc
     let per_epoch = (data.count() / config.batch).max(1) as u64;
     let total = per_epoch * u64::from(job.stop_after.unwrap_or(config.epochs).min(config.epochs));
     let bar = progress.start(format!("training {}", card.raw.id), total);
-    bar.advance(state.step.min(total));
+    bar.skip(state.step.min(total));
     let mut sums = output::Means::default();
     let mut in_a_row = 0;
     while state.step < total {
@@ -182,7 +182,7 @@ pub fn train(job: &Training, device: &Device, progress: &Progress, cancel: &Canc
                 state.skipped += 1;
                 if in_a_row >= SKIPS_IN_A_ROW {
                     let message = format!(
-                        "{in_a_row} steps in a row up to step {} were not finite; the last checkpoint is good, lower learning_rate and resume",
+                        "{in_a_row} steps in a row up to step {} were not finite; the last checkpoint is good; for a lower learning_rate choose another --outdir",
                         state.step
                     );
                     return Err(Error::Stopped(message));
