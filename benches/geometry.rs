@@ -1,4 +1,6 @@
 //! `cargo bench`: the parts of a steered sample on the shipped generator, a tile of 16 at a time.
+// A benchmark without its model has nothing to say but why.
+#![allow(clippy::expect_used)]
 
 use isoline::device;
 use isoline::generator::Generator;

@@ -1,7 +1,7 @@
 //! All integration tests in one binary: linking is the slowest part of building them.
 
 // Fixtures write files as they please and fail loudly; only functions marked #[test] are excused by clippy.toml.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::disallowed_methods)]
 
 mod architecture;
 #[cfg(unix)]
