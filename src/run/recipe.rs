@@ -2,6 +2,7 @@
 //! seeds, so that seed 17 is the same picture whoever its neighbours are.
 
 use crate::error::{Error, Result};
+use crate::limits;
 use crate::steering::Settings;
 use crate::store;
 use serde::{Deserialize, Serialize};
@@ -83,6 +84,16 @@ impl PictureRecipe {
         if found.schema != 1 || found.recipe.format != 1 {
             return Err(Error::input(file, format!("the recipe inside has schema {}, expected 1", found.schema)));
         }
+        let r = &found.recipe;
+        let within = (1..=limits::TILE).contains(&r.tile)
+            && (1..=limits::STEPS).contains(&r.settings.steps)
+            && r.settings.corrections <= 64
+            && r.novelty.is_none_or(|n| (0.0..=100.0).contains(&n))
+            && found.seed <= u64::MAX >> 12;
+        if !within {
+            let message = "the recipe inside asks for a seed, tile, steps, corrections or novelty beyond what isoline writes; it is damaged";
+            return Err(Error::input(file, message));
+        }
         Ok(found)
     }
 
@@ -94,5 +105,26 @@ impl PictureRecipe {
             "isoline {}, Model: {}, Model hash: {:.10}, Seed: {}, Novelty: {novelty}, Method: {}, Steps: {}, Corrections: {}",
             r.version, r.model, r.model_sha256, self.seed, r.method, r.settings.steps, r.settings.corrections
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_from_foreign_pictures_are_bounded() {
+        let json = |tile: &str, novelty: &str| {
+            format!(
+                r#"{{"schema":1,"seed":1,"recipe":{{"format":1,"version":"0","noise_scheme":1,"model":"m","model_sha256":"",
+                "reward_sha256":"","calibration_sha256":"","method":"none","novelty":{novelty},"estimator":"exact","tile":{tile},
+                "device":"cpu","metadata":true,"settings":{{"steps":1,"drift":1.0,"max_angle":0.1,"corrections":0,"truncation":0.0}}}}}}"#
+            )
+        };
+        let parse = |text: String| PictureRecipe::parse(std::path::Path::new("x.png"), &text);
+        assert!(parse(json("16", "90.0")).is_ok());
+        for bad in [json("1000000000000000000", "90.0"), json("0", "90.0"), json("16", "500.0"), json("-1", "1.0")] {
+            assert!(matches!(parse(bad), Err(Error::Input { .. })));
+        }
     }
 }
