@@ -7,7 +7,7 @@ use crate::generator::{Generator, find_model};
 use crate::noise;
 use crate::render::png;
 use crate::run::{
-    self, BatchConfig, Engine, Job, JobConfig, PictureRecipe, Recipe, SampleRow, contact_sheet, parse_seeds,
+    self, BatchConfig, Engine, Job, JobConfig, KEYS, PictureRecipe, Recipe, SampleRow, contact_sheet, parse_seeds,
     samples_table,
 };
 use crate::steering::Status;
@@ -192,22 +192,7 @@ fn batch(args: &Args, context: &Context) -> Result<BatchConfig> {
 
 /// `ISOLINE_KEY=value` for the keys of a job.
 fn environment() -> toml::Table {
-    let keys = [
-        "model",
-        "seeds",
-        "outdir",
-        "method",
-        "mode",
-        "novelty",
-        "steps",
-        "drift",
-        "max_angle",
-        "corrections",
-        "trunc",
-        "tile",
-        "metadata",
-    ];
-    let found = keys.iter().filter_map(|k| {
+    let found = KEYS.iter().filter(|k| **k != "name").filter_map(|k| {
         std::env::var(format!("ISOLINE_{}", k.to_uppercase())).ok().map(|v| ((*k).to_owned(), literal(k, &v)))
     });
     found.collect()

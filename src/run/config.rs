@@ -53,7 +53,7 @@ pub struct JobConfig {
 }
 
 /// Keys a job may have.
-const KEYS: &[&str] = &[
+pub static KEYS: &[&str] = &[
     "name",
     "model",
     "seeds",

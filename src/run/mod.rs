@@ -9,7 +9,7 @@ mod seeds;
 mod sheet;
 mod table;
 
-pub use config::{BatchConfig, JobConfig, Overrides};
+pub use config::{BatchConfig, JobConfig, KEYS, Overrides};
 pub use engine::Engine;
 pub use job::{Job, run};
 pub use recipe::{PictureRecipe, Recipe};
