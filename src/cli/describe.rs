@@ -59,7 +59,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     }
     bar.finish();
     let has_reward = folder.join("reward/card.toml").exists();
-    let reward = if has_reward { Some(Reward::load(&folder, generator.sha256(), d, &device)?) } else { None };
+    let reward = if has_reward { Some(Reward::load(&folder, generator.model_sha256(), d, &device)?) } else { None };
     let own: Vec<Vec<f64>> = found.values().filter_map(|f| f.0.as_ref().map(|s| s.singular_values.clone())).collect();
     let k = reward.as_ref().map_or_else(|| model_rank(&own), |r| r.card.model_rank);
     let measure = |seed: &u64, m: fn(&LocalGeometry) -> Measured| {
@@ -84,7 +84,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     if let Some(outdir) = &args.outdir {
         let metadata = [
             ("model", generator.spec().id.as_str()),
-            ("model_sha256", generator.sha256()),
+            ("model_sha256", generator.model_sha256()),
             ("estimator", estimator.name()),
             ("model_rank", &k.to_string()),
         ];

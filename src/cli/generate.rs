@@ -230,10 +230,9 @@ fn recipe(job: &JobConfig, engine: &Engine, device: DeviceName) -> Recipe {
         version: env!("CARGO_PKG_VERSION").into(),
         noise_scheme: noise::SCHEME,
         model: engine.generator.spec().id.clone(),
-        model_sha256: engine.generator.sha256().to_owned(),
-        reward_sha256: engine.reward.card.sha256.clone(),
-        calibration_sha256: engine.reward.card.calibration_sha256.clone(),
-        method: if job.target().is_some() { job.method.clone() } else { "none".into() },
+        model_sha256: engine.generator.model_sha256().to_owned(),
+        reward_sha256: engine.reward.sha256.clone(),
+        method: if job.target().is_some() || job.trunc.is_some() { job.method.clone() } else { "none".into() },
         novelty: job.target(),
         estimator: engine.estimator().into(),
         tile: job.tile,
@@ -311,9 +310,8 @@ fn again(picture: &Path, args: &Args, context: &Context) -> Result<()> {
     let folder = find_model(args.model.as_deref().unwrap_or(&own.recipe.model))?;
     let engine = Engine::load(&folder, &device)?;
     for (what, wanted, found) in [
-        ("model", &own.recipe.model_sha256, engine.generator.sha256()),
-        ("reward", &own.recipe.reward_sha256, engine.reward.card.sha256.as_str()),
-        ("calibration", &own.recipe.calibration_sha256, engine.reward.card.calibration_sha256.as_str()),
+        ("model", &own.recipe.model_sha256, engine.generator.model_sha256()),
+        ("reward", &own.recipe.reward_sha256, engine.reward.sha256.as_str()),
     ] {
         if wanted != found {
             return Err(Error::input(

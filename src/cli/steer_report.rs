@@ -4,7 +4,7 @@ use super::{Context, output};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::generator::{Generator, find_model};
-use crate::reward::{quantile, spearman};
+use crate::reward::{quantile, spearman, spearman_ceiling};
 use crate::run::{Engine, SampleRow, parse_seeds};
 use crate::steering::{Settings, Status};
 use crate::tile::Tiling;
@@ -24,7 +24,7 @@ pub struct Args {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "5,25,50,75,95")]
     novelty: Vec<f64>,
     /// Measured corrections of the closed loop
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = corrections)]
     corrections: usize,
     /// Samples per tile
     #[arg(long, value_name = "N", default_value_t = 16)]
@@ -34,10 +34,17 @@ pub struct Args {
     json: bool,
 }
 
+fn corrections(text: &str) -> std::result::Result<usize, String> {
+    text.parse().ok().filter(|n| (1..=64).contains(n)).ok_or_else(|| "expected 1 to 64".to_owned())
+}
+
 /// What one method did.
 struct Line {
     name: String,
+    /// As a share of the largest value that the tied levels permit.
     spearman: Option<f64>,
+    /// Of mid-ranks, as it is.
+    spearman_unadjusted: Option<f64>,
     median_abs_error: Option<f64>,
     off_manifold: f64,
     undefined: usize,
@@ -74,9 +81,10 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
             .map(|l| l.seconds_per_sample)
     };
     let (short, long) = (cost(32)?, cost(288)?);
-    let per_step = ((long - short) / 256.0).max(1e-9);
-    let steps =
-        (32.0 + (lines[1].seconds_per_sample - short) / per_step).clamp(1.0, crate::limits::STEPS as f64) as usize;
+    // On a busy machine the longer search may seem free; it then gets no more than the longer one's candidates.
+    let per_step = (long - short) / 256.0;
+    let fitting = if per_step > 0.0 { 32.0 + (lines[1].seconds_per_sample - short) / per_step } else { 288.0 };
+    let steps = fitting.clamp(1.0, crate::limits::STEPS as f64) as usize;
     lines.push(trial.run(
         "search",
         &format!("search, {steps} candidates (equal seconds)"),
@@ -128,7 +136,8 @@ fn line(name: &str, rows: &[SampleRow], seconds_per_sample: f64) -> Line {
     let n = rows.len().max(1) as f64;
     Line {
         name: name.to_owned(),
-        spearman: spearman(&asked, &reached),
+        spearman: spearman(&asked, &reached).zip(spearman_ceiling(&asked)).map(|(s, c)| s / c),
+        spearman_unadjusted: spearman(&asked, &reached),
         median_abs_error: quantile(&errors, 0.5),
         off_manifold: rows.iter().filter(|r| r.status != Status::Ok).count() as f64 / n,
         undefined: rows.len() - pairs.len(),
@@ -142,20 +151,30 @@ fn print(args: &Args, engine: &Engine, lines: &[Line]) -> Result<()> {
         let methods: Vec<_> = lines
             .iter()
             .map(|l| {
-                json!({"name": l.name, "spearman": l.spearman, "median_abs_error": l.median_abs_error, "off_manifold": l.off_manifold,
+                json!({"name": l.name, "spearman": l.spearman, "spearman_unadjusted": l.spearman_unadjusted, "median_abs_error": l.median_abs_error, "off_manifold": l.off_manifold,
                     "undefined": l.undefined, "mean_angle": l.mean_angle, "seconds_per_sample": l.seconds_per_sample})
             })
             .collect();
         return output::print_json(&json!({"model": engine.generator.spec().id, "methods": methods}));
     }
     let number = |v: Option<f64>, digits: usize| v.map_or("-".to_owned(), |v| format!("{v:.digits$}"));
-    let mut table =
-        vec![output::row(["method", "spearman", "median |error|", "off manifold", "mean angle", "ms/sample"])];
+    let mut table = vec![output::row([
+        "method",
+        "spearman",
+        "unadjusted",
+        "median |error|",
+        "undefined",
+        "off manifold",
+        "mean angle",
+        "ms/sample",
+    ])];
     table.extend(lines.iter().map(|l| {
         output::row([
             &l.name,
             &number(l.spearman, 3),
+            &number(l.spearman_unadjusted, 3),
             &number(l.median_abs_error, 2),
+            &l.undefined.to_string(),
             &format!("{:.1} %", 100.0 * l.off_manifold),
             &format!("{:.0}°", l.mean_angle),
             &format!("{:.1}", 1e3 * l.seconds_per_sample),

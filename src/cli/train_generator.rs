@@ -33,13 +33,14 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let Some(name) = args.config.file_stem().and_then(|s| s.to_str()) else {
         return Err(Error::config("--config", "expected a TOML file"));
     };
-    let (_, device) = context.open_device()?;
+    let (device_name, device) = context.open_device()?;
     let job = Training {
         config_path: &args.config,
         data_root: &args.data,
         work: args.outdir.clone().unwrap_or_else(|| format!("runs/train-{name}").into()),
         model: args.model.clone().unwrap_or_else(|| format!("models/{name}").into()),
         how: format!("isoline train-generator -c configs/train/{name}.toml"),
+        device_class: device_name.class(),
         stop_after: args.stop_after,
     };
     train(&job, &device, &context.progress, &context.cancel)?;

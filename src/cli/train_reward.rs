@@ -51,11 +51,18 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     if let Some(share) = args.curve.iter().find(|s| !(0.0..=1.0).contains(*s)) {
         return Err(crate::error::Error::config("--curve", format!("expected shares from 0 to 1, found {share}")));
     }
-    let (_, device) = context.open_device()?;
+    let (device_name, device) = context.open_device()?;
     let model = find_model(&config.model)?;
     let name = model.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let work = args.outdir.clone().unwrap_or_else(|| format!("runs/labels-{name}").into());
-    let job = TrainReward { config: &config, place: &place, model: &model, work, curve: &args.curve };
+    let job = TrainReward {
+        config: &config,
+        place: &place,
+        model: &model,
+        work,
+        device_class: device_name.class(),
+        curve: &args.curve,
+    };
     let report = train_reward(&job, &device, &context.progress, &context.cancel)?;
     if args.json {
         return output::print(&report.json());

@@ -55,6 +55,11 @@ impl Dataset {
         self.pixels.len() / self.shape.iter().product::<usize>().max(1)
     }
 
+    /// SHA-256 of the pixels in their order.
+    pub fn sha256(&self) -> String {
+        crate::store::sha256_hex(&self.pixels)
+    }
+
     /// The values of picture `i`, with black at `range[0]` and white at `range[1]`.
     pub fn values(&self, i: usize, range: [f32; 2]) -> impl Iterator<Item = f32> {
         let width = self.shape.iter().product::<usize>();

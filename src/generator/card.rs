@@ -206,6 +206,19 @@ impl Card {
         Ok(Self { raw, path: path.to_owned(), sample_shape, latent_width })
     }
 
+    /// SHA-256 over all that the map noise → picture → geometry depends on: latent, sample, geometry,
+    /// layers, and the hash of the weights. Provenance, the text for people and the encoder are no part
+    /// of it, so a better description does not make a model another one.
+    ///
+    /// # Errors
+    /// [`Error::Bug`].
+    pub fn model_sha256(&self) -> Result<String> {
+        let RawCard { latent, sample, geometry, layers, weights, .. } = &self.raw;
+        let parts = serde_json::to_string(&(latent, sample, geometry, layers, &weights.sha256))
+            .map_err(|e| Error::Bug(format!("card: {e}")))?;
+        Ok(store::sha256_hex(parts.as_bytes()))
+    }
+
     /// The error of a layer, at its key in this card.
     pub fn layer_error(&self, e: crate::nn::BuildError) -> Error {
         Error::config(format!("{}: {}", crate::error::shown(&self.path), e.key), e.message)

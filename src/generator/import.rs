@@ -40,7 +40,7 @@ pub fn import(source: &Path, draft: &Path, folder: &Path, top_level: Option<&str
     }
     let pytorch =
         source.extension().and_then(|e| e.to_str()).is_some_and(|e| matches!(e, "pth" | "pt" | "bin" | "ckpt"));
-    let (weights, cast) = if pytorch { read_pytorch(source, top_level)? } else { (Weights::read(source)?, Vec::new()) };
+    let weights = if pytorch { read_pytorch(source, top_level)? } else { Weights::read(source)? };
     let mismatch = Mismatch::between(&specs, &weights, &[]);
     if !(mismatch.missing.is_empty() && mismatch.misshaped.is_empty()) {
         return Err(Error::input(source, Mismatch { extra: Vec::new(), ..mismatch }.message()));
@@ -53,11 +53,12 @@ pub fn import(source: &Path, draft: &Path, folder: &Path, top_level: Option<&str
     let done = finish_card(&text, draft, &store::sha256_hex(&bytes), None, &[])?;
     store::write_atomic(&folder.join("weights.safetensors"), &bytes)?;
     store::write_atomic(&folder.join("card.toml"), done.as_bytes())?;
+    let cast = weights.cast().iter().filter(|name| kept.contains_key(*name)).cloned().collect();
     Ok(Imported { folder: folder.to_owned(), tensors: kept.len(), left_out: mismatch.extra, cast })
 }
 
-/// All float tensors of a PyTorch file, cast to f32, and the names of those that were not.
-fn read_pytorch(source: &Path, top_level: Option<&str>) -> Result<(Weights, Vec<String>)> {
+/// All float tensors of a PyTorch file, cast to f32.
+fn read_pytorch(source: &Path, top_level: Option<&str>) -> Result<Weights> {
     let size = std::fs::metadata(source).map_err(|e| Error::io(source, "read", e))?;
     if !size.is_file() || size.len() > crate::limits::WEIGHTS_BYTES {
         return Err(Error::input(source, "expected a PyTorch file within the size limit"));
@@ -95,5 +96,5 @@ fn read_pytorch(source: &Path, top_level: Option<&str>) -> Result<(Weights, Vec<
     if tensors.is_empty() {
         return Err(Error::input(source, "no tensors found; a nested checkpoint needs --key, as in --key state_dict"));
     }
-    Ok((Weights::from_tensors(source, tensors), cast))
+    Ok(Weights::from_tensors(source, tensors, cast))
 }

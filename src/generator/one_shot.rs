@@ -14,7 +14,7 @@ pub struct OneShot {
     parameters: Parameters,
     depth: usize,
     device: Device,
-    sha256: String,
+    model_sha256: String,
 }
 
 /// What `isoline inspect` shows.
@@ -94,17 +94,23 @@ impl OneShot {
         if !mismatch.is_empty() {
             return Err(Error::input(weights.file(), mismatch.message()));
         }
-        Ok(Self::assemble(&card, network, &weights, device, sha256))
+        Self::assemble(&card, network, &weights, device)
     }
 
     /// A generator from a checked card and weights that fit it.
-    pub fn assemble(card: &Card, network: Network, weights: &Weights, device: &Device, sha256: String) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::Bug`].
+    pub fn assemble(card: &Card, network: Network, weights: &Weights, device: &Device) -> Result<Self> {
         let parameters = Parameters::upload(&network.parameters(), weights, device);
-        Self::from_parts(card, network, parameters, device, sha256)
+        Self::from_parts(card, network, parameters, device)
     }
 
     /// A generator from parameters already on the device.
-    pub fn from_parts(card: &Card, network: Network, parameters: Parameters, device: &Device, sha256: String) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::Bug`].
+    pub fn from_parts(card: &Card, network: Network, parameters: Parameters, device: &Device) -> Result<Self> {
         let depth = match card.raw.geometry.output {
             Output::Image => network.layers().len(),
             Output::Preactivation => network.preactivation_depth(),
@@ -118,7 +124,7 @@ impl OneShot {
             piecewise_linear: network.is_piecewise_linear(depth),
             widest: network.widest(),
         };
-        Self { spec, network, parameters, depth, device: device.clone(), sha256 }
+        Ok(Self { spec, network, parameters, depth, device: device.clone(), model_sha256: card.model_sha256()? })
     }
 
     /// Reads everything and reports instead of refusing.
@@ -135,9 +141,9 @@ impl OneShot {
         Ok(Inspection { card, network, mismatch, hash_matches })
     }
 
-    /// SHA-256 of the weights file.
-    pub fn sha256(&self) -> &str {
-        &self.sha256
+    /// SHA-256 over card and weights, see [`Card::model_sha256`].
+    pub fn model_sha256(&self) -> &str {
+        &self.model_sha256
     }
 }
 

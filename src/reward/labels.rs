@@ -62,16 +62,19 @@ pub fn label(
             (first..first + count).flat_map(|i| noise::normals(config.seed, i as u64, Stream::Label, 0, d)).collect();
         let path = work.join(format!("{recipe:.12}-{first:08}-{count}.safetensors"));
         let spectra = match read_part(&path, count) {
-            Some(spectra) => spectra,
+            Some(spectra) => {
+                bar.skip(count as u64);
+                spectra
+            }
             None => {
                 let spectra = compute(&latents, d, generator, estimator, cancel, labels.spectra.len())?;
                 write_part(&path, &spectra)?;
+                bar.advance(count as u64);
                 spectra
             }
         };
         labels.latents.extend(latents);
         labels.spectra.extend(spectra);
-        bar.advance(count as u64);
     }
     bar.finish();
     Ok(labels)

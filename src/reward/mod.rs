@@ -11,5 +11,5 @@ pub use calibration::{Calibration, Novelty};
 pub use labels::{LabelConfig, Labels, label};
 pub use network::{Reward, RewardCard, Score};
 pub use report::{Report, Split, report_html};
-pub use statistics::{quantile, r_squared, ranks, spearman};
+pub use statistics::{quantile, r_squared, ranks, spearman, spearman_ceiling};
 pub use train::{FitConfig, RewardConfig, TrainReward, train_reward};

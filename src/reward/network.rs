@@ -17,7 +17,7 @@ pub struct RewardCard {
     pub format: u32,
     /// The model it was trained for.
     pub model: String,
-    /// SHA-256 of that model's weights.
+    /// SHA-256 over that model's card and weights.
     pub model_sha256: String,
     /// SHA-256 of `reward.safetensors`.
     pub sha256: String,
@@ -65,6 +65,8 @@ pub struct Reward {
     pub card: RewardCard,
     /// Novelty ↔ ψ_k.
     pub calibration: Calibration,
+    /// SHA-256 of `reward/card.toml`, which holds the hashes of weights and calibration.
+    pub sha256: String,
     network: Network,
     parameters: Parameters,
     device: Device,
@@ -72,17 +74,17 @@ pub struct Reward {
 }
 
 impl Reward {
-    /// Loads `model/reward/` for the model whose weights hash to `model_sha256`.
+    /// Loads `model/reward/` for the model of that [`crate::generator::Card::model_sha256`].
     ///
     /// # Errors
-    /// [`Error::Input`] when it is absent, damaged, or was trained for other weights.
+    /// [`Error::Input`] when it is absent, damaged, or was trained for another model.
     pub fn load(model: &Path, model_sha256: &str, latent_width: usize, device: &Device) -> Result<Self> {
         let folder = model.join("reward");
         let path = folder.join("card.toml");
         if !path.is_file() {
             return Err(Error::input(folder, "no reward here; make one with isoline train-reward"));
         }
-        let (card, _): (RewardCard, String) = store::read_toml(&path)?;
+        let (card, text): (RewardCard, String) = store::read_toml(&path)?;
         if card.format != 1 {
             return Err(Error::config(
                 format!("{}: format", path.display()),
@@ -92,7 +94,7 @@ impl Reward {
         if card.model_sha256 != model_sha256 {
             return Err(Error::input(
                 path,
-                "this reward was trained for other weights of the model (model_sha256 differs); run isoline train-reward again",
+                "this reward was trained for another card or other weights of the model (model_sha256 differs); run isoline train-reward again",
             ));
         }
         let weights = verified(&folder.join("reward.safetensors"), &card.sha256)?;
@@ -108,7 +110,8 @@ impl Reward {
             return Err(Error::input(weights.file(), mismatch.message()));
         }
         let parameters = Parameters::upload(&specs, &weights, device);
-        Ok(Self { card, calibration, network, parameters, device: device.clone(), width: latent_width })
+        let sha256 = store::sha256_hex(text.as_bytes());
+        Ok(Self { card, calibration, sha256, network, parameters, device: device.clone(), width: latent_width })
     }
 
     /// Builds the network of a reward card and checks that it ends in two values.

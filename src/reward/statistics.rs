@@ -20,6 +20,17 @@ pub fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
     pearson(&ranks(a), &ranks(b))
 }
 
+/// The largest Spearman correlation that any values without ties can have with `a`: √(1 − Σ(t³ − t)/(n³ − n)) over
+/// the groups of t equal values in `a`. Five levels asked equally often permit √(24/25) = 0.9798 and no more,
+/// though every value reached lie in its place. `None` for fewer than two values or all equal.
+pub fn spearman_ceiling(a: &[f64]) -> Option<f64> {
+    let mut sorted = a.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let cubed = |t: usize| (t as f64).powi(3) - t as f64;
+    let tied: f64 = sorted.chunk_by(|x, y| x == y).map(|group| cubed(group.len())).sum();
+    (a.len() >= 2 && tied < cubed(a.len())).then(|| (1.0 - tied / cubed(a.len())).sqrt())
+}
+
 fn pearson(a: &[f64], b: &[f64]) -> Option<f64> {
     let n = a.len().min(b.len()) as f64;
     if n < 2.0 {
@@ -61,6 +72,16 @@ mod tests {
         );
         assert_eq!(spearman(&[1.0, 2.0], &[5.0, 5.0]), None);
         assert_eq!(spearman(&[], &[]), None);
+    }
+
+    #[test]
+    fn ties_bound_the_correlation() {
+        let asked: Vec<f64> = (0..40).map(|i| f64::from(i / 8)).collect();
+        let reached: Vec<f64> = (0..40).map(f64::from).collect();
+        let ceiling = spearman_ceiling(&asked).unwrap_or(0.0);
+        assert!((ceiling - spearman(&asked, &reached).unwrap_or(1.0)).abs() < 1e-12);
+        assert_eq!(spearman_ceiling(&[1.0, 2.0, 3.0]), Some(1.0));
+        assert_eq!(spearman_ceiling(&[1.0, 1.0]), None);
     }
 
     #[test]

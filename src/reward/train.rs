@@ -66,6 +66,8 @@ pub struct TrainReward<'a> {
     pub model: &'a Path,
     /// Folder of the label table.
     pub work: PathBuf,
+    /// cpu, wgpu or cuda: labels of one are not continued on another.
+    pub device_class: &'a str,
     /// Shares of the training split to fit for the learning curve; empty for none.
     pub curve: &'a [f64],
 }
@@ -96,8 +98,15 @@ pub fn train_reward(job: &TrainReward, device: &Device, progress: &Progress, can
     let estimator = estimator(&config.labels.estimator)?;
     // The count is no part of the recipe: a longer table goes on from a shorter one.
     let recipe = store::sha256_hex(
-        format!("{} {} {} {}", generator.sha256(), config.labels.estimator, config.labels.seed, noise::SCHEME)
-            .as_bytes(),
+        format!(
+            "{} {} {} {} {}",
+            generator.model_sha256(),
+            config.labels.estimator,
+            config.labels.seed,
+            noise::SCHEME,
+            job.device_class
+        )
+        .as_bytes(),
     );
     let labels = label(&config.labels, &generator, &recipe, &*estimator, &job.work, progress, cancel)?;
     let k = config.model_rank.unwrap_or_else(|| model_rank(&labels.spectra));
@@ -152,7 +161,7 @@ pub fn train_reward(job: &TrainReward, device: &Device, progress: &Progress, can
     let card = RewardCard {
         format: 1,
         model: generator.spec().id.clone(),
-        model_sha256: generator.sha256().to_owned(),
+        model_sha256: generator.model_sha256().to_owned(),
         sha256: String::new(),
         calibration_sha256: String::new(),
         target: "psi_k".into(),
@@ -321,9 +330,14 @@ fn write(
     card.calibration_sha256 = store::sha256_hex(&table);
     let text = toml::to_string(&card).map_err(|e| Error::Bug(format!("reward card: {e}")))?;
     let page = report_html(report)?;
-    store::write_atomic(&folder.join("reward.safetensors"), &weights)?;
-    store::write_atomic(&folder.join("calibration.safetensors"), &table)?;
-    store::write_atomic(&folder.join("report.json"), report.json().as_bytes())?;
-    store::write_atomic(&folder.join("report.html"), page.as_bytes())?;
-    store::write_atomic(&folder.join("card.toml"), text.as_bytes())
+    store::replace_folder(
+        &folder,
+        &[
+            ("reward.safetensors", &weights),
+            ("calibration.safetensors", &table),
+            ("report.json", report.json().as_bytes()),
+            ("report.html", page.as_bytes()),
+            ("card.toml", text.as_bytes()),
+        ],
+    )
 }

@@ -216,8 +216,21 @@ impl JobConfig {
         if !(s.max_angle > 0.0 && s.max_angle <= 1.0) {
             return bad("max_angle", format!("expected an angle from 0 to 1 radian, found {}", s.max_angle));
         }
-        if !(0.0..=3.0).contains(&s.truncation) {
-            return bad("trunc", format!("expected a factor up to 3, found {}", s.truncation));
+        self.check_truncation().or_else(|m| bad("trunc", m))
+    }
+
+    fn check_truncation(&self) -> Result<(), String> {
+        let Some(tau) = self.trunc else { return Ok(()) };
+        if !(tau > 0.0 && tau <= 3.0) {
+            return Err(format!("expected a factor above 0 and up to 3, found {tau}"));
+        }
+        if self.method != "truncation" {
+            return Err(format!("only the method \"truncation\" has a factor, the method here is \"{}\"", self.method));
+        }
+        if let Some(target) = self.target() {
+            return Err(format!(
+                "a fixed factor leaves nothing to steer to novelty {target}; take it with mode = \"balanced\", or leave it out and the factor is searched"
+            ));
         }
         Ok(())
     }
@@ -230,7 +243,7 @@ impl JobConfig {
             drift: self.drift.unwrap_or(d.drift),
             max_angle: self.max_angle.unwrap_or(d.max_angle),
             corrections: self.corrections.unwrap_or(d.corrections),
-            truncation: self.trunc.unwrap_or(d.truncation),
+            truncation: self.trunc,
         }
     }
 

@@ -8,7 +8,7 @@ use crate::generator::{Generator, OneShot};
 use crate::geometry::{DESCRIPTORS, JacobianEstimator, LocalGeometry, estimator};
 use crate::noise::{self, Stream};
 use crate::reward::Reward;
-use crate::steering::{self, Settings, Status, Steered};
+use crate::steering::{self, Settings, Status, Steered, scaled};
 use crate::tensors::{host, rows};
 use std::path::Path;
 
@@ -28,7 +28,7 @@ impl Engine {
     /// Those of [`OneShot::load`] and [`Reward::load`].
     pub fn load(folder: &Path, device: &Device) -> Result<Self> {
         let generator = OneShot::load(folder, device)?;
-        let reward = Reward::load(folder, generator.sha256(), generator.spec().latent_width, device)?;
+        let reward = Reward::load(folder, generator.model_sha256(), generator.spec().latent_width, device)?;
         let estimator = estimator(&reward.card.estimator)?;
         Ok(Self { generator, reward, estimator })
     }
@@ -57,12 +57,22 @@ impl Engine {
         cancel: &Cancel,
     ) -> Result<Vec<Steered>> {
         let plain = method == "none" || novelty.iter().all(Option::is_none);
+        let start = self.latents(samples);
+        let d = self.generator.spec().latent_width;
+        let latents = match settings.truncation {
+            Some(tau) if method == "truncation" => start.chunks_exact(d).flat_map(|z| scaled(z, tau)).collect(),
+            _ => start.clone(),
+        };
         let method = steering::method(if plain { "none" } else { method })?;
         let targets: Vec<f64> = novelty.iter().map(|n| self.reward.calibration.psi_at(n.unwrap_or(50.0))).collect();
         let corrections = if plain { 0 } else { settings.corrections };
         let settings = Settings { corrections, ..settings.clone() };
         let measure = |latents: &[f32]| self.estimator.spectra(&self.generator, latents);
-        steering::steer(&*method, samples, &self.latents(samples), &targets, &self.reward, &settings, &measure, cancel)
+        let mut steered =
+            steering::steer(&*method, samples, &latents, &targets, &self.reward, &settings, &measure, cancel)?;
+        // Distance and angle are told from the seed's own noise, whatever was done to it first.
+        steered.iter_mut().zip(start.chunks_exact(d)).for_each(|(s, z)| s.start = z.to_vec());
+        Ok(steered)
     }
 
     /// The pictures' values of steered samples, one call of the tile's shape.
@@ -87,13 +97,14 @@ impl Engine {
         let psi_k = measured("psi_k");
         let reached = psi_k.map(|p| table.novelty_of(p));
         let finite = steered.status != Status::NonFinite;
+        let predicted = (finite && steered.predicted.is_finite()).then_some(steered.predicted.psi);
         SampleRow {
             seed: steered.sample,
             file: None,
             sha256: None,
             novelty_asked: novelty,
-            novelty_predicted: (finite && steered.predicted.is_finite())
-                .then(|| table.novelty_of(steered.predicted.psi).percentile),
+            novelty_predicted: predicted.map(|p| table.novelty_of(p).percentile),
+            psi_predicted: predicted,
             novelty_reached: reached.map(|n| n.percentile),
             beyond: reached.map(|n| n.beyond),
             psi_k,

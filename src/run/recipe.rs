@@ -19,12 +19,10 @@ pub struct Recipe {
     pub noise_scheme: u32,
     /// Model id.
     pub model: String,
-    /// SHA-256 of its weights.
+    /// SHA-256 over its card and weights.
     pub model_sha256: String,
-    /// SHA-256 of the reward's weights.
+    /// SHA-256 of the reward's card, which holds the hashes of its weights and calibration.
     pub reward_sha256: String,
-    /// SHA-256 of the calibration table.
-    pub calibration_sha256: String,
     /// Steering method.
     pub method: String,
     /// Percentile asked for; absent for plain sampling.
@@ -88,6 +86,7 @@ impl PictureRecipe {
         let within = (1..=limits::TILE).contains(&r.tile)
             && (1..=limits::STEPS).contains(&r.settings.steps)
             && r.settings.corrections <= 64
+            && r.settings.truncation.is_none_or(|t| t > 0.0 && t <= 3.0)
             && r.novelty.is_none_or(|n| (0.0..=100.0).contains(&n))
             && found.seed <= u64::MAX >> 12;
         if !within {
@@ -117,8 +116,8 @@ mod tests {
         let json = |tile: &str, novelty: &str| {
             format!(
                 r#"{{"schema":1,"seed":1,"recipe":{{"format":1,"version":"0","noise_scheme":1,"model":"m","model_sha256":"",
-                "reward_sha256":"","calibration_sha256":"","method":"none","novelty":{novelty},"estimator":"exact","tile":{tile},
-                "device":"cpu","metadata":true,"settings":{{"steps":1,"drift":1.0,"max_angle":0.1,"corrections":0,"truncation":0.0}}}}}}"#
+                "reward_sha256":"","method":"none","novelty":{novelty},"estimator":"exact","tile":{tile},
+                "device":"cpu","metadata":true,"settings":{{"steps":1,"drift":1.0,"max_angle":0.1,"corrections":0}}}}}}"#
             )
         };
         let parse = |text: String| PictureRecipe::parse(std::path::Path::new("x.png"), &text);

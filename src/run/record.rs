@@ -20,6 +20,8 @@ pub struct SampleRow {
     pub novelty_asked: Option<f64>,
     /// Percentile by the reward's word.
     pub novelty_predicted: Option<f64>,
+    /// ψ_k by the reward's word, which says more than its percentile beyond the ends of the table.
+    pub psi_predicted: Option<f64>,
     /// Percentile measured.
     pub novelty_reached: Option<f64>,
     /// Standard deviations beyond the calibration table; 0 inside it.

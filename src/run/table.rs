@@ -22,6 +22,7 @@ pub fn samples_table(rows: &[(&str, &SampleRow)]) -> Result<Table> {
         number("novelty_predicted", |r| r.novelty_predicted),
         number("novelty_reached", |r| r.novelty_reached),
         number("beyond", |r| r.beyond),
+        number("psi_predicted", |r| r.psi_predicted),
         number("psi_k", |r| r.psi_k),
         number("psi", |r| r.psi),
         number("nu", |r| r.nu),

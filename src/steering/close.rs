@@ -60,7 +60,8 @@ pub fn steer(
     driver::open_loop(method, &mut slots, reward, settings, cancel)?;
     let mut points: Vec<Vec<Point>> = vec![Vec::new(); slots.len()];
     let candidates: Vec<(Vec<f32>, Score)> = slots.iter().map(|s| (s.best.1.clone(), s.best.2)).collect();
-    take(measure, candidates, &mut points, reward)?;
+    // Kept for samples whose ψ_k is nowhere defined: ψ, ν and the rank are still worth telling.
+    let first = take(measure, candidates, &mut points, reward)?;
     if settings.corrections > 0 {
         // The start is the other end of the reward's path: two measured points give a slope, or a bracket.
         let scores = reward.score(latents)?;
@@ -97,27 +98,31 @@ pub fn steer(
         .into_iter()
         .zip(points)
         .zip(targets)
-        .map(|((slot, points), target)| finish(slot, &points, *target, reward))
+        .zip(first)
+        .map(|(((slot, points), target), first)| finish(slot, &points, first, *target, reward))
         .collect())
 }
 
-/// Measures one candidate per slot and adds those that have a ψ_k.
+/// Measures one candidate per slot and adds those that have a ψ_k; the spectra of the others are returned.
 fn take(
     measure: &Measure,
     candidates: Vec<(Vec<f32>, Score)>,
     points: &mut [Vec<Point>],
     reward: &Reward,
-) -> Result<()> {
+) -> Result<Vec<Option<Spectrum>>> {
     let flat: Vec<f32> = candidates.iter().flat_map(|c| &c.0).copied().collect();
+    let mut others = Vec::with_capacity(points.len());
     for ((found, (latent, score)), points) in measure(&flat)?.into_iter().zip(candidates).zip(points) {
-        if let Some(spectrum) = found
-            && let Some(psi) = psi_k(&spectrum.singular_values, reward.card.model_rank)
-            && score.is_finite()
-        {
-            points.push(Point { latent, score, psi, spectrum });
+        let psi = found.as_ref().and_then(|s| psi_k(&s.singular_values, reward.card.model_rank));
+        match (found, psi) {
+            (Some(spectrum), Some(psi)) if score.is_finite() => {
+                points.push(Point { latent, score, psi, spectrum });
+                others.push(None);
+            }
+            (found, _) => others.push(found),
         }
     }
-    Ok(())
+    Ok(others)
 }
 
 fn nearest(points: &[Point], target: f64) -> Option<&Point> {
@@ -153,12 +158,12 @@ fn refresh_gradients(method: &dyn Steering, slots: &mut [Slot], reward: &Reward)
     Ok(())
 }
 
-fn finish(slot: Slot, points: &[Point], target: f64, reward: &Reward) -> Steered {
+fn finish(slot: Slot, points: &[Point], first: Option<Spectrum>, target: f64, reward: &Reward) -> Steered {
     let Slot { sample, start, steps, non_finite, best: (_, latent, score), .. } = slot;
     let Some(best) = nearest(points, target).filter(|_| !non_finite) else {
         let status =
             if non_finite || latent.iter().any(|v| !v.is_finite()) { Status::NonFinite } else { Status::OffManifold };
-        return Steered { sample, start, latent, predicted: score, spectrum: None, steps, status };
+        return Steered { sample, start, latent, predicted: score, spectrum: first, steps, status };
     };
     // (1b): below the model rank ψ_k counts directions that are rounding.
     let inside =

@@ -118,7 +118,7 @@ pub fn open_loop(
         if proposals.iter().all(Option::is_none) {
             return Ok(());
         }
-        cancel.check(|| "finished tiles are kept".into())?;
+        cancel.check(|| "nothing of the unfinished tile is kept".into())?;
         let latents: Vec<f32> =
             slots.iter().zip(&proposals).flat_map(|(s, p)| p.as_deref().unwrap_or(&s.latent)).copied().collect();
         let (scores, gradients) = evaluate(&latents, reward, method.is_local())?;

@@ -7,7 +7,7 @@ mod sphere;
 
 pub use close::{Measure, Steered, steer};
 pub use driver::{Slot, Status};
-pub use methods::{METHODS, MethodRow, method};
+pub use methods::{METHODS, MethodRow, method, scaled};
 pub use sphere::{angle_between, distance, norm};
 
 use serde::{Deserialize, Serialize};
@@ -24,13 +24,15 @@ pub struct Settings {
     pub max_angle: f64,
     /// Measured corrections of the closed loop (15b); 0 is the open loop.
     pub corrections: usize,
-    /// Fixed factor for truncation; 0 = search one for the asked novelty.
-    pub truncation: f64,
+    /// Fixed factor of `truncation`: applied as it is, with nothing steered. Absent, the method looks
+    /// for the factor that gives the asked novelty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truncation: Option<f64>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { steps: 48, drift: 1.0, max_angle: 0.08, corrections: 2, truncation: 0.0 }
+        Self { steps: 48, drift: 1.0, max_angle: 0.08, corrections: 2, truncation: None }
     }
 }
 

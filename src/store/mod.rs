@@ -6,7 +6,7 @@ mod names;
 mod read;
 mod weights;
 
-pub use atomic::{create_dir, write_atomic};
+pub use atomic::{create_dir, replace_folder, write_atomic};
 pub use hash::{sha256_file, sha256_hex};
 pub use names::check_id;
 pub use read::{parse_toml, read_bounded, read_toml};

@@ -21,6 +21,7 @@ pub struct WeightTensor {
 pub struct Weights {
     file: PathBuf,
     tensors: BTreeMap<String, WeightTensor>,
+    cast: Vec<String>,
 }
 
 impl Weights {
@@ -56,7 +57,7 @@ impl Weights {
         if parsed.len() > limits::TENSORS {
             return Err(bad(format!("{} tensors, at most {} are read", parsed.len(), limits::TENSORS)));
         }
-        let mut tensors = BTreeMap::new();
+        let (mut tensors, mut cast) = (BTreeMap::new(), Vec::new());
         for (name, view) in parsed.iter() {
             let shown = name.escape_debug();
             if name.len() > limits::NAME_BYTES || !name.bytes().all(|b| (0x20..0x7f).contains(&b)) {
@@ -79,14 +80,23 @@ impl Weights {
                     values[i]
                 )));
             }
+            if view.dtype() != Dtype::F32 {
+                cast.push(name.to_owned());
+            }
             tensors.insert(name.to_owned(), WeightTensor { shape: view.shape().to_vec(), values });
         }
-        Ok(Self { file: file.to_owned(), tensors })
+        cast.sort_unstable();
+        Ok(Self { file: file.to_owned(), tensors, cast })
     }
 
-    /// Tensors already in memory; `file` is for messages.
-    pub fn from_tensors(file: &Path, tensors: BTreeMap<String, WeightTensor>) -> Self {
-        Self { file: file.to_owned(), tensors }
+    /// Tensors already in memory, those in `cast` from another float type; `file` is for messages.
+    pub fn from_tensors(file: &Path, tensors: BTreeMap<String, WeightTensor>, cast: Vec<String>) -> Self {
+        Self { file: file.to_owned(), tensors, cast }
+    }
+
+    /// Names of the tensors that were not f32 in the file.
+    pub fn cast(&self) -> &[String] {
+        &self.cast
     }
 
     /// The tensor under `name`.

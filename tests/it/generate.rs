@@ -108,7 +108,57 @@ fn balanced_moves_nothing() {
 }
 
 #[test]
+fn a_fixed_truncation_is_applied_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = generate(
+        dir.path(),
+        &["--method", "truncation", "--trunc", "0.25", "--mode", "balanced", "--seeds", "3", "--json"],
+    );
+    let rows: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let sample = &rows[0]["sample"];
+    let norm = noise::normals(0, 3, Stream::Latent, 0, 24).iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
+    // z = z₀/4 exactly in f32, so ‖z − z₀‖ = ¾‖z₀‖ up to the rounding of the sum.
+    assert!((sample["distance"].as_f64().unwrap() - 0.75 * norm).abs() < 1e-5 * norm, "{sample}");
+    assert!(sample["angle"].as_f64().unwrap() < 0.05, "{sample}");
+    assert!(sample["novelty_reached"].is_number() && sample["novelty_asked"].is_null(), "{sample}");
+    // So short a latent was never labelled: that is said, not hidden.
+    assert_eq!(sample["status"], "off_manifold");
+}
+
+#[test]
+fn a_changed_card_is_another_model() {
+    let dir = tempfile::tempdir().unwrap();
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits-gan");
+    let model = dir.path().join("m");
+    fs::create_dir_all(model.join("reward")).unwrap();
+    for name in
+        ["weights.safetensors", "reward/card.toml", "reward/reward.safetensors", "reward/calibration.safetensors"]
+    {
+        fs::copy(shipped.join(name), model.join(name)).unwrap();
+    }
+    let card = fs::read_to_string(shipped.join("card.toml")).unwrap();
+    let run = |card: &str| {
+        fs::write(model.join("card.toml"), card).unwrap();
+        Isoline::new(&["generate", "-q", "--device", "cpu", "--seeds", "0", "-m"])
+            .arg(&model)
+            .arg("-o")
+            .arg(dir.path().join("run"))
+    };
+    // Words for people are no part of the model; what the network computes is.
+    run(&card.replace("about = \"", "about = \"by hand: ")).succeeds();
+    run(&card.replace("range = [-1.0, 1.0]", "range = [-1.0, 2.0]"))
+        .fails(3, &["reward/card.toml", "another card", "train-reward"]);
+}
+
+#[test]
 fn refusals_are_one_line() {
+    for (args, words) in [
+        (["--trunc", "0.7", "--mode", "balanced"], "only the method \"truncation\""),
+        (["--method=truncation", "--trunc=0", "--mode", "balanced"], "above 0 and up to 3"),
+        (["--method=truncation", "--trunc=0.7", "--mode", "novel"], "mode = \"balanced\""),
+    ] {
+        Isoline::new(&["generate", "--seeds", "0"]).args(&args).fails(2, &["trunc", words]);
+    }
     let dir = tempfile::tempdir().unwrap();
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
     let call = |args: &[&str]| {

@@ -40,7 +40,7 @@ fn one_shot(latent: usize, width: usize, layers: &str, weights: &[(&str, &[f32])
     let (card, network) = network_of(&card_text(latent, width, layers));
     let (_, device) = device::open("cpu").unwrap();
     let values = weights.iter().map(|(name, v)| ((*name).to_owned(), v.to_vec()));
-    OneShot::from_parts(&card, network, Parameters::from_values(values, &device), &device, String::new())
+    OneShot::from_parts(&card, network, Parameters::from_values(values, &device), &device).unwrap()
 }
 
 /// The map z → W z.
@@ -242,7 +242,7 @@ fn autodiff_never_switches_a_batch_norm() {
     let trained = bits(host(network.forward(z.clone(), &Pass::training(&parameters, &batch))).unwrap());
     assert_eq!(batch.borrow().len(), 2);
 
-    let g = OneShot::from_parts(&card, network, parameters.clone(), &device, String::new());
+    let g = OneShot::from_parts(&card, network, parameters.clone(), &device).unwrap();
     let plain = bits(host(g.generate(z.clone())).unwrap());
     assert_ne!(plain, trained);
     // By hand from the running statistics: channel c holds the values 2c and 2c + 1.

@@ -116,8 +116,13 @@ impl Objective for Gan {
     }
 
     fn step(&self, state: &mut State, input: &StepInput) -> Result<Stepped> {
+        let before = (state.parameters.clone(), state.adam.clone());
         let Some(d) = self.discriminate(state, input) else { return Ok(Stepped::Skipped) };
-        let Some(g) = self.generate(state, input) else { return Ok(Stepped::Skipped) };
+        let Some(g) = self.generate(state, input) else {
+            // Half a step is none: the discriminator's part is taken back.
+            (state.parameters, state.adam) = before;
+            return Ok(Stepped::Skipped);
+        };
         Ok(Stepped::Losses(vec![("discriminator", d), ("generator", g)]))
     }
 }

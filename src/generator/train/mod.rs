@@ -129,6 +129,8 @@ pub struct Training<'a> {
     pub model: PathBuf,
     /// The command, for the card.
     pub how: String,
+    /// cpu, wgpu or cuda: a checkpoint of one is not continued on another.
+    pub device_class: &'a str,
     /// Stop after this many epochs of the config's, leaving a checkpoint (for tests and short looks).
     pub stop_after: Option<u32>,
 }
@@ -146,7 +148,8 @@ pub fn train(job: &Training, device: &Device, progress: &Progress, cancel: &Canc
     let generator = build(&card)?;
     let objective = objective(&card, &config, device)?;
     let data = Dataset::read(&config.data, job.data_root, card.sample_shape)?;
-    let recipe = store::sha256_hex(format!("{text}\n{draft_text}\n{}", noise::SCHEME).as_bytes());
+    let parts = format!("{text}\n{draft_text}\n{} {} {}", noise::SCHEME, data.sha256(), job.device_class);
+    let recipe = store::sha256_hex(parts.as_bytes());
     let mut all: Vec<&Network> = vec![&generator];
     all.extend(objective.companions());
     let mut state = match checkpoint::latest(&job.work, &recipe, device)? {

@@ -5,6 +5,8 @@ mod none;
 mod search;
 mod truncation;
 
+pub use truncation::scaled;
+
 use super::Steering;
 use crate::error::{Error, Result, did_you_mean};
 

@@ -1,5 +1,6 @@
-//! z ← τ z (theory, 19): the baseline every GAN user knows. Without a fixed τ, the one whose reward is
-//! nearest to the target is searched on a grid of 0.3 … 1.7.
+//! z ← τ z (theory, 19): the baseline every GAN user knows. The τ whose reward is nearest to the target
+//! is searched on a grid of 0.3 … 1.7. A fixed τ ([`Settings::truncation`]) is no search: it is applied
+//! to the start before any steering, see [`scaled`].
 
 use super::MethodRow;
 use crate::steering::{Settings, Slot, Steering};
@@ -14,15 +15,16 @@ struct Truncation;
 
 impl Steering for Truncation {
     fn propose(&self, slot: &Slot, step: usize, settings: &Settings) -> Option<Vec<f32>> {
-        let tau = if settings.truncation > 0.0 {
-            (step == 0).then_some(settings.truncation)?
-        } else {
-            0.3 + 1.4 * step as f64 / settings.steps.saturating_sub(1).max(1) as f64
-        };
-        Some(slot.start.iter().map(|v| (f64::from(*v) * tau) as f32).collect())
+        let tau = 0.3 + 1.4 * step as f64 / settings.steps.saturating_sub(1).max(1) as f64;
+        Some(scaled(&slot.start, tau))
     }
 
     fn is_local(&self) -> bool {
         false
     }
+}
+
+/// τ z.
+pub fn scaled(latent: &[f32], tau: f64) -> Vec<f32> {
+    latent.iter().map(|v| (f64::from(*v) * tau) as f32).collect()
 }
