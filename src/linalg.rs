@@ -26,11 +26,7 @@ pub const GRAM_SAFE_RATIO: f64 = 1e-4;
 /// square the condition number. Costs d²·columns multiplications either way.
 pub fn right_singular(rows: &[f32], d: usize, columns: usize) -> RightSingular {
     let jt = DMatrix::from_row_iterator(d, columns, rows.iter().map(|v| f64::from(*v)));
-    let gram = &jt * jt.transpose();
-    let eigen = gram.symmetric_eigen();
-    let mut order: Vec<usize> = (0..d).collect();
-    order.sort_by(|a, b| eigen.eigenvalues[*b].total_cmp(&eigen.eigenvalues[*a]));
-    let singular_values: Vec<f64> = order.iter().map(|i| eigen.eigenvalues[*i].max(0.0).sqrt()).collect();
+    let (singular_values, vectors) = symmetric_singular(&jt * jt.transpose());
     let safe = singular_values
         .last()
         .zip(singular_values.first())
@@ -41,10 +37,18 @@ pub fn right_singular(rows: &[f32], d: usize, columns: usize) -> RightSingular {
     {
         return by_qr;
     }
-    let vectors = DMatrix::from_columns(
-        &order.iter().map(|i| eigen.eigenvectors.column(*i).into_owned()).collect::<Vec<DVector<f64>>>(),
-    );
     RightSingular { singular_values, vectors, by_qr: false }
+}
+
+/// Square roots of the eigenvalues of a Gram matrix, descending, negative ones taken as 0, and the
+/// eigenvectors as columns in that order.
+pub fn symmetric_singular(gram: DMatrix<f64>) -> (Vec<f64>, DMatrix<f64>) {
+    let eigen = gram.symmetric_eigen();
+    let mut order: Vec<usize> = (0..eigen.eigenvalues.len()).collect();
+    order.sort_by(|a, b| eigen.eigenvalues[*b].total_cmp(&eigen.eigenvalues[*a]));
+    let values = order.iter().map(|i| eigen.eigenvalues[*i].max(0.0).sqrt()).collect();
+    let columns: Vec<DVector<f64>> = order.iter().map(|i| eigen.eigenvectors.column(*i).into_owned()).collect();
+    (values, DMatrix::from_columns(&columns))
 }
 
 fn through_qr(jt: &DMatrix<f64>) -> Option<RightSingular> {

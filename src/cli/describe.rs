@@ -64,7 +64,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let k = reward.as_ref().map_or_else(|| model_rank(&own), |r| r.card.model_rank);
     let measure = |seed: &u64, m: fn(&LocalGeometry) -> Measured| {
         let (spectrum, latent) = found.get(seed)?;
-        m(&LocalGeometry { spectrum: spectrum.as_ref()?, latent, model_rank: k }).value()
+        m(&LocalGeometry::new(spectrum.as_ref()?, latent, k)).value()
     };
     let mut columns = vec![Column::new("seed", Values::I64(seeds.iter().map(|s| i64::try_from(*s).ok()).collect()))];
     for descriptor in DESCRIPTORS {

@@ -48,7 +48,9 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let own = |name: &str, about: &str| (name.to_owned(), about.to_owned());
     let rows: Vec<(String, String)> = match args.what {
         What::Layers => KINDS.iter().map(|k| own(k.name, k.about)).collect(),
-        What::Estimators => ESTIMATORS.iter().map(|e| own(e.name, e.about)).collect(),
+        What::Estimators => {
+            ESTIMATORS.iter().map(|e| own(e.name, &format!("{}; estimates {}", e.about, e.estimates))).collect()
+        }
         What::Descriptors => DESCRIPTORS.iter().map(|d| own(d.name, d.about)).collect(),
         What::Families => FAMILIES.iter().map(|f| own(f.0, f.1)).collect(),
         What::Steering => METHODS.iter().map(|m| own(m.name, m.about)).collect(),

@@ -28,6 +28,8 @@ pub struct Spec {
     pub piecewise_linear: bool,
     /// Values of the widest activation per sample, for memory estimates.
     pub widest: usize,
+    /// Values of all activations per sample, which a backward pass keeps.
+    pub activations: usize,
 }
 
 /// A map from latents to samples, with exact tangents. The prior of every latent is N(0, I).
@@ -43,6 +45,12 @@ pub trait Generator: Send + Sync {
     /// Value and J·v of the map that geometry is measured on ([`Spec::output`]): the image, or the
     /// pre-activation of a saturating last layer.
     fn tangents(&self, z: Rows, directions: Tangents) -> (Rows, Tangents);
+
+    /// The value of that map alone.
+    fn measured(&self, z: Rows) -> Rows {
+        let zero = z.clone().slice([0..1]).zeros_like();
+        self.tangents(z, Tangents::shared(zero)).0
+    }
 
     /// Pre-activations of every nonlinear layer at `z`.
     fn taps(&self, z: Rows) -> Vec<Rows>;

@@ -123,6 +123,7 @@ impl OneShot {
             output: card.raw.geometry.output,
             piecewise_linear: network.is_piecewise_linear(depth),
             widest: network.widest(),
+            activations: network.activations(),
         };
         Ok(Self { spec, network, parameters, depth, device: device.clone(), model_sha256: card.model_sha256()? })
     }
@@ -201,6 +202,10 @@ impl Generator for OneShot {
 
     fn tangents(&self, z: Rows, directions: Tangents) -> (Rows, Tangents) {
         self.network.tangent(z, directions, &Pass::frozen(&self.parameters), self.depth)
+    }
+
+    fn measured(&self, z: Rows) -> Rows {
+        self.network.forward_to(z, &Pass::frozen(&self.parameters), self.depth)
     }
 
     fn taps(&self, z: Rows) -> Vec<Rows> {

@@ -1,9 +1,19 @@
 //! The local geometry of a generator: Jacobian spectra and what follows from them.
 
+mod complexity;
 pub mod descriptors;
 pub mod estimators;
+mod frame;
+mod pushforward;
+mod sketch;
 mod spectrum;
+mod uncertainty;
 
-pub use descriptors::{DESCRIPTORS, Descriptor, LocalGeometry, Measured, Undefined};
-pub use estimators::{ESTIMATORS, EstimatorRow, JacobianEstimator, estimator};
-pub use spectrum::{Spectrum, model_rank, psi_k, tolerance};
+pub use complexity::{COMPLEXITY_RADIUS, Complexity, local_complexity};
+pub use descriptors::{DESCRIPTORS, Descriptor, LocalGeometry, Measured, Undefined, measure_all};
+pub use estimators::{
+    ESTIMATORS, EstimatorRow, EstimatorSettings, JacobianEstimator, estimator, estimator_row, estimator_with,
+};
+pub use frame::{Use, frame};
+pub use spectrum::{Replicate, Spectrum, model_rank, psi_k, tolerance};
+pub use uncertainty::{jackknife, projected_log_det};

@@ -1,5 +1,8 @@
 //! Singular values of a local Jacobian, in f64.
 
+use super::uncertainty::{ENTRY_ERROR, frobenius, rounding};
+use crate::linalg::RightSingular;
+
 /// What an estimator found at one latent. Singular values are never NaN.
 #[derive(Clone, Debug)]
 pub struct Spectrum {
@@ -7,14 +10,32 @@ pub struct Spectrum {
     pub singular_values: Vec<f64>,
     /// z' = Vᵀz in the order of the singular values (theory, 9b).
     pub rotated_latent: Vec<f64>,
+    /// Standard errors of ψ_1, ψ_2, …, one for each positive singular value: for an exact spectrum the
+    /// bound of rounding, else that and the chance of the directions. Infinite where it was not asked for.
+    pub psi_stderr: Vec<f64>,
+    /// The spectrum without some directions each (a jackknife); empty where no direction was left out.
+    pub replicates: Vec<Replicate>,
+    /// Dimension of the space that the directions were drawn from.
+    pub frame_of: usize,
     /// Directions that were pushed through the generator.
     pub n_directions: usize,
     /// Name of the estimator.
     pub estimator: &'static str,
     /// Values of a sample, D.
     pub sample_width: usize,
+    /// Radius of a stencil.
+    pub h: Option<f64>,
     /// Whether the QR route was taken instead of the Gram matrix.
     pub by_qr: bool,
+}
+
+/// A spectrum from fewer directions.
+#[derive(Clone, Debug)]
+pub struct Replicate {
+    /// Descending.
+    pub singular_values: Vec<f64>,
+    /// In their order.
+    pub rotated_latent: Vec<f64>,
 }
 
 /// The singular value under which a direction does not count, relative to σ₁ (theory, 1):
@@ -26,6 +47,30 @@ pub fn tolerance(sample_width: usize, latent_width: usize) -> f64 {
 }
 
 impl Spectrum {
+    /// The spectrum of a whole Jacobian with `sample_width` rows at the latent `z`.
+    pub fn exact(found: RightSingular, z: &[f32], sample_width: usize, estimator: &'static str) -> Self {
+        let rotated =
+            found.vectors.column_iter().map(|column| column.iter().zip(z).map(|(v, z)| v * f64::from(*z)).sum());
+        let singular_values = found.singular_values;
+        Self {
+            rotated_latent: rotated.collect(),
+            psi_stderr: rounding(&singular_values, ENTRY_ERROR * frobenius(&singular_values)),
+            singular_values,
+            replicates: Vec::new(),
+            frame_of: z.len(),
+            n_directions: z.len(),
+            estimator,
+            sample_width,
+            h: None,
+            by_qr: found.by_qr,
+        }
+    }
+
+    /// Standard error of ψ_k; infinite where it is not known.
+    pub fn psi_stderr(&self, k: usize) -> f64 {
+        k.checked_sub(1).and_then(|i| self.psi_stderr.get(i)).copied().unwrap_or(f64::INFINITY)
+    }
+
     /// r: the number of singular values above [`tolerance`]·σ₁.
     pub fn rank(&self) -> usize {
         let Some(&first) = self.singular_values.first() else { return 0 };

@@ -72,6 +72,11 @@ pub trait Layer: Send + Sync {
         self.forward(x, pass)
     }
 
+    /// Values of all activations inside the layer and of its output, per sample: what a backward pass keeps.
+    fn activations(&self) -> usize {
+        self.output_shape().iter().product()
+    }
+
     /// Whether the layer is continuous piecewise linear in its input.
     fn is_piecewise_linear(&self) -> bool;
 

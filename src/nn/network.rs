@@ -54,9 +54,19 @@ impl Network {
         self.layers.iter().map(|l| l.output_shape().iter().product()).fold(input, usize::max)
     }
 
+    /// Values of all activations of a sample: what a backward pass keeps.
+    pub fn activations(&self) -> usize {
+        self.layers.iter().map(|l| l.activations()).sum()
+    }
+
     /// All layers: `[n, in] → [n, out]`.
     pub fn forward(&self, x: Rows, pass: &Pass) -> Rows {
-        self.layers.iter().fold(x, |x, l| l.forward(x, pass))
+        self.forward_to(x, pass, self.layers.len())
+    }
+
+    /// The first `depth` layers.
+    pub fn forward_to(&self, x: Rows, pass: &Pass, depth: usize) -> Rows {
+        self.layers[..depth].iter().fold(x, |x, l| l.forward(x, pass))
     }
 
     /// The first `depth` layers with tangents.

@@ -91,7 +91,7 @@ impl Engine {
         let table = &self.reward.calibration;
         let measured = |name: &str| {
             let spectrum = steered.spectrum.as_ref()?;
-            let geometry = LocalGeometry { spectrum, latent: &steered.latent, model_rank: self.reward.card.model_rank };
+            let geometry = LocalGeometry::new(spectrum, &steered.latent, self.reward.card.model_rank);
             DESCRIPTORS.iter().find(|d| d.name == name).and_then(|d| (d.measure)(&geometry).value())
         };
         let psi_k = measured("psi_k");

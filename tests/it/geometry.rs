@@ -36,7 +36,7 @@ fn network_of(text: &str) -> (Card, Network) {
     (card, network)
 }
 
-fn one_shot(latent: usize, width: usize, layers: &str, weights: &[(&str, &[f32])]) -> OneShot {
+pub fn one_shot(latent: usize, width: usize, layers: &str, weights: &[(&str, &[f32])]) -> OneShot {
     let (card, network) = network_of(&card_text(latent, width, layers));
     let (_, device) = device::open("cpu").unwrap();
     let values = weights.iter().map(|(name, v)| ((*name).to_owned(), v.to_vec()));
@@ -44,22 +44,22 @@ fn one_shot(latent: usize, width: usize, layers: &str, weights: &[(&str, &[f32])
 }
 
 /// The map z → W z.
-fn linear(w: &DMatrix<f32>) -> OneShot {
+pub fn linear(w: &DMatrix<f32>) -> OneShot {
     let (rows, columns) = w.shape();
     let layer = format!("{{ kind = \"linear\", key = \"w\", out = {rows}, bias = false }}");
     one_shot(columns, rows, &layer, &[("w.weight", &row_major(w))])
 }
 
-fn row_major(m: &DMatrix<f32>) -> Vec<f32> {
+pub fn row_major(m: &DMatrix<f32>) -> Vec<f32> {
     m.transpose().as_slice().to_vec()
 }
 
 /// `rows`×`columns` standard normals.
-fn random(seed: u64, rows: usize, columns: usize) -> DMatrix<f32> {
+pub fn random(seed: u64, rows: usize, columns: usize) -> DMatrix<f32> {
     DMatrix::from_vec(rows, columns, normals(seed, 0, Stream::Init, 0, rows * columns))
 }
 
-fn singular_values(m: &DMatrix<f64>) -> Vec<f64> {
+pub fn singular_values(m: &DMatrix<f64>) -> Vec<f64> {
     let mut values = m.clone().svd(false, false).singular_values.as_slice().to_vec();
     values.sort_by(|a, b| b.total_cmp(a));
     values
@@ -71,7 +71,7 @@ fn spectrum(generator: &OneShot, z: &[f32]) -> Spectrum {
 
 fn descriptor(name: &str, spectrum: &Spectrum, latent: &[f32], model_rank: usize) -> Measured {
     let row = DESCRIPTORS.iter().find(|d| d.name == name).unwrap();
-    (row.measure)(&LocalGeometry { spectrum, latent, model_rank })
+    (row.measure)(&LocalGeometry::new(spectrum, latent, model_rank))
 }
 
 fn value(name: &str, spectrum: &Spectrum, latent: &[f32], model_rank: usize) -> f64 {
@@ -79,7 +79,7 @@ fn value(name: &str, spectrum: &Spectrum, latent: &[f32], model_rank: usize) -> 
 }
 
 #[track_caller]
-fn close(found: f64, expected: f64, bound: f64) {
+pub fn close(found: f64, expected: f64, bound: f64) {
     assert!((found - expected).abs() <= bound, "expected {expected}, found {found}");
 }
 

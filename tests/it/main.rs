@@ -7,6 +7,8 @@ mod architecture;
 #[cfg(unix)]
 mod cancel;
 mod cli;
+mod descriptors;
+mod estimators;
 mod generate;
 mod geometry;
 mod layers;

@@ -201,10 +201,16 @@ fn singular_values_agree(one_shot: &OneShot, fixtures: &Fixtures, z: &[f32], pre
             continue;
         }
         let expected = fixtures.get(&format!("{prefix}{i}"));
-        let off = |step: f32| {
+        let mut inside = true;
+        let mut off = |step: f32| {
             let z: Vec<f32> = z.iter().map(|v| v * (1.0 + step)).collect();
-            let found = exact.spectra(one_shot, &z).unwrap().remove(0).unwrap().singular_values;
+            let spectrum = exact.spectra(one_shot, &z).unwrap().remove(0).unwrap();
+            let (rank, found) = (spectrum.rank(), spectrum.singular_values.clone());
             assert_eq!(found.len(), expected.len());
+            let psi = |s: &[f64]| s[..rank].iter().map(|s| s.ln()).sum::<f64>();
+            let (error, bound) = ((psi(&found) - psi(expected)).abs(), spectrum.psi_stderr(rank));
+            inside &= step > 0.0 || error <= bound || on_a_kink.contains(&i);
+            println!("{prefix}{i}: psi over {rank} off by {error:.1e}, bound {bound:.1e}");
             let strong = found.iter().zip(expected).filter(|(_, e)| **e > STRONG * expected[0]);
             strong.map(|(f, e)| (f - e).abs() / e).fold(0.0, f64::max)
         };
@@ -214,6 +220,7 @@ fn singular_values_agree(one_shot: &OneShot, fixtures: &Fixtures, z: &[f32], pre
             println!("{prefix}{i}: compared at z·(1 + {step:e})");
         }
         worst = worst.max(first.map_or_else(|| off(0.0), |(_, off)| off));
+        assert!(inside, "psi of {prefix}{i} is further off than its bound");
         compared += 1;
     }
     assert!(compared > 0, "no reference value \"{prefix}0\"");

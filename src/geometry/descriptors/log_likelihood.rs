@@ -1,18 +1,16 @@
 //! Log-likelihood on the manifold ℓ = ln p_z(z) − ψ (theory, 2), at the model rank.
 
-use super::{Descriptor, LocalGeometry, Measured, Undefined};
+use super::{Descriptor, LocalGeometry, Measured, no_parts};
 
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "log_likelihood",
     about: "ln N(z; 0, I) − ψ_k: density on the k-dimensional piece, up to what the other directions add",
     measure,
+    parts: no_parts,
 };
 
 fn measure(g: &LocalGeometry) -> Measured {
-    let Some(psi) = crate::geometry::psi_k(&g.spectrum.singular_values, g.model_rank) else {
-        return Measured::Undefined(Undefined::BelowModelRank);
-    };
     let square: f64 = g.latent.iter().map(|v| f64::from(*v).powi(2)).sum();
     let prior = -0.5 * (square + g.latent.len() as f64 * (2.0 * std::f64::consts::PI).ln());
-    Measured::exact(prior - psi)
+    g.psi_k().map(|psi, stderr| (prior - psi, stderr))
 }

@@ -1,12 +1,20 @@
 //! Numbers read off one local spectrum, one file each.
 
+mod intrinsic_dimension;
+mod latent_norm;
+mod local_complexity;
 mod local_rank;
+mod local_rank_squares;
 mod local_scaling;
+mod log_frobenius;
 mod log_likelihood;
 mod numerical_rank;
 mod psi_k;
+mod top_singular_value;
+mod volume;
 
-use super::Spectrum;
+use super::complexity::Complexity;
+use super::{Spectrum, jackknife};
 
 /// Why a descriptor has no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +23,12 @@ pub enum Undefined {
     ZeroRank,
     /// Fewer than k singular values are above zero.
     BelowModelRank,
-    /// The Jacobian holds a value that is not finite.
+    /// The Jacobian or the latent holds a value that is not finite.
     NonFinite,
+    /// Too large or too small for a number.
+    OutOfRange,
+    /// What it is read from was not asked for.
+    NotMeasured,
 }
 
 impl std::fmt::Display for Undefined {
@@ -25,6 +37,8 @@ impl std::fmt::Display for Undefined {
             Self::ZeroRank => "zero rank",
             Self::BelowModelRank => "below the model rank",
             Self::NonFinite => "not finite",
+            Self::OutOfRange => "out of range",
+            Self::NotMeasured => "not measured",
         })
     }
 }
@@ -49,6 +63,27 @@ impl Measured {
         if value.is_finite() { Self::Value { value, stderr: 0.0 } } else { Self::Undefined(Undefined::NonFinite) }
     }
 
+    /// A value with its standard error, which is infinite where it is not known.
+    pub fn with_error(value: f64, stderr: f64) -> Self {
+        if value.is_finite() { Self::Value { value, stderr } } else { Self::Undefined(Undefined::NonFinite) }
+    }
+
+    /// Another value and standard error from those here; out of range where the value is not a positive
+    /// or negative normal number.
+    fn map(self, f: impl FnOnce(f64, f64) -> (f64, f64)) -> Self {
+        let Self::Value { value, stderr } = self else { return self };
+        let (value, stderr) = f(value, stderr);
+        if value.is_normal() { Self::Value { value, stderr } } else { Self::Undefined(Undefined::OutOfRange) }
+    }
+
+    /// The standard error, where it is known.
+    pub fn stderr(self) -> Option<f64> {
+        match self {
+            Self::Value { stderr, .. } if stderr.is_finite() => Some(stderr),
+            _ => None,
+        }
+    }
+
     /// The value, where there is one.
     pub fn value(self) -> Option<f64> {
         match self {
@@ -58,7 +93,11 @@ impl Measured {
     }
 }
 
+/// Scale of the intrinsic dimension where none is asked for.
+pub const SCALE: f64 = 0.1;
+
 /// What descriptors read: one latent's spectrum, the latent, the model rank.
+#[derive(Clone, Copy)]
 pub struct LocalGeometry<'a> {
     /// Singular values and Vᵀz.
     pub spectrum: &'a Spectrum,
@@ -66,6 +105,47 @@ pub struct LocalGeometry<'a> {
     pub latent: &'a [f32],
     /// k of ψ_k.
     pub model_rank: usize,
+    /// Sign changes around z, where they were counted.
+    pub complexity: Option<&'a Complexity>,
+    /// Scales of the intrinsic dimension, positive.
+    pub scales: &'a [f64],
+}
+
+impl<'a> LocalGeometry<'a> {
+    /// Without local complexity, intrinsic dimension at [`SCALE`] only.
+    pub fn new(spectrum: &'a Spectrum, latent: &'a [f32], model_rank: usize) -> Self {
+        Self { spectrum, latent, model_rank, complexity: None, scales: &[] }
+    }
+
+    fn psi_k(&self) -> Measured {
+        let (spectrum, k) = (self.spectrum, self.model_rank);
+        super::psi_k(&spectrum.singular_values, k).map_or(Measured::Undefined(Undefined::BelowModelRank), |psi| {
+            Measured::with_error(psi, spectrum.psi_stderr(k))
+        })
+    }
+
+    /// exp of the entropy of σ^power over their sum.
+    fn local_rank(&self, power: i32) -> Measured {
+        let s = &self.spectrum.singular_values;
+        let Some(first) = s.first().filter(|first| **first > 0.0) else {
+            return Measured::Undefined(Undefined::ZeroRank);
+        };
+        let weights = || s.iter().map(|v| (v / first).powi(power));
+        let total: f64 = weights().sum();
+        let shares = weights().map(|w| w / total).filter(|a| *a > 0.0);
+        Measured::exact(shares.map(|a| -a * a.ln()).sum::<f64>().exp())
+    }
+
+    /// The spectra of the jackknife.
+    fn replicated(&self) -> Vec<Spectrum> {
+        let whole = Spectrum { replicates: Vec::new(), ..self.spectrum.clone() };
+        let replicate = |r: &super::Replicate| Spectrum {
+            singular_values: r.singular_values.clone(),
+            rotated_latent: r.rotated_latent.clone(),
+            ..whole.clone()
+        };
+        self.spectrum.replicates.iter().map(replicate).collect()
+    }
 }
 
 /// A number about one latent.
@@ -74,8 +154,42 @@ pub struct Descriptor {
     pub name: &'static str,
     /// Formula in one line.
     pub about: &'static str,
-    /// The measurement.
+    /// The measurement; its standard error is 0 where it is not known here, see [`measure_all`].
     pub measure: fn(&LocalGeometry) -> Measured,
+    /// Columns of its own beside it, such as one per layer; see [`no_parts`].
+    pub parts: fn(&LocalGeometry) -> Vec<(String, Measured)>,
+}
+
+/// The parts of a descriptor that is one number.
+pub fn no_parts(_: &LocalGeometry) -> Vec<(String, Measured)> {
+    Vec::new()
+}
+
+/// The descriptors `wanted` with their parts, in order, by column name. Those read from a spectrum of some
+/// directions get their standard error by its jackknife, unless they bring one.
+pub fn measure_all(g: &LocalGeometry, wanted: &[&Descriptor]) -> Vec<(String, Measured)> {
+    let replicated = g.replicated();
+    let mut columns = Vec::new();
+    for descriptor in wanted {
+        let all = |g: &LocalGeometry| {
+            let mut all = vec![(descriptor.name.to_owned(), (descriptor.measure)(g))];
+            all.extend((descriptor.parts)(g));
+            all
+        };
+        let others: Vec<_> = replicated.iter().map(|spectrum| all(&LocalGeometry { spectrum, ..*g })).collect();
+        for (i, (name, found)) in all(g).into_iter().enumerate() {
+            let found = match found {
+                Measured::Value { value, stderr: 0.0 } if !others.is_empty() => {
+                    let values: Vec<Option<f64>> = others.iter().map(|o| o.get(i).and_then(|o| o.1.value())).collect();
+                    let stderr = jackknife(&values, g.spectrum.n_directions, g.spectrum.frame_of);
+                    Measured::with_error(value, stderr.unwrap_or(f64::INFINITY))
+                }
+                other => other,
+            };
+            columns.push((name, found));
+        }
+    }
+    columns
 }
 
 /// Every descriptor, in the order of columns.
@@ -83,58 +197,13 @@ pub static DESCRIPTORS: &[Descriptor] = &[
     local_scaling::DESCRIPTOR,
     psi_k::DESCRIPTOR,
     local_rank::DESCRIPTOR,
+    local_rank_squares::DESCRIPTOR,
     numerical_rank::DESCRIPTOR,
+    local_complexity::DESCRIPTOR,
     log_likelihood::DESCRIPTOR,
+    volume::DESCRIPTOR,
+    intrinsic_dimension::DESCRIPTOR,
+    top_singular_value::DESCRIPTOR,
+    log_frobenius::DESCRIPTOR,
+    latent_norm::DESCRIPTOR,
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn measure(name: &str, singular_values: &[f64], latent: &[f32]) -> Measured {
-        let spectrum = Spectrum {
-            singular_values: singular_values.to_vec(),
-            rotated_latent: vec![0.0; singular_values.len()],
-            n_directions: singular_values.len(),
-            estimator: "exact",
-            sample_width: 8,
-            by_qr: false,
-        };
-        let geometry = LocalGeometry { spectrum: &spectrum, latent, model_rank: 2 };
-        DESCRIPTORS
-            .iter()
-            .find(|d| d.name == name)
-            .map_or(Measured::Undefined(Undefined::NonFinite), |d| (d.measure)(&geometry))
-    }
-
-    #[test]
-    fn scaling_a_map_shifts_psi_and_leaves_nu() {
-        let s = [3.0, 1.5, 0.2];
-        let scaled = s.map(|v| 7.0 * v);
-        let shift =
-            measure("psi", &scaled, &[0.0; 3]).value().zip(measure("psi", &s, &[0.0; 3]).value()).map(|(a, b)| a - b);
-        assert!((shift.unwrap_or(f64::NAN) - 3.0 * 7.0f64.ln()).abs() < 1e-12);
-        let (a, b) = (measure("nu", &s, &[0.0; 3]).value(), measure("nu", &scaled, &[0.0; 3]).value());
-        assert!((a.unwrap_or(0.0) - b.unwrap_or(1.0)).abs() < 1e-12);
-    }
-
-    #[test]
-    fn equal_singular_values_have_full_local_rank() {
-        assert!((measure("nu", &[2.0; 5], &[0.0; 5]).value().unwrap_or(0.0) - 5.0).abs() < 1e-12);
-    }
-
-    #[test]
-    fn likelihood_of_the_identity_is_the_prior() {
-        let z = [1.0f32, -2.0];
-        let expected = -0.5 * 5.0 - (2.0 * std::f64::consts::PI).ln();
-        assert!((measure("log_likelihood", &[1.0, 1.0], &z).value().unwrap_or(0.0) - expected).abs() < 1e-12);
-    }
-
-    #[test]
-    fn zero_jacobians_are_undefined_not_infinite() {
-        for name in ["psi", "nu", "psi_k", "log_likelihood"] {
-            assert!(matches!(measure(name, &[0.0, 0.0], &[0.0; 2]), Measured::Undefined(_)), "{name}");
-        }
-        assert_eq!(measure("rank", &[0.0, 0.0], &[0.0; 2]).value(), Some(0.0));
-    }
-}

@@ -70,6 +70,11 @@ impl Layer for Concat {
         Tensor::cat(parts.collect(), 1)
     }
 
+    fn activations(&self) -> usize {
+        let inside: usize = self.branches.iter().flatten().map(|l| l.activations()).sum();
+        inside + self.shape.iter().product::<usize>()
+    }
+
     fn is_piecewise_linear(&self) -> bool {
         self.branches.iter().flatten().all(|l| l.is_piecewise_linear())
     }

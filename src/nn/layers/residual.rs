@@ -66,6 +66,10 @@ impl Layer for Residual {
         body + self.shortcut.iter().fold(x, |x, l| l.tap(x, pass, taps))
     }
 
+    fn activations(&self) -> usize {
+        self.all().map(|l| l.activations()).sum::<usize>() + self.shape.iter().product::<usize>()
+    }
+
     fn is_piecewise_linear(&self) -> bool {
         self.all().all(|l| l.is_piecewise_linear())
     }

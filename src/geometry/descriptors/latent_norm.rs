@@ -1,0 +1,10 @@
+//! ‖z‖: where the latent lies in its prior.
+
+use super::{Descriptor, LocalGeometry, Measured, no_parts};
+
+pub const DESCRIPTOR: Descriptor =
+    Descriptor { name: "z_norm", about: "Euclidean norm of the latent", measure, parts: no_parts };
+
+fn measure(g: &LocalGeometry) -> Measured {
+    Measured::exact(g.latent.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt())
+}

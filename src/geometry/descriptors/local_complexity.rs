@@ -1,0 +1,22 @@
+//! Local complexity δ: units whose pre-activation changes sign near z (theory, 4).
+
+use super::{Descriptor, LocalGeometry, Measured, Undefined};
+
+pub const DESCRIPTOR: Descriptor = Descriptor {
+    name: "delta",
+    about: "local complexity: units that change sign over the vertices z ± h·v of a frame shared by all samples; also per layer",
+    measure,
+    parts,
+};
+
+fn measure(g: &LocalGeometry) -> Measured {
+    match g.complexity {
+        Some(found) => Measured::exact(found.layers.iter().sum::<u64>() as f64),
+        None => Measured::Undefined(Undefined::NotMeasured),
+    }
+}
+
+fn parts(g: &LocalGeometry) -> Vec<(String, Measured)> {
+    let layers = g.complexity.map_or(&[][..], |c| &c.layers);
+    layers.iter().enumerate().map(|(i, n)| (format!("delta_{i}"), Measured::exact(*n as f64))).collect()
+}

@@ -1,0 +1,21 @@
+//! ln ‖A‖_F, a cheap rival of ψ.
+
+use super::{Descriptor, LocalGeometry, Measured, Undefined, no_parts};
+
+pub const DESCRIPTOR: Descriptor = Descriptor {
+    name: "ln_frobenius",
+    about: "½ ln Σ σ_i², the logarithm of the Frobenius norm of what was measured",
+    measure,
+    parts: no_parts,
+};
+
+fn measure(g: &LocalGeometry) -> Measured {
+    let s = &g.spectrum.singular_values;
+    // Relative to σ₁, so that squares neither overflow nor vanish.
+    match s.first() {
+        Some(first) if *first > 0.0 => {
+            Measured::exact(first.ln() + 0.5 * s.iter().map(|v| (v / first).powi(2)).sum::<f64>().ln())
+        }
+        _ => Measured::Undefined(Undefined::ZeroRank),
+    }
+}

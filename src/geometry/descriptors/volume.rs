@@ -1,0 +1,14 @@
+//! The volume scalar of polarity sampling and MaGNET, exp ψ_k (theory, 5), at the model rank.
+
+use super::{Descriptor, LocalGeometry, Measured, no_parts};
+
+pub const DESCRIPTOR: Descriptor = Descriptor {
+    name: "volume",
+    about: "volume scalar, the product of the k leading singular values; undefined beyond 1e±308",
+    measure,
+    parts: no_parts,
+};
+
+fn measure(g: &LocalGeometry) -> Measured {
+    g.psi_k().map(|psi, stderr| (psi.exp(), psi.exp() * stderr))
+}

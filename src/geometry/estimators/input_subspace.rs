@@ -1,0 +1,53 @@
+//! The Jacobian restricted to a random subspace of latent space (theory, 8): A·B by P tangents.
+
+use super::{EstimatorRow, EstimatorSettings, JacobianEstimator};
+use crate::error::Result;
+use crate::generator::{Generator, Spec};
+use crate::geometry::Spectrum;
+use crate::geometry::frame::{FrameCache, Use};
+use crate::geometry::pushforward::push;
+use crate::geometry::sketch::Sketch;
+use rayon::prelude::*;
+
+pub const ROW: EstimatorRow = EstimatorRow {
+    name: "input-subspace",
+    about: "A·B by P tangents, B orthonormal and shared by all samples; P = 32, at most d",
+    estimates: "the mean of psi over random P-dimensional subspaces of latent space; psi itself at P = d",
+    make: |settings| Box::new(InputSubspace { settings: settings.clone(), frames: FrameCache::default() }),
+};
+
+struct InputSubspace {
+    settings: EstimatorSettings,
+    frames: FrameCache,
+}
+
+impl JacobianEstimator for InputSubspace {
+    fn name(&self) -> &'static str {
+        ROW.name
+    }
+
+    fn directions(&self, spec: &Spec) -> Result<usize> {
+        self.settings.directions_within(32, spec.latent_width, "the latent's width")
+    }
+
+    fn spectra(&self, generator: &dyn Generator, latents: &[f32]) -> Result<Vec<Option<Spectrum>>> {
+        let spec = generator.spec();
+        let (p, d) = (self.directions(spec)?, spec.latent_width);
+        let frame = self.frames.get(self.settings.seed, Use::Input, p, d);
+        let products = push(generator, latents, &frame, self.settings.memory)?;
+        let of = |(products, latent): (&Vec<f32>, &[f32])| {
+            let sketch = Sketch {
+                estimator: ROW.name,
+                products,
+                directions: p,
+                latent,
+                sample_width: products.len() / p,
+                h: None,
+                error: 0.0,
+                replicates: self.settings.replicates,
+            };
+            sketch.of_inputs(&frame)
+        };
+        Ok(products.par_iter().zip(latents.par_chunks(d)).map(of).collect())
+    }
+}
