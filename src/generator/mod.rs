@@ -48,7 +48,7 @@ pub trait Generator: Send + Sync {
 
     /// The value of that map alone.
     fn measured(&self, z: Rows) -> Rows {
-        let zero = z.clone().slice([0..1]).zeros_like();
+        let zero = Rows::zeros([1, self.spec().latent_width], &z.device());
         self.tangents(z, Tangents::shared(zero)).0
     }
 

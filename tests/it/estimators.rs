@@ -286,15 +286,12 @@ fn rounding_stays_within_its_bound() {
         let w = |seed, to: usize, from: usize| random(seed, to, from).map(|v| f64::from(v / (from as f32).sqrt()));
         let (a, b, c) = (w(21, 48, d), w(22, 48, 48), w(23, width, 48));
         let bias = |seed| DMatrix::from_vec(48, 1, normals(seed, 0, Stream::Init, 0, 48)).map(|v| f64::from(0.3 * v));
-        let (value, slope): (fn(f64) -> f64, fn(f64) -> f64) = match activation {
-            "relu" => (|x| x.max(0.0), |x| f64::from(u8::from(x > 0.0))),
-            _ => (
-                |x| x / (1.0 + (-x).exp()),
-                |x| {
-                    let s = 1.0 / (1.0 + (-x).exp());
-                    s * (1.0 + x * (1.0 - s))
-                },
-            ),
+        let relu = activation == "relu";
+        let logistic = |x: f64| 1.0 / (1.0 + (-x).exp());
+        let value = |x: f64| if relu { x.max(0.0) } else { x * logistic(x) };
+        let slope = |x: f64| {
+            let s = logistic(x);
+            if relu { f64::from(u8::from(x > 0.0)) } else { s * (1.0 + x * (1.0 - s)) }
         };
         let mut worst = 0.0f64;
         for i in 0..40 {
