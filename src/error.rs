@@ -3,6 +3,7 @@
 //! A message is one line, lower case: it names the file and the key, what was expected and what
 //! was found; advice follows a semicolon.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// Shorthand for results of this crate.
@@ -38,7 +39,7 @@ pub enum Error {
         /// The system's own word.
         source: std::io::Error,
         /// What is complete and how to go on.
-        advice: &'static str,
+        advice: Cow<'static, str>,
     },
     /// No such device in this build or on this machine, or it failed. Exit code 5.
     #[error("--device {device}: {message}")]
@@ -47,6 +48,18 @@ pub enum Error {
         device: String,
         /// What is missing; advice.
         message: String,
+    },
+    /// More memory is needed than is free. Exit code 5.
+    #[error("{what} needs about {} of memory, {} are free and four fifths of that are used at most; {remedy}", mebibytes(*.needed), mebibytes(*.free))]
+    Memory {
+        /// What was about to be allocated.
+        what: String,
+        /// Estimated bytes.
+        needed: u64,
+        /// Free bytes.
+        free: u64,
+        /// How to need less.
+        remedy: String,
     },
     /// Some samples were not finite; the others are delivered. Exit code 6.
     #[error("{count} of {total} samples were not finite; they are marked in the records and have no picture")]
@@ -101,7 +114,15 @@ impl Error {
             }
             _ => "what is complete is kept; run the same command again",
         };
-        Self::Io { path: path.as_ref().to_owned(), action, source, advice }
+        Self::Io { path: path.as_ref().to_owned(), action, source, advice: advice.into() }
+    }
+
+    /// The same with a word on what is complete, where reading or writing failed.
+    pub fn with_progress(mut self, complete: impl FnOnce() -> String) -> Self {
+        if let Self::Io { advice, .. } = &mut self {
+            *advice = format!("{advice}; {}", complete()).into();
+        }
+        self
     }
 
     /// The process exit code of this error (`docs/architecture.md`, decision 6).
@@ -110,7 +131,7 @@ impl Error {
             Self::Config { .. } => 2,
             Self::Input { .. } => 3,
             Self::Io { .. } => 4,
-            Self::Device { .. } => 5,
+            Self::Device { .. } | Self::Memory { .. } => 5,
             Self::SamplesNotFinite { .. } => 6,
             Self::Busy { .. } => 7,
             Self::Bug(_) => 70,
@@ -118,6 +139,11 @@ impl Error {
             Self::Interrupted(_) => 130,
         }
     }
+}
+
+/// Bytes as whole MiB, rounded up.
+fn mebibytes(bytes: u64) -> String {
+    format!("{} MiB", bytes.div_ceil(1 << 20))
 }
 
 /// A path as it is safe to print on a terminal: control characters escaped.

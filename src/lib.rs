@@ -3,17 +3,43 @@
 //! Data flows one way: card and weights → network → generator → geometry → reward → steering → run
 //! directory. `docs/architecture.md` draws it; `docs/theory.md` numbers the equations.
 
+/// Fails here where a test asks for it: `failpoint!("store.write.before")` gives an `std::io::Result<()>`,
+/// `failpoint!("reward", sample)` the number to put in the place of a result. Nothing in builds without the feature.
+#[cfg(feature = "failpoints")]
+macro_rules! failpoint {
+    ($name:expr) => {
+        $crate::faults::hit($name)
+    };
+    ($name:expr, $sample:expr) => {
+        $crate::faults::number($name, $sample)
+    };
+}
+#[cfg(not(feature = "failpoints"))]
+macro_rules! failpoint {
+    ($name:expr) => {
+        std::io::Result::Ok(())
+    };
+    ($name:expr, $sample:expr) => {{
+        let _ = $sample;
+        Option::<f32>::None
+    }};
+}
+
 pub mod cancel;
 pub mod cli;
 pub mod data;
 pub mod device;
 pub mod error;
+#[cfg(feature = "failpoints")]
+pub mod faults;
 pub mod generator;
 pub mod geometry;
 pub mod limits;
 pub mod linalg;
+pub mod memory;
 pub mod nn;
 pub mod noise;
+pub mod panics;
 pub mod progress;
 pub mod render;
 pub mod reward;

@@ -32,3 +32,13 @@ pub const DATASET_ITEMS: usize = 5_000_000;
 pub const LAYERS: usize = 1_024;
 /// Unguided samples that a calibration table needs at least (theory, equation 14).
 pub const CALIBRATION_MIN: usize = 2_048;
+/// Share of the free memory that an estimate may reach: estimates are off by some tenths.
+pub const MEMORY_SHARE: f64 = 0.8;
+/// Bytes of a run's plan: sixty-four jobs with their recipes take 100 KiB, the rest is for lists of seeds.
+pub const PLAN_BYTES: u64 = 16 << 20;
+/// Bytes of a tile's record: 256 samples with spectra of 1,024 values take under 12 MB.
+pub const RECORD_BYTES: u64 = 64 << 20;
+/// Bytes of an events file that is read: ten million samples take 1 GB.
+pub const EVENT_BYTES: u64 = 2 << 30;
+/// Shards of a plan: clusters cut job arrays off far below.
+pub const SHARDS: u64 = 100_000;

@@ -1,11 +1,11 @@
 //! The `isoline` program: parses the command line, runs it, and turns the result into an exit code.
 
-use isoline::cli;
+use isoline::{cli, panics};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::panics::install();
-    match cli::panics::caught(|| cli::main(std::env::args_os())) {
+    panics::install();
+    match panics::caught(|| cli::main(std::env::args_os())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             cli::output::complain(&error);

@@ -203,7 +203,7 @@ impl Drop for Bar {
 }
 
 /// `8 s`, `3 min 05 s`, `2 h 07 min`.
-fn duration(seconds: f64) -> String {
+pub fn duration(seconds: f64) -> String {
     let s = seconds.round() as u64;
     match s {
         0..60 => format!("{s} s"),

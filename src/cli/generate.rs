@@ -1,5 +1,6 @@
 //! `isoline generate`: the main job.
 
+use super::runs::{self, How, RunArgs};
 use super::{Context, output};
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
@@ -7,12 +8,10 @@ use crate::generator::{Generator, find_model};
 use crate::noise;
 use crate::render::png;
 use crate::run::{
-    self, BatchConfig, Engine, Job, JobConfig, KEYS, PictureRecipe, Recipe, SampleRow, contact_sheet, parse_seeds,
-    samples_table,
+    BatchConfig, Engine, GeneratePlan, JobConfig, KEYS, PictureRecipe, Pictures, Plan, PlannedJob, Recipe, SampleRow,
+    Work, check_table_memory, parse_seeds,
 };
 use crate::steering::Status;
-use crate::store;
-use crate::table::{write_csv, write_parquet};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -79,6 +78,8 @@ pub struct Args {
     /// Print the table as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    run: RunArgs,
 }
 
 /// Runs the jobs, writes sheet and tables, prints asked against reached.
@@ -99,37 +100,94 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
             .map_err(|e| Error::Bug(e.to_string()))?;
         return output::print(&text.iter().map(|t| format!("[[jobs]]\n{t}")).collect::<Vec<_>>().join("\n"));
     }
-    let (name, device) = context.open_device()?;
-    let mut engines: BTreeMap<PathBuf, Engine> = BTreeMap::new();
-    let mut finished: Vec<(JobConfig, PathBuf, Vec<SampleRow>)> = Vec::new();
-    for job in batch.jobs {
-        let folder = find_model(&job.model)?;
-        if !engines.contains_key(&folder) {
-            engines.insert(folder.clone(), Engine::load(&folder, &device)?);
-        }
-        let engine = &engines[&folder];
-        let seeds = parse_seeds(&job.seeds).map_err(|m| Error::config("--seeds", m))?;
-        let recipe = recipe(&job, engine, name);
-        let place = if finished.is_empty() && args_single(args, &batch.outdir, &job) {
-            job.outdir.clone()
-        } else {
-            job.outdir.join(&job.name)
-        };
-        let label = format!("{} {}", job.model, job.name);
-        let made = run::run(
-            &Job { recipe: &recipe, folder: &place, seeds: &seeds, force: args.force, label: &label },
-            engine,
-            &context.progress,
-            &context.cancel,
-        )?;
-        finished.push((job, place, made));
-    }
-    finish(args, context, &batch.outdir, &finished)
+    batch.jobs.iter().try_for_each(|j| find_model(&j.model).map(|_| ()))?;
+    let outdir = batch.outdir.clone();
+    let single = args.config.is_none() && args.mode.len() + args.novelty.len() == 1;
+    // Before the model is loaded, so that a second process learns at once that the folder is taken.
+    let _lock = runs::alone(&outdir)?;
+    let jobs = Jobs::load(&batch, single, context)?;
+    let rows = jobs.make(args.csv, args.force, &outdir, &args.run, context)?;
+    finish(args, context, &outdir, &rows)
 }
 
-/// Whether the only job of a command writes right into the run folder.
-fn args_single(args: &Args, outdir: &Path, job: &JobConfig) -> bool {
-    args.config.is_none() && args.mode.len() + args.novelty.len() == 1 && job.outdir == outdir
+/// The rows of a run, each with the name of its job.
+type Rows = Vec<(String, SampleRow)>;
+
+/// The jobs of a batch with their models in memory.
+pub struct Jobs {
+    jobs: Vec<PlannedJob>,
+    engines: BTreeMap<PathBuf, Engine>,
+    device: (DeviceName, Device),
+}
+
+impl Jobs {
+    /// Loads the models; `single` puts the only job right into the run folder.
+    ///
+    /// # Errors
+    /// Those of device and models.
+    pub fn load(batch: &BatchConfig, single: bool, context: &Context) -> Result<Self> {
+        let device = context.open_device()?;
+        let mut engines: BTreeMap<PathBuf, Engine> = BTreeMap::new();
+        let mut jobs = Vec::new();
+        for job in &batch.jobs {
+            let model = find_model(&job.model)?;
+            if !engines.contains_key(&model) {
+                engines.insert(model.clone(), Engine::load(&model, &device.1)?);
+            }
+            jobs.push(PlannedJob {
+                name: job.name.clone(),
+                folder: if single && batch.jobs.len() == 1 { ".".into() } else { job.name.clone() },
+                model: job.model.clone(),
+                seeds: job.seeds.clone(),
+                recipe: recipe(job, &engines[&model], device.0),
+            });
+        }
+        Ok(Self { jobs, engines, device })
+    }
+
+    /// What is planned.
+    ///
+    /// # Errors
+    /// [`Error::Bug`].
+    pub fn plan(&self, csv: bool) -> Result<Plan> {
+        Plan::new("generate", &GeneratePlan { csv, jobs: self.jobs.clone() })
+    }
+
+    /// Plans, makes and puts together, under a lock that the caller holds.
+    fn make(self, csv: bool, force: bool, outdir: &Path, run: &RunArgs, context: &Context) -> Result<Rows> {
+        let plan = self.plan(csv)?;
+        plan.check(outdir)?;
+        let work = Pictures::open(GeneratePlan { csv, jobs: self.jobs }, outdir).map_err(|e| e.at(outdir))?;
+        check_table_memory(outdir, (0..work.tiles()).map(|t| work.wanted(t)).sum())?;
+        work.claim()?;
+        plan.write(outdir)?;
+        let how = How { force, label: shown(outdir), run: run.clone() };
+        runs::complete(outdir, &plan, &work, &mut *work.maker_with(self.device, self.engines), &how, context)?;
+        let rows = work.rows()?.into_iter();
+        Ok(rows.flat_map(|(name, _, rows)| rows.into_iter().map(move |r| (name.clone(), r))).collect())
+    }
+}
+
+/// The jobs of a config file as `isoline plan` takes them.
+///
+/// # Errors
+/// [`Error::Config`].
+pub fn planned(config: &Path, text: &str, set: &[String], outdir: &Path) -> Result<BatchConfig> {
+    let mut over = overrides(set)?;
+    over.insert("outdir".to_owned(), outdir.to_string_lossy().into_owned().into());
+    BatchConfig::resolve(&shown(config), text, &over, None)
+}
+
+/// The environment, and `--set` over it.
+fn overrides(set: &[String]) -> Result<toml::Table> {
+    let mut over = environment();
+    for pair in set {
+        let (key, value) = pair
+            .split_once('=')
+            .ok_or_else(|| Error::config(format!("--set {}", pair.escape_debug()), "expected KEY=VALUE"))?;
+        over.insert(key.trim().to_owned(), literal(key.trim(), value.trim()));
+    }
+    Ok(over)
 }
 
 fn batch(args: &Args, context: &Context) -> Result<BatchConfig> {
@@ -137,13 +195,7 @@ fn batch(args: &Args, context: &Context) -> Result<BatchConfig> {
         Some(path) => (shown(path), BatchConfig::text(path)?),
         None => ("generate".to_owned(), DEFAULT.to_owned()),
     };
-    let mut over = environment();
-    for pair in &args.set {
-        let (key, value) = pair
-            .split_once('=')
-            .ok_or_else(|| Error::config(format!("--set {}", pair.escape_debug()), "expected KEY=VALUE"))?;
-        over.insert(key.trim().to_owned(), literal(key.trim(), value.trim()));
-    }
+    let mut over = overrides(&args.set)?;
     let mut put = |key: &str, value: Option<toml::Value>| value.and_then(|v| over.insert(key.to_owned(), v));
     put("model", args.model.clone().map(Into::into));
     put("method", args.method.clone().map(Into::into));
@@ -242,39 +294,20 @@ fn recipe(job: &JobConfig, engine: &Engine, device: DeviceName) -> Recipe {
     }
 }
 
-fn finish(args: &Args, context: &Context, outdir: &Path, jobs: &[(JobConfig, PathBuf, Vec<SampleRow>)]) -> Result<()> {
-    let mut models: Vec<&str> = jobs.iter().map(|j| j.0.model.as_str()).collect();
-    models.dedup();
-    let views: Vec<(&str, &Path, &[SampleRow])> =
-        jobs.iter().map(|(j, p, r)| (j.name.as_str(), p.as_path(), r.as_slice())).collect();
-    let sheet = contact_sheet(
-        &format!("{}: novelty reached, in percent of the model's own samples", models.join(", ")),
-        &views,
-    )?;
-    store::write_atomic(&outdir.join("grid.png"), &png::encode(&sheet, &png::PngText::default())?)?;
-    let rows: Vec<(&str, &SampleRow)> =
-        views.iter().flat_map(|(name, _, rows)| rows.iter().map(move |r| (*name, r))).collect();
-    let table = samples_table(&rows)?;
-    store::write_atomic(
-        &outdir.join("samples.parquet"),
-        &write_parquet(&table, &[("isoline".into(), env!("CARGO_PKG_VERSION").into())])?,
-    )?;
-    if args.csv {
-        store::write_atomic(&outdir.join("samples.csv"), write_csv(&table).as_bytes())?;
-    }
+fn finish(args: &Args, context: &Context, outdir: &Path, rows: &Rows) -> Result<()> {
     if args.json {
         let rows: Vec<_> = rows.iter().map(|(job, row)| serde_json::json!({"job": job, "sample": row})).collect();
         output::print_json(&rows.into())?;
     } else {
-        output::print(&summary(&rows))?;
+        output::print(&summary(rows))?;
     }
     context.say(&format!("sheet: {}", shown(&outdir.join("grid.png"))));
     let count = rows.iter().filter(|r| r.1.status == Status::NonFinite).count();
-    if count > 0 { Err(Error::SamplesNotFinite { count, total: rows.len() }) } else { Ok(()) }
+    runs::all_finite(count as u64, rows.len() as u64)
 }
 
 /// One line per sample: asked, predicted, reached.
-fn summary(rows: &[(&str, &SampleRow)]) -> String {
+fn summary(rows: &Rows) -> String {
     let number = |v: Option<f64>| v.map_or("-".to_owned(), |v| format!("{v:.1}"));
     let mut lines =
         vec![output::row(["row", "seed", "asked", "predicted", "reached", "psi_k", "nu", "angle", "status"])];
@@ -308,20 +341,15 @@ fn again(picture: &Path, args: &Args, context: &Context) -> Result<()> {
     let (name, device): (DeviceName, Device) =
         if context.device == "auto" { crate::device::open(&own.recipe.device)? } else { context.open_device()? };
     let folder = find_model(args.model.as_deref().unwrap_or(&own.recipe.model))?;
+    let outdir = match &args.outdir {
+        Some(outdir) => outdir.clone(),
+        None => PathBuf::from(format!("runs/again-{}", own.recipe.run_id()?)),
+    };
+    let _lock = runs::alone(&outdir)?;
     let engine = Engine::load(&folder, &device)?;
-    for (what, wanted, found) in [
-        ("model", &own.recipe.model_sha256, engine.generator.model_sha256()),
-        ("reward", &own.recipe.reward_sha256, engine.reward.sha256.as_str()),
-    ] {
-        if wanted != found {
-            return Err(Error::input(
-                picture,
-                format!(
-                    "was made with another {what} (SHA-256 {wanted:.12}, here {found:.12}); give that model with --model"
-                ),
-            ));
-        }
-    }
+    engine
+        .check(&own.recipe)
+        .map_err(|m| Error::input(picture, format!("was made with {m}; give that model with --model")))?;
     if own.recipe.version != env!("CARGO_PKG_VERSION")
         || own.recipe.noise_scheme != noise::SCHEME
         || own.recipe.device != name.class()
@@ -331,10 +359,15 @@ fn again(picture: &Path, args: &Args, context: &Context) -> Result<()> {
             own.recipe.version, own.recipe.device
         ));
     }
-    let run_id = own.recipe.run_id()?;
-    let outdir = args.outdir.clone().unwrap_or_else(|| PathBuf::from(format!("runs/again-{run_id}")));
-    let job = Job { recipe: &own.recipe, folder: &outdir, seeds: &[own.seed], force: true, label: "again" };
-    let rows = run::run(&job, &engine, &context.progress, &context.cancel)?;
-    let file = rows.first().and_then(|r| r.file.clone()).ok_or(Error::SamplesNotFinite { count: 1, total: 1 })?;
+    let job = PlannedJob {
+        name: "again".into(),
+        folder: ".".into(),
+        model: args.model.clone().unwrap_or_else(|| own.recipe.model.clone()),
+        seeds: own.seed.to_string(),
+        recipe: own.recipe,
+    };
+    let jobs = Jobs { jobs: vec![job], engines: BTreeMap::from([(folder, engine)]), device: (name, device) };
+    let rows = jobs.make(false, true, &outdir, &args.run, context)?;
+    let file = rows.first().and_then(|r| r.1.file.clone()).ok_or(Error::SamplesNotFinite { count: 1, total: 1 })?;
     output::print(&format!("{}\n", shown(&outdir.join(file))))
 }

@@ -9,12 +9,18 @@ mod generate;
 mod import;
 mod inspect;
 mod list;
+mod merge;
 pub mod output;
-pub mod panics;
+mod plan;
+mod resume;
+mod runs;
 mod selfcheck;
+mod status;
 mod steer_report;
 mod train_generator;
 mod train_reward;
+mod verify;
+mod work;
 
 use crate::cancel::Cancel;
 use crate::device::{self, Device, DeviceName};
@@ -62,6 +68,18 @@ pub enum Command {
     TrainReward(train_reward::Args),
     /// Train a generator from pictures
     TrainGenerator(train_generator::Args),
+    /// Go on with a run that was stopped
+    Resume(resume::Args),
+    /// Show how far a run is
+    Status(status::Args),
+    /// Compare every file of a run with its hash
+    Verify(verify::Args),
+    /// Fix what a run is to hold, for many processes to make
+    Plan(plan::Args),
+    /// Make one shard of a planned run
+    Work(work::Args),
+    /// Put the finished shards of a run together
+    Merge(merge::Args),
     /// Turn PyTorch or safetensors weights and a draft card into a model folder
     Import(import::Args),
     /// Show a model's card, layers and weights, and what does not fit
@@ -80,6 +98,12 @@ impl Command {
             Self::SteerReport(args) => steer_report::run(args, context),
             Self::TrainReward(args) => train_reward::run(args, context),
             Self::TrainGenerator(args) => train_generator::run(args, context),
+            Self::Resume(args) => resume::run(args, context),
+            Self::Status(args) => status::run(args, context),
+            Self::Verify(args) => verify::run(args, context),
+            Self::Plan(args) => plan::run(args, context),
+            Self::Work(args) => work::run(args, context),
+            Self::Merge(args) => merge::run(args, context),
             Self::Import(args) => import::run(args, context),
             Self::Inspect(args) => inspect::run(args, context),
             Self::Devices(args) => devices::run(args, context),
@@ -95,7 +119,10 @@ impl Command {
             | Self::Describe(_)
             | Self::SteerReport(_)
             | Self::TrainReward(_)
-            | Self::TrainGenerator(_) => true,
+            | Self::TrainGenerator(_)
+            | Self::Resume(_)
+            | Self::Work(_) => true,
+            Self::Status(_) | Self::Verify(_) | Self::Plan(_) | Self::Merge(_) => false,
             Self::Import(_) | Self::Inspect(_) | Self::Devices(_) | Self::List(_) => false,
         }
     }

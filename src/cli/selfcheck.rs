@@ -5,10 +5,10 @@
 //! Σ|terms|, and the tolerance is (K + 2)·eps: twice the bound and room for what is added at the end. A device that
 //! rounds its factors to TF32 or f16 is off by some 1e-4 and fails.
 
-use super::panics::caught;
 use crate::device::Device;
 use crate::error::Result;
 use crate::noise::{Stream, normals};
+use crate::panics::caught;
 use crate::tensors::host;
 use burn::tensor::{Tensor, TensorData, module::conv_transpose2d, ops::ConvTransposeOptions};
 

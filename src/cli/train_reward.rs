@@ -1,5 +1,7 @@
 //! `isoline train-reward`: labels, reward network, calibration, report.
 
+use super::plan::labels_plan;
+use super::runs::{self, How, RunArgs};
 use super::{Context, output};
 use crate::error::Result;
 use crate::generator::find_model;
@@ -31,6 +33,8 @@ pub struct Args {
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    run: RunArgs,
 }
 
 /// Trains and writes `MODEL/reward/`.
@@ -51,19 +55,28 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     if let Some(share) = args.curve.iter().find(|s| !(0.0..=1.0).contains(*s)) {
         return Err(crate::error::Error::config("--curve", format!("expected shares from 0 to 1, found {share}")));
     }
-    let (device_name, device) = context.open_device()?;
+    crate::reward::check_config(&config, &place)?;
     let model = find_model(&config.model)?;
     let name = model.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let work = args.outdir.clone().unwrap_or_else(|| format!("runs/labels-{name}").into());
+    let _lock = runs::alone(&work)?;
+    let plan = labels_plan(&config, context)?;
+    plan.check(&work)?;
+    let labelling = plan.open(&work)?;
+    labelling.claim()?;
+    plan.write(&work)?;
+    let device = runs::device(context, &*labelling)?;
+    let how = How { force: false, label: format!("labelling {name}"), run: args.run.clone() };
+    runs::complete(&work, &plan, &*labelling, &mut *labelling.maker(device.clone()), &how, context)?;
     let job = TrainReward {
         config: &config,
         place: &place,
         model: &model,
         work,
-        device_class: device_name.class(),
+        device_class: device.0.class(),
         curve: &args.curve,
     };
-    let report = train_reward(&job, &device, &context.progress, &context.cancel)?;
+    let report = train_reward(&job, &device.1, &context.progress, &context.cancel)?;
     if args.json {
         return output::print(&report.json());
     }

@@ -16,6 +16,8 @@ pub const NOVEL: [u8; 3] = [0xe0, 0x86, 0x1f];
 const SIDE: usize = 4 * limits::IMAGE_SIDE_OUT;
 /// Pictures are enlarged by a whole factor until their shorter side has this many pixels.
 const CELL: usize = 72;
+/// Columns that can fit on a sheet: more need not be given, but for their number.
+pub const MOST_COLUMNS: usize = SIDE / (CELL + GAP) + 1;
 const PAPER: [u8; 3] = [0xfb, 0xfb, 0xf9];
 const INK: [u8; 3] = [0x1d, 0x21, 0x27];
 const SOFT: [u8; 3] = [0x6a, 0x71, 0x7b];
@@ -63,6 +65,8 @@ pub struct Sheet {
     pub rows: Vec<SheetRow>,
     /// One short text per column, such as the seed; may be shorter than the rows.
     pub column_labels: Vec<String>,
+    /// Columns that exist beside those given; the sheet says that they are left out.
+    pub more_columns: usize,
 }
 
 /// Where everything on a sheet goes, in pixels.
@@ -155,8 +159,9 @@ impl Layout {
         let columns = most_columns.min(fit(SIDE - origin.0, column).max(1));
         let rows = sheet.rows.len().min(fit(SIDE - origin.1 - 4 * Face::Plain.height(), row_height).max(1));
         let mut left_out = Vec::new();
-        if most_columns > columns {
-            left_out.push(format!("{} more columns", most_columns - columns));
+        let more_columns = most_columns - columns + sheet.more_columns;
+        if more_columns > 0 {
+            left_out.push(format!("{more_columns} more columns"));
         }
         if sheet.rows.len() > rows {
             left_out.push(format!("{} more rows", sheet.rows.len() - rows));

@@ -50,6 +50,7 @@ fn example(channels: usize, side: usize, columns: usize) -> Sheet {
             row("novel", "asked 95, reached 93.8 ± 1.2 of 100 by local scaling", NOVEL, 20),
         ],
         column_labels: (0..columns).map(|c| format!("{}", c * 111)).collect(),
+        more_columns: 0,
     }
 }
 
@@ -83,7 +84,7 @@ fn cells_reach_the_least_size_by_whole_factors() {
 fn large_sheets_are_cut_and_say_so() {
     let cell = Cell { picture: Some(noise(1, 1, 28)), caption: "1".to_owned(), flagged: false };
     let row = SheetRow { label: "a".to_owned(), sublabel: String::new(), colour: NOVEL, cells: vec![cell; 300] };
-    let sheet = Sheet { title: None, rows: vec![row; 200], column_labels: vec!["0".to_owned(); 300] };
+    let sheet = Sheet { title: None, rows: vec![row; 200], column_labels: vec!["0".to_owned(); 300], more_columns: 0 };
     let layout = Layout::of(&sheet);
     assert!(layout.width <= SIDE && layout.height <= SIDE);
     assert!(layout.columns < 300 && layout.rows < 200);
@@ -101,7 +102,8 @@ fn odd_sheets_do_not_panic() {
     let mixed = shapes.map(|s| cell(Some(Picture::from_pixels(vec![7; s.iter().product()], s).unwrap())));
     for rows in [vec![], vec![row(vec![])], vec![row(vec![cell(None)])], vec![row(mixed.to_vec()), row(vec![])]] {
         for title in [None, Some("t".repeat(2000))] {
-            let picture = Sheet { title, rows: rows.clone(), column_labels: vec!["l".repeat(99)] }.draw();
+            let picture =
+                Sheet { title, rows: rows.clone(), column_labels: vec!["l".repeat(99)], more_columns: 7 }.draw();
             assert!(picture.width <= SIDE && picture.height <= SIDE);
         }
     }

@@ -9,7 +9,7 @@ use crate::progress::Progress;
 use crate::store::{self, WeightTensor, Weights};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// `[labels]` of a reward config.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -36,44 +36,175 @@ pub struct Labels {
 /// Latents per part file.
 const PART: usize = 512;
 /// Latents per estimator call.
-const CALL: usize = 16;
+pub const LABEL_CALL: usize = 16;
 
-/// Draws and labels latents. Finished parts in `work` that carry this recipe are read instead of
-/// computed, so a stopped labelling goes on where it was.
+/// The part files of a labelled set, each [`PART`] latents long but the last, and each with a record that is written after
+/// it: `labels-RECIPE-00000000-512.safetensors` and `.json`.
+pub struct LabelParts {
+    folder: PathBuf,
+    recipe: String,
+    seed: u64,
+    total: usize,
+}
+
+/// The last file of a part.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct PartRecord {
+    format: u32,
+    recipe: String,
+    first: usize,
+    count: usize,
+    sha256: String,
+    /// Latents without a spectrum.
+    undefined: u64,
+}
+
+/// A finished part.
+#[derive(Clone, Debug)]
+pub struct PartState {
+    /// SHA-256 and name of its files.
+    pub files: Vec<(String, String)>,
+    /// Latents without a spectrum.
+    pub undefined: u64,
+}
+
+impl LabelParts {
+    /// The parts in `folder` of `total` latents of a model.
+    pub fn new(folder: &Path, model_sha256: &str, device: &str, estimator: &str, seed: u64, total: usize) -> Self {
+        // The count is no part of the recipe: a longer table goes on from a shorter one.
+        let recipe = format!("{model_sha256} {estimator} {seed} {} {device}", noise::SCHEME);
+        let recipe = store::sha256_hex(recipe.as_bytes());
+        Self { folder: folder.to_owned(), recipe, seed, total }
+    }
+
+    /// Number of parts.
+    pub fn len(&self) -> usize {
+        self.total.div_ceil(PART)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.total == 0
+    }
+
+    /// Latents of a part.
+    pub fn count(&self, part: usize) -> usize {
+        PART.min(self.total - part * PART)
+    }
+
+    fn name(&self, part: usize, kind: &str) -> String {
+        format!("labels-{:.12}-{:08}-{}.{kind}", self.recipe, part * PART, self.count(part))
+    }
+
+    /// What is on disk of a part; `None` where it was not made yet. With `hash` the file is read and compared.
+    ///
+    /// # Errors
+    /// What is wrong with the part; it is to be made again.
+    pub fn state(&self, part: usize, hash: bool) -> Result<Option<PartState>, String> {
+        let record = self.name(part, "json");
+        let path = self.folder.join(&record);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let bytes = store::read_bounded(&path, crate::limits::CONFIG_BYTES).map_err(|e| e.to_string())?;
+        let found: PartRecord =
+            serde_json::from_slice(&bytes).map_err(|_| format!("{record} is not a whole record"))?;
+        let whole = found.format == 1
+            && found.recipe == self.recipe
+            && (found.first, found.count) == (part * PART, self.count(part));
+        if !whole {
+            return Err(format!("{record} is the record of another part"));
+        }
+        let table = self.name(part, "safetensors");
+        let path = self.folder.join(&table);
+        if !path.is_file() {
+            return Err(format!("{table} is missing"));
+        }
+        if hash && store::sha256_file(&path).map_err(|e| e.to_string())? != found.sha256 {
+            return Err(format!("{table} has another hash than its record says"));
+        }
+        let files = vec![(found.sha256, table), (store::sha256_hex(&bytes), record)];
+        Ok(Some(PartState { files, undefined: found.undefined }))
+    }
+
+    /// The spectra of a finished part; `None` where it is absent or damaged.
+    pub fn read(&self, part: usize) -> Option<Vec<Vec<f64>>> {
+        self.state(part, true).ok()??;
+        read_part(&self.folder.join(self.name(part, "safetensors")), self.count(part))
+    }
+
+    /// The latents of a part, row-major.
+    fn latents(&self, part: usize, d: usize) -> Vec<f32> {
+        let first = part * PART;
+        let indices = first..first + self.count(part);
+        indices.flat_map(|i| noise::normals(self.seed, i as u64, Stream::Label, 0, d)).collect()
+    }
+
+    /// Computes a part and writes it; gives each latent's index and whether it has a spectrum.
+    ///
+    /// # Errors
+    /// Of the estimator, of the disk, or a stop.
+    pub fn make(
+        &self,
+        part: usize,
+        generator: &dyn Generator,
+        estimator: &dyn JacobianEstimator,
+        cancel: &Cancel,
+    ) -> Result<Vec<(u64, bool)>> {
+        let d = generator.spec().latent_width;
+        let spectra = compute(&self.latents(part, d), d, generator, estimator, cancel, part * PART)?;
+        let bytes = part_bytes(&spectra)?;
+        store::write_atomic(&self.folder.join(self.name(part, "safetensors")), &bytes)?;
+        let record = PartRecord {
+            format: 1,
+            recipe: self.recipe.clone(),
+            first: part * PART,
+            count: self.count(part),
+            sha256: store::sha256_hex(&bytes),
+            undefined: spectra.iter().filter(|s| s.is_empty()).count() as u64,
+        };
+        let text = serde_json::to_string_pretty(&record).map_err(|e| Error::Bug(e.to_string()))?;
+        store::write_atomic(&self.folder.join(self.name(part, "json")), text.as_bytes())?;
+        Ok(spectra.iter().zip((part * PART) as u64..).map(|(s, i)| (i, !s.is_empty())).collect())
+    }
+}
+
+/// Draws and labels latents. Finished parts in `work` are read instead of computed, so a stopped labelling goes on where it
+/// was.
 ///
 /// # Errors
 /// Of the estimator, of the disk, or [`Error::Interrupted`] with the finished parts kept.
+#[allow(clippy::too_many_arguments)]
 pub fn label(
     config: &LabelConfig,
     generator: &dyn Generator,
-    recipe: &str,
+    model_sha256: &str,
+    device_class: &str,
     estimator: &dyn JacobianEstimator,
     work: &Path,
     progress: &Progress,
     cancel: &Cancel,
 ) -> Result<Labels> {
     let d = generator.spec().latent_width;
+    let parts = LabelParts::new(work, model_sha256, device_class, &config.estimator, config.seed, config.count);
     let bar = progress.start(format!("labelling {} ({})", generator.spec().id, estimator.name()), config.count as u64);
     let mut labels =
         Labels { latents: Vec::with_capacity(config.count * d), spectra: Vec::with_capacity(config.count) };
-    for first in (0..config.count).step_by(PART) {
-        let count = PART.min(config.count - first);
-        let latents: Vec<f32> =
-            (first..first + count).flat_map(|i| noise::normals(config.seed, i as u64, Stream::Label, 0, d)).collect();
-        let path = work.join(format!("{recipe:.12}-{first:08}-{count}.safetensors"));
-        let spectra = match read_part(&path, count) {
+    for part in 0..parts.len() {
+        let count = parts.count(part) as u64;
+        let spectra = match parts.read(part) {
             Some(spectra) => {
-                bar.skip(count as u64);
+                bar.skip(count);
                 spectra
             }
             None => {
-                let spectra = compute(&latents, d, generator, estimator, cancel, labels.spectra.len())?;
-                write_part(&path, &spectra)?;
-                bar.advance(count as u64);
-                spectra
+                parts.make(part, generator, estimator, cancel)?;
+                bar.advance(count);
+                parts.read(part).ok_or_else(|| Error::Bug(format!("label part {part} was written and is not there")))?
             }
         };
-        labels.latents.extend(latents);
+        labels.latents.extend(parts.latents(part, d));
         labels.spectra.extend(spectra);
     }
     bar.finish();
@@ -89,11 +220,11 @@ fn compute(
     done: usize,
 ) -> Result<Vec<Vec<f64>>> {
     let mut spectra = Vec::new();
-    for call in latents.chunks(CALL * d) {
+    for call in latents.chunks(LABEL_CALL * d) {
         cancel.check(|| format!("{done} labels are kept"))?;
         // The last call is filled up, so that every call has the same shape.
         let mut filled = call.to_vec();
-        filled.resize(CALL * d, 0.0);
+        filled.resize(LABEL_CALL * d, 0.0);
         let found = estimator.spectra(generator, &filled)?;
         spectra
             .extend(found.into_iter().take(call.len() / d).map(|s| s.map(|s| s.singular_values).unwrap_or_default()));
@@ -102,15 +233,14 @@ fn compute(
     Ok(spectra.into_iter().map(|s| s.into_iter().map(|v| f64::from(v as f32)).collect()).collect())
 }
 
-fn write_part(path: &Path, spectra: &[Vec<f64>]) -> Result<()> {
-    let width = spectra.iter().map(Vec::len).max().unwrap_or(0);
+fn part_bytes(spectra: &[Vec<f64>]) -> Result<Vec<u8>> {
     // A latent without a spectrum is a row of -1.
+    let width = spectra.iter().map(Vec::len).max().unwrap_or(0).max(1);
     let values = spectra.iter().flat_map(|s| (0..width).map(|i| s.get(i).map_or(-1.0, |v| *v as f32)));
     let tensor = WeightTensor { shape: vec![spectra.len(), width], values: values.collect() };
-    store::write_atomic(path, &store::write_safetensors(&BTreeMap::from([("singular_values".to_owned(), tensor)]))?)
+    store::write_safetensors(&BTreeMap::from([("singular_values".to_owned(), tensor)]))
 }
 
-/// A part from disk, or `None` where it is absent or damaged (it is then made again).
 fn read_part(path: &Path, count: usize) -> Option<Vec<Vec<f64>>> {
     let weights = Weights::read(path).ok()?;
     let tensor = weights.get("singular_values")?;

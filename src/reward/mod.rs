@@ -8,8 +8,8 @@ mod statistics;
 mod train;
 
 pub use calibration::{Calibration, Novelty};
-pub use labels::{LabelConfig, Labels, label};
+pub use labels::{LABEL_CALL, LabelConfig, LabelParts, Labels, PartState, label};
 pub use network::{Reward, RewardCard, Score};
 pub use report::{Report, Split, report_html};
 pub use statistics::{quantile, r_squared, ranks, spearman, spearman_ceiling};
-pub use train::{FitConfig, RewardConfig, TrainReward, train_reward};
+pub use train::{FitConfig, RewardConfig, TrainReward, check_config, train_reward};

@@ -92,23 +92,20 @@ struct Table {
 /// [`Error::Input`] when ψ_k is undefined or constant for the model.
 pub fn train_reward(job: &TrainReward, device: &Device, progress: &Progress, cancel: &Cancel) -> Result<Report> {
     let config = job.config;
-    check(config, job.place)?;
+    check_config(config, job.place)?;
     let generator = OneShot::load(job.model, device)?;
     let d = generator.spec().latent_width;
     let estimator = estimator(&config.labels.estimator)?;
-    // The count is no part of the recipe: a longer table goes on from a shorter one.
-    let recipe = store::sha256_hex(
-        format!(
-            "{} {} {} {} {}",
-            generator.model_sha256(),
-            config.labels.estimator,
-            config.labels.seed,
-            noise::SCHEME,
-            job.device_class
-        )
-        .as_bytes(),
-    );
-    let labels = label(&config.labels, &generator, &recipe, &*estimator, &job.work, progress, cancel)?;
+    let labels = label(
+        &config.labels,
+        &generator,
+        generator.model_sha256(),
+        job.device_class,
+        &*estimator,
+        &job.work,
+        progress,
+        cancel,
+    )?;
     let k = config.model_rank.unwrap_or_else(|| model_rank(&labels.spectra));
     let labelled = labels.psi_k(k);
     if labelled.len() < crate::limits::CALIBRATION_MIN {
@@ -178,7 +175,11 @@ pub fn train_reward(job: &TrainReward, device: &Device, progress: &Progress, can
     Ok(report)
 }
 
-fn check(config: &RewardConfig, place: &str) -> Result<()> {
+/// Checks a reward config; `place` names it in messages.
+///
+/// # Errors
+/// [`Error::Config`] naming the key.
+pub fn check_config(config: &RewardConfig, place: &str) -> Result<()> {
     labels::check(&config.labels, place)?;
     let fit = &config.fit;
     let bad = |key: &str, message: String| Err(Error::config(format!("{place}: fit.{key}"), message));

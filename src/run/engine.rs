@@ -1,10 +1,11 @@
 //! A model with its reward: what computes tiles.
 
+use super::recipe::Recipe;
 use super::record::SampleRow;
 use crate::cancel::Cancel;
 use crate::device::Device;
 use crate::error::Result;
-use crate::generator::{Generator, OneShot};
+use crate::generator::{Generator, OneShot, Spec};
 use crate::geometry::{DESCRIPTORS, JacobianEstimator, LocalGeometry, estimator};
 use crate::noise::{self, Stream};
 use crate::reward::Reward;
@@ -27,10 +28,35 @@ impl Engine {
     /// # Errors
     /// Those of [`OneShot::load`] and [`Reward::load`].
     pub fn load(folder: &Path, device: &Device) -> Result<Self> {
+        failpoint!("engine.load").map_err(|e| crate::error::Error::io(folder, "load", e))?;
         let generator = OneShot::load(folder, device)?;
         let reward = Reward::load(folder, generator.model_sha256(), generator.spec().latent_width, device)?;
         let estimator = estimator(&reward.card.estimator)?;
         Ok(Self { generator, reward, estimator })
+    }
+
+    /// Whether it is the model, reward and calibration of `recipe`.
+    ///
+    /// # Errors
+    /// What is another one, for a message.
+    pub fn check(&self, recipe: &Recipe) -> Result<(), String> {
+        for (what, wanted, found) in [
+            ("model", recipe.model_sha256.as_str(), self.generator.model_sha256()),
+            ("reward", &recipe.reward_sha256, self.reward.sha256.as_str()),
+        ] {
+            if wanted != found {
+                return Err(format!("another {what} (SHA-256 {wanted:.12}, here {found:.12})"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a tile of this size fits into the memory that is free.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Memory`].
+    pub fn check_memory(&self, tile: usize) -> Result<()> {
+        check_memory(self.generator.spec(), tile)
     }
 
     /// Name of the estimator.
@@ -41,7 +67,11 @@ impl Engine {
     /// The unguided latents of `samples`, row-major.
     pub fn latents(&self, samples: &[u64]) -> Vec<f32> {
         let d = self.generator.spec().latent_width;
-        samples.iter().flat_map(|s| noise::normals(0, *s, Stream::Latent, 0, d)).collect()
+        let mut latents: Vec<f32> = samples.iter().flat_map(|s| noise::normals(0, *s, Stream::Latent, 0, d)).collect();
+        for (latent, sample) in latents.chunks_exact_mut(d).zip(samples) {
+            latent[0] = failpoint!("noise", *sample).unwrap_or(latent[0]);
+        }
+        latents
     }
 
     /// Steers the samples of one tile to `novelty` each; plain sampling for `None`.
@@ -67,7 +97,14 @@ impl Engine {
         let targets: Vec<f64> = novelty.iter().map(|n| self.reward.calibration.psi_at(n.unwrap_or(50.0))).collect();
         let corrections = if plain { 0 } else { settings.corrections };
         let settings = Settings { corrections, ..settings.clone() };
-        let measure = |latents: &[f32]| self.estimator.spectra(&self.generator, latents);
+        let measure = |latents: &[f32]| {
+            let mut spectra = self.estimator.spectra(&self.generator, latents)?;
+            for (spectrum, sample) in spectra.iter_mut().zip(samples) {
+                // A Jacobian with a value that is not finite has no spectrum.
+                *spectrum = spectrum.take().filter(|_| failpoint!("jacobian", *sample).is_none());
+            }
+            Ok(spectra)
+        };
         let mut steered =
             steering::steer(&*method, samples, &latents, &targets, &self.reward, &settings, &measure, cancel)?;
         // Distance and angle are told from the seed's own noise, whatever was done to it first.
@@ -83,7 +120,12 @@ impl Engine {
         let flat: Vec<f32> = steered.iter().flat_map(|s| &s.latent).copied().collect();
         let d = self.generator.spec().latent_width;
         let values = host(self.generator.generate(rows(flat, d, self.generator.device())))?;
-        Ok(values.chunks_exact(values.len() / steered.len().max(1)).map(<[f32]>::to_vec).collect())
+        let mut pictures: Vec<Vec<f32>> =
+            values.chunks_exact(values.len() / steered.len().max(1)).map(<[f32]>::to_vec).collect();
+        for (picture, s) in pictures.iter_mut().zip(steered) {
+            picture[0] = failpoint!("generator", s.sample).unwrap_or(picture[0]);
+        }
+        Ok(pictures)
     }
 
     /// The row of a steered sample, without its picture.
@@ -118,4 +160,23 @@ impl Engine {
             status: steered.status,
         }
     }
+}
+
+/// Whether a tile of `tile` samples, with its exact Jacobians, fits into the memory that is free. Counted are the Jacobians,
+/// pictures, a few layers' activations and the estimator's pieces; weights are in memory by then.
+///
+/// # Errors
+/// [`crate::error::Error::Memory`].
+pub fn check_memory(spec: &Spec, tile: usize) -> Result<()> {
+    let (n, d) = (tile as u64, spec.latent_width as u64);
+    let sample = spec.sample_shape.iter().map(|s| *s as u64).product::<u64>();
+    // Bytes: f32 Jacobian of every sample; two threads' f64 copies of one; picture and its encoding; four layers at once.
+    let jacobians = n * d * sample * 4 + 2 * d * sample * 8;
+    let activations = n * (sample * 8 + 4 * spec.widest as u64 * 4) + (256 << 20);
+    let what = format!("a tile of {tile} samples of {} (latent {d}, sample {sample})", spec.id);
+    crate::memory::require(
+        &what,
+        jacobians + activations,
+        "choose a smaller tile (--set tile=N), or a machine with more",
+    )
 }

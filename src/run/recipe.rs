@@ -49,6 +49,15 @@ impl Recipe {
         toml::to_string(self).map_err(|e| Error::Bug(format!("recipe: {e}")))
     }
 
+    /// Whether its numbers are within what isoline writes; asked of recipes from outside before they are used.
+    pub fn is_bounded(&self) -> bool {
+        (1..=limits::TILE).contains(&self.tile)
+            && (1..=limits::STEPS).contains(&self.settings.steps)
+            && self.settings.corrections <= 64
+            && self.settings.truncation.is_none_or(|t| t > 0.0 && t <= 3.0)
+            && self.novelty.is_none_or(|n| (0.0..=100.0).contains(&n))
+    }
+
     /// 16 hex digits of the recipe's SHA-256: two runs with the same id make the same bytes.
     ///
     /// # Errors
@@ -82,14 +91,7 @@ impl PictureRecipe {
         if found.schema != 1 || found.recipe.format != 1 {
             return Err(Error::input(file, format!("the recipe inside has schema {}, expected 1", found.schema)));
         }
-        let r = &found.recipe;
-        let within = (1..=limits::TILE).contains(&r.tile)
-            && (1..=limits::STEPS).contains(&r.settings.steps)
-            && r.settings.corrections <= 64
-            && r.settings.truncation.is_none_or(|t| t > 0.0 && t <= 3.0)
-            && r.novelty.is_none_or(|n| (0.0..=100.0).contains(&n))
-            && found.seed <= u64::MAX >> 12;
-        if !within {
+        if !found.recipe.is_bounded() || found.seed > u64::MAX >> 12 {
             let message = "the recipe inside asks for a seed, tile, steps, corrections or novelty beyond what isoline writes; it is damaged";
             return Err(Error::input(file, message));
         }

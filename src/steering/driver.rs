@@ -119,11 +119,16 @@ pub fn open_loop(
             return Ok(());
         }
         cancel.check(|| "nothing of the unfinished tile is kept".into())?;
+        failpoint!("steer.step").map_err(|e| crate::error::Error::Bug(e.to_string()))?;
         let latents: Vec<f32> =
             slots.iter().zip(&proposals).flat_map(|(s, p)| p.as_deref().unwrap_or(&s.latent)).copied().collect();
-        let (scores, gradients) = evaluate(&latents, reward, method.is_local())?;
+        let (mut scores, mut gradients) = evaluate(&latents, reward, method.is_local())?;
         for (i, (slot, proposal)) in slots.iter_mut().zip(proposals).enumerate() {
             let Some(proposal) = proposal else { continue };
+            scores[i].psi = failpoint!("reward", slot.sample).map_or(scores[i].psi, f64::from);
+            if let Some(first) = gradients.get_mut(i * d) {
+                *first = failpoint!("gradient", slot.sample).unwrap_or(*first);
+            }
             let gradient = gradients.get(i * d..(i + 1) * d).unwrap_or_default();
             accept(slot, proposal, scores[i], gradient, reward, settings, method.is_local());
         }

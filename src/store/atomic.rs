@@ -1,8 +1,9 @@
 //! Writes that a reader sees whole or not at all.
 
 use crate::error::{Error, Result};
-use std::io::Write;
-use std::path::Path;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 
 /// Writes `bytes` to `path`: temporary file in the same folder, fsync, rename, fsync of the folder.
 /// A reader, or a process killed at any moment, leaves either the old file or the new one.
@@ -12,26 +13,103 @@ use std::path::Path;
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     create_dir(folder)?;
-    let mut temporary = tempfile::Builder::new()
-        .prefix(".isoline-")
-        .suffix(".tmp")
-        .tempfile_in(folder)
-        .map_err(|e| Error::io(path, "create a file beside it", e))?;
-    temporary.write_all(bytes).map_err(|e| Error::io(path, "write", e))?;
+    let create = || {
+        failpoint!("store.open.before")?;
+        let made = tempfile::Builder::new().prefix(TEMPORARY.0).suffix(TEMPORARY.1).tempfile_in(folder)?;
+        failpoint!("store.open.after")?;
+        Ok(made)
+    };
+    let mut temporary = create().map_err(|e| Error::io(path, "create a file beside it", e))?;
+    write(temporary.as_file_mut(), bytes).map_err(|e| Error::io(path, "write", e))?;
     set_readable(temporary.as_file()).map_err(|e| Error::io(path, "set the mode of", e))?;
-    temporary.as_file().sync_all().map_err(|e| Error::io(path, "flush", e))?;
+    let sync = |file: &File| {
+        failpoint!("store.sync.before")?;
+        file.sync_all()?;
+        failpoint!("store.sync.after")
+    };
+    sync(temporary.as_file()).map_err(|e| Error::io(path, "flush", e))?;
+    failpoint!("store.rename.before").map_err(|e| Error::io(path, "put in place", e))?;
     temporary.persist(path).map_err(|e| Error::io(path, "put in place", e.error))?;
+    failpoint!("store.rename.after").map_err(|e| Error::io(path, "put in place", e))?;
     sync_dir(folder)
 }
 
+/// First and last letters of the names of unfinished files.
+const TEMPORARY: (&str, &str) = (".isoline-", ".tmp");
+
+/// In two halves, so that a test can stop between them.
+fn write(file: &mut File, bytes: &[u8]) -> std::io::Result<()> {
+    let (first, second) = bytes.split_at(bytes.len() / 2);
+    failpoint!("store.write.before")?;
+    file.write_all(first)?;
+    failpoint!("store.write.half")?;
+    file.write_all(second)?;
+    failpoint!("store.write.after")
+}
+
+/// Removes what killed processes left unfinished in `folder`; only files named as [`write_atomic`] names them. To be
+/// called only where no other process of this program writes there. Gives their number.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn remove_unfinished(folder: &Path) -> Result<usize> {
+    let found = unfinished(folder)?;
+    found.iter().try_for_each(|path| std::fs::remove_file(path).map_err(|e| Error::io(path, "remove", e)))?;
+    Ok(found.len())
+}
+
+/// The unfinished files of killed or still running processes in `folder`; none where there is no such folder.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn unfinished(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(|e| Error::io(folder, "list", e))?,
+    };
+    let ours = |e: &std::fs::DirEntry| {
+        let name = e.file_name();
+        let name = name.to_string_lossy();
+        name.starts_with(TEMPORARY.0) && name.ends_with(TEMPORARY.1) && e.file_type().is_ok_and(|t| t.is_file())
+    };
+    Ok(entries.flatten().filter(ours).map(|e| e.path()).collect())
+}
+
+/// Opens a log that lines are appended to; where the last line was torn by a crash, the next begins on a line of its own.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn open_log(path: &Path) -> Result<File> {
+    let bad = |e| Error::io(path, "open", e);
+    let mut file = File::options().create(true).read(true).append(true).open(path).map_err(bad)?;
+    let mut last = [b'\n'];
+    if file.metadata().map_err(bad)?.len() > 0 {
+        file.seek(SeekFrom::End(-1)).and_then(|_| file.read_exact(&mut last)).map_err(bad)?;
+    }
+    if last != [b'\n'] {
+        file.write_all(b"\n").map_err(bad)?;
+    }
+    Ok(file)
+}
+
+/// Appends one line in a single write, so that lines of several processes do not mix on a local disk.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn append_line(file: &mut File, path: &Path, line: &str) -> Result<()> {
+    failpoint!("store.append")
+        .and_then(|()| file.write_all(format!("{line}\n").as_bytes()))
+        .map_err(|e| Error::io(path, "write", e))
+}
+
 #[cfg(unix)]
-fn set_readable(file: &std::fs::File) -> std::io::Result<()> {
+fn set_readable(file: &File) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     file.set_permissions(std::fs::Permissions::from_mode(0o644))
 }
 
 #[cfg(not(unix))]
-fn set_readable(_: &std::fs::File) -> std::io::Result<()> {
+fn set_readable(_: &File) -> std::io::Result<()> {
     Ok(())
 }
 
@@ -98,7 +176,7 @@ fn set_listable(_: &Path) -> std::io::Result<()> {
 
 fn sync_dir(folder: &Path) -> Result<()> {
     #[cfg(unix)]
-    std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(|e| Error::io(folder, "flush the folder", e))?;
+    File::open(folder).and_then(|f| f.sync_all()).map_err(|e| Error::io(folder, "flush the folder", e))?;
     #[cfg(not(unix))]
     let _ = folder;
     Ok(())

@@ -2,12 +2,14 @@
 
 mod atomic;
 mod hash;
+mod lock;
 mod names;
 mod read;
 mod weights;
 
-pub use atomic::{create_dir, replace_folder, write_atomic};
+pub use atomic::{append_line, create_dir, open_log, remove_unfinished, replace_folder, unfinished, write_atomic};
 pub use hash::{sha256_file, sha256_hex};
+pub use lock::{Lock, host};
 pub use names::check_id;
 pub use read::{parse_toml, read_bounded, read_toml};
 pub use weights::{WeightTensor, Weights, floats, write_safetensors};

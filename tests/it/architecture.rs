@@ -12,9 +12,12 @@ use std::fs;
 use std::path::Path;
 
 /// Top-level modules of the library, from the one that may be used by all to the one that may use all.
-const ORDER: [&str; 23] = [
+const ORDER: [&str; 26] = [
     "error",
+    "panics",
+    "faults",
     "limits",
+    "memory",
     "cancel",
     "progress",
     "device",
@@ -38,8 +41,13 @@ const ORDER: [&str; 23] = [
     "cli",
 ];
 /// Folders whose files are components of one kind, listed in a table by their `mod.rs` and unknown to each other.
-const KINDS: [[&str; 2]; 4] =
-    [["nn", "layers"], ["geometry", "estimators"], ["geometry", "descriptors"], ["steering", "methods"]];
+const KINDS: [[&str; 2]; 5] = [
+    ["nn", "layers"],
+    ["geometry", "estimators"],
+    ["geometry", "descriptors"],
+    ["steering", "methods"],
+    ["run", "kinds"],
+];
 /// Names that say nothing about what a file holds.
 const EMPTY_NAMES: [&str; 6] = ["util", "utils", "helper", "helpers", "common", "misc"];
 /// Constructors of a compute device. `default` is among them: it depends on which features other crates turned on.

@@ -236,7 +236,7 @@ fn a_full_disk_behind_stdout_is_an_error() {
 /// Plays `main` with a fault in it, in a process of its own: the panic hook belongs to the whole process.
 #[test]
 fn a_panic_is_one_line_and_exit_code_70() {
-    use isoline::cli::{output, panics};
+    use isoline::{cli::output, panics};
     if std::env::var_os("ISOLINE_TEST_PANIC").is_some() {
         panics::install();
         let fault = || -> isoline::error::Result<()> {

@@ -177,7 +177,7 @@ fn refusals_are_one_line() {
     call(&["--from", "no.png"]).fails(3, &["no.png"]);
     generate(&dir.path().join("run"), &["--mode", "novel", "--seeds", "1"]);
     call(&["-o", "run", "--seeds", "1", "--mode", "typical"])
-        .fails(2, &["recipe.toml", "another recipe", "novelty = 10"]);
+        .fails(2, &["recipe.toml", "another recipe", "novelty was 90.0, is 10.0"]);
 }
 
 #[test]

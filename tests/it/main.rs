@@ -13,6 +13,7 @@ mod generate;
 mod geometry;
 mod layers;
 mod pretrained;
+mod runs;
 mod shared;
 mod steering;
 mod training;

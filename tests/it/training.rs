@@ -124,7 +124,8 @@ fn a_model_trains_its_reward_twice_to_the_same_bytes() {
         assert!(dir.path().join("mini/reward").join(name).is_file(), "{name}");
     }
     // A damaged part of the label table is made again.
-    let part = fs::read_dir(dir.path().join("labels-a")).unwrap().next().unwrap().unwrap().path();
+    let mut parts = fs::read_dir(dir.path().join("labels-a")).unwrap().map(|e| e.unwrap().path());
+    let part = parts.find(|p| p.extension().is_some_and(|e| e == "safetensors")).unwrap();
     fs::write(part, b"damaged").unwrap();
     assert!(first == reward("labels-a").0, "labels differ after a resume");
     // The reward belongs to these weights only.

@@ -1,0 +1,31 @@
+//! `isoline merge`: the finished shards of a run as one data set.
+
+use super::{Context, output, runs};
+use crate::error::{Result, shown};
+use crate::run;
+use crate::store;
+use std::path::PathBuf;
+
+/// Arguments of `isoline merge`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Run folder
+    #[arg(value_name = "RUN")]
+    folder: PathBuf,
+}
+
+/// Checks every hash and writes tables and `provenance.json`.
+///
+/// # Errors
+/// [`crate::error::Error::Input`] that names what is missing; exit code 6 when some samples were not finite.
+pub fn run(args: &Args, _context: &Context) -> Result<()> {
+    let (plan, work) = runs::open(&args.folder)?;
+    let _lock = runs::alone(&args.folder)?;
+    work.check_claim()?;
+    for folder in work.folders() {
+        store::remove_unfinished(&folder)?;
+    }
+    let (done, non_finite) = run::merge(&args.folder, &plan, &*work)?;
+    output::print(&format!("{done} samples merged in {}\n", shown(&args.folder)))?;
+    runs::all_finite(non_finite, done)
+}

@@ -1,0 +1,31 @@
+//! `isoline resume`: goes on with a run as it was planned.
+
+use super::runs::{self, How, RunArgs};
+use super::{Context, output};
+use crate::error::{Result, shown};
+use std::path::PathBuf;
+
+/// Arguments of `isoline resume`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Run folder
+    #[arg(value_name = "RUN")]
+    folder: PathBuf,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+/// Makes what is missing or damaged, and the tables.
+///
+/// # Errors
+/// Those of the run; exit code 6 when some samples were not finite.
+pub fn run(args: &Args, context: &Context) -> Result<()> {
+    let (plan, work) = runs::open(&args.folder)?;
+    let _lock = runs::alone(&args.folder)?;
+    work.check_claim()?;
+    let device = runs::device(context, &*work)?;
+    let how = How { force: false, label: shown(&args.folder), run: args.run.clone() };
+    let driven = runs::complete(&args.folder, &plan, &*work, &mut *work.maker(device), &how, context)?;
+    output::print(&format!("{} samples are complete in {}\n", driven.done, shown(&args.folder)))?;
+    runs::all_finite(driven.non_finite, driven.done)
+}

@@ -1,0 +1,52 @@
+//! `isoline work`: one shard of a planned run.
+
+use super::runs::{self, RunArgs};
+use super::{Context, output};
+use crate::error::{Result, shown};
+use crate::run::{Drive, Shard, work_shard};
+use crate::store::{self, Lock};
+use std::path::PathBuf;
+
+/// Arguments of `isoline work`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "auto reads SHARD_INDEX and SHARD_COUNT, JOB_COMPLETION_INDEX and JOB_COMPLETIONS, or SLURM_ARRAY_TASK_ID and \
+its kin. SIGTERM or SIGUSR1 finishes the tile and exits with 75; the same command goes on. A finished shard returns at once."
+)]
+pub struct Args {
+    /// Run folder, as isoline plan has made it
+    #[arg(value_name = "RUN")]
+    folder: PathBuf,
+    /// Which shard, counted from 0: i/N, or auto
+    #[arg(long, value_name = "I/N", default_value = "auto")]
+    shard: String,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+/// Makes the shard's tiles and writes its manifest last.
+///
+/// # Errors
+/// [`crate::error::Error::Busy`] where the shard is being worked on, and those of the run.
+pub fn run(args: &Args, context: &Context) -> Result<()> {
+    let (plan, work) = runs::open(&args.folder)?;
+    let shard = Shard::parse(&args.shard, plan.shards, &|name| std::env::var(name).ok())?;
+    store::create_dir(&args.folder.join("shards"))?;
+    let _run = Lock::shared(&args.folder.join("run.lock"))?;
+    let _own = Lock::exclusive(&args.folder.join(format!("shards/{}.lock", shard.name())))?;
+    work.check_claim()?;
+    let label = format!("{} {}", shown(&args.folder), shard.label());
+    let drive = Drive {
+        folder: &args.folder,
+        plan: &plan,
+        shard: Some(shard),
+        force: false,
+        whole_tiles: true,
+        label: &label,
+        metrics: args.run.metrics_file.as_deref(),
+        progress: &context.progress,
+        cancel: &context.cancel,
+    };
+    let made = work_shard(&drive, shard, &*work, &mut *work.maker(runs::device(context, &*work)?))?;
+    output::print(&format!("shard {} {}\n", shard.label(), if made { "is finished" } else { "was finished before" }))
+}

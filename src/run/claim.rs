@@ -1,0 +1,102 @@
+//! The recipe in a run directory: written once, and ever after compared.
+
+use crate::error::{Error, Result, shown};
+use crate::limits;
+use crate::store;
+use std::path::Path;
+
+/// Writes `text` as `folder/recipe.toml`, or checks that the folder was made with the same recipe. Gives the run's id.
+///
+/// # Errors
+/// [`Error::Config`] that names each key that differs, with both values.
+pub fn claim(folder: &Path, text: &str) -> Result<String> {
+    let path = folder.join("recipe.toml");
+    match found(&path)? {
+        None => store::write_atomic(&path, text.as_bytes())?,
+        Some(found) if found == text => {}
+        Some(found) => {
+            let message = format!(
+                "this folder was made with another recipe: {}; choose another --outdir or remove the folder",
+                differences(&found, text)
+            );
+            return Err(Error::config(shown(&path), message));
+        }
+    }
+    Ok(run_id(text))
+}
+
+/// Checks that `folder` holds the recipe `text`, and writes nothing. Gives the run's id.
+///
+/// # Errors
+/// [`Error::Input`] where the recipe is absent or another one.
+pub fn claimed(folder: &Path, text: &str) -> Result<String> {
+    let path = folder.join("recipe.toml");
+    match found(&path)? {
+        Some(found) if found == text => Ok(run_id(text)),
+        Some(found) => Err(Error::input(path, format!("differs from the plan: {}", differences(&found, text)))),
+        None => Err(Error::input(path, "missing; give the folder that isoline generate or isoline plan has written")),
+    }
+}
+
+/// 16 hex digits of the recipe's SHA-256.
+pub fn run_id(text: &str) -> String {
+    store::sha256_hex(text.as_bytes())[..16].to_owned()
+}
+
+fn found(path: &Path) -> Result<Option<String>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let bytes = store::read_bounded(path, limits::CONFIG_BYTES)?;
+    String::from_utf8(bytes).map(Some).map_err(|_| Error::input(path, "expected a recipe, found no UTF-8 text"))
+}
+
+/// `novelty was 90, is 10; tile was 16, is 8`: the keys in which two recipes differ.
+fn differences(found: &str, now: &str) -> String {
+    let Ok(found) = toml::from_str::<toml::Table>(found) else { return "the one here is damaged".into() };
+    let (found, now) = (flat(found), flat(toml::from_str(now).unwrap_or_default()));
+    let mut keys: Vec<&String> = found.keys().chain(now.keys()).collect();
+    keys.sort();
+    keys.dedup();
+    let shown = |value: Option<&String>| value.map_or("absent".to_owned(), Clone::clone);
+    let each = keys.into_iter().filter(|k| found.get(*k) != now.get(*k));
+    let each: Vec<String> =
+        each.map(|k| format!("{k} was {}, is {}", shown(found.get(k)), shown(now.get(k)))).collect();
+    if each.is_empty() { "the same keys are written differently".into() } else { each.join(", ") }
+}
+
+/// Keys with dots, values as they are written; long ones, such as hashes, cut.
+fn flat(table: toml::Table) -> std::collections::BTreeMap<String, String> {
+    let mut flat = std::collections::BTreeMap::new();
+    for (key, value) in table {
+        match value {
+            toml::Value::Table(inner) => {
+                flat.extend(self::flat(inner).into_iter().map(|(k, v)| (format!("{key}.{k}"), v)))
+            }
+            other => {
+                let text = other.to_string();
+                let short = if text.chars().count() > 24 {
+                    text.chars().take(14).chain("…\"".chars()).collect()
+                } else {
+                    text
+                };
+                flat.insert(key.escape_debug().to_string(), short.replace(char::is_control, " "));
+            }
+        }
+    }
+    flat
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_that_differs_is_named_with_both_values() {
+        let text = differences(
+            "tile = 16\nmodel = \"a\"\n[s]\nsteps = 3\n",
+            "tile = 16\nmodel = \"b\"\nnovelty = 10.0\n[s]\nsteps = 4\n",
+        );
+        assert_eq!(text, "model was \"a\", is \"b\", novelty was absent, is 10.0, s.steps was 3, is 4");
+    }
+}

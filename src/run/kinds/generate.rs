@@ -1,0 +1,367 @@
+//! Pictures: jobs of seeds, each job with its own recipe, folder and records.
+
+use super::{KindRow, Refused, keys};
+use crate::cancel::Cancel;
+use crate::device::{Device, DeviceName};
+use crate::error::{Error, Result, shown};
+use crate::generator::{Generator, find_model};
+use crate::render::{Picture, png};
+use crate::run::claim;
+use crate::run::engine::Engine;
+use crate::run::parse_seeds;
+use crate::run::recipe::{PictureRecipe, Recipe};
+use crate::run::record::{Found, Record, SampleRow, as_recorded, picture_path};
+use crate::run::sheet::contact_sheet;
+use crate::run::table::samples_table;
+use crate::run::work::{Made, Maker, TileState, Work};
+use crate::steering::Status;
+use crate::store;
+use crate::table::{write_csv, write_parquet};
+use crate::tile::Tiling;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+pub const ROW: KindRow = KindRow {
+    name: "generate",
+    about: "pictures of seeds, as isoline generate makes them",
+    open: |plan, folder| Ok(Box::new(Pictures::open(keys(plan)?, folder)?)),
+};
+
+/// The plan's keys.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GeneratePlan {
+    /// Whether `samples.csv` is written beside `samples.parquet`.
+    pub csv: bool,
+    /// At least one.
+    pub jobs: Vec<PlannedJob>,
+}
+
+/// One job of a plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedJob {
+    /// Row of the sheet.
+    pub name: String,
+    /// Folder below the run directory, or `.`.
+    pub folder: String,
+    /// Model name or path.
+    pub model: String,
+    /// As in `0-63,99`.
+    pub seeds: String,
+    /// What its samples depend on.
+    pub recipe: Recipe,
+}
+
+/// A job with its tiles.
+struct Job {
+    planned: PlannedJob,
+    folder: PathBuf,
+    recipe: String,
+    run_id: String,
+    tiling: Tiling,
+    /// In the order typed.
+    seeds: Vec<u64>,
+    /// Each tile's number within the job, with the wanted seeds.
+    tiles: Vec<(u64, Vec<u64>)>,
+}
+
+/// The tiles of all jobs, numbered one job after the other.
+pub struct Pictures {
+    folder: PathBuf,
+    csv: bool,
+    jobs: Vec<Job>,
+}
+
+impl Pictures {
+    /// The tiles of a plan in `folder`.
+    ///
+    /// # Errors
+    /// [`Refused::Key`] naming the key.
+    pub fn open(plan: GeneratePlan, folder: &Path) -> Result<Self, Refused> {
+        if !(1..=64).contains(&plan.jobs.len()) {
+            return Err(Refused::Key(format!("work.jobs: expected 1 to 64 jobs, found {}", plan.jobs.len())));
+        }
+        let mut jobs = Vec::with_capacity(plan.jobs.len());
+        for (i, planned) in plan.jobs.into_iter().enumerate() {
+            let bad = |key: &str, message: String| Refused::Key(format!("work.jobs[{i}].{key}: {message}"));
+            store::check_id(&planned.name).map_err(|m| bad("name", m))?;
+            if planned.folder != "." {
+                store::check_id(&planned.folder).map_err(|m| bad("folder", m))?;
+            }
+            if planned.recipe.format != 1 || !planned.recipe.is_bounded() {
+                return Err(bad("recipe", "a number is beyond what isoline writes".into()));
+            }
+            let seeds = parse_seeds(&planned.seeds).map_err(|m| bad("seeds", m))?;
+            let recipe = planned.recipe.text()?;
+            let tiling = Tiling::new(planned.recipe.tile);
+            jobs.push(Job {
+                folder: if planned.folder == "." { folder.to_owned() } else { folder.join(&planned.folder) },
+                run_id: claim::run_id(&recipe),
+                recipe,
+                tiles: tiling.cover(&seeds).into_iter().collect(),
+                tiling,
+                seeds,
+                planned,
+            });
+        }
+        Ok(Self { folder: folder.to_owned(), csv: plan.csv, jobs })
+    }
+
+    /// Where a tile is: its job and its place among the job's tiles.
+    fn place(&self, tile: u64) -> (&Job, &(u64, Vec<u64>)) {
+        let mut left = tile as usize;
+        for job in &self.jobs {
+            match job.tiles.get(left) {
+                Some(found) => return (job, found),
+                None => left -= job.tiles.len(),
+            }
+        }
+        unreachable!("tile {tile} of {}", self.tiles())
+    }
+
+    /// What makes tiles, with models that are in memory already.
+    pub fn maker_with(&self, device: (DeviceName, Device), engines: BTreeMap<PathBuf, Engine>) -> Box<dyn Maker + '_> {
+        Box::new(PictureMaker { pictures: self, device, engines })
+    }
+
+    /// The rows of every job, in the order its seeds were typed.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where a sample is not there.
+    pub fn rows(&self) -> Result<Vec<(String, PathBuf, Vec<SampleRow>)>> {
+        self.jobs.iter().map(|job| Ok((job.planned.name.clone(), job.folder.clone(), job.rows()?))).collect()
+    }
+}
+
+impl Job {
+    fn rows(&self) -> Result<Vec<SampleRow>> {
+        let mut rows: BTreeMap<u64, SampleRow> = BTreeMap::new();
+        for (tile, _) in &self.tiles {
+            if let Found::Record(record) = Record::<SampleRow>::find(&self.folder, *tile, &self.run_id) {
+                rows.extend(record.samples.into_iter().map(|s| (s.seed, s)));
+            }
+        }
+        let row = |seed: &u64| {
+            rows.remove(seed).ok_or_else(|| {
+                Error::input(&self.folder, format!("seed {seed} is not finished here; run isoline resume"))
+            })
+        };
+        self.seeds.iter().map(row).collect()
+    }
+
+    fn state(&self, tile: u64, wanted: &[u64], hash: bool) -> TileState {
+        let mut state = TileState { wanted: wanted.len() as u64, ..TileState::default() };
+        let record = match Record::<SampleRow>::find(&self.folder, tile, &self.run_id) {
+            Found::Nothing => return state,
+            Found::Damaged(why) => return TileState { damaged: Some(self.names(tile, &why)), ..state },
+            Found::Foreign(why) => return TileState { foreign: Some(self.names(tile, &why)), ..state },
+            Found::Record(record) => record,
+        };
+        for row in record.samples.iter().filter(|s| wanted.contains(&s.seed)) {
+            match self.fault(row, hash) {
+                Some(why) => state.damaged = state.damaged.or(Some(why)),
+                None => {
+                    state.done += 1;
+                    state.non_finite += u64::from(row.status == Status::NonFinite);
+                    if let (Some(file), Some(sha256)) = (&row.file, &row.sha256) {
+                        state.files.push((sha256.clone(), self.below(file)));
+                    }
+                }
+            }
+        }
+        let path = self.folder.join(crate::run::record_path(tile));
+        if let Ok(sha256) = store::sha256_file(&path) {
+            state.files.push((sha256, self.below(&crate::run::record_path(tile))));
+        }
+        state
+    }
+
+    fn names(&self, tile: u64, why: &str) -> String {
+        format!("{} {why}", self.below(&crate::run::record_path(tile)))
+    }
+
+    /// A path below the run directory.
+    fn below(&self, path: &str) -> String {
+        if self.planned.folder == "." { path.to_owned() } else { format!("{}/{path}", self.planned.folder) }
+    }
+
+    /// What is wrong with a finished sample.
+    fn fault(&self, row: &SampleRow, hash: bool) -> Option<String> {
+        let at = |why: &str| Some(format!("{} {why}", self.below(&picture_path(row.seed))));
+        match (&row.file, &row.sha256) {
+            (Some(file), Some(_)) if *file != picture_path(row.seed) => at("is recorded under another name"),
+            (Some(file), Some(sha256)) => {
+                let path = self.folder.join(file);
+                match path.symlink_metadata() {
+                    Ok(meta) if !meta.is_file() => at("is no plain file"),
+                    Err(_) => at("is missing"),
+                    Ok(_) if !hash => None,
+                    Ok(_) if store::sha256_file(&path).is_ok_and(|found| found == *sha256) => None,
+                    Ok(_) => at("has another hash than its record says"),
+                }
+            }
+            (None, None) if row.status == Status::NonFinite => None,
+            _ => at("is recorded without a picture, a hash or a reason"),
+        }
+    }
+}
+
+impl Work for Pictures {
+    fn tiles(&self) -> u64 {
+        self.jobs.iter().map(|j| j.tiles.len() as u64).sum()
+    }
+
+    fn wanted(&self, tile: u64) -> u64 {
+        self.place(tile).1.1.len() as u64
+    }
+
+    fn state(&self, tile: u64, hash: bool) -> TileState {
+        let (job, (number, wanted)) = self.place(tile);
+        job.state(*number, wanted, hash)
+    }
+
+    fn device_class(&self) -> &str {
+        self.jobs.first().map_or("cpu", |j| &j.planned.recipe.device)
+    }
+
+    fn claim(&self) -> Result<()> {
+        self.jobs.iter().try_for_each(|j| claim::claim(&j.folder, &j.recipe).map(|_| ()))
+    }
+
+    fn check_claim(&self) -> Result<()> {
+        self.jobs.iter().try_for_each(|j| claim::claimed(&j.folder, &j.recipe).map(|_| ()))
+    }
+
+    fn maker<'a>(&'a self, device: (DeviceName, Device)) -> Box<dyn Maker + 'a> {
+        self.maker_with(device, BTreeMap::new())
+    }
+
+    fn finish(&self) -> Result<()> {
+        let jobs = self.rows()?;
+        let views: Vec<(&str, &Path, &[SampleRow])> =
+            jobs.iter().map(|(name, folder, rows)| (name.as_str(), folder.as_path(), rows.as_slice())).collect();
+        let mut models: Vec<&str> = self.jobs.iter().map(|j| j.planned.recipe.model.as_str()).collect();
+        models.dedup();
+        let title = format!("{}: novelty reached, in percent of the model's own samples", models.join(", "));
+        let sheet = contact_sheet(&title, &views)?;
+        store::write_atomic(&self.folder.join("grid.png"), &png::encode(&sheet, &png::PngText::default())?)?;
+        let rows: Vec<(&str, &SampleRow)> =
+            views.iter().flat_map(|(name, _, rows)| rows.iter().map(move |r| (*name, r))).collect();
+        let table = samples_table(&rows)?;
+        let metadata = [("isoline".to_owned(), env!("CARGO_PKG_VERSION").to_owned())];
+        store::write_atomic(&self.folder.join("samples.parquet"), &write_parquet(&table, &metadata)?)?;
+        if self.csv {
+            store::write_atomic(&self.folder.join("samples.csv"), write_csv(&table).as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn folders(&self) -> Vec<PathBuf> {
+        let each = self.jobs.iter().flat_map(|j| [j.folder.clone(), j.folder.join("images"), j.folder.join("records")]);
+        each.chain([self.folder.clone(), self.folder.join("shards")]).collect()
+    }
+}
+
+struct PictureMaker<'a> {
+    pictures: &'a Pictures,
+    device: (DeviceName, Device),
+    engines: BTreeMap<PathBuf, Engine>,
+}
+
+impl Maker for PictureMaker<'_> {
+    fn make(
+        &mut self,
+        tile: u64,
+        force: bool,
+        tell: &mut dyn FnMut(&Made) -> Result<()>,
+        cancel: &Cancel,
+    ) -> Result<()> {
+        let (job, (number, wanted)) = self.pictures.place(tile);
+        let recipe = &job.planned.recipe;
+        let class = self.device.0.class();
+        if class != recipe.device {
+            let message = format!("the run was planned for {}, found {class}", recipe.device);
+            return Err(Error::config("--device", message));
+        }
+        let model = find_model(&job.planned.model)?;
+        if !self.engines.contains_key(&model) {
+            let engine = Engine::load(&model, &self.device.1)?;
+            self.engines.insert(model.clone(), engine);
+        }
+        let engine = &self.engines[&model];
+        engine.check(recipe).map_err(|m| Error::input(&model, format!("{m}; the run was planned with that one")))?;
+        engine.check_memory(job.tiling.size())?;
+        job.make(*number, wanted, force, engine, tell, cancel)
+    }
+}
+
+impl Job {
+    fn make(
+        &self,
+        tile: u64,
+        wanted: &[u64],
+        force: bool,
+        engine: &Engine,
+        tell: &mut dyn FnMut(&Made) -> Result<()>,
+        cancel: &Cancel,
+    ) -> Result<()> {
+        let recipe = &self.planned.recipe;
+        let samples: Vec<u64> = self.tiling.samples(tile).collect();
+        let novelty = vec![recipe.novelty; samples.len()];
+        let steered = engine.steer(&recipe.method, &samples, &novelty, &recipe.settings, cancel)?;
+        let pictures = engine.pictures(&steered)?;
+        let spec = engine.generator.spec();
+        let mut done = self.kept(tile, if force { wanted } else { &[] });
+        for (s, values) in steered.iter().zip(&pictures).filter(|(s, _)| wanted.contains(&s.sample)) {
+            if done.contains_key(&s.sample) {
+                continue;
+            }
+            let mut row = as_recorded(&engine.row(s, recipe.novelty))?;
+            if values.iter().any(|v| !v.is_finite()) {
+                row.status = Status::NonFinite;
+            }
+            if row.status != Status::NonFinite {
+                let picture = Picture::from_values(values, spec.sample_shape, spec.range)?;
+                let bytes = png::encode(&picture, &text(recipe, s.sample)?)?;
+                let file = picture_path(s.sample);
+                store::write_atomic(&self.folder.join(&file), &bytes)?;
+                row.sha256 = Some(store::sha256_hex(&bytes));
+                row.file = Some(file);
+            }
+            tell(&Made { job: Some(&self.planned.name), seed: s.sample, status: row.status })?;
+            done.insert(s.sample, row);
+        }
+        Record::new(&self.run_id, tile, done.into_values().collect()).write(&self.folder)
+    }
+
+    /// The verified rows of a tile but those `again`.
+    fn kept(&self, tile: u64, again: &[u64]) -> BTreeMap<u64, SampleRow> {
+        let Found::Record(record) = Record::<SampleRow>::find(&self.folder, tile, &self.run_id) else {
+            return BTreeMap::new();
+        };
+        let keep = |s: &SampleRow| !again.contains(&s.seed) && self.fault(s, true).is_none();
+        record.samples.into_iter().filter(keep).map(|s| (s.seed, s)).collect()
+    }
+}
+
+fn text(recipe: &Recipe, seed: u64) -> Result<png::PngText> {
+    if !recipe.metadata {
+        return Ok(png::PngText::default());
+    }
+    let own = PictureRecipe { schema: 1, seed, recipe: recipe.clone() };
+    let json = serde_json::to_string(&own).map_err(|e| Error::Bug(e.to_string()))?;
+    Ok(png::PngText { parameters: Some(own.parameters()), isoline: Some(json) })
+}
+
+/// The seeds a job's model is asked for take this much of the host's memory at the end, when tables are made.
+///
+/// # Errors
+/// [`Error::Memory`].
+pub fn check_table_memory(folder: &Path, samples: u64) -> Result<()> {
+    // A row with its two texts, held as a row and as columns.
+    const ROW: u64 = 1024;
+    let what = format!("the table of {samples} samples in {}", shown(folder));
+    crate::memory::require(&what, samples * ROW, "ask for fewer seeds in one run")
+}

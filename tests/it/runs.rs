@@ -1,0 +1,192 @@
+//! Run directories through the program: status, verify, resume, shards, merge.
+
+use crate::cli::Isoline;
+use isoline::store::sha256_hex;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The program with the shipped models, on the processor.
+pub fn isoline(args: &[&str]) -> Isoline {
+    Isoline::new(args)
+        .env("ISOLINE_MODELS", Path::new(env!("CARGO_MANIFEST_DIR")).join("models"))
+        .env("ISOLINE_DEVICE", "cpu")
+}
+
+/// Steered with two steps and without corrections: quick, and every part of the way is gone.
+pub const QUICK: &str = "model = \"digits-gan\"\nseeds = \"0-36\"\noutdir = \"unused\"\ntile = 4\nsteps = 2\ncorrections = 0\n\
+[[jobs]]\nname = \"novel\"\nmode = \"novel\"\n[[jobs]]\nname = \"plain\"\nmode = \"balanced\"\nseeds = \"2,40-44\"\n";
+
+/// SHA-256 of every file of a run that does not tell of its making: pictures, records, recipes, sheet and tables.
+pub fn hashes(run: &Path) -> BTreeMap<PathBuf, String> {
+    fn walk(folder: &Path, root: &Path, found: &mut BTreeMap<PathBuf, String>) {
+        for entry in fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()) {
+            if entry.is_dir() {
+                walk(&entry, root, found);
+            } else {
+                found.insert(entry.strip_prefix(root).unwrap().to_owned(), sha256_hex(&fs::read(&entry).unwrap()));
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    walk(run, run, &mut found);
+    let own = ["events.jsonl", "run.lock", "provenance.json", "plan.toml", "shards"];
+    found.retain(|path, _| !own.iter().any(|o| path.starts_with(o)));
+    found
+}
+
+fn setting() -> (tempfile::TempDir, BTreeMap<PathBuf, String>) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("job.toml"), QUICK).unwrap();
+    isoline(&["generate", "-q", "-c", "job.toml", "-o", "whole", "--csv"]).cwd(dir.path()).succeeds();
+    let whole = hashes(&dir.path().join("whole"));
+    (dir, whole)
+}
+
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn shards_merge_to_the_bytes_of_a_single_run() {
+    let (dir, whole) = setting();
+    assert_eq!(whole.keys().filter(|p| p.extension().is_some_and(|e| e == "png")).count(), 37 + 6 + 1);
+    for shards in [1u64, 2, 7] {
+        let run = format!("run-{shards}");
+        let count = shards.to_string();
+        let plan = isoline(&["plan", "job.toml", "-q", "--csv", "-o", &run, "--shards", &count]);
+        assert!(plan.cwd(dir.path()).succeeds().starts_with("43 samples in 13 tiles"));
+        let status = |args: &[&str]| isoline(&["status", &run]).args(args).cwd(dir.path()).succeeds();
+        let all = if shards == 1 { "0\n".to_owned() } else { format!("0-{}\n", shards - 1) };
+        assert_eq!(status(&["--missing"]), all);
+        isoline(&["merge", &run]).cwd(dir.path()).fails(3, &["shards are not finished", all.trim()]);
+        for index in (0..shards).rev() {
+            let work = || isoline(&["work", "-q", &run, "--shard"]).arg(format!("{index}/{shards}")).cwd(dir.path());
+            assert!(work().succeeds().contains("is finished"));
+            assert!(work().succeeds().contains("was finished before"));
+        }
+        assert_eq!(status(&["--missing"]), "\n");
+        let merged = isoline(&["merge", &run]).cwd(dir.path()).succeeds();
+        assert!(merged.starts_with("43 samples merged"), "{merged}");
+        assert!(hashes(&dir.path().join(&run)) == whole, "{shards} shards differ from one run");
+        let provenance = json(&fs::read_to_string(dir.path().join(&run).join("provenance.json")).unwrap());
+        assert_eq!(provenance["shards"].as_array().unwrap().len() as u64, shards);
+        assert_eq!(provenance["shards"][0]["attempt"], 1);
+    }
+    isoline(&["work", "run-7", "--shard", "0/6"]).cwd(dir.path()).fails(2, &["the plan has 7 shards"]);
+    let environment = isoline(&["work", "-q", "run-7"]).env("SHARD_INDEX", "3").env("SHARD_COUNT", "7");
+    assert!(environment.cwd(dir.path()).succeeds().contains("shard 3/7 was finished before"));
+}
+
+#[test]
+fn damage_is_named_by_verify_and_mended_by_resume() {
+    let (dir, whole) = setting();
+    let run = dir.path().join("whole");
+    let call = |command: &str| isoline(&[command, "-q", "whole"]).cwd(dir.path());
+    assert!(call("verify").succeeds().starts_with("43 of 43 samples are whole"));
+    fs::write(run.join("novel/images/000003.png"), b"damaged").unwrap();
+    fs::remove_file(run.join("novel/images/000009.png")).unwrap();
+    fs::write(run.join("plain/records/tile-0000010.json"), b"{").unwrap();
+    fs::write(run.join("novel/images/.isoline-x.tmp"), b"left").unwrap();
+    let found = json(&call("verify").arg("--json").run().stdout);
+    let problems: Vec<&str> = found["problems"].as_array().unwrap().iter().map(|p| p.as_str().unwrap()).collect();
+    assert_eq!(problems.len(), 4, "{problems:?}");
+    for words in
+        ["000003.png has another hash", "000009.png is missing", "tile-0000010.json is not a whole", ".isoline-x.tmp"]
+    {
+        assert!(problems.iter().any(|p| p.contains(words)), "{words} not in {problems:?}");
+    }
+    call("verify").fails(3, &["tiles 0,2,11 are not whole", "isoline resume"]);
+    let status = json(&call("status").arg("--json").succeeds());
+    // Records are read, pictures are only looked for.
+    assert_eq!((&status["missing_tiles"], &status["done"]), (&"2,11".into(), &38.into()), "{status}");
+    call("resume").succeeds();
+    call("verify").succeeds();
+    assert!(hashes(&run) == whole);
+}
+
+#[test]
+fn a_record_of_another_run_is_left_alone() {
+    let (dir, _) = setting();
+    let record = dir.path().join("whole/novel/records/tile-0000001.json");
+    let text = fs::read_to_string(&record).unwrap();
+    for (from, to, words) in [
+        ("\"run_id\": \"", "\"run_id\": \"0", "belongs to run 0"),
+        ("\"format\": 1", "\"format\": 2", "a newer isoline wrote it"),
+    ] {
+        let foreign = text.replacen(from, to, 1);
+        fs::write(&record, &foreign).unwrap();
+        isoline(&["resume", "-q", "whole"]).cwd(dir.path()).fails(2, &["tile-0000001.json", words, "move it away"]);
+        assert_eq!(fs::read_to_string(&record).unwrap(), foreign);
+    }
+}
+
+#[test]
+fn another_recipe_is_refused_with_the_keys_that_differ() {
+    let (dir, _) = setting();
+    let other = isoline(&["generate", "-q", "-c", "job.toml", "-o", "whole", "--set", "tile=8", "--set", "drift=0.5"]);
+    other.cwd(dir.path()).fails(2, &["recipe.toml", "settings.drift was 1.0, is 0.5, tile was 4, is 8"]);
+    isoline(&["resume", "whole/novel"]).cwd(dir.path()).fails(3, &["no plan.toml", "the run's folder is whole"]);
+    isoline(&["status", "absent"]).cwd(dir.path()).fails(3, &["no run folder"]);
+}
+
+#[test]
+fn labels_are_planned_sharded_and_trained_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = "model = \"digits-vae\"\n[labels]\ncount = 2600\nestimator = \"exact\"\n[fit]\nwidth = 8\nblocks = 0\n\
+                  epochs = 1\nbatch = 64\nlearning_rate = 1e-3\n";
+    fs::write(dir.path().join("reward.toml"), config).unwrap();
+    let run = |args: &[&str]| isoline(args).cwd(dir.path());
+    for (name, shards) in [("one", 1u64), ("two", 2)] {
+        run(&["plan", "-q", "reward.toml", "-o", name, "--shards", &shards.to_string()]).succeeds();
+        for index in 0..shards {
+            run(&["work", "-q", name, "--shard", &format!("{index}/{shards}")]).succeeds();
+        }
+        assert!(run(&["merge", "-q", name]).succeeds().starts_with("2600 samples merged"));
+    }
+    let (one, two) = (hashes(&dir.path().join("one")), hashes(&dir.path().join("two")));
+    assert!(one == two && one.len() == 14, "{:?}", one.keys());
+    // The training finds every label and makes none.
+    let model = dir.path().join("model");
+    fs::create_dir(&model).unwrap();
+    for file in ["card.toml", "weights.safetensors"] {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits-vae").join(file);
+        fs::copy(from, model.join(file)).unwrap();
+    }
+    let text = run(&["train-reward", "--progress", "json", "-c", "reward.toml", "-m", "model", "-o", "two"]).run();
+    assert_eq!(text.code, 0, "{}", text.stderr);
+    let events = fs::read_to_string(dir.path().join("two/events.jsonl")).unwrap();
+    assert!(events.contains("\"skipped\":2600") && !events.contains("\"event\":\"tile\""), "{events}");
+    let status = json(&run(&["status", "two", "--json"]).succeeds());
+    assert_eq!((&status["done"], &status["kind"]), (&2600.into(), &"labels".into()));
+}
+
+#[test]
+fn metrics_and_events_tell_what_was_made() {
+    let (dir, _) = setting();
+    fs::remove_file(dir.path().join("whole/novel/records/tile-0000002.json")).unwrap();
+    isoline(&["resume", "-q", "whole", "--metrics-file", "isoline.prom"]).cwd(dir.path()).succeeds();
+    let text = fs::read_to_string(dir.path().join("isoline.prom")).unwrap();
+    let value = |name: &str| {
+        let line = text.lines().find(|l| l.starts_with(name)).unwrap_or_else(|| panic!("{name} not in {text}"));
+        line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
+    };
+    assert_eq!(
+        (value("isoline_samples{"), value("isoline_samples_done{"), value("isoline_tiles_made_total{")),
+        (43.0, 43.0, 1.0)
+    );
+    let made: f64 = ["ok", "off_manifold", "non_finite"]
+        .iter()
+        .map(|s| text.lines().find(|l| l.contains(&format!("status=\"{s}\""))).unwrap())
+        .map(|l| l.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+        .sum();
+    assert_eq!((made, value("isoline_exit_code{")), (4.0, 0.0));
+    let lines: Vec<serde_json::Value> = fs::read_to_string(dir.path().join("whole/events.jsonl"))
+        .unwrap()
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    let count = |event: &str| lines.iter().filter(|l| l["event"] == event).count();
+    assert_eq!((count("start"), count("sample"), count("tile"), count("end")), (2, 47, 14, 2));
+    assert!(lines.iter().all(|l| l["t"].as_f64().unwrap() > 1.7e9));
+}
