@@ -3,7 +3,6 @@
 #![allow(clippy::expect_used)]
 
 use isoline::device;
-use isoline::generator::Generator;
 use isoline::geometry::estimator;
 use isoline::run::Engine;
 use isoline::tensors::{host, rows};
@@ -32,7 +31,7 @@ fn generate(bencher: divan::Bencher) {
 fn exact_spectra(bencher: divan::Bencher) {
     let (e, z) = engine();
     let exact = estimator("exact").expect("in the table");
-    bencher.bench_local(|| exact.spectra(&e.generator, &z));
+    bencher.bench_local(|| exact.spectra(&*e.generator, &z));
 }
 
 #[divan::bench]

@@ -29,6 +29,7 @@ pub mod cancel;
 pub mod cli;
 pub mod data;
 pub mod device;
+pub mod diffusion;
 pub mod error;
 #[cfg(feature = "failpoints")]
 pub mod faults;

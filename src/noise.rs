@@ -31,6 +31,10 @@ pub enum Stream {
     Preview = 7,
     /// Bootstrap draws.
     Bootstrap = 8,
+    /// Noise of a stochastic sampler, by step.
+    Sampling = 16,
+    /// Probes of a trace estimate.
+    Probe = 17,
 }
 
 /// The generator of numbers for one (seed, sample, stream, step).

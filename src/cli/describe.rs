@@ -2,7 +2,7 @@
 
 use super::{Context, output};
 use crate::error::{Error, Result, shown};
-use crate::generator::{Generator, OneShot, find_model};
+use crate::generator::{self, find_model};
 use crate::geometry::{DESCRIPTORS, LocalGeometry, Measured, estimator, model_rank};
 use crate::noise::{self, Stream};
 use crate::reward::Reward;
@@ -42,7 +42,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let estimator = estimator(&args.estimator)?;
     let (_, device) = context.open_device()?;
     let folder = find_model(&args.model)?;
-    let generator = OneShot::load(&folder, &device)?;
+    let generator = generator::load(&folder, &device)?;
     let d = generator.spec().latent_width;
     let bar = context.progress.start("measuring", seeds.len() as u64);
     let mut found = BTreeMap::new();
@@ -50,7 +50,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         context.cancel.check(|| "nothing was written".into())?;
         let samples: Vec<u64> = Tiling::new(TILE).samples(tile).collect();
         let latents: Vec<f32> = samples.iter().flat_map(|s| noise::normals(0, *s, Stream::Latent, 0, d)).collect();
-        let spectra = estimator.spectra(&generator, &latents)?;
+        let spectra = estimator.spectra(&*generator, &latents)?;
         let each = samples.into_iter().zip(spectra).zip(latents.chunks_exact(d));
         found.extend(
             each.filter(|((s, _), _)| wanted.contains(s)).map(|((s, spectrum), z)| (s, (spectrum, z.to_vec()))),
@@ -59,7 +59,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     }
     bar.finish();
     let has_reward = folder.join("reward/card.toml").exists();
-    let reward = if has_reward { Some(Reward::load(&folder, generator.model_sha256(), d, &device)?) } else { None };
+    let reward = if has_reward { Some(Reward::load(&folder, &generator, &device)?) } else { None };
     let own: Vec<Vec<f64>> = found.values().filter_map(|f| f.0.as_ref().map(|s| s.singular_values.clone())).collect();
     let k = reward.as_ref().map_or_else(|| model_rank(&own), |r| r.card.model_rank);
     let measure = |seed: &u64, m: fn(&LocalGeometry) -> Measured| {

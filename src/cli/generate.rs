@@ -4,7 +4,7 @@ use super::runs::{self, How, RunArgs};
 use super::{Context, output};
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
-use crate::generator::{Generator, find_model};
+use crate::generator::find_model;
 use crate::noise;
 use crate::render::png;
 use crate::run::{

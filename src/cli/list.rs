@@ -1,6 +1,7 @@
 //! `isoline list`: the static tables of this build, and the models at hand.
 
 use super::{Context, output};
+use crate::diffusion::{guidance::GUIDANCES, lid, predictions::PREDICTIONS, schedules::SCHEDULES, solvers::SOLVERS};
 use crate::error::Result;
 use crate::generator::train::OBJECTIVES;
 use crate::generator::{Card, FAMILIES, known_models};
@@ -34,6 +35,18 @@ enum What {
     Steering,
     /// Training objectives
     Objectives,
+    /// What a denoiser's network predicts
+    Predictions,
+    /// Noise levels of a sampler's steps
+    Schedules,
+    /// Ways from noise to picture
+    Solvers,
+    /// Corrections of a denoiser
+    Guidance,
+    /// Dimension without a network
+    LidMethods,
+    /// Synthetic manifolds of known dimension
+    Manifolds,
     /// Models in models/, or in ISOLINE_MODELS
     Models,
     /// Rewards of those models
@@ -55,6 +68,12 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         What::Families => FAMILIES.iter().map(|f| own(f.0, f.1)).collect(),
         What::Steering => METHODS.iter().map(|m| own(m.name, m.about)).collect(),
         What::Objectives => OBJECTIVES.iter().map(|o| own(o.0, o.1)).collect(),
+        What::Predictions => PREDICTIONS.iter().map(|p| own(p.name, p.about)).collect(),
+        What::Schedules => SCHEDULES.iter().map(|s| own(s.name, s.about)).collect(),
+        What::Solvers => SOLVERS.iter().map(|s| own(s.name, s.about)).collect(),
+        What::Guidance => GUIDANCES.iter().map(|g| own(g.name, g.about)).collect(),
+        What::LidMethods => lid::METHODS.iter().map(|m| own(m.name, m.about)).collect(),
+        What::Manifolds => lid::MANIFOLDS.iter().map(|m| own(m.name, m.about)).collect(),
         What::Models => models(context),
         What::Rewards => rewards(),
     };

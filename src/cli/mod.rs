@@ -8,6 +8,7 @@ mod devices;
 mod generate;
 mod import;
 mod inspect;
+mod lid;
 mod list;
 mod merge;
 pub mod output;
@@ -19,6 +20,7 @@ mod status;
 mod steer_report;
 mod train_generator;
 mod train_reward;
+mod trajectory;
 mod verify;
 mod work;
 
@@ -80,6 +82,10 @@ pub enum Command {
     Work(work::Args),
     /// Put the finished shards of a run together
     Merge(merge::Args),
+    /// Local intrinsic dimension: estimate, curve, bench, doctor
+    Lid(lid::Args),
+    /// Local geometry of a diffusion model's denoiser along the way from noise to picture
+    Trajectory(trajectory::Args),
     /// Turn PyTorch or safetensors weights and a draft card into a model folder
     Import(import::Args),
     /// Show a model's card, layers and weights, and what does not fit
@@ -104,6 +110,8 @@ impl Command {
             Self::Plan(args) => plan::run(args, context),
             Self::Work(args) => work::run(args, context),
             Self::Merge(args) => merge::run(args, context),
+            Self::Lid(args) => lid::run(args, context),
+            Self::Trajectory(args) => trajectory::run(args, context),
             Self::Import(args) => import::run(args, context),
             Self::Inspect(args) => inspect::run(args, context),
             Self::Devices(args) => devices::run(args, context),
@@ -121,7 +129,9 @@ impl Command {
             | Self::TrainReward(_)
             | Self::TrainGenerator(_)
             | Self::Resume(_)
-            | Self::Work(_) => true,
+            | Self::Work(_)
+            | Self::Lid(_)
+            | Self::Trajectory(_) => true,
             Self::Status(_) | Self::Verify(_) | Self::Plan(_) | Self::Merge(_) => false,
             Self::Import(_) | Self::Inspect(_) | Self::Devices(_) | Self::List(_) => false,
         }

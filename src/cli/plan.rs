@@ -3,7 +3,7 @@
 use super::generate::{self, Jobs};
 use super::{Context, output, runs};
 use crate::error::{Error, Result, shown};
-use crate::generator::{OneShot, find_model};
+use crate::generator::{self, find_model};
 use crate::reward::RewardConfig;
 use crate::run::{LabelsPlan, Plan, array_expression};
 use crate::store;
@@ -72,7 +72,7 @@ fn labels(path: &Path, context: &Context) -> Result<Plan> {
 pub fn labels_plan(config: &RewardConfig, context: &Context) -> Result<Plan> {
     let (name, device) = context.open_device()?;
     let model = find_model(&config.model)?;
-    let generator = OneShot::load(&model, &device)?;
+    let generator = generator::load(&model, &device)?;
     let plan = LabelsPlan {
         model: config.model.clone(),
         model_sha256: generator.model_sha256().to_owned(),

@@ -3,7 +3,7 @@
 use super::{Context, output};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
-use crate::generator::{Generator, find_model};
+use crate::generator::find_model;
 use crate::reward::{quantile, spearman, spearman_ceiling};
 use crate::run::{Engine, SampleRow, parse_seeds};
 use crate::steering::{Settings, Status};

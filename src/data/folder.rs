@@ -42,7 +42,7 @@ pub fn read(path: &Path, shape: [usize; 3]) -> Result<Dataset> {
             pixels.extend(picture.pixels.chunks_exact(picture.channels).map(|p| channel(p, c, channels)));
         }
     }
-    Ok(Dataset { pixels, shape })
+    Ok(Dataset { pixels, shape, labels: None })
 }
 
 fn channel(pixel: &[u8], c: usize, wanted: usize) -> u8 {

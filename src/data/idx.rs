@@ -9,10 +9,31 @@ use std::path::Path;
 
 /// Reads pictures of one channel.
 pub fn read(path: &Path) -> Result<Dataset> {
+    parse(open(path)?, path)
+}
+
+fn open(path: &Path) -> Result<Box<dyn Read>> {
     let file = std::fs::File::open(path).map_err(|e| Error::io(path, "open", e))?;
     let zipped = path.extension().is_some_and(|e| e == "gz");
-    let source: Box<dyn Read> = if zipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
-    parse(source, path)
+    Ok(if zipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
+}
+
+/// Reads classes: magic 0x0801, count, bytes.
+pub fn read_labels(path: &Path) -> Result<Vec<u8>> {
+    let bad = |m: String| Error::input(path, m);
+    let mut source = open(path)?;
+    let mut header = [0u8; 8];
+    source.read_exact(&mut header).map_err(|e| bad(format!("not an IDX file of labels: {e}")))?;
+    let [magic, count] = [0, 4].map(|i| u32::from_be_bytes([header[i], header[i + 1], header[i + 2], header[i + 3]]));
+    if magic != 0x0801 || count as usize > limits::DATASET_ITEMS {
+        return Err(bad(format!("expected an IDX file of labels (magic 0x00000801), found 0x{magic:08x} of {count}")));
+    }
+    let mut labels = Vec::new();
+    source.take(u64::from(count) + 1).read_to_end(&mut labels).map_err(|e| bad(format!("the data is damaged: {e}")))?;
+    if labels.len() != count as usize {
+        return Err(bad(format!("header says {count} labels, found {}", labels.len())));
+    }
+    Ok(labels)
 }
 
 fn parse(mut source: impl Read, path: &Path) -> Result<Dataset> {
@@ -44,7 +65,7 @@ fn parse(mut source: impl Read, path: &Path) -> Result<Dataset> {
         let found = if pixels.len() as u64 > size { "more".to_owned() } else { pixels.len().to_string() };
         return Err(bad(format!("header says {count} pictures of {height}×{width} = {size} bytes, found {found}")));
     }
-    Ok(Dataset { pixels, shape: [1, height, width] })
+    Ok(Dataset { pixels, shape: [1, height, width], labels: None })
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::path::Path;
 pub struct Dataset {
     pixels: Vec<u8>,
     shape: [usize; 3],
+    labels: Option<Vec<u8>>,
 }
 
 /// Where a data set lies, as typed in a config (`[data]`).
@@ -21,6 +22,9 @@ pub struct DataConfig {
     pub kind: String,
     /// File or folder below `--data`.
     pub path: String,
+    /// IDX file of classes below `--data`, one byte a picture.
+    #[serde(default)]
+    pub labels: Option<String>,
 }
 
 impl Dataset {
@@ -31,7 +35,7 @@ impl Dataset {
     /// [`Error::Io`] when it cannot be read.
     pub fn read(config: &DataConfig, root: &Path, shape: [usize; 3]) -> Result<Self> {
         let path = root.join(&config.path);
-        let set = match config.kind.as_str() {
+        let mut set = match config.kind.as_str() {
             "idx" => idx::read(&path)?,
             "folder" => folder::read(&path, shape)?,
             other => {
@@ -47,6 +51,15 @@ impl Dataset {
         if set.count() == 0 {
             return Err(Error::input(path, "no pictures found"));
         }
+        if let Some(labels) = &config.labels {
+            let path = root.join(labels);
+            let labels = idx::read_labels(&path)?;
+            if labels.len() != set.count() {
+                let message = format!("expected a label for each of {} pictures, found {}", set.count(), labels.len());
+                return Err(Error::input(path, message));
+            }
+            set.labels = Some(labels);
+        }
         Ok(set)
     }
 
@@ -55,9 +68,19 @@ impl Dataset {
         self.pixels.len() / self.shape.iter().product::<usize>().max(1)
     }
 
-    /// SHA-256 of the pixels in their order.
+    /// SHA-256 of the pixels, and of the classes where there are any, in their order.
     pub fn sha256(&self) -> String {
-        crate::store::sha256_hex(&self.pixels)
+        let pixels = crate::store::sha256_hex(&self.pixels);
+        match &self.labels {
+            None => pixels,
+            Some(labels) => format!("{pixels} {}", crate::store::sha256_hex(labels)),
+        }
+    }
+
+    /// The classes of some pictures, where the set has labels.
+    pub fn classes(&self, picked: &[usize]) -> Option<Vec<usize>> {
+        let labels = self.labels.as_ref()?;
+        Some(picked.iter().map(|i| usize::from(labels[*i])).collect())
     }
 
     /// The values of picture `i`, with black at `range[0]` and white at `range[1]`.

@@ -1,5 +1,6 @@
 //! `card.toml`: what a model is, in the model's own folder.
 
+use crate::diffusion::DenoiserConfig;
 use crate::error::{Error, Result, did_you_mean};
 use crate::limits;
 use crate::store;
@@ -11,6 +12,7 @@ pub static FAMILIES: &[(&str, &str)] = &[
     ("gan", "generator of a GAN: noise → picture"),
     ("vae", "decoder of a variational autoencoder"),
     ("autoencoder", "decoder of an autoencoder"),
+    ("diffusion", "denoiser of a diffusion model, with the sampler that makes its pictures"),
 ];
 
 /// A card as typed.
@@ -42,6 +44,9 @@ pub struct RawCard {
     /// The encoder, where the model has one.
     #[serde(default)]
     pub encoder: Option<RawEncoder>,
+    /// What makes the layers a denoiser; family "diffusion" has it, no other.
+    #[serde(default)]
+    pub denoiser: Option<DenoiserConfig>,
 }
 
 /// `[latent]`
@@ -165,6 +170,17 @@ impl Card {
                 format!("unknown family \"{}\"{}", raw.family, did_you_mean(&raw.family, families)),
             ));
         }
+        if (raw.family == "diffusion") != raw.denoiser.is_some() {
+            let message = match raw.denoiser {
+                Some(_) => format!("expected family = \"diffusion\" beside it, found \"{}\"", raw.family),
+                None => "missing; a diffusion model's card says what its network predicts".to_owned(),
+            };
+            return Err(bad("denoiser", message));
+        }
+        if raw.denoiser.is_some() && raw.latent.shape != raw.sample.shape {
+            let message = format!("expected the sample's shape {:?}, found {:?}", raw.sample.shape, raw.latent.shape);
+            return Err(bad("latent.shape", message));
+        }
         if raw.latent.prior != "normal" {
             return Err(bad("latent.prior", format!("expected \"normal\", found \"{}\"", raw.latent.prior)));
         }
@@ -207,16 +223,38 @@ impl Card {
     }
 
     /// SHA-256 over all that the map noise → picture → geometry depends on: latent, sample, geometry,
-    /// layers, and the hash of the weights. Provenance, the text for people and the encoder are no part
+    /// layers, denoiser, and the hash of the weights. Provenance, the text for people and the encoder are no part
     /// of it, so a better description does not make a model another one.
     ///
     /// # Errors
     /// [`Error::Bug`].
     pub fn model_sha256(&self) -> Result<String> {
-        let RawCard { latent, sample, geometry, layers, weights, .. } = &self.raw;
-        let parts = serde_json::to_string(&(latent, sample, geometry, layers, &weights.sha256))
+        let RawCard { latent, sample, geometry, layers, weights, denoiser, .. } = &self.raw;
+        let mut parts = serde_json::to_string(&(latent, sample, geometry, layers, &weights.sha256))
             .map_err(|e| Error::Bug(format!("card: {e}")))?;
+        if let Some(denoiser) = denoiser {
+            parts += &serde_json::to_string(denoiser).map_err(|e| Error::Bug(format!("card: {e}")))?;
+        }
         Ok(store::sha256_hex(parts.as_bytes()))
+    }
+
+    /// The `[denoiser]` table.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where there is none.
+    pub fn denoiser(&self) -> Result<&DenoiserConfig> {
+        let place = || format!("{}: denoiser", crate::error::shown(&self.path));
+        self.raw.denoiser.as_ref().ok_or_else(|| Error::config(place(), "missing; this model is no diffusion model"))
+    }
+
+    /// The networks of a denoiser.
+    ///
+    /// # Errors
+    /// [`Error::Config`] at the key.
+    pub fn denoiser_parts(&self) -> Result<crate::diffusion::Parts> {
+        self.denoiser()?
+            .parts(self.raw.layers.clone(), &self.sample_shape)
+            .map_err(|(key, m)| Error::config(format!("{}: {key}", crate::error::shown(&self.path)), m))
     }
 
     /// The error of a layer, at its key in this card.

@@ -1,9 +1,9 @@
 //! A PyTorch state dict, or a safetensors file, and a draft card become a model folder.
 
 use super::card::{Card, finish_card};
-use super::one_shot::build;
+use super::one_shot::card_parameters;
 use crate::error::{Error, Result};
-use crate::nn::{Mismatch, Network};
+use crate::nn::Mismatch;
 use crate::store::{self, WeightTensor, Weights};
 use burn::store::pytorch::PytorchReader;
 use safetensors::Dtype;
@@ -30,14 +30,7 @@ pub struct Imported {
 pub fn import(source: &Path, draft: &Path, folder: &Path, top_level: Option<&str>) -> Result<Imported> {
     let (raw, text) = store::read_toml(draft)?;
     let card = Card::check(raw, draft)?;
-    let mut specs = build(&card)?.parameters();
-    if let Some(encoder) = &card.raw.encoder {
-        specs.extend(
-            Network::build(encoder.layers.clone(), &card.sample_shape)
-                .map_err(|e| card.layer_error(e.inside("encoder")))?
-                .parameters(),
-        );
-    }
+    let specs = card_parameters(&card)?;
     let pytorch =
         source.extension().and_then(|e| e.to_str()).is_some_and(|e| matches!(e, "pth" | "pt" | "bin" | "ckpt"));
     let weights = if pytorch { read_pytorch(source, top_level)? } else { Weights::read(source)? };

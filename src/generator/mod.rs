@@ -3,11 +3,13 @@
 mod card;
 mod import;
 mod one_shot;
+mod sampler;
 pub mod train;
 
 pub use card::{Card, FAMILIES, Output, Provenance, RawCard, finish_card};
 pub use import::{Imported, import};
-pub use one_shot::{Inspection, OneShot, build, find_model, known_models};
+pub use one_shot::{Inspection, OneShot, build, card_parameters, find_model, known_models, read_model};
+pub use sampler::{AtSigma, Sampler};
 
 use crate::nn::{Rows, Tangents};
 
@@ -57,4 +59,22 @@ pub trait Generator: Send + Sync {
 
     /// Where it computes.
     fn device(&self) -> &crate::device::Device;
+
+    /// SHA-256 over card and weights, see [`Card::model_sha256`].
+    fn model_sha256(&self) -> &str;
+}
+
+/// Loads the model in `folder`, whatever its family.
+///
+/// # Errors
+/// Those of [`OneShot::load`] and [`Sampler::load`].
+pub fn load(
+    folder: &std::path::Path,
+    device: &crate::device::Device,
+) -> crate::error::Result<std::sync::Arc<dyn Generator>> {
+    let card = Card::read(&folder.join("card.toml"))?;
+    Ok(match card.raw.denoiser {
+        Some(_) => std::sync::Arc::new(Sampler::load(folder, device)?),
+        None => std::sync::Arc::new(OneShot::load(folder, device)?),
+    })
 }

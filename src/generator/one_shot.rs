@@ -3,7 +3,7 @@
 use super::{Card, Generator, Output, Spec};
 use crate::device::Device;
 use crate::error::{Error, Result, did_you_mean};
-use crate::nn::{Mismatch, Network, Parameters, Pass, Rows, Tangents};
+use crate::nn::{Mismatch, Network, ParameterSpec, Parameters, Pass, Rows, Tangents};
 use crate::store::{self, Weights};
 use std::path::{Path, PathBuf};
 
@@ -80,20 +80,12 @@ impl OneShot {
     /// another shape, not finite, or not the ones the card was written for.
     pub fn load(folder: &Path, device: &Device) -> Result<Self> {
         let card = Card::read(&folder.join("card.toml"))?;
+        if card.raw.denoiser.is_some() {
+            let place = format!("{}: denoiser", crate::error::shown(&card.path));
+            return Err(Error::config(place, "a diffusion model is no one-shot generator; it has no map of one pass"));
+        }
         let network = build(&card)?;
-        let (weights, sha256) = read_weights(&card, folder)?;
-        if sha256 != card.raw.weights.sha256 {
-            let message = format!(
-                "SHA-256 {sha256}, but card.toml was written for {}; the file was changed or damaged",
-                shown_hash(&card.raw.weights.sha256)
-            );
-            return Err(Error::input(weights.file(), message));
-        }
-        let (specs, ignore) = wanted(&card, &network)?;
-        let mismatch = Mismatch::between(&specs, &weights, &ignore);
-        if !mismatch.is_empty() {
-            return Err(Error::input(weights.file(), mismatch.message()));
-        }
+        let weights = read_model(&card, folder)?;
         Self::assemble(&card, network, &weights, device)
     }
 
@@ -136,27 +128,49 @@ impl OneShot {
         let card = Card::read(&folder.join("card.toml"))?;
         let network = build(&card)?;
         let (weights, sha256) = read_weights(&card, folder)?;
-        let (specs, ignore) = wanted(&card, &network)?;
-        let mismatch = Mismatch::between(&specs, &weights, &ignore);
+        let mismatch = Mismatch::between(&card_parameters(&card)?, &weights, &card.raw.weights.ignore);
         let hash_matches = sha256 == card.raw.weights.sha256;
         Ok(Inspection { card, network, mismatch, hash_matches })
     }
-
-    /// SHA-256 over card and weights, see [`Card::model_sha256`].
-    pub fn model_sha256(&self) -> &str {
-        &self.model_sha256
-    }
 }
 
-/// The tensors that the card's layers and encoder read, and the prefixes to pass over.
-fn wanted(card: &Card, network: &Network) -> Result<(Vec<crate::nn::ParameterSpec>, Vec<String>)> {
-    let mut specs = network.parameters();
+/// The tensors that the card's layers, embedding and encoder read.
+///
+/// # Errors
+/// [`Error::Config`] at the layer's key.
+pub fn card_parameters(card: &Card) -> Result<Vec<ParameterSpec>> {
+    let mut specs = match card.raw.denoiser {
+        Some(_) => card.denoiser_parts()?.parameters(),
+        None => build(card)?.parameters(),
+    };
     if let Some(encoder) = &card.raw.encoder {
         let encoder = Network::build(encoder.layers.clone(), &card.sample_shape)
             .map_err(|e| card.layer_error(e.inside("encoder")))?;
         specs.extend(encoder.parameters());
     }
-    Ok((specs, card.raw.weights.ignore.clone()))
+    Ok(specs)
+}
+
+/// The weights of a card's model, compared with its hash and its layers.
+///
+/// # Errors
+/// [`Error::Input`] for weights that are missing, damaged, of another shape, not finite, or not the ones the card was
+/// written for.
+pub fn read_model(card: &Card, folder: &Path) -> Result<Weights> {
+    let specs = card_parameters(card)?;
+    let (weights, sha256) = read_weights(card, folder)?;
+    if sha256 != card.raw.weights.sha256 {
+        let message = format!(
+            "SHA-256 {sha256}, but card.toml was written for {}; the file was changed or damaged",
+            shown_hash(&card.raw.weights.sha256)
+        );
+        return Err(Error::input(weights.file(), message));
+    }
+    let mismatch = Mismatch::between(&specs, &weights, &card.raw.weights.ignore);
+    if !mismatch.is_empty() {
+        return Err(Error::input(weights.file(), mismatch.message()));
+    }
+    Ok(weights)
 }
 
 /// The card's network, its output checked against the card's sample.
@@ -172,6 +186,13 @@ pub fn build(card: &Card) -> Result<Network> {
             card.sample_shape
         );
         return Err(Error::config(format!("{}: layers", crate::error::shown(&card.path)), message));
+    }
+    if card.raw.denoiser.is_none() && network.condition_width() != Ok(None) {
+        let place = format!("{}: layers", crate::error::shown(&card.path));
+        return Err(Error::config(
+            place,
+            "a modulate layer reads a condition, which only a denoiser has; see [denoiser]",
+        ));
     }
     Ok(network)
 }
@@ -214,5 +235,9 @@ impl Generator for OneShot {
 
     fn device(&self) -> &Device {
         &self.device
+    }
+
+    fn model_sha256(&self) -> &str {
+        &self.model_sha256
     }
 }

@@ -15,5 +15,5 @@ pub use estimators::{
     ESTIMATORS, EstimatorRow, EstimatorSettings, JacobianEstimator, estimator, estimator_row, estimator_with,
 };
 pub use frame::{Use, frame};
-pub use spectrum::{Replicate, Spectrum, model_rank, psi_k, tolerance};
+pub use spectrum::{Replicate, Spectrum, model_rank, psi_k, spectral_dimension, tolerance};
 pub use uncertainty::{jackknife, projected_log_det};

@@ -85,6 +85,17 @@ pub fn psi_k(singular_values: &[f64], k: usize) -> Option<f64> {
     Some(leading.iter().map(|s| s.ln()).sum())
 }
 
+/// LID_s (theory, 9b): the intrinsic dimension at `scale` of the generator seen as its local linear map,
+/// Σ_i [σ_i²/(σ_i² + s²) + s²σ_i²z'_i²/(σ_i² + s²)²] with z' = Vᵀz. It is FLIPD (29) of that map's exact score.
+pub fn spectral_dimension(singular_values: &[f64], rotated_latent: &[f64], scale: f64) -> f64 {
+    let term = |(sigma, z): (&f64, &f64)| {
+        // In σ/s, so that squares of small numbers do not vanish.
+        let square = (sigma / scale).powi(2);
+        if square.is_infinite() { 1.0 } else { square / (square + 1.0) + square * z.powi(2) / (square + 1.0).powi(2) }
+    };
+    singular_values.iter().zip(rotated_latent).map(term).sum()
+}
+
 /// The model rank k: the largest k with σ_k/σ₁ > 1e-2 in at least 99 % of `spectra` (theory, 1b).
 pub fn model_rank(spectra: &[Vec<f64>]) -> usize {
     let strong = |s: &Vec<f64>| s.iter().filter(|v| **v > 1e-2 * s[0]).count();

@@ -35,17 +35,34 @@ pub struct Pass<'a> {
     /// `Some` only while training: batch norms then use the statistics of the batch and leave them
     /// here as (name of the running statistic, batch statistic) for the trainer to fold in.
     pub batch_statistics: Option<&'a RefCell<Vec<(String, Tensor<1>)>>>,
+    /// What `modulate` layers read: an embedded noise level or class, one row per sample.
+    condition: Option<Rows>,
 }
 
 impl<'a> Pass<'a> {
     /// A pass with fixed statistics: every row depends on itself alone.
     pub fn frozen(parameters: &'a Parameters) -> Self {
-        Self { parameters, batch_statistics: None }
+        Self { parameters, batch_statistics: None, condition: None }
+    }
+
+    /// The same pass under a condition `[n, width]`, held constant by tangents.
+    pub fn under(self, condition: Rows) -> Self {
+        Self { condition: Some(condition), ..self }
+    }
+
+    /// The condition.
+    ///
+    /// # Panics
+    /// Where there is none: a network with `modulate` layers is only built with an embedding
+    /// ([`Network::condition_width`]).
+    pub fn condition(&self) -> Rows {
+        #[allow(clippy::expect_used)] // Refused when the model is built, with the layer's name.
+        self.condition.clone().expect("a network that reads a condition is given one")
     }
 
     /// A training pass that collects batch statistics.
     pub fn training(parameters: &'a Parameters, statistics: &'a RefCell<Vec<(String, Tensor<1>)>>) -> Self {
-        Self { parameters, batch_statistics: Some(statistics) }
+        Self { parameters, batch_statistics: Some(statistics), condition: None }
     }
 }
 
@@ -56,6 +73,11 @@ pub trait Layer: Send + Sync {
 
     /// The tensors this layer reads, appended to `into` in the order of their use.
     fn parameters(&self, into: &mut Vec<ParameterSpec>) {
+        let _ = into;
+    }
+
+    /// The widths of the conditions that this layer, or one inside it, reads.
+    fn condition_widths(&self, into: &mut Vec<usize>) {
         let _ = into;
     }
 

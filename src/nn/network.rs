@@ -36,6 +36,19 @@ impl Network {
         specs
     }
 
+    /// The width of the condition that the layers read; `None` where none reads one.
+    ///
+    /// # Errors
+    /// The two widths, where layers disagree.
+    pub fn condition_width(&self) -> Result<Option<usize>, (usize, usize)> {
+        let mut widths = Vec::new();
+        self.layers.iter().for_each(|l| l.condition_widths(&mut widths));
+        match widths.iter().find(|w| **w != widths[0]) {
+            Some(other) => Err((widths[0], *other)),
+            None => Ok(widths.first().copied()),
+        }
+    }
+
     /// Number of layers up to the pre-activation of a saturating last layer; all of them where the
     /// last layer is not elementwise.
     pub fn preactivation_depth(&self) -> usize {

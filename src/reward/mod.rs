@@ -3,6 +3,7 @@
 mod calibration;
 mod labels;
 mod network;
+mod predictor;
 mod report;
 mod statistics;
 mod train;
@@ -10,6 +11,7 @@ mod train;
 pub use calibration::{Calibration, Novelty};
 pub use labels::{LABEL_CALL, LabelConfig, LabelParts, Labels, PartState, label};
 pub use network::{Reward, RewardCard, Score};
+pub use predictor::{NoisedConfig, WORTH};
 pub use report::{Report, Split, report_html};
 pub use statistics::{quantile, r_squared, ranks, spearman, spearman_ceiling};
 pub use train::{FitConfig, RewardConfig, TrainReward, check_config, train_reward};

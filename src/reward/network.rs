@@ -1,13 +1,17 @@
 //! The reward network: latent → mean and log-variance of the standardised ψ_k (theory, 11).
 
 use super::Calibration;
+use super::predictor::{NoisedConfig, Predictor};
 use crate::device::Device;
+use crate::diffusion::guidance::Potential;
 use crate::error::{Error, Result};
-use crate::nn::{Mismatch, Network, Parameters, Pass, Rows};
+use crate::generator::Generator;
+use crate::nn::{Mismatch, Parameters, Rows};
 use crate::store::{self, Weights};
 use crate::tensors::{host, rows};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+use std::sync::Arc;
 
 /// `reward/card.toml`
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -39,6 +43,9 @@ pub struct RewardCard {
     pub norm_range: [f64; 2],
     /// Guard: the predicted standard deviation (in units of ψ) that 99.9 % of the test split stay below.
     pub std_limit: f64,
+    /// What it sees beside a clean input: noised pictures, where this is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noised: Option<NoisedConfig>,
     /// The network.
     pub layers: Vec<toml::Table>,
 }
@@ -67,18 +74,21 @@ pub struct Reward {
     pub calibration: Calibration,
     /// SHA-256 of `reward/card.toml`, which holds the hashes of weights and calibration.
     pub sha256: String,
-    network: Network,
+    network: Predictor,
     parameters: Parameters,
     device: Device,
     width: usize,
+    generator: Arc<dyn Generator>,
 }
 
 impl Reward {
-    /// Loads `model/reward/` for the model of that [`crate::generator::Card::model_sha256`].
+    /// Loads `model/reward/` for the generator of `model`.
     ///
     /// # Errors
     /// [`Error::Input`] when it is absent, damaged, or was trained for another model.
-    pub fn load(model: &Path, model_sha256: &str, latent_width: usize, device: &Device) -> Result<Self> {
+    pub fn load(model: &Path, generator: &Arc<dyn Generator>, device: &Device) -> Result<Self> {
+        let latent_width = generator.spec().latent_width;
+        let model_sha256 = generator.model_sha256();
         let folder = model.join("reward");
         let path = folder.join("card.toml");
         if !path.is_file() {
@@ -102,7 +112,11 @@ impl Reward {
         let values = table.require("psi_k")?.values.iter().map(|v| f64::from(*v)).collect();
         let calibration = Calibration::new(values)
             .ok_or_else(|| Error::input(table.file(), "the calibration table is empty or constant"))?;
-        let network = Self::network(&card.layers, latent_width)
+        let sees = match card.noised {
+            Some(_) => generator.spec().sample_shape.to_vec(),
+            None => vec![latent_width],
+        };
+        let network = Predictor::build(&card.layers, card.noised.as_ref(), &sees)
             .map_err(|(key, m)| Error::config(format!("{}: {key}", path.display()), m))?;
         let specs = network.parameters();
         let mismatch = Mismatch::between(&specs, &weights, &[]);
@@ -111,22 +125,16 @@ impl Reward {
         }
         let parameters = Parameters::upload(&specs, &weights, device);
         let sha256 = store::sha256_hex(text.as_bytes());
-        Ok(Self { card, calibration, sha256, network, parameters, device: device.clone(), width: latent_width })
-    }
-
-    /// Builds the network of a reward card and checks that it ends in two values.
-    pub(super) fn network(layers: &[toml::Table], latent_width: usize) -> Result<Network, (String, String)> {
-        let network = Network::build(layers.to_vec(), &[latent_width]).map_err(|e| (e.key, e.message))?;
-        if network.output_shape() != [2] {
-            return Err((
-                "layers".into(),
-                format!(
-                    "expected two values at the end (mean, log-variance), found shape {:?}",
-                    network.output_shape()
-                ),
-            ));
-        }
-        Ok(network)
+        Ok(Self {
+            card,
+            calibration,
+            sha256,
+            network,
+            parameters,
+            device: device.clone(),
+            width: latent_width,
+            generator: generator.clone(),
+        })
     }
 
     /// Latent width.
@@ -134,13 +142,23 @@ impl Reward {
         self.width
     }
 
+    /// Mean and log-variance at latents, through the generator where the reward sees pictures.
+    fn at_latents(&self, z: Rows) -> Result<Rows> {
+        match &self.card.noised {
+            None => self.network.forward(&self.parameters, z, &[]),
+            Some(noised) => {
+                let sigmas = vec![noised.sigma[0]; z.dims()[0]];
+                self.network.forward(&self.parameters, self.generator.generate(z), &sigmas)
+            }
+        }
+    }
+
     /// Scores of latents `[n, d]`, row by row.
     ///
     /// # Errors
     /// [`Error::Device`].
     pub fn score(&self, latents: &[f32]) -> Result<Vec<Score>> {
-        let z = rows(latents.to_vec(), self.width, &self.device);
-        self.scores(self.network.forward(z, &Pass::frozen(&self.parameters)))
+        self.scores(self.at_latents(rows(latents.to_vec(), self.width, &self.device))?)
     }
 
     /// Scores and ∂ψ/∂z of the predicted ψ, row-major `[n, d]`.
@@ -149,7 +167,7 @@ impl Reward {
     /// [`Error::Device`].
     pub fn score_and_gradient(&self, latents: &[f32]) -> Result<(Vec<Score>, Vec<f32>)> {
         let z = rows(latents.to_vec(), self.width, &self.device).autodiff().require_grad();
-        let out = self.network.forward(z.clone(), &Pass::frozen(&self.parameters));
+        let out = self.at_latents(z.clone())?;
         // Rows are independent, so the gradient of the sum is each row's own gradient.
         let gradients = (out.clone().narrow(1, 0, 1).sum() * self.card.std).backward();
         let gradient =
@@ -165,6 +183,22 @@ impl Reward {
             std: scale * (0.5 * f64::from(v[1])).exp(),
         };
         Ok(values.chunks_exact(2).map(one).collect())
+    }
+}
+
+/// ψ_k of noised pictures, in nats: what guides a denoiser (24). Only a reward with `noised` in its card has it.
+impl Potential for Reward {
+    fn value_and_gradient(&self, x: &Rows, sigma: f64) -> Result<(Rows, Rows)> {
+        let Some(noised) = &self.card.noised else {
+            return Err(Error::config("reward", "it sees latents, not noised pictures; train one with [noised]"));
+        };
+        let sigmas = vec![sigma.max(noised.sigma[0]); x.dims()[0]];
+        let x = x.clone().autodiff().require_grad();
+        let out = self.network.forward(&self.parameters, x.clone(), &sigmas)?;
+        let value = out.narrow(1, 0, 1) * self.card.std + self.card.mean;
+        let gradients = value.clone().sum().backward();
+        let gradient = x.grad(&gradients).ok_or_else(|| Error::Bug("the reward does not depend on x".into()))?;
+        Ok((value.inner(), gradient))
     }
 }
 

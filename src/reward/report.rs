@@ -45,6 +45,8 @@ pub struct Report {
     pub coverage: Vec<(f64, f64)>,
     /// Spearman on the test split against the number of training labels.
     pub learning_curve: Vec<(f64, f64)>,
+    /// (σ, Spearman on test pictures with that noise), where the reward sees noise.
+    pub levels: Vec<[f64; 2]>,
     /// Mean of the labels.
     pub mean: f64,
     /// Standard deviation of the labels.
@@ -83,6 +85,7 @@ impl Report {
             expected_calibration_error: 0.0,
             coverage: Vec::new(),
             learning_curve: Vec::new(),
+            levels: Vec::new(),
             mean: calibration.mean(),
             std: calibration.std(),
             below_rank: weak as f64 / spectra.len().max(1) as f64,
@@ -121,13 +124,16 @@ impl Report {
 
     /// `report.json`
     pub fn json(&self) -> String {
-        let value = json!({
+        let mut value = json!({
             "model": self.model, "model_rank": self.model_rank, "labels": self.labels, "test": self.pairs.len(),
             "spearman": self.spearman, "r_squared": self.r_squared,
             "expected_calibration_error": self.expected_calibration_error, "coverage": self.coverage,
             "validation_nll": self.validation_nll, "psi_k_mean": self.mean, "psi_k_std": self.std,
             "share_below_model_rank": self.below_rank, "learning_curve": self.learning_curve,
         });
+        if !self.levels.is_empty() {
+            value["levels"] = json!(self.levels);
+        }
         format!("{value:#}\n")
     }
 }
@@ -164,6 +170,11 @@ pub fn report_html(report: &Report) -> Result<String> {
             &[("reward", report.learning_curve.clone())],
             true,
         )?);
+    }
+    if !report.levels.is_empty() {
+        let points = report.levels.iter().map(|[s, r]| (*s, *r)).collect();
+        let title = "Worth at each noise level";
+        plots.push(plot::lines(title, "sigma", "Spearman on the test split", &[("reward", points)], true)?);
     }
     let number = |v: Option<f64>| v.map_or("undefined".to_owned(), |v| format!("{v:.4}"));
     let figures = [

@@ -1,16 +1,17 @@
 //! Training the reward (theory, 11-14): label, split, fit, report on the test split, calibrate.
 
 use super::labels::{self, LabelConfig, Labels, label};
-use super::network::{Reward, RewardCard};
+use super::network::RewardCard;
+use super::predictor::{NoisedConfig, Predictor, picture_layers};
 use super::report::{Report, Split, report_html};
 use super::{Calibration, quantile};
 use crate::cancel::Cancel;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::generator::{Generator, OneShot};
+use crate::generator;
 use crate::geometry::{estimator, model_rank};
+use crate::nn::Parameters;
 use crate::nn::adam::{AdamConfig, AdamState, gradients, squared_norm};
-use crate::nn::{Network, Parameters, Pass};
 use crate::noise::{self, Stream};
 use crate::progress::Progress;
 use crate::store::{self, WeightTensor};
@@ -30,6 +31,9 @@ pub struct RewardConfig {
     /// Model rank k; found from the labels where absent.
     #[serde(default)]
     pub model_rank: Option<usize>,
+    /// Teach it on noised pictures instead of latents.
+    #[serde(default)]
+    pub noised: Option<NoisedConfig>,
     /// The fit.
     pub fit: FitConfig,
 }
@@ -78,10 +82,10 @@ struct Fit {
     validation_nll: f64,
 }
 
-/// The standardised data of a fit.
+/// The standardised data of a fit: latents or pictures, `d` values each.
 struct Table {
     d: usize,
-    latents: Vec<f32>,
+    inputs: Vec<f32>,
     targets: Vec<f32>,
 }
 
@@ -93,12 +97,12 @@ struct Table {
 pub fn train_reward(job: &TrainReward, device: &Device, progress: &Progress, cancel: &Cancel) -> Result<Report> {
     let config = job.config;
     check_config(config, job.place)?;
-    let generator = OneShot::load(job.model, device)?;
+    let generator = generator::load(job.model, device)?;
     let d = generator.spec().latent_width;
     let estimator = estimator(&config.labels.estimator)?;
     let labels = label(
         &config.labels,
-        &generator,
+        &*generator,
         generator.model_sha256(),
         job.device_class,
         &*estimator,
@@ -130,27 +134,41 @@ pub fn train_reward(job: &TrainReward, device: &Device, progress: &Progress, can
         ));
     };
     let standard = |psi: f64| ((psi - calibration.mean()) / calibration.std()) as f32;
+    let (layers, noised, sees) = plan(config, &*generator)?;
+    let network =
+        Predictor::build(&layers, noised.as_ref(), &sees).map_err(|(key, m)| Error::Bug(format!("{key}: {m}")))?;
+    let width = network.width();
+    let inputs = match noised {
+        None => labels.latents.clone(),
+        Some(_) => pictures(&labels.latents, &*generator, progress, cancel)?,
+    };
     let split = |which: Split| {
-        let mut table = Table { d, latents: Vec::new(), targets: Vec::new() };
+        let mut table = Table { d: width, inputs: Vec::new(), targets: Vec::new() };
         for (i, psi) in labelled.iter().filter(|(i, _)| Split::of(*i) == which) {
-            table.latents.extend_from_slice(labels.latent(*i, d));
+            table.inputs.extend_from_slice(&inputs[i * width..(i + 1) * width]);
             table.targets.push(standard(*psi));
         }
         table
     };
     let (training, validation, test) = (split(Split::Train), split(Split::Validation), split(Split::Test));
-    let layers = layers(&config.fit);
-    let network = Reward::network(&layers, d).map_err(|(key, m)| Error::Bug(format!("{key}: {m}")))?;
     let mut report = Report::new(&generator.spec().id, k, &calibration, &labels.spectra);
     for share in job.curve {
         let n = ((training.targets.len() as f64 * share) as usize).max(config.fit.batch.min(training.targets.len()));
-        let part = Table { d, latents: training.latents[..n * d].to_vec(), targets: training.targets[..n].to_vec() };
+        let part =
+            Table { d: width, inputs: training.inputs[..n * width].to_vec(), targets: training.targets[..n].to_vec() };
         let fit = fit(&network, &part, &validation, &config.fit, device, progress, cancel)?;
-        let (mean, _) = predict(&network, &fit.parameters, &test, device)?;
+        let (mean, _) = predict(&network, &fit.parameters, &test, None, device)?;
         report.add_curve_point(n, &mean, &test.targets);
     }
     let fit = fit(&network, &training, &validation, &config.fit, device, progress, cancel)?;
-    let (mean, log_var) = predict(&network, &fit.parameters, &test, device)?;
+    let noised = match noised {
+        None => None,
+        Some(config) => {
+            Some(NoisedConfig { levels: levels(&network, &fit.parameters, &test, &config, device)?, ..config })
+        }
+    };
+    report.levels = noised.as_ref().map(|n| n.levels.clone()).unwrap_or_default();
+    let (mean, log_var) = predict(&network, &fit.parameters, &test, None, device)?;
     report.test(&mean, &log_var, &test.targets, fit.validation_nll);
     let mut stds: Vec<f64> = log_var.iter().map(|v| calibration.std() * (0.5 * f64::from(*v)).exp()).collect();
     stds.sort_by(f64::total_cmp);
@@ -169,6 +187,7 @@ pub fn train_reward(job: &TrainReward, device: &Device, progress: &Progress, can
         labels: labelled.len(),
         norm_range: norms,
         std_limit: quantile(&stds, 0.999).unwrap_or(f64::MAX),
+        noised,
         layers,
     };
     write(job.model, card, &network, &fit.parameters, &calibration, &report)?;
@@ -181,6 +200,9 @@ pub fn train_reward(job: &TrainReward, device: &Device, progress: &Progress, can
 /// [`Error::Config`] naming the key.
 pub fn check_config(config: &RewardConfig, place: &str) -> Result<()> {
     labels::check(&config.labels, place)?;
+    if let Some(noised) = &config.noised {
+        noised.check().map_err(|(key, m)| Error::config(format!("{place}: noised.{key}"), m))?;
+    }
     let fit = &config.fit;
     let bad = |key: &str, message: String| Err(Error::config(format!("{place}: fit.{key}"), message));
     if !(8..=4096).contains(&fit.width) {
@@ -202,6 +224,63 @@ pub fn check_config(config: &RewardConfig, place: &str) -> Result<()> {
         return bad("weight_decay", format!("expected 0 to 10, found {}", fit.weight_decay));
     }
     Ok(())
+}
+
+/// The layers, the noise they are taught under, and the shape they see.
+type Plan = (Vec<toml::Table>, Option<NoisedConfig>, Vec<usize>);
+
+fn plan(config: &RewardConfig, generator: &dyn generator::Generator) -> Result<Plan> {
+    let spec = generator.spec();
+    Ok(match &config.noised {
+        None => (layers(&config.fit), None, vec![spec.latent_width]),
+        Some(noised) => {
+            let (layers, embed) = picture_layers(spec.sample_shape, config.fit.width)?;
+            (layers, Some(NoisedConfig { embed, ..noised.clone() }), spec.sample_shape.to_vec())
+        }
+    })
+}
+
+/// The pictures of latents, in calls of a fixed shape.
+fn pictures(
+    latents: &[f32],
+    generator: &dyn generator::Generator,
+    progress: &Progress,
+    cancel: &Cancel,
+) -> Result<Vec<f32>> {
+    const CALL: usize = 16;
+    let d = generator.spec().latent_width;
+    let bar = progress.start(format!("pictures of {}", generator.spec().id), (latents.len() / d) as u64);
+    let mut all = Vec::new();
+    for call in latents.chunks(CALL * d) {
+        cancel.check(|| "the labels are kept".into())?;
+        let mut filled = call.to_vec();
+        filled.resize(CALL * d, 0.0);
+        let made = host(generator.generate(rows(filled, d, generator.device())))?;
+        all.extend_from_slice(&made[..made.len() / CALL * (call.len() / d)]);
+        bar.advance((call.len() / d) as u64);
+    }
+    bar.finish();
+    Ok(all)
+}
+
+/// Spearman on noised test pictures at ten levels (theory, 13); 0 where it is undefined.
+fn levels(
+    network: &Predictor,
+    parameters: &Parameters,
+    test: &Table,
+    config: &NoisedConfig,
+    device: &Device,
+) -> Result<Vec<[f64; 2]>> {
+    let truth: Vec<f64> = test.targets.iter().map(|v| f64::from(*v)).collect();
+    let at = |(i, sigma): (usize, f64)| {
+        let noise = noise::normals(0, i as u64, Stream::Probe, 4, test.inputs.len());
+        let inputs = test.inputs.iter().zip(noise).map(|(x, e)| x + sigma as f32 * e).collect();
+        let noised = Table { d: test.d, inputs, targets: Vec::new() };
+        let (mean, _) = predict(network, parameters, &noised, Some(sigma), device)?;
+        let mean: Vec<f64> = mean.iter().map(|v| f64::from(*v)).collect();
+        Ok([sigma, super::spearman(&mean, &truth).unwrap_or(0.0)])
+    };
+    config.deciles().into_iter().enumerate().map(at).collect()
 }
 
 /// linear → blocks of (silu, linear, silu, linear) with skips → silu → linear to two values.
@@ -230,7 +309,7 @@ fn layers(fit: &FitConfig) -> Vec<toml::Table> {
 /// Minimises the Gaussian negative log-likelihood ½(s + (y − m)²·exp(−s)), s the predicted
 /// log-variance; keeps the averaged weights of the epoch that is best on the validation split.
 fn fit(
-    network: &Network,
+    network: &Predictor,
     training: &Table,
     validation: &Table,
     config: &FitConfig,
@@ -253,9 +332,9 @@ fn fit(
         cancel.check(|| "the labels are kept".into())?;
         let order = noise::permutation(config.seed, Stream::Shuffle, epoch, n);
         for picked in order.chunks(config.batch) {
-            let (z, y) = batch(training, picked, device);
+            let (x, y, sigmas) = batch(training, picked, network.noised(), config.seed, step, device);
             let tracked = parameters.tracked(|_| true);
-            let out = network.forward(z, &Pass::frozen(&tracked));
+            let out = network.forward(&tracked, x, &sigmas)?;
             let mean = out.clone().narrow(1, 0, 1);
             let log_var = out.narrow(1, 1, 1).clamp(-10.0, 5.0);
             let error = y - mean;
@@ -274,7 +353,7 @@ fn fit(
             step += 1;
         }
         bar.advance(steps_per_epoch as u64);
-        let (mean, log_var) = predict(network, &average, validation, device)?;
+        let (mean, log_var) = predict(network, &average, validation, None, device)?;
         let nll = mean
             .iter()
             .zip(&log_var)
@@ -290,17 +369,46 @@ fn fit(
     best.ok_or_else(|| Error::Stopped("the reward's loss was never finite; lower fit.learning_rate".into()))
 }
 
-fn batch(table: &Table, picked: &[usize], device: &Device) -> (crate::nn::Rows, crate::nn::Rows) {
-    let z: Vec<f32> = picked.iter().flat_map(|i| &table.latents[i * table.d..(i + 1) * table.d]).copied().collect();
+/// Inputs, targets and, where the network sees noise, the level of each row: some at the least one, the others even in
+/// ln σ.
+fn batch(
+    table: &Table,
+    picked: &[usize],
+    noised: Option<&NoisedConfig>,
+    seed: u64,
+    step: u64,
+    device: &Device,
+) -> (crate::nn::Rows, crate::nn::Rows, Vec<f64>) {
+    let mut x: Vec<f32> = picked.iter().flat_map(|i| &table.inputs[i * table.d..(i + 1) * table.d]).copied().collect();
     let y: Vec<f32> = picked.iter().map(|i| table.targets[*i]).collect();
-    (rows(z, table.d, device), rows(y, 1, device))
+    let mut sigmas = Vec::new();
+    if let Some(config) = noised {
+        let [low, high] = config.sigma;
+        let draws = noise::uniforms(seed, step, Stream::Training, 40, 2 * picked.len());
+        let level = |u: &[f32]| match f64::from(u[0]) < config.clean {
+            true => low,
+            false => (low.ln() + (high / low).ln() * f64::from(u[1])).exp(),
+        };
+        sigmas = draws.chunks_exact(2).map(level).collect();
+        let noise = noise::normals(seed, step, Stream::Training, 41, x.len());
+        x.iter_mut().zip(noise).enumerate().for_each(|(i, (x, e))| *x += sigmas[i / table.d] as f32 * e);
+    }
+    (rows(x, table.d, device), rows(y, 1, device), sigmas)
 }
 
-/// Means and log-variances, standardised.
-fn predict(network: &Network, parameters: &Parameters, table: &Table, device: &Device) -> Result<(Vec<f32>, Vec<f32>)> {
+/// Means and log-variances, standardised; at the noise level `sigma`, or the least, where the network sees noise.
+fn predict(
+    network: &Predictor,
+    parameters: &Parameters,
+    table: &Table,
+    sigma: Option<f64>,
+    device: &Device,
+) -> Result<(Vec<f32>, Vec<f32>)> {
+    let sigma = sigma.or(network.noised().map(|n| n.sigma[0])).unwrap_or(1.0);
     let mut out = Vec::new();
-    for z in table.latents.chunks(2048 * table.d) {
-        out.extend(host(network.forward(rows(z.to_vec(), table.d, device), &Pass::frozen(parameters)))?);
+    for x in table.inputs.chunks(1024 * table.d) {
+        let sigmas = vec![sigma; x.len() / table.d];
+        out.extend(host(network.forward(parameters, rows(x.to_vec(), table.d, device), &sigmas)?)?);
     }
     Ok(out.chunks_exact(2).map(|v| (v[0], v[1].clamp(-10.0, 5.0))).unzip())
 }
@@ -313,7 +421,7 @@ fn norm_range(labels: &Labels, d: usize) -> [f64; 2] {
 fn write(
     model: &Path,
     mut card: RewardCard,
-    network: &Network,
+    network: &Predictor,
     parameters: &Parameters,
     calibration: &Calibration,
     report: &Report,

@@ -5,18 +5,19 @@ use super::record::SampleRow;
 use crate::cancel::Cancel;
 use crate::device::Device;
 use crate::error::Result;
-use crate::generator::{Generator, OneShot, Spec};
+use crate::generator::{self, Generator, Spec};
 use crate::geometry::{DESCRIPTORS, JacobianEstimator, LocalGeometry, estimator};
 use crate::noise::{self, Stream};
 use crate::reward::Reward;
 use crate::steering::{self, Settings, Status, Steered, scaled};
 use crate::tensors::{host, rows};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Generator, reward and estimator on one device.
 pub struct Engine {
     /// The generator.
-    pub generator: OneShot,
+    pub generator: Arc<dyn Generator>,
     /// Its reward.
     pub reward: Reward,
     estimator: Box<dyn JacobianEstimator>,
@@ -26,11 +27,11 @@ impl Engine {
     /// Loads the model in `folder` with its reward.
     ///
     /// # Errors
-    /// Those of [`OneShot::load`] and [`Reward::load`].
+    /// Those of [`generator::load`] and [`Reward::load`].
     pub fn load(folder: &Path, device: &Device) -> Result<Self> {
         failpoint!("engine.load").map_err(|e| crate::error::Error::io(folder, "load", e))?;
-        let generator = OneShot::load(folder, device)?;
-        let reward = Reward::load(folder, generator.model_sha256(), generator.spec().latent_width, device)?;
+        let generator = generator::load(folder, device)?;
+        let reward = Reward::load(folder, &generator, device)?;
         let estimator = estimator(&reward.card.estimator)?;
         Ok(Self { generator, reward, estimator })
     }
@@ -98,7 +99,7 @@ impl Engine {
         let corrections = if plain { 0 } else { settings.corrections };
         let settings = Settings { corrections, ..settings.clone() };
         let measure = |latents: &[f32]| {
-            let mut spectra = self.estimator.spectra(&self.generator, latents)?;
+            let mut spectra = self.estimator.spectra(&*self.generator, latents)?;
             for (spectrum, sample) in spectra.iter_mut().zip(samples) {
                 // A Jacobian with a value that is not finite has no spectrum.
                 *spectrum = spectrum.take().filter(|_| failpoint!("jacobian", *sample).is_none());

@@ -30,19 +30,23 @@ const ORDER: [&str; 26] = [
     "table",
     "nn",
     "data",
+    "diffusion",
     "generator",
     "geometry",
     "reward",
     "steering",
-    "diffusion",
     "evaluate",
     "run",
     "studio",
     "cli",
 ];
 /// Folders whose files are components of one kind, listed in a table by their `mod.rs` and unknown to each other.
-const KINDS: [[&str; 2]; 5] = [
+const KINDS: [[&str; 2]; 9] = [
     ["nn", "layers"],
+    ["diffusion", "guidance"],
+    ["diffusion", "predictions"],
+    ["diffusion", "schedules"],
+    ["diffusion", "solvers"],
     ["geometry", "estimators"],
     ["geometry", "descriptors"],
     ["steering", "methods"],

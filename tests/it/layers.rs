@@ -46,6 +46,15 @@ const SAMPLES: &[(&str, &[usize], &str)] = &[
         "branches = [[{ kind = \"conv2d\", key = \"a\", out = 3, kernel = 3, padding = 1 }, { kind = \"silu\" }], [],
                      [{ kind = \"conv2d\", key = \"b\", out = 1, kernel = 1 }]]",
     ),
+    ("layer_norm", &[3, 2, 4], "key = \"a\"\nsizes = 2"),
+    ("layer_norm", &[5], "key = \"a\"\neps = 0.001"),
+    ("attention", &[4, 3, 2], "key = \"a\"\nheads = 2"),
+    ("attention", &[3, 1, 4], "key = \"a\""),
+    ("fourier", &[3], "count = 4\nlow = 0.5\nhigh = 4.0"),
+    ("fourier", &[1], "count = 3\nkey = \"f\"\noffset = 1.0"),
+    ("modulate", &[3, 2, 2], "key = \"a\"\nwidth = 4\nscale = true"),
+    ("modulate", &[4, 3], "width = 4"),
+    ("unet", &[2, 4, 4], "key = \"u\"\nchannels = [4, 6]\ncondition = 3\nattention = [1]\nheads = 2\ngroups = 2"),
     ("concat", &[4], "branches = [[{ kind = \"linear\", key = \"a\", out = 3 }], []]"),
 ];
 
@@ -86,8 +95,13 @@ impl Sample {
         })
     }
 
-    fn pass(&self) -> Pass<'_> {
-        Pass::frozen(&self.parameters)
+    /// With a condition for `n` rows where the layer reads one.
+    fn pass(&self, n: usize) -> Pass<'_> {
+        let pass = Pass::frozen(&self.parameters);
+        match self.network.condition_width().unwrap() {
+            Some(width) => pass.under(to_rows_on(&self.device, self.draw(9, n, width), width)),
+            None => pass,
+        }
     }
 
     /// Standard normals `[rows, width]`; `step` tells one use from another.
@@ -142,13 +156,13 @@ fn tangents_are_the_transpose_of_reverse_mode() {
         let (z, v, w) = (s.draw(0, n, s.input), s.draw(1, n, s.input), s.draw(2, n, s.output));
         let x = rows(&z, s.input);
         let depth = s.network.layers().len();
-        let (y, t) = s.network.tangent(x.clone(), Tangents::per_sample(rows(&v, s.input), 1), &s.pass(), depth);
+        let (y, t) = s.network.tangent(x.clone(), Tangents::per_sample(rows(&v, s.input), 1), &s.pass(n), depth);
         let jv = host(t.expanded(n)).unwrap();
-        let forward = host(s.network.forward(x.clone(), &s.pass())).unwrap();
+        let forward = host(s.network.forward(x.clone(), &s.pass(n))).unwrap();
         assert_eq!(bits(host(y).unwrap()), bits(forward), "{}: values of the tangent pass", s.name);
 
         let leaf = x.autodiff().require_grad();
-        let loss = (s.network.forward(leaf.clone(), &s.pass()) * rows(&w, s.output)).sum();
+        let loss = (s.network.forward(leaf.clone(), &s.pass(n)) * rows(&w, s.output)).sum();
         let jtw = host(leaf.grad(&loss.backward()).unwrap()).unwrap();
         for i in 0..n {
             let input = i * s.input..(i + 1) * s.input;
@@ -172,9 +186,9 @@ fn rows_do_not_touch() {
                 v[k * s.input..].fill(f32::NAN);
             }
             let (x, v) = (to_rows_on(&s.device, z, s.input), to_rows_on(&s.device, v, s.input));
-            let y = host(s.network.forward(x.clone(), &s.pass())).unwrap();
-            let (_, t) = s.network.tangent(x.clone(), Tangents::per_sample(v, k), &s.pass(), s.network.layers().len());
-            let (_, taps) = s.network.tap(x, &s.pass());
+            let y = host(s.network.forward(x.clone(), &s.pass(n))).unwrap();
+            let (_, t) = s.network.tangent(x.clone(), Tangents::per_sample(v, k), &s.pass(n), s.network.layers().len());
+            let (_, taps) = s.network.tap(x, &s.pass(n));
             let taps = taps.into_iter().flat_map(|tap| {
                 let width = tap.dims()[1];
                 host(tap).unwrap()[..width].to_vec()
@@ -196,7 +210,7 @@ fn shared_directions_equal_repeated_ones() {
         let x = to_rows_on(&s.device, s.draw(0, n, s.input), s.input);
         let v = s.draw(1, k, s.input);
         let through = |t| {
-            let (_, t) = s.network.tangent(x.clone(), t, &s.pass(), s.network.layers().len());
+            let (_, t) = s.network.tangent(x.clone(), t, &s.pass(n), s.network.layers().len());
             host(t.expanded(n)).unwrap()
         };
         let once = through(Tangents::shared(to_rows_on(&s.device, v.clone(), s.input)));
@@ -216,7 +230,7 @@ fn wgpu_equals_cpu() {
         let both = |s: &Sample| {
             let x = to_rows_on(&s.device, s.draw(0, 2, s.input), s.input);
             let t = Tangents::shared(to_rows_on(&s.device, s.draw(1, 3, s.input), s.input));
-            let (y, t) = s.network.tangent(x, t, &s.pass(), s.network.layers().len());
+            let (y, t) = s.network.tangent(x, t, &s.pass(2), s.network.layers().len());
             (host(y).unwrap(), host(t.expanded(2)).unwrap())
         };
         let (expected, found) = (both(&cpu), both(&gpu));

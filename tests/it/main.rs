@@ -8,6 +8,7 @@ mod architecture;
 mod cancel;
 mod cli;
 mod descriptors;
+mod diffusion;
 mod estimators;
 mod generate;
 mod geometry;

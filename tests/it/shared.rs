@@ -30,6 +30,7 @@ impl Fixtures {
             match dtype {
                 Dtype::F64 => Some(data.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect()),
                 Dtype::F32 => Some(data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b).into()).collect()),
+                Dtype::I64 => Some(data.as_chunks::<8>().0.iter().map(|b| i64::from_le_bytes(*b) as f64).collect()),
                 _ => None,
             }
         };

@@ -50,7 +50,7 @@ fn the_reported_value_is_measured() {
     let steered = e.steer("gradient", &SAMPLES, &[Some(20.0); 4], &settings(1), &Cancel::never()).unwrap();
     let estimator = isoline::geometry::estimator("exact").unwrap();
     let flat: Vec<f32> = steered.iter().flat_map(|s| s.latent.clone()).collect();
-    for (s, again) in steered.iter().zip(estimator.spectra(&e.generator, &flat).unwrap()) {
+    for (s, again) in steered.iter().zip(estimator.spectra(&*e.generator, &flat).unwrap()) {
         let again = isoline::geometry::psi_k(&again.unwrap().singular_values, e.reward.card.model_rank).unwrap();
         let row = e.row(s, Some(20.0));
         // The same latent in another slot of another call: rounding of an f32 forward pass, k times.
@@ -83,7 +83,7 @@ fn guard_and_neighbours() {
     let d = clean.len() / 4;
     let target = vec![e.reward.calibration.psi_at(85.0); 4];
     let estimator = isoline::geometry::estimator("exact").unwrap();
-    let measure = |z: &[f32]| estimator.spectra(&e.generator, z);
+    let measure = |z: &[f32]| estimator.spectra(&*e.generator, z);
     for row in METHODS {
         let m = method(row.name).unwrap();
         let go = |z: &[f32]| steer(&*m, &SAMPLES, z, &target, &e.reward, &settings(1), &measure, &cancel).unwrap();

@@ -111,8 +111,8 @@ impl Gan {
 }
 
 impl Objective for Gan {
-    fn companions(&self) -> Vec<&Network> {
-        vec![&self.discriminator]
+    fn networks(&self) -> Vec<&Network> {
+        vec![&self.generator, &self.discriminator]
     }
 
     fn step(&self, state: &mut State, input: &StepInput) -> Result<Stepped> {

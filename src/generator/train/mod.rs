@@ -4,17 +4,20 @@
 //! same steps as one that was not, to the bit on the CPU.
 
 mod checkpoint;
+mod denoising;
+mod edm;
+mod flow;
 mod gan;
 mod output;
 mod vae;
 
-use super::{Card, build};
+use super::Card;
 use crate::cancel::Cancel;
 use crate::data::{DataConfig, Dataset};
 use crate::device::Device;
 use crate::error::{Error, Result, did_you_mean};
 use crate::nn::adam::{AdamConfig, AdamState};
-use crate::nn::{Network, Parameters, Role, Rows};
+use crate::nn::{Network, Parameters, Pass, Role, Rows};
 use crate::noise::{self, Stream};
 use crate::progress::Progress;
 use crate::store;
@@ -36,8 +39,11 @@ pub struct TrainConfig {
     pub epochs: u32,
     /// Pictures per step.
     pub batch: usize,
-    /// Step size; falls to a tenth over the last half by a cosine.
+    /// Step size; falls to a tenth over the last half by a cosine, unless `decay` is false.
     pub learning_rate: f64,
+    /// Whether the step size falls; averaged weights (`ema`) do without.
+    #[serde(default = "yes")]
+    pub decay: bool,
     /// Key of all noise.
     #[serde(default)]
     pub seed: u64,
@@ -53,6 +59,10 @@ pub struct TrainConfig {
     /// Keys of the objective.
     #[serde(default)]
     pub settings: toml::Table,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Networks, weights and optimiser states at a step.
@@ -73,6 +83,8 @@ pub struct State {
 pub struct StepInput {
     /// Real pictures, `[batch, features]`, in the card's value range.
     pub real: Rows,
+    /// Their classes, where the data set has labels.
+    pub classes: Option<Vec<usize>>,
     /// Step size.
     pub learning_rate: f64,
     /// Global step, the key of its noise.
@@ -99,8 +111,16 @@ pub enum Stepped {
 
 /// What is minimised, and the networks beside the generator that it needs.
 pub trait Objective {
-    /// The networks beside the generator.
-    fn companions(&self) -> Vec<&Network>;
+    /// Every network with weights, the generator first.
+    fn networks(&self) -> Vec<&Network>;
+
+    /// The pictures that `parameters` make from latents.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn pictures(&self, parameters: &Parameters, z: Rows) -> Result<Rows> {
+        Ok(self.networks()[0].forward(z, &Pass::frozen(parameters)))
+    }
 
     /// One step on a batch.
     ///
@@ -112,7 +132,7 @@ pub trait Objective {
 type MakeObjective = fn(&Card, &TrainConfig, &Device) -> Result<Box<dyn Objective>>;
 
 /// Name, one line, constructor of every objective.
-pub static OBJECTIVES: &[(&str, &str, MakeObjective)] = &[vae::ROW, gan::ROW];
+pub static OBJECTIVES: &[(&str, &str, MakeObjective)] = &[vae::ROW, gan::ROW, edm::ROW, flow::ROW];
 
 /// Consecutive non-finite steps after which training stops.
 const SKIPS_IN_A_ROW: u32 = 10;
@@ -145,18 +165,15 @@ pub fn train(job: &Training, device: &Device, progress: &Progress, cancel: &Canc
     let draft = job.config_path.with_file_name(&config.card);
     let (raw, draft_text) = store::read_toml(&draft)?;
     let card = Card::check(raw, &draft)?;
-    let generator = build(&card)?;
     let objective = objective(&card, &config, device)?;
     let data = Dataset::read(&config.data, job.data_root, card.sample_shape)?;
     let parts = format!("{text}\n{draft_text}\n{} {} {}", noise::SCHEME, data.sha256(), job.device_class);
     let recipe = store::sha256_hex(parts.as_bytes());
-    let mut all: Vec<&Network> = vec![&generator];
-    all.extend(objective.companions());
     let mut state = match checkpoint::latest(&job.work, &recipe, device)? {
         Some(state) => state,
-        None => fresh(&all, &config, device),
+        None => fresh(&objective.networks(), &config, device),
     };
-    let out = output::Output { job, card: &card, draft: &draft_text, generator: &generator, config: &config, device };
+    let out = output::Output { job, card: &card, draft: &draft_text, objective: &*objective, config: &config, device };
     let per_epoch = (data.count() / config.batch).max(1) as u64;
     let total = per_epoch * u64::from(job.stop_after.unwrap_or(config.epochs).min(config.epochs));
     let bar = progress.start(format!("training {}", card.raw.id), total);
@@ -168,8 +185,10 @@ pub fn train(job: &Training, device: &Device, progress: &Progress, cancel: &Canc
             checkpoint::save(&job.work, &recipe, &state)?;
             return Err(stop);
         }
+        let picked = picked(&data, &config, state.step, per_epoch);
         let input = StepInput {
-            real: batch(&data, &card, &config, state.step, per_epoch, device),
+            real: batch(&data, &card, &picked, device),
+            classes: data.classes(&picked),
             learning_rate: learning_rate(&config, state.step, per_epoch * u64::from(config.epochs)),
             step: state.step,
             seed: config.seed,
@@ -251,16 +270,22 @@ fn fresh(networks: &[&Network], config: &TrainConfig, device: &Device) -> State 
 }
 
 /// The pictures of a step: position `step` in the shuffled order of its epoch.
-fn batch(data: &Dataset, card: &Card, config: &TrainConfig, step: u64, per_epoch: u64, device: &Device) -> Rows {
+fn picked(data: &Dataset, config: &TrainConfig, step: u64, per_epoch: u64) -> Vec<usize> {
     let order = noise::permutation(config.seed, Stream::Shuffle, (step / per_epoch) as u32, data.count());
     let first = (step % per_epoch) as usize * config.batch;
-    let picked = &order[first..(first + config.batch).min(order.len())];
+    order[first..(first + config.batch).min(order.len())].to_vec()
+}
+
+fn batch(data: &Dataset, card: &Card, picked: &[usize], device: &Device) -> Rows {
     let values: Vec<f32> = picked.iter().flat_map(|i| data.values(*i, card.raw.sample.range)).collect();
     let width = values.len() / picked.len();
     Tensor::from_data(TensorData::new(values, [picked.len(), width]), device)
 }
 
 fn learning_rate(config: &TrainConfig, step: u64, total: u64) -> f64 {
+    if !config.decay {
+        return config.learning_rate;
+    }
     let late = ((2 * step) as f64 / total as f64 - 1.0).max(0.0);
     config.learning_rate * (0.55 + 0.45 * (std::f64::consts::PI * late).cos())
 }

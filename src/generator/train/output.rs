@@ -1,10 +1,9 @@
 //! What training leaves behind: metrics, sample sheets, and the finished model folder.
 
-use super::{State, TrainConfig, Training};
+use super::{Objective, State, TrainConfig, Training};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::generator::{Card, finish_card};
-use crate::nn::{Network, Pass};
+use crate::generator::{Card, card_parameters, finish_card};
 use crate::noise::{self, Stream};
 use crate::render::{Picture, png};
 use crate::store::{self, WeightTensor};
@@ -47,8 +46,8 @@ pub struct Output<'a> {
     pub card: &'a Card,
     /// The draft as typed.
     pub draft: &'a str,
-    /// The generator.
-    pub generator: &'a Network,
+    /// What is trained.
+    pub objective: &'a dyn Objective,
     /// The config.
     pub config: &'a TrainConfig,
     /// Where it computes.
@@ -84,7 +83,7 @@ impl Output<'_> {
         let (n, d) = (SHEET_SIDE * SHEET_SIDE, self.card.latent_width);
         let values: Vec<f32> = (0..n as u64).flat_map(|i| noise::normals(0, i, Stream::Preview, 0, d)).collect();
         let z = Tensor::from_data(TensorData::new(values, [n, d]), self.device);
-        let x = host(self.generator.forward(z, &Pass::frozen(&state.average)))?;
+        let x = host(self.objective.pictures(&state.average, z)?)?;
         let [_, h, w] = self.card.sample_shape;
         let mut sheet = Picture::blank(SHEET_SIDE * (h + 2), SHEET_SIDE * (w + 2), [40; 3]);
         for (i, values) in x.chunks_exact(x.len() / n).enumerate() {
@@ -98,16 +97,9 @@ impl Output<'_> {
 
     /// The model folder: averaged weights of the card's networks, and the card completed.
     pub fn model(&self, state: &State) -> Result<()> {
-        let mut specs = self.generator.parameters();
-        if let Some(encoder) = &self.card.raw.encoder {
-            specs.extend(
-                Network::build(encoder.layers.clone(), &self.card.sample_shape)
-                    .map_err(|e| self.card.layer_error(e))?
-                    .parameters(),
-            );
-        }
+        let specs = card_parameters(self.card)?;
         let mut tensors = BTreeMap::new();
-        for spec in specs {
+        for spec in specs.clone() {
             let values = host(state.average.get(&spec.key))?;
             if values.iter().any(|v| !v.is_finite()) {
                 return Err(Error::Stopped(format!(
@@ -122,7 +114,7 @@ impl Output<'_> {
             vec![("epochs".to_owned(), f64::from(self.config.epochs)), ("steps".to_owned(), state.step as f64)];
         figures.push((
             "parameters".to_owned(),
-            self.generator.parameters().iter().map(|s| s.shape.iter().product::<usize>()).sum::<usize>() as f64,
+            specs.iter().map(|s| s.shape.iter().product::<usize>()).sum::<usize>() as f64,
         ));
         let card = finish_card(self.draft, &self.card.path, &store::sha256_hex(&bytes), Some(&self.job.how), &figures)?;
         store::write_atomic(&self.job.model.join("weights.safetensors"), &bytes)?;

@@ -68,8 +68,8 @@ fn make(card: &Card, config: &TrainConfig, device: &Device) -> Result<Box<dyn Ob
 }
 
 impl Objective for Vae {
-    fn companions(&self) -> Vec<&Network> {
-        vec![&self.encoder]
+    fn networks(&self) -> Vec<&Network> {
+        vec![&self.decoder, &self.encoder]
     }
 
     fn step(&self, state: &mut State, input: &StepInput) -> Result<Stepped> {

@@ -10,12 +10,7 @@ pub const DESCRIPTOR: Descriptor = Descriptor {
 };
 
 fn at(g: &LocalGeometry, scale: f64) -> Measured {
-    let term = |(sigma, z): (&f64, &f64)| {
-        // In σ/s, so that squares of small numbers do not vanish.
-        let square = (sigma / scale).powi(2);
-        if square.is_infinite() { 1.0 } else { square / (square + 1.0) + square * z.powi(2) / (square + 1.0).powi(2) }
-    };
-    let value = g.spectrum.singular_values.iter().zip(&g.spectrum.rotated_latent).map(term).sum();
+    let value = crate::geometry::spectral_dimension(&g.spectrum.singular_values, &g.spectrum.rotated_latent, scale);
     // From part of the directions it is a quadratic form in a few coordinates of z, whose spread the
     // jackknife does not tell (84 % instead of 95 % in a trial): no standard error rather than that one.
     let whole = g.spectrum.n_directions >= g.spectrum.frame_of;

@@ -52,6 +52,10 @@ impl Layer for Concat {
         self.branches.iter().flatten().for_each(|l| l.parameters(into));
     }
 
+    fn condition_widths(&self, into: &mut Vec<usize>) {
+        self.branches.iter().flatten().for_each(|l| l.condition_widths(into));
+    }
+
     fn forward(&self, x: Rows, pass: &Pass) -> Rows {
         let parts = self.branches.iter().map(|b| b.iter().fold(x.clone(), |x, l| l.forward(x, pass)));
         Tensor::cat(parts.collect(), 1)

@@ -8,7 +8,7 @@ use burn::tensor::{Tensor, module::conv2d, ops::ConvOptions};
 
 pub const KIND: LayerKind = LayerKind {
     name: "conv2d",
-    about: "convolution; keys: key, out, kernel, stride = 1, padding = 0, bias = true",
+    about: "convolution; keys: key, out, kernel, stride = 1, padding = 0, bias = true, zero = false (starts at zero)",
     build,
 };
 
@@ -24,6 +24,8 @@ struct Config {
     padding: usize,
     #[serde(default = "yes")]
     bias: bool,
+    #[serde(default)]
+    zero: bool,
 }
 
 fn one() -> usize {
@@ -40,6 +42,7 @@ struct Conv2d {
     kernel: usize,
     stride: usize,
     padding: usize,
+    zero: bool,
     input: [usize; 3],
     output: [usize; 3],
 }
@@ -66,6 +69,7 @@ fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildErr
         kernel: c.kernel,
         stride: c.stride,
         padding: c.padding,
+        zero: c.zero,
         input,
         output,
     }))
@@ -85,7 +89,8 @@ impl Layer for Conv2d {
     }
 
     fn parameters(&self, into: &mut Vec<ParameterSpec>) {
-        let init = Init::FanIn(self.input[0] * self.kernel * self.kernel);
+        let fan_in = self.input[0] * self.kernel * self.kernel;
+        let init = if self.zero { Init::Constant(0.0) } else { Init::FanIn(fan_in) };
         let shape = vec![self.output[0], self.input[0], self.kernel, self.kernel];
         into.push(ParameterSpec { key: self.weight.clone(), shape, init, role: Role::Weight });
         if let Some(bias) = &self.bias {

@@ -1,20 +1,25 @@
 //! The kinds of layers, one file each, and their table.
 
+mod attention;
 mod batch_norm;
 mod clamp_tanh;
 mod concat;
 mod conv2d;
 mod conv_transpose2d;
+mod fourier;
 mod gelu;
 mod group_norm;
+mod layer_norm;
 mod leaky_relu;
 mod linear;
+mod modulate;
 mod relu;
 mod reshape;
 mod residual;
 mod sigmoid;
 mod silu;
 mod tanh;
+mod unet;
 mod upsample;
 
 use super::{BuildError, LayerKind, Rows};
@@ -38,6 +43,11 @@ pub static KINDS: &[LayerKind] = &[
     reshape::KIND,
     residual::KIND,
     concat::KIND,
+    layer_norm::KIND,
+    attention::KIND,
+    fourier::KIND,
+    modulate::KIND,
+    unet::KIND,
 ];
 
 /// A per-sample shape as `[channels, height, width]`, or the reason why it is none.

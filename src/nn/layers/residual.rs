@@ -49,6 +49,10 @@ impl Layer for Residual {
         self.all().for_each(|l| l.parameters(into));
     }
 
+    fn condition_widths(&self, into: &mut Vec<usize>) {
+        self.all().for_each(|l| l.condition_widths(into));
+    }
+
     fn forward(&self, x: Rows, pass: &Pass) -> Rows {
         let body = self.body.iter().fold(x.clone(), |x, l| l.forward(x, pass));
         body + self.shortcut.iter().fold(x, |x, l| l.forward(x, pass))

@@ -4,7 +4,7 @@ use super::{KindRow, Refused, keys};
 use crate::cancel::Cancel;
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
-use crate::generator::{Generator, find_model};
+use crate::generator::find_model;
 use crate::render::{Picture, png};
 use crate::run::claim;
 use crate::run::engine::Engine;

@@ -4,7 +4,7 @@ use super::{KindRow, Refused, keys};
 use crate::cancel::Cancel;
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result};
-use crate::generator::{Generator, OneShot, find_model};
+use crate::generator::{self, Generator, find_model};
 use crate::geometry::{JacobianEstimator, estimator};
 use crate::limits;
 use crate::reward::{LabelParts, PartState};
@@ -15,6 +15,7 @@ use crate::store::{self, WeightTensor};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub const ROW: KindRow = KindRow {
     name: "labels",
@@ -130,7 +131,7 @@ impl Work for Labelling {
 struct LabelMaker<'a> {
     work: &'a Labelling,
     device: (DeviceName, Device),
-    loaded: Option<(OneShot, Box<dyn JacobianEstimator>)>,
+    loaded: Option<(Arc<dyn Generator>, Box<dyn JacobianEstimator>)>,
 }
 
 impl Maker for LabelMaker<'_> {
@@ -149,7 +150,7 @@ impl Maker for LabelMaker<'_> {
         }
         if self.loaded.is_none() {
             let model = find_model(&plan.model)?;
-            let generator = OneShot::load(&model, &self.device.1)?;
+            let generator = generator::load(&model, &self.device.1)?;
             if generator.model_sha256() != plan.model_sha256 {
                 let (found, wanted) = (generator.model_sha256(), &plan.model_sha256);
                 let message =
@@ -160,7 +161,7 @@ impl Maker for LabelMaker<'_> {
         }
         let Some((generator, estimator)) = &self.loaded else { return Ok(()) };
         crate::run::engine::check_memory(generator.spec(), crate::reward::LABEL_CALL)?;
-        let defined = self.work.parts.make(tile as usize, generator, &**estimator, cancel)?;
+        let defined = self.work.parts.make(tile as usize, &**generator, &**estimator, cancel)?;
         for (index, defined) in defined {
             let status = if defined { Status::Ok } else { Status::NonFinite };
             tell(&Made { job: None, seed: index, status })?;

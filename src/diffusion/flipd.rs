@@ -1,0 +1,143 @@
+//! Local intrinsic dimension from a denoiser (theory, 29): FLIPD [FLP],
+//!
+//!   LID(x; σ) = tr ∂D/∂x (x; σ) + ‖D(x; σ) − x‖²/σ²,
+//!
+//! at the clean x, no noise added. In terms of the score s = (D − x)/σ² it is D_amb + σ²(∇·s + ‖s‖²), in terms of an
+//! ε-network at x_t = √ᾱ x it is D_amb − √(1 − ᾱ) tr ∂ε/∂x_t + ‖ε‖²; all are this one, since every parametrisation
+//! gives a D. At noised points its mean is the ambient dimension whatever the data: a check of the network
+//! ([`noised`](Flipd::noised)), not an estimate. Values are not clamped to [0, D_amb]: one beyond it says that the model
+//! does not know the place.
+
+use super::{Denoiser, State};
+use crate::error::{Error, Result};
+use crate::nn::{Rows, Tangents};
+use crate::noise::{self, Stream};
+use burn::tensor::{DType, Tensor, TensorData};
+use rand::RngExt;
+
+/// How the trace of the denoiser's Jacobian is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trace {
+    /// All D_amb tangents.
+    Exact,
+    /// Mean of vᵀJv over this many Rademacher probes, at least 2, shared by all rows and keyed by the seed.
+    Hutchinson {
+        /// Probes.
+        probes: usize,
+        /// Key of the probes.
+        seed: u64,
+    },
+}
+
+/// A number with the standard error of its estimate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    /// The number; not finite where the model's answer was not.
+    pub value: f64,
+    /// 0 where nothing was drawn.
+    pub stderr: f64,
+}
+
+/// The parts of (29) at one point.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Flipd {
+    /// tr ∂D/∂x
+    pub trace: Estimate,
+    /// ‖D(x) − x‖²/σ²
+    pub residual: f64,
+}
+
+impl Flipd {
+    /// The dimension: trace + residual.
+    pub fn dimension(self) -> Estimate {
+        Estimate { value: self.trace.value + self.residual, stderr: self.trace.stderr }
+    }
+}
+
+/// Host values in f64.
+///
+/// # Errors
+/// [`Error::Device`].
+pub fn to_f64<const D: usize>(x: Tensor<D>) -> Result<Vec<f64>> {
+    x.cast(DType::F64).try_into_vec_as::<f64>().map_err(|e| Error::Device {
+        device: "in use".into(),
+        message: format!("a result could not be read: {e:?}; a smaller --tile or --device cpu may help"),
+    })
+}
+
+/// Rows of values with the type and place of `like`.
+fn rows_like(values: Vec<f64>, width: usize, like: &Rows) -> Rows {
+    let n = values.len() / width;
+    Tensor::from_data(TensorData::new(values, [n, width]), (&like.device(), like.dtype()))
+}
+
+/// `count` probes of ±1, `[count, width]`; probe i does not depend on how many there are.
+fn rademacher(seed: u64, first: usize, count: usize, width: usize) -> Vec<f64> {
+    let probe = |i: usize| {
+        let mut rng = noise::generator(seed, i as u64, Stream::Probe, 0);
+        (0..width).map(move |_| if rng.random::<bool>() { 1.0 } else { -1.0 }).collect::<Vec<f64>>()
+    };
+    (first..first + count).flat_map(probe).collect()
+}
+
+/// Values of tangents that one call may hold per row, in all.
+const CHUNK: usize = 1 << 20;
+
+/// tr ∂D/∂x at each row of x.
+///
+/// # Errors
+/// Of the denoiser and the device; [`Error::Config`] for fewer than two probes.
+pub fn trace(denoiser: &dyn Denoiser, x: &Rows, sigma: f64, how: Trace) -> Result<(Vec<Estimate>, Rows)> {
+    let [n, width] = x.dims();
+    let count = match how {
+        Trace::Exact => width,
+        Trace::Hutchinson { probes, .. } if probes >= 2 => probes,
+        Trace::Hutchinson { probes, .. } => {
+            let message = format!("expected at least 2 probes, found {probes}; one gives no standard error");
+            return Err(Error::config("--probes", message));
+        }
+    };
+    let chunk = (CHUNK / (n * width).max(1)).clamp(1, count);
+    let mut products: Vec<Vec<f64>> = vec![Vec::with_capacity(count); n];
+    let mut denoised = None;
+    for first in (0..count).step_by(chunk) {
+        let k = chunk.min(count - first);
+        let probes = match how {
+            Trace::Exact => {
+                let mut unit = vec![0.0; k * width];
+                (0..k).for_each(|j| unit[j * width + first + j] = 1.0);
+                unit
+            }
+            Trace::Hutchinson { seed, .. } => rademacher(seed, first, k, width),
+        };
+        let probes = rows_like(probes, width, x);
+        let state = State { value: x.clone(), tangents: Some(Tangents::shared(probes.clone())) };
+        let out = denoiser.denoise(&state, sigma, None)?;
+        let Some(moved) = out.tangents else { return Err(Error::Bug("a denoiser dropped its tangents".into())) };
+        let along = to_f64((moved.expanded(n) * probes.reshape([1, k, width])).sum_dim(2))?;
+        products.iter_mut().zip(along.chunks_exact(k)).for_each(|(p, a)| p.extend_from_slice(a));
+        denoised = Some(out.value);
+    }
+    let estimate = |p: Vec<f64>| match how {
+        Trace::Exact => Estimate { value: p.iter().sum(), stderr: 0.0 },
+        Trace::Hutchinson { .. } => {
+            let m = p.len() as f64;
+            let mean = p.iter().sum::<f64>() / m;
+            let variance = p.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (m - 1.0);
+            Estimate { value: mean, stderr: (variance / m).sqrt() }
+        }
+    };
+    let denoised = denoised.ok_or_else(|| Error::Bug("a trace of width 0".into()))?;
+    Ok((products.into_iter().map(estimate).collect(), denoised))
+}
+
+/// FLIPD at each row of clean x (29).
+///
+/// # Errors
+/// As [`trace`].
+pub fn flipd(denoiser: &dyn Denoiser, x: &Rows, sigma: f64, how: Trace) -> Result<Vec<Flipd>> {
+    let (traces, denoised) = trace(denoiser, x, sigma, how)?;
+    let moved = denoised - x.clone();
+    let squares = to_f64((moved.clone() * moved).sum_dim(1))?;
+    Ok(traces.into_iter().zip(squares).map(|(trace, s)| Flipd { trace, residual: s / (sigma * sigma) }).collect())
+}

@@ -1,0 +1,47 @@
+//! Backward universal guidance (theory, 25; arXiv 2302.07121): the clean estimate itself is moved by a few gradient steps
+//! on the reward of clean pictures, D' = D + Δ with Δ ≈ argmax r₀(D + Δ) − ‖Δ‖²/2ρ², ρ the strength times σ.
+
+use super::{GuidanceRow, Interval, Potential, corrected, no_tangents};
+use crate::diffusion::{Classes, Denoiser, State};
+use crate::error::Result;
+
+pub const ROW: GuidanceRow = GuidanceRow {
+    name: "backward",
+    about: "x₀ estimate moved by gradient steps on the reward of clean pictures, held back by its distance over (w·σ)²",
+};
+
+/// A denoiser whose clean estimate climbs a reward.
+pub struct Backward<'a> {
+    /// The model.
+    pub inner: &'a dyn Denoiser,
+    /// r₀ of clean pictures; it is asked at σ = 0.
+    pub potential: &'a dyn Potential,
+    /// w
+    pub strength: f64,
+    /// Gradient steps.
+    pub steps: usize,
+    /// Where it acts.
+    pub interval: Interval,
+}
+
+impl Denoiser for Backward<'_> {
+    fn width(&self) -> usize {
+        self.inner.width()
+    }
+
+    fn denoise(&self, x: &State, sigma: f64, classes: Classes) -> Result<State> {
+        if !self.interval.holds(sigma) || self.strength == 0.0 {
+            return self.inner.denoise(x, sigma, classes);
+        }
+        no_tangents(x)?;
+        let base = self.inner.denoise(x, sigma, classes)?.value;
+        let variance = (self.strength * sigma).powi(2);
+        let mut moved = base.zeros_like();
+        for _ in 0..self.steps {
+            // Half-way between where Δ stands and ρ²∇r₀(D + Δ), where its own gradient is 0: no step size to choose.
+            let (_, gradient) = self.potential.value_and_gradient(&(base.clone() + moved.clone()), 0.0)?;
+            moved = (moved + gradient * variance) * 0.5;
+        }
+        Ok(State::plain(corrected(base, moved)))
+    }
+}

@@ -1,0 +1,38 @@
+//! Classifier-free guidance (arXiv 2207.12598): D' = D(∅) + w(D(c) − D(∅)); w = 1 is the conditional model.
+
+use super::{GuidanceRow, Interval};
+use crate::diffusion::{Classes, Denoiser, State};
+use crate::error::{Error, Result};
+
+pub const ROW: GuidanceRow = GuidanceRow {
+    name: "classifier-free",
+    about: "D(∅) + w(D(class) − D(∅)); linear in denoisers, so its tangents are exact",
+};
+
+/// A denoiser pushed towards its classes.
+pub struct ClassifierFree<'a> {
+    /// The model; it must know classes and none.
+    pub inner: &'a dyn Denoiser,
+    /// w
+    pub scale: f64,
+    /// Where it acts; elsewhere the class is still given.
+    pub interval: Interval,
+}
+
+impl Denoiser for ClassifierFree<'_> {
+    fn width(&self) -> usize {
+        self.inner.width()
+    }
+
+    fn denoise(&self, x: &State, sigma: f64, classes: Classes) -> Result<State> {
+        if classes.is_none() {
+            return Err(Error::config("--cfg-scale", "needs a class; give --class"));
+        }
+        let with = self.inner.denoise(x, sigma, classes)?;
+        if self.scale == 1.0 || !self.interval.holds(sigma) {
+            return Ok(with);
+        }
+        let without = self.inner.denoise(x, sigma, None)?;
+        Ok(without.blend(1.0 - self.scale, with, self.scale))
+    }
+}

@@ -1,0 +1,83 @@
+//! Forward guidance (theory, 24): D' = D + w · σ² · g · ∇_x r(x, σ). With r(x, σ) = ln E[e^{r₀(x₀)} | x], w = 1 and g = 1 it
+//! is the exact denoiser of the density tilted by e^{r₀}.
+
+use super::{GuidanceRow, Interval, Potential, corrected, no_tangents, norm};
+use crate::diffusion::{Classes, Denoiser, State};
+use crate::error::Result;
+
+pub const ROW: GuidanceRow = GuidanceRow {
+    name: "forward",
+    about: "D + w·σ²·g·∇r(x, σ), g = 1 or the correction at a stated share of |D − x|; push or set-point form; a σ-interval",
+};
+
+/// What is climbed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Form {
+    /// r itself.
+    Push,
+    /// −½((r − target)/scale)²: towards a value, and past it no further.
+    SetPoint {
+        /// ψ*
+        target: f64,
+        /// s
+        scale: f64,
+    },
+}
+
+/// The size of a correction.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Normalisation {
+    /// g = 1: the formula as it stands.
+    None,
+    /// g such that the correction's norm is w times that of D − x, row by row, at most; a set-point's correction shrinks
+    /// as it gets near. So one w means the same on every model.
+    Ratio,
+}
+
+/// A denoiser guided by a reward.
+pub struct Forward<'a> {
+    /// The model.
+    pub inner: &'a dyn Denoiser,
+    /// r(x, σ)
+    pub potential: &'a dyn Potential,
+    /// Push or set-point.
+    pub form: Form,
+    /// w
+    pub strength: f64,
+    /// How g is chosen.
+    pub normalisation: Normalisation,
+    /// Where it acts.
+    pub interval: Interval,
+}
+
+impl Denoiser for Forward<'_> {
+    fn width(&self) -> usize {
+        self.inner.width()
+    }
+
+    fn denoise(&self, x: &State, sigma: f64, classes: Classes) -> Result<State> {
+        if !self.interval.holds(sigma) || self.strength == 0.0 {
+            return self.inner.denoise(x, sigma, classes);
+        }
+        no_tangents(x)?;
+        let base = self.inner.denoise(x, sigma, classes)?.value;
+        let (value, gradient) = self.potential.value_and_gradient(&x.value, sigma)?;
+        // How far to go along the gradient: 1 for a push; for a set-point −(r − ψ*)/s², in units of s when normalised.
+        let along = match (self.form, self.normalisation) {
+            (Form::Push, _) => value.ones_like(),
+            (Form::SetPoint { target, scale }, Normalisation::None) => (value - target) * (-1.0 / (scale * scale)),
+            (Form::SetPoint { target, scale }, Normalisation::Ratio) => {
+                ((value - target) * (-1.0 / scale)).clamp(-1.0, 1.0)
+            }
+        };
+        let correction = match self.normalisation {
+            Normalisation::None => gradient * along * (sigma * sigma),
+            Normalisation::Ratio => {
+                let own = norm(base.clone() - x.value.clone());
+                let size = norm(gradient.clone()).clamp_min(1e-30);
+                gradient * (along * own / size)
+            }
+        };
+        Ok(State::plain(corrected(base, correction * self.strength)))
+    }
+}

@@ -1,0 +1,41 @@
+//! The minority score of [MIN] as a potential, after its self-guided form (arXiv 2407.11555), as a baseline (theory, 26):
+//!
+//!   m(x, σ) = ‖D(x; σ) − D(D(x; σ) + s·σ·e; s·σ)‖²/(2 D_amb)
+//!
+//! with one fixed normal e per row: how far a denoised picture moves when it is noised and denoised again. It is large
+//! where the model knows little. Its gradient goes through both evaluations.
+
+use super::{GuidanceRow, Potential};
+use crate::diffusion::{Denoiser, State};
+use crate::error::{Error, Result};
+use crate::nn::Rows;
+
+pub const ROW: GuidanceRow = GuidanceRow {
+    name: "minority",
+    about: "potential: how far a denoised picture moves when noised and denoised again (baseline; used through forward)",
+};
+
+/// The minority score.
+pub struct Minority<'a> {
+    /// The model.
+    pub inner: &'a dyn Denoiser,
+    /// s, the second noise level over the first.
+    pub scale: f64,
+    /// e, `[n, D]`.
+    pub noise: Rows,
+}
+
+impl Potential for Minority<'_> {
+    fn value_and_gradient(&self, x: &Rows, sigma: f64) -> Result<(Rows, Rows)> {
+        let second = self.scale * sigma;
+        let x = x.clone().autodiff().require_grad();
+        let once = self.inner.denoise(&State::plain(x.clone()), sigma, None)?.value;
+        let again = self.inner.denoise(&State::plain(once.clone() + self.noise.clone() * second), second, None)?.value;
+        let moved = once - again;
+        let value = (moved.clone() * moved).sum_dim(1) * (0.5 / self.inner.width() as f64);
+        // Rows are independent: the gradient of the sum is each row's own.
+        let gradients = value.clone().sum().backward();
+        let gradient = x.grad(&gradients).ok_or_else(|| Error::Bug("the denoiser does not depend on x".into()))?;
+        Ok((value.inner(), gradient))
+    }
+}

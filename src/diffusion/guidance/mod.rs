@@ -1,0 +1,92 @@
+//! Corrections of a denoiser (theory, 24-27), one file each: each takes denoisers and gives one.
+//!
+//! A guided denoiser has no tangents: the map that its sampler computes is not the model's own, and ψ of it would not be
+//! what the user asked for. Asking for them is an error, not a silence.
+
+mod backward;
+mod classifier_free;
+mod density;
+mod forward;
+mod minority;
+mod recurrence;
+
+pub use backward::Backward;
+pub use classifier_free::ClassifierFree;
+pub use density::DensityScaled;
+pub use forward::{Form, Forward, Normalisation};
+pub use minority::Minority;
+pub use recurrence::Recurrent;
+
+use super::State;
+use crate::error::{Error, Result};
+use crate::nn::Rows;
+
+/// A number that a noised state has, with its gradient: a reward r(x, σ).
+pub trait Potential: Send + Sync {
+    /// r and ∇_x r at each row of `x`; r is `[n, 1]`.
+    ///
+    /// # Errors
+    /// Of the device.
+    fn value_and_gradient(&self, x: &Rows, sigma: f64) -> Result<(Rows, Rows)>;
+}
+
+/// One row of the table of guidances.
+pub struct GuidanceRow {
+    /// As in `isoline list guidance`.
+    pub name: &'static str,
+    /// One line.
+    pub about: &'static str,
+}
+
+/// Every guidance.
+pub static GUIDANCES: &[GuidanceRow] =
+    &[forward::ROW, backward::ROW, recurrence::ROW, classifier_free::ROW, density::ROW, minority::ROW];
+
+/// Refuses tangents.
+fn no_tangents(x: &State) -> Result<()> {
+    match x.tangents {
+        None => Ok(()),
+        Some(_) => {
+            Err(Error::config("guidance", "a guided sampler has no tangents; measure the unguided one at its noise"))
+        }
+    }
+}
+
+/// The levels at which a guidance acts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Interval {
+    /// Least σ.
+    pub low: f64,
+    /// Greatest σ.
+    pub high: f64,
+}
+
+impl Interval {
+    /// Every level.
+    pub const ALL: Self = Self { low: 0.0, high: f64::INFINITY };
+
+    /// Whether σ lies inside, ends included.
+    pub fn holds(self, sigma: f64) -> bool {
+        (self.low..=self.high).contains(&sigma)
+    }
+}
+
+/// ‖·‖ of each row, `[n, 1]`.
+fn norm(x: Rows) -> Rows {
+    (x.clone() * x).sum_dim(1).sqrt()
+}
+
+/// x where each row of `keep` is 1, 0 where it is 0; a row that is left out may hold anything, a NaN too.
+fn rows_where(x: Rows, keep: Rows) -> Rows {
+    let [n, d] = x.dims();
+    let drop = keep.lower_scalar(0.5).expand([n, d]);
+    x.mask_fill(drop, 0.0)
+}
+
+/// A correction row by row; a row whose correction is not finite is left alone, as is every other.
+fn corrected(base: Rows, correction: Rows) -> Rows {
+    let size = norm(correction.clone());
+    // NaN compares false and infinity is not below the bound.
+    let good = size.lower_scalar(1e30).float().cast(base.dtype());
+    base + rows_where(correction, good)
+}

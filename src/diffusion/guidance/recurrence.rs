@@ -1,0 +1,49 @@
+//! Self-recurrence (theory, 25; arXiv 2302.07121): every step is taken several times, with the noise that it removed put
+//! back in between, so that a guided state can settle.
+
+use super::GuidanceRow;
+use crate::diffusion::State;
+use crate::diffusion::solvers::{Solver, Step};
+use crate::error::Result;
+
+pub const ROW: GuidanceRow = GuidanceRow {
+    name: "recurrence",
+    about: "each step taken several times, its noise put back in between; wraps a solver",
+};
+
+/// A solver that repeats its steps.
+pub struct Recurrent {
+    /// The solver.
+    pub inner: Box<dyn Solver>,
+    /// Times each step is taken, at least 1.
+    pub times: usize,
+}
+
+impl Solver for Recurrent {
+    fn order(&self) -> u32 {
+        self.inner.order()
+    }
+
+    fn evaluations(&self, steps: usize) -> usize {
+        // The last step, to σ = 0, has no noise to put back.
+        (self.inner.evaluations(steps) - self.inner.evaluations(1)) * self.times + self.inner.evaluations(1)
+    }
+
+    fn is_stochastic(&self) -> bool {
+        self.times > 1 || self.inner.is_stochastic()
+    }
+
+    fn step(&self, x: State, memory: &mut Option<State>, step: &mut Step) -> Result<State> {
+        let (from, to) = step.ends();
+        let before = memory.clone();
+        let mut x = self.inner.step(x, memory, step)?;
+        for again in 1..if to > 0.0 { self.times } else { 1 } {
+            // Draws 0 and 1 belong to the solver itself.
+            let noise = (step.noise)(1 + again as u32);
+            let raised = x.shifted(noise, (from * from - to * to).max(0.0).sqrt());
+            memory.clone_from(&before);
+            x = self.inner.step(raised, memory, step)?;
+        }
+        Ok(x)
+    }
+}

@@ -1,0 +1,41 @@
+//! Normal bundle (Stanczuk et al. 2022): scores at noised copies of a point lie across the manifold; the dimension is what
+//! the number of their strong singular values leaves over.
+
+use crate::diffusion::{Denoiser, State, to_f64};
+use crate::error::Result;
+use crate::noise::{Stream, normals};
+use burn::tensor::{Tensor, TensorData};
+use nalgebra::DMatrix;
+
+/// The dimension at each point of `x` (`[n, width]`) from 4·width scores at distance σ. The normal directions are
+/// counted up to the largest gap between neighbouring singular values.
+///
+/// # Errors
+/// Of the denoiser.
+pub fn normal_bundle(
+    denoiser: &dyn Denoiser,
+    x: &[f64],
+    sigma: f64,
+    seed: u64,
+    like: &crate::device::Device,
+) -> Result<Vec<f64>> {
+    let width = denoiser.width();
+    let copies = 4 * width;
+    x.chunks_exact(width)
+        .enumerate()
+        .map(|(i, point)| {
+            let noise = normals(seed, i as u64, Stream::Probe, 1, copies * width);
+            let values: Vec<f32> =
+                noise.iter().enumerate().map(|(j, e)| (point[j % width] + sigma * f64::from(*e)) as f32).collect();
+            let noised: crate::nn::Rows = Tensor::from_data(TensorData::new(values, [copies, width]), like);
+            let denoised = denoiser.denoise(&State::plain(noised.clone()), sigma, None)?.value;
+            let scores = DMatrix::from_row_slice(copies, width, &to_f64(denoised - noised)?);
+            let mut values: Vec<f64> =
+                (scores.transpose() * &scores).symmetric_eigenvalues().iter().map(|v| v.max(0.0).sqrt()).collect();
+            values.sort_by(|a, b| b.total_cmp(a));
+            // Index of the largest drop; a point without one has no tangent direction.
+            let gap = values.windows(2).map(|w| w[0] - w[1]).enumerate().max_by(|a, b| a.1.total_cmp(&b.1));
+            Ok(gap.map_or(0.0, |(i, _)| (width - i - 1) as f64))
+        })
+        .collect()
+}

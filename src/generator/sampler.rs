@@ -1,0 +1,252 @@
+//! A diffusion model with its sampler as a map noise → picture.
+
+use super::{Card, Generator, Output, Spec, read_model};
+use crate::device::Device;
+use crate::diffusion::{Classes, Denoiser, NetworkDenoiser, SamplerConfig, Sampling, State, sampling_noise};
+use crate::error::{Error, Result};
+use crate::nn::{Parameters, Rows, Tangents};
+use std::path::Path;
+
+/// A loaded diffusion model. As a [`Generator`] it is the deterministic sampler of its card: latent z ~ N(0, I), start
+/// σ_max·z, end the picture, tangents carried through every step (theory, 23).
+pub struct Sampler {
+    spec: Spec,
+    denoiser: NetworkDenoiser,
+    config: SamplerConfig,
+    sampling: Sampling,
+    class: Option<usize>,
+    device: Device,
+    model_sha256: String,
+}
+
+impl Sampler {
+    /// Loads the model in `folder`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for the card, also where its sampler is stochastic: a sample's noise beside z would not be
+    /// part of the latent. [`Error::Input`] for the weights.
+    pub fn load(folder: &Path, device: &Device) -> Result<Self> {
+        let card = Card::read(&folder.join("card.toml"))?;
+        let weights = read_model(&card, folder)?;
+        let parts = card.denoiser_parts()?;
+        let parameters = Parameters::upload(&parts.parameters(), &weights, device);
+        Self::from_parts(&card, parameters, device)
+    }
+
+    /// A sampler from parameters already on the device.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for the card.
+    pub fn from_parts(card: &Card, parameters: Parameters, device: &Device) -> Result<Self> {
+        let parts = card.denoiser_parts()?;
+        let config = card.denoiser()?;
+        let (widest, activations) = (parts.network.widest(), parts.network.activations());
+        let clip = config.clip.then_some(card.raw.sample.range);
+        let denoiser = NetworkDenoiser::new(parts, parameters, config.classes, clip, device);
+        let spec = Spec {
+            id: card.raw.id.clone(),
+            latent_width: card.latent_width,
+            sample_shape: card.sample_shape,
+            range: card.raw.sample.range,
+            output: Output::Image,
+            piecewise_linear: false,
+            widest,
+            activations,
+        };
+        let sampler = config.sampler.clone();
+        let place = format!("{}: denoiser.sampler", crate::error::shown(&card.path));
+        let sampling = build(&sampler, &denoiser, &place)?;
+        Ok(Self {
+            spec,
+            denoiser,
+            config: sampler,
+            sampling,
+            class: None,
+            device: device.clone(),
+            model_sha256: card.model_sha256()?,
+        })
+    }
+
+    /// The same model with another sampler; `place` names it in messages.
+    ///
+    /// # Errors
+    /// [`Error::Config`].
+    pub fn with_sampler(mut self, config: SamplerConfig, place: &str) -> Result<Self> {
+        self.sampling = build(&config, &self.denoiser, place)?;
+        self.config = config;
+        Ok(self)
+    }
+
+    /// The same model asked for one class in all samples.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where the model knows no such class.
+    pub fn with_class(mut self, class: Option<usize>) -> Result<Self> {
+        let known = self.denoiser.classes();
+        if let Some(class) = class.filter(|c| *c >= known) {
+            let message = match known {
+                0 => format!("this model has no classes, found {class}"),
+                _ => format!("expected a class from 0 to {}, found {class}", known - 1),
+            };
+            return Err(Error::config("--class", message));
+        }
+        self.class = class;
+        Ok(self)
+    }
+
+    /// The denoiser.
+    pub fn denoiser(&self) -> &NetworkDenoiser {
+        &self.denoiser
+    }
+
+    /// The sampler's settings.
+    pub fn config(&self) -> &SamplerConfig {
+        &self.config
+    }
+
+    /// The sampler.
+    pub fn sampling(&self) -> &Sampling {
+        &self.sampling
+    }
+
+    /// Carries latents to pictures by `sampling`, whatever it is; noise of a stochastic solver is that of `samples`.
+    ///
+    /// # Errors
+    /// Of the denoiser, and of `before`.
+    pub fn sample(
+        &self,
+        z: State,
+        samples: &[u64],
+        sampling: &Sampling,
+        before: &mut dyn FnMut(usize, &State) -> Result<()>,
+    ) -> Result<State> {
+        let width = self.spec.latent_width;
+        let classes = self.class.map(|c| vec![c; z.value.dims()[0]]);
+        let mut noise = |step, draw| sampling_noise(samples, step, draw, width, &self.device);
+        let mut denoise = |x: &State, sigma: f64| self.denoiser.denoise(x, sigma, classes.as_deref() as Classes);
+        sampling.run(z.times(sampling.sigmas[0]), &mut denoise, &mut noise, before)
+    }
+
+    fn through(&self, z: State) -> State {
+        // Every class was checked, and a deterministic sampler asks for no noise.
+        let samples = vec![0; z.value.dims()[0]];
+        #[allow(clippy::expect_used)]
+        self.sample(z, &samples, &self.sampling, &mut |_, _| Ok(())).expect("a checked class and a plain denoiser")
+    }
+}
+
+fn build(config: &SamplerConfig, denoiser: &NetworkDenoiser, place: &str) -> Result<Sampling> {
+    let sampling = config.build(denoiser.range()).map_err(|(key, m)| Error::config(format!("{place}.{key}"), m))?;
+    if sampling.solver.is_stochastic() {
+        let message = format!(
+            "\"{}\" with these settings draws noise beside the latent; a map noise → picture needs a deterministic solver",
+            config.solver
+        );
+        return Err(Error::config(format!("{place}.solver"), message));
+    }
+    Ok(sampling)
+}
+
+impl Generator for Sampler {
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    fn generate(&self, z: Rows) -> Rows {
+        self.through(State::plain(z)).value
+    }
+
+    fn tangents(&self, z: Rows, directions: Tangents) -> (Rows, Tangents) {
+        let out = self.through(State { value: z, tangents: Some(directions.clone()) });
+        (out.value, out.tangents.unwrap_or(directions))
+    }
+
+    fn measured(&self, z: Rows) -> Rows {
+        self.generate(z)
+    }
+
+    // Of every step's evaluation at its first noise level, in the order of the steps.
+    fn taps(&self, z: Rows) -> Vec<Rows> {
+        let n = z.dims()[0];
+        let classes = self.class.map(|c| vec![c; n]);
+        let mut taps = Vec::new();
+        let mut before = |i: usize, x: &State| {
+            taps.extend(self.denoiser.taps(x.value.clone(), self.sampling.sigmas[i], classes.as_deref())?);
+            Ok(())
+        };
+        #[allow(clippy::expect_used)] // As in `through`.
+        self.sample(State::plain(z), &vec![0; n], &self.sampling, &mut before).expect("as in through");
+        taps
+    }
+
+    fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn model_sha256(&self) -> &str {
+        &self.model_sha256
+    }
+}
+
+/// The denoiser at one noise level as a map x_σ → x₀: what ψ, ν, δ of the denoiser are measured on. Its latents are
+/// noised pictures, not prior draws.
+pub struct AtSigma<'a> {
+    sampler: &'a Sampler,
+    spec: Spec,
+    sigma: f64,
+}
+
+impl<'a> AtSigma<'a> {
+    /// The denoiser of `sampler` at σ.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where the model does not know that noise level.
+    pub fn new(sampler: &'a Sampler, sigma: f64) -> Result<Self> {
+        let [low, high] = sampler.denoiser.range();
+        if !(sigma >= low * 0.999 && sigma <= high * 1.001) {
+            let message = format!("the model knows noise levels from {low:.6} to {high:.4}, found {sigma}");
+            return Err(Error::config("--sigma", message));
+        }
+        let spec = Spec { activations: sampler.denoiser.parts().network.activations(), ..sampler.spec.clone() };
+        Ok(Self { sampler, spec, sigma })
+    }
+
+    fn denoised(&self, x: State) -> State {
+        let classes = self.sampler.class.map(|c| vec![c; x.value.dims()[0]]);
+        #[allow(clippy::expect_used)] // The class was checked when it was set.
+        self.sampler.denoiser.denoise(&x, self.sigma, classes.as_deref()).expect("a checked class")
+    }
+}
+
+impl Generator for AtSigma<'_> {
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    fn generate(&self, x: Rows) -> Rows {
+        self.denoised(State::plain(x)).value
+    }
+
+    fn tangents(&self, x: Rows, directions: Tangents) -> (Rows, Tangents) {
+        let out = self.denoised(State { value: x, tangents: Some(directions.clone()) });
+        (out.value, out.tangents.unwrap_or(directions))
+    }
+
+    fn measured(&self, x: Rows) -> Rows {
+        self.generate(x)
+    }
+
+    fn taps(&self, x: Rows) -> Vec<Rows> {
+        let classes = self.sampler.class.map(|c| vec![c; x.dims()[0]]);
+        #[allow(clippy::expect_used)] // As in `denoised`.
+        self.sampler.denoiser.taps(x, self.sigma, classes.as_deref()).expect("a checked class")
+    }
+
+    fn device(&self) -> &Device {
+        &self.sampler.device
+    }
+
+    fn model_sha256(&self) -> &str {
+        &self.sampler.model_sha256
+    }
+}

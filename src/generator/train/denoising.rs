@@ -1,0 +1,120 @@
+//! What the objectives of diffusion models share: noise the data, predict, compare with the target that the
+//! parametrisation's coefficients imply.
+
+use super::{State, StepInput, Stepped, TrainConfig, finite};
+use crate::device::Device;
+use crate::diffusion::{Denoiser, NetworkDenoiser, Parts, State as Path, condition_rows, sampling_noise};
+use crate::error::{Error, Result};
+use crate::generator::Card;
+use crate::nn::adam::{AdamConfig, gradients};
+use crate::nn::{Parameters, Pass, Role, Rows};
+use crate::noise::{self, Stream};
+use crate::tensors::rows;
+
+/// A denoiser in training.
+pub struct Denoising {
+    /// Its networks.
+    pub parts: Parts,
+    card: Card,
+    adam: AdamConfig,
+    group: &'static str,
+    drop_class: f64,
+    device: Device,
+}
+
+impl Denoising {
+    /// The card's denoiser, which must predict `prediction`.
+    ///
+    /// # Errors
+    /// [`Error::Config`].
+    pub fn new(
+        card: &Card,
+        config: &TrainConfig,
+        prediction: &'static str,
+        drop_class: f64,
+        device: &Device,
+    ) -> Result<Self> {
+        let denoiser = card.denoiser()?;
+        if denoiser.prediction != prediction {
+            let place = format!("{}: denoiser.prediction", crate::error::shown(&card.path));
+            let message = format!("the objective trains \"{prediction}\", found \"{}\"", denoiser.prediction);
+            return Err(Error::config(place, message));
+        }
+        if !(0.0..=1.0).contains(&drop_class) {
+            return Err(Error::config("settings.drop_class", format!("expected 0 to 1, found {drop_class}")));
+        }
+        if denoiser.classes > 0 && config.data.labels.is_none() {
+            let message = format!("missing; the card's denoiser has {} classes", denoiser.classes);
+            return Err(Error::config("data.labels", message));
+        }
+        let (parts, card, adam) = (card.denoiser_parts()?, card.clone(), config.adam);
+        Ok(Self { parts, card, adam, group: prediction, drop_class, device: device.clone() })
+    }
+
+    /// The classes shown in this step: some are dropped, so that the model also learns to do without.
+    fn shown(&self, input: &StepInput) -> (Option<Vec<usize>>, Vec<bool>) {
+        let known = self.card.raw.denoiser.as_ref().map_or(0, |d| d.classes);
+        let Some(classes) = input.classes.as_ref().filter(|_| known > 0) else { return (None, Vec::new()) };
+        let draws = noise::uniforms(input.seed, input.step, Stream::Training, 90, classes.len());
+        (Some(classes.clone()), draws.iter().map(|u| f64::from(*u) < self.drop_class).collect())
+    }
+
+    /// One step of Σ (F − target)² at the noise levels `sigmas`, one per row, with the target
+    /// (x₀ − skip·x)/output: EDM's own weighting for its prediction, plain velocity error for a flow.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a class beyond the card's.
+    pub fn step(&self, sigmas: &[f64], state: &mut State, input: &StepInput) -> Result<Stepped> {
+        let [n, width] = input.real.dims();
+        let at: Vec<_> = sigmas.iter().map(|s| self.parts.prediction.at(*s)).collect();
+        let column =
+            |f: &dyn Fn(usize) -> f64| -> Rows { rows((0..n).map(|i| f(i) as f32).collect(), 1, &self.device) };
+        let x = input.real.clone() + input.noise(n, width, 0, &self.device) * column(&|i| sigmas[i]);
+        // The target in one go: x₀/output − x·skip/output.
+        let target =
+            input.real.clone() * column(&|i| 1.0 / at[i].output) - x.clone() * column(&|i| at[i].skip / at[i].output);
+        let times: Vec<f64> = at.iter().map(|c| c.time).collect();
+        let known = self.card.raw.denoiser.as_ref().map_or(0, |d| d.classes);
+        let (classes, dropped) = self.shown(input);
+        let mut shown = condition_rows(&times, classes.as_deref(), known, &self.device)?;
+        if !dropped.is_empty() {
+            let keep = dropped
+                .iter()
+                .flat_map(|d| std::iter::once(1.0).chain(std::iter::repeat_n(if *d { 0.0 } else { 1.0 }, known)));
+            shown = shown * rows(keep.collect(), 1 + known, &self.device);
+        }
+        let trained: std::collections::BTreeSet<String> =
+            self.parts.parameters().into_iter().filter(|s| s.role != Role::Statistic).map(|s| s.key).collect();
+        let tracked = state.parameters.tracked(|k| trained.contains(k));
+        let condition = self.parts.embed.forward(shown, &Pass::frozen(&tracked));
+        let pass = Pass::frozen(&tracked).under(condition);
+        let error = self.parts.network.forward(x * column(&|i| at[i].input), &pass) - target;
+        let loss = (error.clone() * error).mean();
+        let grads = gradients(&tracked, loss.backward());
+        let Some(value) = finite(loss, &grads) else { return Ok(Stepped::Skipped) };
+        let adam = state.adam.entry(self.group.into()).or_default();
+        self.adam.step(input.learning_rate, &mut state.parameters, adam, grads);
+        Ok(Stepped::Losses(vec![("loss", value)]))
+    }
+
+    /// Pictures by the card's sampler.
+    ///
+    /// # Errors
+    /// Of the card.
+    pub fn pictures(&self, parameters: &Parameters, z: Rows) -> Result<Rows> {
+        let config = self.card.denoiser()?;
+        let clip = config.clip.then_some(self.card.raw.sample.range);
+        let parts = self.card.denoiser_parts()?;
+        let denoiser = NetworkDenoiser::new(parts, parameters.clone(), config.classes, clip, &self.device);
+        let place = |(key, m): (String, String)| Error::config(format!("denoiser.sampler.{key}"), m);
+        let sampling = config.sampler.build(denoiser.range()).map_err(place)?;
+        let samples: Vec<u64> = (0..z.dims()[0] as u64).collect();
+        // A row of the sheet for each class, where there are any.
+        let classes: Vec<usize> = samples.iter().map(|s| *s as usize % config.classes.max(1)).collect();
+        let classes = (config.classes > 0).then_some(classes);
+        let mut noise = |step, draw| sampling_noise(&samples, step, draw, denoiser.width(), &self.device);
+        let mut denoise = |x: &Path, sigma: f64| denoiser.denoise(x, sigma, classes.as_deref());
+        let start = Path::plain(z * sampling.sigmas[0]);
+        Ok(sampling.run(start, &mut denoise, &mut noise, &mut |_, _| Ok(()))?.value)
+    }
+}

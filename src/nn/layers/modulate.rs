@@ -1,0 +1,129 @@
+//! The condition of a pass (a noise level, a class) enters a network: a shift, or a scale and a shift, of each channel.
+
+use crate::nn::{
+    BuildError, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer,
+};
+use burn::tensor::Tensor;
+use serde::Deserialize;
+
+pub const KIND: LayerKind = LayerKind {
+    name: "modulate",
+    about: "y = x·(1 + a) + b with a, b per channel from the pass's condition; keys: width (of the condition), key (a linear \
+        map of it; without one the condition itself is b), scale = false",
+    build,
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    width: usize,
+    #[serde(default)]
+    key: Option<String>,
+    #[serde(default)]
+    scale: bool,
+}
+
+struct Modulate {
+    width: usize,
+    key: Option<String>,
+    scale: bool,
+    channels: usize,
+    shape: Vec<usize>,
+}
+
+fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
+    let c: Config = parse_layer(table)?;
+    check_range("width", c.width, 1..=1 << 16)?;
+    let channels = input.first().copied().unwrap_or(0);
+    let needed = channels * (1 + usize::from(c.scale));
+    if c.key.is_none() && c.width != needed {
+        let message = format!("expected {needed}, the channels of the input, found {}; or give a key", c.width);
+        return Err(BuildError::new("width", message));
+    }
+    Ok(Box::new(Modulate { width: c.width, key: c.key, scale: c.scale, channels, shape: input.to_vec() }))
+}
+
+impl Modulate {
+    fn outputs(&self) -> usize {
+        self.channels * (1 + usize::from(self.scale))
+    }
+
+    /// Shift and, where there is one, 1 + scale, each `[n, channels, 1]`.
+    fn coefficients(&self, pass: &Pass) -> (Tensor<3>, Option<Tensor<3>>) {
+        let condition = pass.condition();
+        let [n, _] = condition.dims();
+        let all = match &self.key {
+            None => condition,
+            Some(key) => {
+                let weight: Rows = pass.parameters.shaped(&format!("{key}.weight"), [self.outputs(), self.width]);
+                let bias: Rows = pass.parameters.shaped(&format!("{key}.bias"), [1, self.outputs()]);
+                condition.matmul(weight.transpose()) + bias
+            }
+        };
+        let c = self.channels;
+        let part = |i: usize| all.clone().narrow(1, i * c, c).reshape([n, c, 1]);
+        (part(0), self.scale.then(|| part(1) + 1.0))
+    }
+
+    fn by_channel(&self, x: Rows) -> Tensor<3> {
+        let [n, features] = x.dims();
+        x.reshape([n, self.channels, features / self.channels])
+    }
+
+    fn apply(&self, x: Rows, shift: Tensor<3>, scale: Option<&Tensor<3>>) -> Rows {
+        let [n, features] = x.dims();
+        let x = self.by_channel(x);
+        let scaled = match scale {
+            Some(s) => x * s.clone(),
+            None => x,
+        };
+        (scaled + shift).reshape([n, features])
+    }
+}
+
+impl Layer for Modulate {
+    fn output_shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn parameters(&self, into: &mut Vec<ParameterSpec>) {
+        let Some(key) = &self.key else { return };
+        let init = Init::FanIn(self.width);
+        let shape = vec![self.outputs(), self.width];
+        into.push(ParameterSpec { key: format!("{key}.weight"), shape, init, role: Role::Weight });
+        let shape = vec![self.outputs()];
+        into.push(ParameterSpec { key: format!("{key}.bias"), shape, init, role: Role::Vector });
+    }
+
+    fn condition_widths(&self, into: &mut Vec<usize>) {
+        into.push(self.width);
+    }
+
+    fn forward(&self, x: Rows, pass: &Pass) -> Rows {
+        let (shift, scale) = self.coefficients(pass);
+        self.apply(x, shift, scale.as_ref())
+    }
+
+    fn tangent(&self, x: Rows, t: Tangents, pass: &Pass) -> (Rows, Tangents) {
+        let (shift, scale) = self.coefficients(pass);
+        let y = self.apply(x, shift, scale.as_ref());
+        let [n, features] = y.dims();
+        let t = match scale {
+            None => t,
+            Some(s) => {
+                let slope = s.repeat_dim(2, features / self.channels).reshape([n, features]);
+                t.scale(slope)
+            }
+        };
+        (y, t)
+    }
+
+    fn is_piecewise_linear(&self) -> bool {
+        true
+    }
+
+    fn describe(&self) -> String {
+        let what = if self.scale { "scale and shift" } else { "shift" };
+        format!("modulate: {what} of {} channels by {} values", self.channels, self.width)
+    }
+}

@@ -1,0 +1,194 @@
+//! A U-Net from a few keys. It is written out in other layers: a level is a run of residual blocks, then the next level
+//! between a step down and a step up with its input kept beside it (`concat`), then blocks again.
+//!
+//! Block: group_norm, silu, conv 3×3, modulate by the condition, group_norm, silu, conv 3×3 that starts at zero, plus the
+//! input (through a 1×1 convolution where the channels change). Attention, where asked for, follows a block.
+
+use super::planes;
+use crate::nn::{
+    BuildError, Layer, LayerKind, ParameterSpec, Pass, Rows, Tangents, build_layers, check_range, parse_layer,
+};
+
+pub const KIND: LayerKind = LayerKind {
+    name: "unet",
+    about: "residual blocks on several sizes with skips, made of other layers; keys: key, channels = [per level], \
+        condition (its width), blocks = 1, attention = [levels], heads = 1, groups = 8",
+    build,
+};
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    key: String,
+    channels: Vec<usize>,
+    condition: usize,
+    #[serde(default = "one")]
+    blocks: usize,
+    #[serde(default)]
+    attention: Vec<usize>,
+    #[serde(default = "one")]
+    heads: usize,
+    #[serde(default = "eight")]
+    groups: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn eight() -> usize {
+    8
+}
+
+struct Unet {
+    layers: Vec<Box<dyn Layer>>,
+    channels: Vec<usize>,
+    shape: Vec<usize>,
+}
+
+fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
+    let c: Config = parse_layer(table)?;
+    let [channels, height, width] = planes(input)?;
+    check_range("channels", c.channels.len(), 1..=8)?;
+    check_range("blocks", c.blocks, 1..=16)?;
+    c.channels.iter().try_for_each(|n| check_range("channels", *n, 1..=1 << 14))?;
+    let side = 1 << (c.channels.len() - 1);
+    if height % side != 0 || width % side != 0 {
+        let message = format!(
+            "{} levels halve the sides {} times, expected sides divisible by {side}, found {height}×{width}",
+            c.channels.len(),
+            c.channels.len() - 1
+        );
+        return Err(BuildError::new("channels", message));
+    }
+    if let Some(level) = c.attention.iter().find(|l| **l >= c.channels.len()) {
+        let message = format!("expected levels from 0 to {}, found {level}", c.channels.len() - 1);
+        return Err(BuildError::new("attention", message));
+    }
+    let layers = build_layers(c.level(0, channels), input, "unet")?;
+    let shape = layers.last().map_or(input.to_vec(), |l| l.output_shape().to_vec());
+    Ok(Box::new(Unet { layers, channels: c.channels, shape }))
+}
+
+/// One layer's table.
+fn layer(kind: &str, keys: &[(&str, toml::Value)]) -> toml::Table {
+    let kind = ("kind".to_owned(), toml::Value::from(kind));
+    [kind].into_iter().chain(keys.iter().map(|(k, v)| ((*k).to_owned(), v.clone()))).collect()
+}
+
+fn count(n: usize) -> toml::Value {
+    toml::Value::Integer(n as i64)
+}
+
+fn list(layers: Vec<toml::Table>) -> toml::Value {
+    toml::Value::Array(layers.into_iter().map(toml::Value::Table).collect())
+}
+
+fn conv(key: String, out: usize, kernel: usize, more: &[(&str, toml::Value)]) -> toml::Table {
+    let own = [("key", key.into()), ("out", count(out)), ("kernel", count(kernel)), ("padding", count(kernel / 2))];
+    layer("conv2d", &own.into_iter().chain(more.iter().cloned()).collect::<Vec<_>>())
+}
+
+impl Config {
+    fn key(&self, level: usize, part: &str) -> String {
+        format!("{}.{level}.{part}", self.key)
+    }
+
+    /// The largest divisor of the channels that is at most `groups`.
+    fn norm(&self, key: String, channels: usize) -> toml::Table {
+        let groups = (1..=self.groups.min(channels)).rev().find(|g| channels.is_multiple_of(*g)).unwrap_or(1);
+        layer("group_norm", &[("key", key.into()), ("groups", count(groups))])
+    }
+
+    fn level(&self, level: usize, input: usize) -> Vec<toml::Table> {
+        let own = self.channels[level];
+        let mut layers = self.blocks(level, "down", input);
+        let beside = match self.channels.get(level + 1) {
+            Some(_) => {
+                let mut inner = vec![conv(self.key(level, "shrink"), own, 3, &[("stride", count(2))])];
+                inner.extend(self.level(level + 1, own));
+                inner.push(layer("upsample", &[]));
+                inner.push(conv(self.key(level, "grow"), own, 3, &[]));
+                let branches = toml::Value::Array(vec![list(inner), list(Vec::new())]);
+                layers.push(layer("concat", &[("branches", branches)]));
+                2 * own
+            }
+            None => own,
+        };
+        layers.extend(self.blocks(level, "up", beside));
+        layers
+    }
+
+    fn blocks(&self, level: usize, way: &str, input: usize) -> Vec<toml::Table> {
+        let own = self.channels[level];
+        let mut layers = Vec::new();
+        for i in 0..self.blocks {
+            let key = |part: &str| self.key(level, &format!("{way}{i}.{part}"));
+            let input = if i == 0 { input } else { own };
+            let body = vec![
+                self.norm(key("norm1"), input),
+                layer("silu", &[]),
+                conv(key("conv1"), own, 3, &[]),
+                layer(
+                    "modulate",
+                    &[("key", key("level").into()), ("width", count(self.condition)), ("scale", true.into())],
+                ),
+                self.norm(key("norm2"), own),
+                layer("silu", &[]),
+                conv(key("conv2"), own, 3, &[("zero", true.into())]),
+            ];
+            let shortcut = if input == own { Vec::new() } else { vec![conv(key("skip"), own, 1, &[])] };
+            layers.push(layer("residual", &[("body", list(body)), ("shortcut", list(shortcut))]));
+            if self.attention.contains(&level) {
+                let body = vec![
+                    self.norm(key("attention.norm"), own),
+                    layer(
+                        "attention",
+                        &[("key", key("attention").into()), ("heads", count(self.heads)), ("zero", true.into())],
+                    ),
+                ];
+                layers.push(layer("residual", &[("body", list(body))]));
+            }
+        }
+        layers
+    }
+}
+
+impl Layer for Unet {
+    fn output_shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn parameters(&self, into: &mut Vec<ParameterSpec>) {
+        self.layers.iter().for_each(|l| l.parameters(into));
+    }
+
+    fn condition_widths(&self, into: &mut Vec<usize>) {
+        self.layers.iter().for_each(|l| l.condition_widths(into));
+    }
+
+    fn forward(&self, x: Rows, pass: &Pass) -> Rows {
+        self.layers.iter().fold(x, |x, l| l.forward(x, pass))
+    }
+
+    fn tangent(&self, x: Rows, t: Tangents, pass: &Pass) -> (Rows, Tangents) {
+        self.layers.iter().fold((x, t), |(x, t), l| l.tangent(x, t, pass))
+    }
+
+    fn tap(&self, x: Rows, pass: &Pass, taps: &mut Vec<Rows>) -> Rows {
+        self.layers.iter().fold(x, |x, l| l.tap(x, pass, taps))
+    }
+
+    fn activations(&self) -> usize {
+        self.layers.iter().map(|l| l.activations()).sum()
+    }
+
+    fn is_piecewise_linear(&self) -> bool {
+        false
+    }
+
+    fn describe(&self) -> String {
+        let inner = self.layers.iter().map(|l| l.describe()).collect::<Vec<_>>().join(" · ");
+        format!("unet of {:?} channels: {inner}", self.channels)
+    }
+}

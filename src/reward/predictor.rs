@@ -1,0 +1,179 @@
+//! The network of a reward, on latents or on noised pictures (theory, 11).
+
+use crate::diffusion::condition_rows;
+use crate::error::Result;
+use crate::nn::{Network, ParameterSpec, Parameters, Pass, Rows};
+use crate::tensors::rows;
+use serde::{Deserialize, Serialize};
+
+/// `[noised]` of a reward config, and of a reward's card: the network sees the picture with noise of a known level, not
+/// the latent.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoisedConfig {
+    /// Least and greatest noise level; the least is what a finished picture is judged at.
+    pub sigma: [f64; 2],
+    /// Deviation of the pictures: the network is shown x/√(σ² + this²).
+    pub sigma_data: f64,
+    /// Share of the training pictures at the least level.
+    #[serde(default = "quarter")]
+    pub clean: f64,
+    /// Spearman correlation on the test split at ten levels, written by the training: the reward guides only where it is
+    /// at least one half.
+    #[serde(default)]
+    pub levels: Vec<[f64; 2]>,
+    /// ln σ/4 → condition; made by the training.
+    #[serde(default)]
+    pub embed: Vec<toml::Table>,
+}
+
+fn quarter() -> f64 {
+    0.25
+}
+
+/// Spearman below which a reward does not guide at a level (theory, 13).
+pub const WORTH: f64 = 0.5;
+
+impl NoisedConfig {
+    /// What is wrong with it: (key, message).
+    ///
+    /// # Errors
+    /// The first key.
+    pub fn check(&self) -> Result<(), (&'static str, String)> {
+        let [low, high] = self.sigma;
+        if !(low > 0.0 && low < high && high <= 1e4) {
+            return Err((
+                "sigma",
+                format!("expected [least, greatest] with 0 < least < greatest, found [{low}, {high}]"),
+            ));
+        }
+        if !(self.sigma_data > 0.0 && self.sigma_data < 1e3) {
+            return Err(("sigma_data", format!("expected a number above 0, found {}", self.sigma_data)));
+        }
+        if !(0.0..=1.0).contains(&self.clean) {
+            return Err(("clean", format!("expected 0 to 1, found {}", self.clean)));
+        }
+        Ok(())
+    }
+
+    /// Ten levels from the least to the greatest, even in ln σ.
+    pub fn deciles(&self) -> Vec<f64> {
+        let [low, high] = self.sigma;
+        (0..10).map(|i| (low.ln() + (high / low).ln() * f64::from(i) / 9.0).exp()).collect()
+    }
+
+    /// Whether the reward is worth something at σ: at the nearest measured level, in ln σ.
+    pub fn guides(&self, sigma: f64) -> bool {
+        let [low, high] = self.sigma;
+        let near = |l: &&[f64; 2]| (l[0].ln() - sigma.max(1e-12).ln()).abs();
+        let nearest = self.levels.iter().min_by(|a, b| near(a).total_cmp(&near(b)));
+        sigma >= low * 0.5 && sigma <= high * 1.1 && nearest.is_some_and(|l| l[1] >= WORTH)
+    }
+}
+
+/// The network, with its embedding where it sees noise.
+pub struct Predictor {
+    network: Network,
+    noised: Option<(Network, NoisedConfig)>,
+}
+
+impl Predictor {
+    /// A predictor on rows of `shape`; an error is (key, message).
+    ///
+    /// # Errors
+    /// Where a layer does not fit, or the network does not end in two values.
+    pub fn build(
+        layers: &[toml::Table],
+        noised: Option<&NoisedConfig>,
+        shape: &[usize],
+    ) -> Result<Self, (String, String)> {
+        let network = Network::build(layers.to_vec(), shape).map_err(|e| (e.key, e.message))?;
+        if network.output_shape() != [2] {
+            let message = format!(
+                "expected two values at the end (mean, log-variance), found shape {:?}",
+                network.output_shape()
+            );
+            return Err(("layers".into(), message));
+        }
+        let embed = match noised {
+            None => None,
+            Some(config) => {
+                let embed = Network::build(config.embed.clone(), &[1])
+                    .map_err(|e| (format!("noised.{}", e.key.replacen("layers", "embed", 1)), e.message))?;
+                Some((embed, config.clone()))
+            }
+        };
+        let given = embed.as_ref().map(|(e, _)| e.output_shape().iter().product());
+        if network.condition_width() != Ok(given) {
+            let message = format!("modulate layers and embedding do not fit: the embedding gives {given:?} values");
+            return Err(("noised.embed".into(), message));
+        }
+        Ok(Self { network, noised: embed })
+    }
+
+    /// Values per row that it reads.
+    pub fn width(&self) -> usize {
+        self.network.input_shape().iter().product()
+    }
+
+    /// Its noise, where it sees some.
+    pub fn noised(&self) -> Option<&NoisedConfig> {
+        self.noised.as_ref().map(|n| &n.1)
+    }
+
+    /// Every tensor it reads.
+    pub fn parameters(&self) -> Vec<ParameterSpec> {
+        let embed = self.noised.iter().flat_map(|(e, _)| e.parameters());
+        self.network.parameters().into_iter().chain(embed).collect()
+    }
+
+    /// Mean and log-variance of the standardised ψ_k, `[n, 2]`, at one noise level per row where it sees noise.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Bug`].
+    pub fn forward(&self, parameters: &Parameters, x: Rows, sigmas: &[f64]) -> Result<Rows> {
+        let pass = Pass::frozen(parameters);
+        let Some((embed, config)) = &self.noised else { return Ok(self.network.forward(x, &pass)) };
+        let device = x.device();
+        let times: Vec<f64> = sigmas.iter().map(|s| s.ln() / 4.0).collect();
+        let condition = embed.forward(condition_rows(&times, None, 0, &device)?, &pass);
+        let scale = |s: &f64| (1.0 / (s * s + config.sigma_data * config.sigma_data).sqrt()) as f32;
+        let shown = x * rows(sigmas.iter().map(scale).collect(), 1, &device);
+        Ok(self.network.forward(shown, &pass.under(condition)))
+    }
+}
+
+/// The embedding and the layers of a reward on noised pictures of `shape`, from the width of its last linear layer:
+/// two convolutions that halve the sides, one that keeps them, a linear layer.
+///
+/// # Errors
+/// [`crate::error::Error::Bug`].
+pub fn picture_layers(shape: [usize; 3], width: usize) -> Result<(Vec<toml::Table>, Vec<toml::Table>)> {
+    let [_, height, side] = shape;
+    let base = (width / 4).max(8);
+    let stage = |key: &str, out: usize, keys: &str| {
+        format!(
+            "{{ kind = \"conv2d\", key = \"{key}\", out = {out}, {keys} }}, {{ kind = \"group_norm\", key = \"{key}.norm\", groups = 4 }},
+             {{ kind = \"modulate\", key = \"{key}.level\", width = 32, scale = true }}, {{ kind = \"silu\" }}"
+        )
+    };
+    let halve =
+        if height >= 4 && side >= 4 { "kernel = 4, stride = 2, padding = 1" } else { "kernel = 3, padding = 1" };
+    let out = base.div_ceil(4) * 4;
+    let text = format!(
+        "layers = [{}, {}, {}, {{ kind = \"linear\", key = \"hidden\", out = {width} }}, {{ kind = \"silu\" }},
+           {{ kind = \"linear\", key = \"out\", out = 2 }}]
+         embed = [{{ kind = \"fourier\", count = 8, low = 0.5, high = 16.0 }}, {{ kind = \"linear\", key = \"level\", out = 32 }},
+           {{ kind = \"silu\" }}]",
+        stage("conv1", out, halve),
+        stage("conv2", 2 * out, halve),
+        stage("conv3", 2 * out, "kernel = 3, padding = 1"),
+    );
+    #[derive(Deserialize)]
+    struct Text {
+        layers: Vec<toml::Table>,
+        embed: Vec<toml::Table>,
+    }
+    let parsed: Text = toml::from_str(&text).map_err(|e| crate::error::Error::Bug(e.to_string()))?;
+    Ok((parsed.layers, parsed.embed))
+}

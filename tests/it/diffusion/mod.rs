@@ -1,0 +1,48 @@
+//! Diffusion models against closed forms and a pretrained reference.
+
+mod dimension;
+mod guidance;
+mod models;
+mod pretrained;
+mod sampling;
+
+use burn::tensor::{DType, TensorData};
+use isoline::device::{self, Device};
+use isoline::diffusion::{Component, Mixture};
+use isoline::nn::Rows;
+
+/// The CPU.
+pub fn cpu() -> Device {
+    device::open("cpu").unwrap().1
+}
+
+/// Values in f64, so that solvers can be seen at work below the rounding of f32.
+pub fn rows64(values: Vec<f64>, width: usize) -> Rows {
+    let n = values.len() / width;
+    Rows::from_data(TensorData::new(values, [n, width]), (&cpu(), DType::F64))
+}
+
+/// Back on the host.
+pub fn host64(x: Rows) -> Vec<f64> {
+    x.try_into_vec_as::<f64>().unwrap()
+}
+
+/// Three Gaussians in the plane, one of them turned by 30°.
+pub fn three() -> Mixture {
+    let (c, s) = (0.75f64.sqrt(), 0.5);
+    Mixture::new(vec![
+        Component { weight: 0.5, mean: vec![1.0, 0.5], variances: vec![0.3, 0.1], axes: None },
+        Component { weight: 0.3, mean: vec![-1.0, 0.3], variances: vec![0.5, 0.05], axes: Some(vec![c, -s, s, c]) },
+        Component { weight: 0.2, mean: vec![0.0, -1.2], variances: vec![0.2, 0.2], axes: None },
+    ])
+}
+
+/// Ten coordinates turned by a fixed rotation, with variances from 1e-4 to 2.
+pub fn ten() -> (Mixture, Vec<f64>, Vec<f64>) {
+    let variances: Vec<f64> = (0..10).map(|i| 1e-4 * 2e4f64.powf(f64::from(i) / 9.0)).collect();
+    let drawn = isoline::noise::normals(3, 0, isoline::noise::Stream::Frame, 0, 100);
+    let axes = isoline::linalg::orthonormal_columns(&drawn.into_iter().map(f64::from).collect::<Vec<_>>(), 10, 10);
+    let component =
+        Component { weight: 1.0, mean: vec![0.0; 10], variances: variances.clone(), axes: Some(axes.clone()) };
+    (Mixture::new(vec![component]), variances, axes)
+}

@@ -1,0 +1,215 @@
+//! A small diffusion model through the program: training, resuming, its reward, pictures, and bad input.
+
+use crate::cli::Isoline;
+use std::fs;
+use std::path::Path;
+
+const CARD: &str = r#"format = 1
+id = "mini"
+family = "diffusion"
+about = "for tests"
+[latent]
+shape = [1, 4, 4]
+prior = "normal"
+[sample]
+shape = [1, 4, 4]
+range = [-1.0, 1.0]
+[provenance]
+trained_on = "stripes"
+licence = "CC0-1.0"
+how = "draft"
+[denoiser]
+prediction = "edm"
+classes = 3
+settings = { sigma_data = 1.0 }
+sampler = { solver = "heun", schedule = "karras", steps = 3, sigma = [0.05, 20.0] }
+[[denoiser.embed]]
+kind = "fourier"
+count = 4
+low = 0.5
+high = 4.0
+[[denoiser.embed]]
+kind = "linear"
+key = "embed"
+out = 8
+[[layers]]
+kind = "unet"
+key = "unet"
+channels = [4, 8]
+condition = 8
+attention = [1]
+groups = 2
+[[layers]]
+kind = "conv2d"
+key = "out"
+out = 1
+kernel = 3
+padding = 1
+"#;
+
+const CONFIG: &str = r#"card = "mini.card.toml"
+objective = "edm"
+epochs = 2
+batch = 20
+learning_rate = 5e-3
+seed = 3
+ema = 0.9
+[data]
+kind = "idx"
+path = "stripes.idx"
+labels = "labels.idx"
+[settings]
+drop_class = 0.3
+"#;
+
+/// Stripes at three places, their place as the class.
+fn setting() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let mut idx: Vec<u8> = [0x803u32, 120, 4, 4].iter().flat_map(|v| v.to_be_bytes()).collect();
+    idx.extend(
+        (0..120u32)
+            .flat_map(|i| (0..16u32).map(move |p| if (p % 4 + i).is_multiple_of(3) { 255 } else { (i / 3) as u8 })),
+    );
+    let mut labels: Vec<u8> = [0x801u32, 120].iter().flat_map(|v| v.to_be_bytes()).collect();
+    labels.extend((0..120u32).map(|i| (i % 3) as u8));
+    fs::write(dir.path().join("stripes.idx"), idx).unwrap();
+    fs::write(dir.path().join("labels.idx"), labels).unwrap();
+    fs::write(dir.path().join("mini.card.toml"), CARD).unwrap();
+    fs::write(dir.path().join("mini.toml"), CONFIG).unwrap();
+    dir
+}
+
+fn train(dir: &Path, name: &str) -> Isoline {
+    Isoline::new(&["train-generator", "-q", "--device", "cpu", "-c", "mini.toml", "--data", ".", "-o"])
+        .arg(format!("work-{name}"))
+        .arg("--model")
+        .arg(name)
+        .cwd(dir)
+}
+
+#[test]
+fn a_resumed_training_of_a_denoiser_equals_an_unbroken_one() {
+    let dir = setting();
+    for objective in ["edm", "flow"] {
+        let card = CARD.replace(
+            "prediction = \"edm\"\nclasses = 3\nsettings = { sigma_data = 1.0 }",
+            &format!("prediction = \"{objective}\"\nclasses = 3"),
+        );
+        fs::write(dir.path().join("mini.card.toml"), card).unwrap();
+        fs::write(dir.path().join("mini.toml"), CONFIG.replace("\"edm\"", &format!("\"{objective}\""))).unwrap();
+        let (whole, parts) = (format!("{objective}-whole"), format!("{objective}-parts"));
+        train(dir.path(), &whole).succeeds();
+        train(dir.path(), &parts).arg("--stop-after").arg("1").succeeds();
+        train(dir.path(), &parts).succeeds();
+        let weights = |name: &str| fs::read(dir.path().join(name).join("weights.safetensors")).unwrap();
+        assert!(weights(&whole) == weights(&parts), "{objective}: weights differ after a resume");
+        assert!(dir.path().join(format!("work-{whole}/samples/epoch-0002.png")).is_file());
+    }
+}
+
+/// Labels, a reward on noised pictures, and pictures at an asked level: as for any generator. A seed's picture does not
+/// depend on its neighbours.
+#[test]
+fn a_diffusion_model_is_steered_like_any_generator() {
+    let dir = setting();
+    train(dir.path(), "mini").succeeds();
+    let text = "model = \"mini\"\n[labels]\ncount = 2048\nestimator = \"exact\"\n[noised]\nsigma = [0.05, 5.0]\nsigma_data = 1.0\n\
+                [fit]\nwidth = 32\nblocks = 0\nepochs = 6\nbatch = 64\nlearning_rate = 3e-3\n";
+    fs::write(dir.path().join("reward.toml"), text).unwrap();
+    let report =
+        Isoline::new(&["train-reward", "-q", "--device", "cpu", "--json", "-c", "reward.toml", "-o", "labels"])
+            .cwd(dir.path())
+            .succeeds();
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    let levels: Vec<f64> = report["levels"].as_array().unwrap().iter().map(|l| l[1].as_f64().unwrap()).collect();
+    // The map of a small network: at the least noise the reward knows it well, at the greatest the pictures are gone.
+    assert!(levels.len() == 10 && levels[0] > 0.5 && levels[9] < levels[0], "{levels:?}");
+    let generate = |out: &str, seeds: &str| {
+        let text = Isoline::new(&[
+            "generate",
+            "-q",
+            "--device",
+            "cpu",
+            "--json",
+            "-m",
+            "mini",
+            "--novelty",
+            "80",
+            "--seeds",
+            seeds,
+            "-o",
+            out,
+        ])
+        .cwd(dir.path())
+        .succeeds();
+        let rows: serde_json::Value = serde_json::from_str(&text).unwrap();
+        rows.as_array().unwrap().iter().map(|r| r["sample"].clone()).collect::<Vec<_>>()
+    };
+    let (alone, among) = (generate("alone", "5"), generate("among", "2-9"));
+    let five = among.iter().find(|r| r["seed"] == 5).unwrap();
+    assert_eq!(alone[0]["sha256"], five["sha256"]);
+    let errors: Vec<f64> = among.iter().map(|r| (r["novelty_reached"].as_f64().unwrap() - 80.0).abs()).collect();
+    let close = errors.iter().filter(|e| **e < 10.0).count();
+    assert!(close >= 6, "asked 80, errors {errors:?}");
+    // Another card is another model.
+    let card = fs::read_to_string(dir.path().join("mini/card.toml")).unwrap();
+    fs::write(dir.path().join("mini/card.toml"), card.replace("steps = 3", "steps = 4")).unwrap();
+    Isoline::new(&["generate", "-q", "--device", "cpu", "-m", "mini", "--mode", "novel", "--seeds", "1"])
+        .cwd(dir.path())
+        .fails(3, &["reward", "another card"]);
+}
+
+#[test]
+fn bad_denoisers_are_refused() {
+    let dir = setting();
+    train(dir.path(), "mini").arg("--stop-after").arg("1").succeeds();
+    fs::write(dir.path().join("mini.toml"), CONFIG.replace("epochs = 2", "epochs = 1")).unwrap();
+    train(dir.path(), "one").succeeds();
+    let card = fs::read_to_string(dir.path().join("one/card.toml")).unwrap();
+    let describe = |from: &str, to: &str| {
+        assert!(card.contains(from), "{from}");
+        fs::write(dir.path().join("one/card.toml"), card.replace(from, to)).unwrap();
+        Isoline::new(&["describe", "-q", "--device", "cpu", "--seeds", "0-1", "one"]).cwd(dir.path())
+    };
+    describe("steps = 3", "steps = 3").succeeds();
+    describe("[0.05, 20.0]", "[20.0, 0.05]").fails(2, &["denoiser.sampler.sigma", "0 < least < greatest"]);
+    describe("steps = 3", "steps = 0").fails(2, &["denoiser.sampler.steps", "found 0"]);
+    describe("\"heun\"", "\"huen\"").fails(2, &["denoiser.sampler.solver", "did you mean \"heun\""]);
+    describe("\"heun\"", "\"ancestral\"").fails(2, &["denoiser.sampler.solver", "deterministic"]);
+    describe("\"karras\"", "\"carras\"").fails(2, &["denoiser.sampler.schedule", "did you mean \"karras\""]);
+    describe("prediction = \"edm\"", "prediction = \"edn\"").fails(2, &["denoiser.prediction", "did you mean \"edm\""]);
+    let settings = "settings = { sigma_data = 1.0 }";
+    let table = "settings = { clock = \"linear\", steps = 100 }";
+    let epsilon = card.replace(settings, table).replace("\"edm\"", "\"epsilon\"");
+    fs::write(dir.path().join("one/card.toml"), epsilon).unwrap();
+    Isoline::new(&["describe", "-q", "--device", "cpu", "one"])
+        .cwd(dir.path())
+        .fails(2, &["denoiser.sampler.sigma", "may not go beyond its table"]);
+    describe("out = 8", "out = 9").fails(2, &["denoiser.embed", "9 values"]);
+    fs::write(dir.path().join("one/card.toml"), &card).unwrap();
+    let trajectory = |more: &[&str]| {
+        let mut args = vec!["trajectory", "-q", "--device", "cpu", "one", "--seeds", "0"];
+        args.extend(more);
+        Isoline::new(&args).cwd(dir.path())
+    };
+    trajectory(&["--class", "2"]).succeeds();
+    trajectory(&["--class", "3"]).fails(2, &["--class", "0 to 2", "found 3"]);
+    trajectory(&["--sigma", "30"]).fails(2, &["--sigma", "up to the sampler's 20"]);
+    Isoline::new(&["lid", "estimate", "-q", "--device", "cpu", "one", "--probes", "1"])
+        .cwd(dir.path())
+        .fails(2, &["--probes", "at least 2"]);
+    Isoline::new(&["lid", "doctor", "-q", "--device", "cpu", "one", "--seeds", "0-3", "--probes", "0"])
+        .cwd(dir.path())
+        .succeeds();
+    Isoline::new(&["lid", "curve", "-q", "--device", "cpu", "one", "--seeds", "0-1", "--probes", "0", "--points", "5"])
+        .cwd(dir.path())
+        .succeeds();
+    // A generator's card may not ask for a condition, nor a training for what the card does not predict.
+    fs::write(dir.path().join("mini.toml"), CONFIG.replace("\"edm\"", "\"flow\"")).unwrap();
+    train(dir.path(), "two").fails(2, &["denoiser.prediction", "\"flow\""]);
+    fs::write(dir.path().join("mini.toml"), CONFIG.replace("labels = \"labels.idx\"\n", "")).unwrap();
+    train(dir.path(), "three").fails(2, &["data.labels", "missing"]);
+    let one_shot = CARD.replace("family = \"diffusion\"", "family = \"gan\"");
+    fs::write(dir.path().join("mini.card.toml"), one_shot).unwrap();
+    train(dir.path(), "four").fails(2, &["denoiser", "family"]);
+}
