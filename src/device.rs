@@ -109,6 +109,18 @@ pub fn list() -> Vec<Listed> {
     .collect()
 }
 
+/// Whether `device` is the processor, so that tensors live in host memory anyway.
+#[cfg(feature = "cpu")]
+pub fn is_host(device: &Device) -> bool {
+    *device == Device::flex()
+}
+
+/// Whether `device` is the processor, so that tensors live in host memory anyway.
+#[cfg(not(feature = "cpu"))]
+pub fn is_host(_: &Device) -> bool {
+    false
+}
+
 #[cfg(feature = "cpu")]
 fn cpu() -> Result<Device> {
     Ok(Device::flex())

@@ -1,5 +1,11 @@
 //! Dense linear algebra in f64 on the host, on nalgebra.
 
+mod gram;
+mod symmetric;
+
+pub use gram::GramSum;
+pub use symmetric::eigenvalues_along;
+
 use nalgebra::{DMatrix, DVector};
 
 /// Singular values of a tall matrix with its right singular vectors.

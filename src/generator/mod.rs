@@ -11,6 +11,7 @@ pub use import::{Imported, import};
 pub use one_shot::{Inspection, OneShot, build, card_parameters, find_model, known_models, read_model};
 pub use sampler::{AtSigma, Sampler};
 
+use crate::nn::host::HostChain;
 use crate::nn::{Rows, Tangents};
 
 /// What a generator is, for everyone who uses one.
@@ -56,6 +57,12 @@ pub trait Generator: Send + Sync {
 
     /// Pre-activations of every nonlinear layer at `z`.
     fn taps(&self, z: Rows) -> Vec<Rows>;
+
+    /// The map that geometry is measured on, on host memory: where the processor computes and every layer has
+    /// a host rule. Otherwise `None`, and [`tangents`](Self::tangents) is the only way.
+    fn host(&self) -> Option<&HostChain> {
+        None
+    }
 
     /// Where it computes.
     fn device(&self) -> &crate::device::Device;

@@ -1,11 +1,13 @@
 //! A generator or decoder that makes its picture in one pass.
 
 use super::{Card, Generator, Output, Spec};
-use crate::device::Device;
+use crate::device::{self, Device};
 use crate::error::{Error, Result, did_you_mean};
+use crate::nn::host::{HostChain, HostParameters};
 use crate::nn::{Mismatch, Network, ParameterSpec, Parameters, Pass, Rows, Tangents};
 use crate::store::{self, Weights};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// A loaded model, frozen: its parameters carry no autodiff, its norms use stored statistics.
 pub struct OneShot {
@@ -15,6 +17,7 @@ pub struct OneShot {
     depth: usize,
     device: Device,
     model_sha256: String,
+    host: OnceLock<Option<HostChain>>,
 }
 
 /// What `isoline inspect` shows.
@@ -117,7 +120,8 @@ impl OneShot {
             widest: network.widest(),
             activations: network.activations(),
         };
-        Ok(Self { spec, network, parameters, depth, device: device.clone(), model_sha256: card.model_sha256()? })
+        let model_sha256 = card.model_sha256()?;
+        Ok(Self { spec, network, parameters, depth, device: device.clone(), model_sha256, host: OnceLock::new() })
     }
 
     /// Reads everything and reports instead of refusing.
@@ -231,6 +235,14 @@ impl Generator for OneShot {
 
     fn taps(&self, z: Rows) -> Vec<Rows> {
         self.network.tap(z, &Pass::frozen(&self.parameters)).1
+    }
+
+    fn host(&self) -> Option<&HostChain> {
+        let build = || {
+            let parameters = HostParameters::read(&self.parameters).ok().filter(|_| device::is_host(&self.device))?;
+            self.network.host(&parameters, self.depth)
+        };
+        self.host.get_or_init(build).as_ref()
     }
 
     fn device(&self) -> &Device {

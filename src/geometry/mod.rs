@@ -6,6 +6,7 @@ pub mod estimators;
 mod frame;
 mod pushforward;
 mod sketch;
+pub mod gram;
 mod spectrum;
 mod uncertainty;
 

@@ -49,20 +49,30 @@ pub fn tolerance(sample_width: usize, latent_width: usize) -> f64 {
 impl Spectrum {
     /// The spectrum of a whole Jacobian with `sample_width` rows at the latent `z`.
     pub fn exact(found: RightSingular, z: &[f32], sample_width: usize, estimator: &'static str) -> Self {
-        let rotated =
-            found.vectors.column_iter().map(|column| column.iter().zip(z).map(|(v, z)| v * f64::from(*z)).sum());
-        let singular_values = found.singular_values;
+        let rotated = found.vectors.column_iter().map(|v| v.iter().zip(z).map(|(v, z)| v * f64::from(*z)).sum());
+        Self::whole(found.singular_values, rotated.collect(), sample_width, estimator, found.by_qr)
+    }
+
+    /// As [`exact`](Self::exact), from the singular values and Vᵀz in their order.
+    pub fn whole(
+        singular_values: Vec<f64>,
+        rotated_latent: Vec<f64>,
+        sample_width: usize,
+        estimator: &'static str,
+        by_qr: bool,
+    ) -> Self {
+        let d = singular_values.len();
         Self {
-            rotated_latent: rotated.collect(),
+            rotated_latent,
             psi_stderr: rounding(&singular_values, ENTRY_ERROR * frobenius(&singular_values)),
             singular_values,
             replicates: Vec::new(),
-            frame_of: z.len(),
-            n_directions: z.len(),
+            frame_of: d,
+            n_directions: d,
             estimator,
             sample_width,
             h: None,
-            by_qr: found.by_qr,
+            by_qr,
         }
     }
 

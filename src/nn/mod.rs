@@ -11,6 +11,7 @@
 pub mod adam;
 mod build;
 mod elementwise;
+pub mod host;
 pub mod layers;
 mod network;
 mod parameters;
@@ -97,6 +98,13 @@ pub trait Layer: Send + Sync {
     /// Values of all activations inside the layer and of its output, per sample: what a backward pass keeps.
     fn activations(&self) -> usize {
         self.output_shape().iter().product()
+    }
+
+    /// The same map on host memory (see [`host`]); `None` for a kind that has no such rule, and then
+    /// networks with it go through tensors alone.
+    fn host(&self, parameters: &host::HostParameters) -> Option<Box<dyn host::HostLayer>> {
+        let _ = parameters;
+        None
     }
 
     /// Whether the layer is continuous piecewise linear in its input.

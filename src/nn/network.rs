@@ -1,5 +1,6 @@
 //! A chain of layers.
 
+use super::host::{HostChain, HostParameters};
 use super::{BuildError, Layer, ParameterSpec, Pass, Rows, Tangents, build_layers};
 
 /// Layers one after another, from a per-sample input shape to an output shape.
@@ -85,6 +86,11 @@ impl Network {
     /// The first `depth` layers with tangents.
     pub fn tangent(&self, x: Rows, t: Tangents, pass: &Pass, depth: usize) -> (Rows, Tangents) {
         self.layers[..depth].iter().fold((x, t), |(x, t), l| l.tangent(x, t, pass))
+    }
+
+    /// The first `depth` layers on host memory; `None` where one of them has no host rule.
+    pub fn host(&self, parameters: &HostParameters, depth: usize) -> Option<HostChain> {
+        HostChain::build(&self.layers[..depth], self.input.iter().product(), parameters)
     }
 
     /// All layers, collecting pre-activations.

@@ -1,5 +1,6 @@
 //! Batch normalisation over `[channels, height, width]` or `[features]`.
 
+use crate::nn::host::{Affine, HostLayer, HostParameters};
 use crate::nn::{BuildError, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, parse_layer};
 use burn::tensor::Tensor;
 
@@ -107,6 +108,14 @@ impl Layer for BatchNorm {
     fn tangent(&self, x: Rows, t: Tangents, pass: &Pass) -> (Rows, Tangents) {
         let frozen = Pass::frozen(pass.parameters);
         (self.forward(x, &frozen), t.map(|t| self.rows(self.cube(t) * self.frozen_scale(pass))))
+    }
+
+    fn host(&self, parameters: &HostParameters) -> Option<Box<dyn HostLayer>> {
+        let [weight, bias, mean, variance] = ["weight", "bias", "running_mean", "running_var"]
+            .map(|name| parameters.get(&format!("{}.{name}", self.key)));
+        let scale: Vec<f32> = weight.iter().zip(variance).map(|(w, v)| w / (v + self.eps as f32).sqrt()).collect();
+        let shift = bias.iter().zip(mean.iter().zip(&scale)).map(|(b, (m, s))| b - m * s).collect();
+        Some(Box::new(Affine::new(scale, shift, self.area)))
     }
 
     fn is_piecewise_linear(&self) -> bool {

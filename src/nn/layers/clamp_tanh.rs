@@ -31,6 +31,12 @@ impl ElementwiseRule for ClampTanh {
         u * 4.0 / (sum.clone() * sum)
     }
 
+    fn at(&self, x: f32) -> (f32, f32) {
+        let scale = self.scale as f32;
+        let u = (-2.0 * x.abs() / scale).exp();
+        ((x / scale).tanh() * scale, 4.0 * u / ((1.0 + u) * (1.0 + u)))
+    }
+
     fn is_piecewise_linear(&self) -> bool {
         false
     }

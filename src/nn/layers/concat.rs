@@ -1,5 +1,6 @@
 //! The outputs of several branches side by side along the channels.
 
+use crate::nn::host::{HostChain, HostLayer, HostParameters, HostTangents, Trace};
 use crate::nn::{BuildError, Layer, LayerKind, ParameterSpec, Pass, Rows, Tangents, build_layers, parse_layer};
 use burn::tensor::Tensor;
 
@@ -17,6 +18,7 @@ struct Config {
 
 struct Concat {
     branches: Vec<Vec<Box<dyn Layer>>>,
+    before: usize,
     shape: Vec<usize>,
 }
 
@@ -40,7 +42,7 @@ fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildErr
     }
     let mut shape = first.to_vec();
     shape[0] = ends.iter().map(|e| e[0]).sum();
-    Ok(Box::new(Concat { branches, shape }))
+    Ok(Box::new(Concat { branches, before: input.iter().product(), shape }))
 }
 
 impl Layer for Concat {
@@ -79,11 +81,42 @@ impl Layer for Concat {
         inside + self.shape.iter().product::<usize>()
     }
 
+    fn host(&self, parameters: &HostParameters) -> Option<Box<dyn HostLayer>> {
+        let chain = |b: &Vec<Box<dyn Layer>>| HostChain::build(b, self.before, parameters);
+        let branches = self.branches.iter().map(chain).collect::<Option<_>>()?;
+        Some(Box::new(OnHost { branches, features: self.shape.iter().product() }))
+    }
+
     fn is_piecewise_linear(&self) -> bool {
         self.branches.iter().flatten().all(|l| l.is_piecewise_linear())
     }
 
     fn describe(&self) -> String {
         format!("concat of {} branches → {} channels", self.branches.len(), self.shape[0])
+    }
+}
+
+struct OnHost {
+    branches: Vec<HostChain>,
+    features: usize,
+}
+
+impl HostLayer for OnHost {
+    fn value(&self, x: &[f32]) -> (Vec<f32>, Trace) {
+        let (parts, inner): (Vec<Vec<f32>>, _) = self.branches.iter().map(|b| b.value(x)).unzip();
+        (parts.concat(), Trace { values: Vec::new(), inner })
+    }
+
+    fn tangent(&self, trace: &Trace, t: HostTangents, _: Option<&[bool]>) -> HostTangents {
+        let each = self.branches.iter().zip(&trace.inner);
+        HostTangents::concatenated(&each.map(|(b, trace)| b.tangent(trace, t.clone(), None, 0)).collect::<Vec<_>>())
+    }
+
+    fn peak_rows(&self, before: usize) -> usize {
+        before + self.branches.iter().map(HostChain::peak_rows).sum::<usize>() + 2 * self.features
+    }
+
+    fn features(&self, _: usize) -> usize {
+        self.features
     }
 }

@@ -1,6 +1,7 @@
 //! Two-dimensional convolution (cross-correlation, as PyTorch's `conv2d`).
 
 use super::{flatten, planes, unflatten};
+use crate::nn::host::{Gather, HostLayer, HostParameters, Tap};
 use crate::nn::{
     BuildError, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer,
 };
@@ -81,6 +82,19 @@ impl Conv2d {
         let options = ConvOptions::new([self.stride; 2], [self.padding; 2], [1, 1], 1);
         flatten(conv2d(unflatten(x, self.input), weight, bias, options))
     }
+
+    /// Output (i, j) reads input (i·stride + a − padding, j·stride + b − padding) through kernel place (a, b).
+    fn taps(&self, place: usize) -> Vec<Tap> {
+        let (k, [_, height, width]) = (self.kernel, self.input);
+        let at = |out: usize, a: usize| (out * self.stride + a).checked_sub(self.padding);
+        let (i, j) = (place / self.output[2], place % self.output[2]);
+        let tap = |n: usize| {
+            let y = at(i, n / k).filter(|y| *y < height)?;
+            let x = at(j, n % k).filter(|x| *x < width)?;
+            Some(Tap { place: y * width + x, matrix: n })
+        };
+        (0..k * k).filter_map(tap).collect()
+    }
 }
 
 impl Layer for Conv2d {
@@ -104,6 +118,15 @@ impl Layer for Conv2d {
 
     fn tangent(&self, x: Rows, t: Tangents, pass: &Pass) -> (Rows, Tangents) {
         (self.forward(x, pass), t.map(|t| self.apply(t, None, pass)))
+    }
+
+    fn host(&self, parameters: &HostParameters) -> Option<Box<dyn HostLayer>> {
+        let weight = parameters.get(&self.weight);
+        let bias = self.bias.as_ref().map(|b| parameters.get(b));
+        let ([channels, height, width], [outputs, h, w]) = (self.input, self.output);
+        let (taps, area) = ((0..h * w).map(|p| self.taps(p)).collect(), self.kernel * self.kernel);
+        let entry = |n, c, m| weight[(m * channels + c) * area + n];
+        Some(Box::new(Gather::new([channels, height * width, outputs], taps, area, bias, entry)))
     }
 
     fn is_piecewise_linear(&self) -> bool {

@@ -1,6 +1,7 @@
 //! Transposed two-dimensional convolution (as PyTorch's `conv_transpose2d`).
 
 use super::{flatten, planes, unflatten};
+use crate::nn::host::{Gather, HostLayer, HostParameters, Tap};
 use crate::nn::{
     BuildError, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer,
 };
@@ -83,6 +84,22 @@ impl ConvTranspose2d {
             ConvTransposeOptions::new([self.stride; 2], [self.padding; 2], [self.output_padding; 2], [1, 1], 1);
         flatten(conv_transpose2d(unflatten(x, self.input), weight, bias, options))
     }
+
+    /// Output i·stride + a − padding takes from input i through kernel place a, in both directions: which
+    /// inputs a place of the output gathers from.
+    fn taps(&self, place: usize) -> Vec<Tap> {
+        let (k, [_, height, width]) = (self.kernel, self.input);
+        let at = |out: usize, a: usize, side: usize| {
+            let raised = (out + self.padding).checked_sub(a).filter(|r| r % self.stride == 0)?;
+            Some(raised / self.stride).filter(|i| *i < side)
+        };
+        let (i, j) = (place / self.output[2], place % self.output[2]);
+        let tap = |n: usize| {
+            let (y, x) = (at(i, n / k, height)?, at(j, n % k, width)?);
+            Some(Tap { place: y * width + x, matrix: n })
+        };
+        (0..k * k).filter_map(tap).collect()
+    }
 }
 
 impl Layer for ConvTranspose2d {
@@ -106,6 +123,15 @@ impl Layer for ConvTranspose2d {
 
     fn tangent(&self, x: Rows, t: Tangents, pass: &Pass) -> (Rows, Tangents) {
         (self.forward(x, pass), t.map(|t| self.apply(t, None, pass)))
+    }
+
+    fn host(&self, parameters: &HostParameters) -> Option<Box<dyn HostLayer>> {
+        let weight = parameters.get(&self.weight);
+        let bias = self.bias.as_ref().map(|b| parameters.get(b));
+        let ([channels, height, width], [outputs, h, w]) = (self.input, self.output);
+        let (taps, area) = ((0..h * w).map(|p| self.taps(p)).collect(), self.kernel * self.kernel);
+        let entry = |n, c, m| weight[(c * outputs + m) * area + n];
+        Some(Box::new(Gather::new([channels, height * width, outputs], taps, area, bias, entry)))
     }
 
     fn is_piecewise_linear(&self) -> bool {

@@ -26,6 +26,13 @@ impl ElementwiseRule for Gelu {
         cumulative + x * density
     }
 
+    fn at(&self, x: f32) -> (f32, f32) {
+        let v = f64::from(x);
+        let cumulative = 0.5 * (1.0 + libm::erf(v * std::f64::consts::FRAC_1_SQRT_2));
+        let density = (-0.5 * v * v).exp() * 0.5 * std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
+        ((v * cumulative) as f32, (cumulative + v * density) as f32)
+    }
+
     fn is_piecewise_linear(&self) -> bool {
         false
     }

@@ -37,6 +37,11 @@ impl ElementwiseRule for LeakyRelu {
         x.greater_scalar(0.0).float() * (1.0 - self.slope) + self.slope
     }
 
+    fn at(&self, x: f32) -> (f32, f32) {
+        let slope = if x > 0.0 { 1.0 } else { self.slope as f32 };
+        (x * slope, slope)
+    }
+
     fn is_piecewise_linear(&self) -> bool {
         true
     }

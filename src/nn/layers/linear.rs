@@ -1,5 +1,6 @@
 //! y = x Wᵀ + b on the flattened sample.
 
+use crate::nn::host::{Gather, HostLayer, HostParameters, Tap};
 use crate::nn::{
     BuildError, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer,
 };
@@ -72,6 +73,14 @@ impl Layer for Linear {
 
     fn tangent(&self, x: Rows, t: Tangents, pass: &Pass) -> (Rows, Tangents) {
         (self.forward(x, pass), t.map(|t| t.matmul(self.weight(pass))))
+    }
+
+    fn host(&self, parameters: &HostParameters) -> Option<Box<dyn HostLayer>> {
+        let weight = parameters.get(&self.weight);
+        let bias = self.bias.as_ref().map(|b| parameters.get(b));
+        let taps = vec![vec![Tap { place: 0, matrix: 0 }]];
+        let entry = |_, c, m| weight[m * self.fan_in + c];
+        Some(Box::new(Gather::new([self.fan_in, 1, self.output[0]], taps, 1, bias, entry)))
     }
 
     fn is_piecewise_linear(&self) -> bool {

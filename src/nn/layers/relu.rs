@@ -22,6 +22,10 @@ impl ElementwiseRule for Relu {
         x.greater_scalar(0.0).float()
     }
 
+    fn at(&self, x: f32) -> (f32, f32) {
+        if x > 0.0 { (x, 1.0) } else { (0.0, 0.0) }
+    }
+
     fn is_piecewise_linear(&self) -> bool {
         true
     }

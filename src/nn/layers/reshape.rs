@@ -1,5 +1,6 @@
 //! Another per-sample shape for the same values.
 
+use crate::nn::host::{HostLayer, HostParameters, Rearrange};
 use crate::nn::{BuildError, Layer, LayerKind, Pass, Rows, Tangents, parse_layer};
 
 pub const KIND: LayerKind =
@@ -34,6 +35,10 @@ impl Layer for Reshape {
 
     fn tangent(&self, x: Rows, t: Tangents, _: &Pass) -> (Rows, Tangents) {
         (x, t)
+    }
+
+    fn host(&self, _: &HostParameters) -> Option<Box<dyn HostLayer>> {
+        Some(Box::new(Rearrange::new((0..self.shape.iter().product::<usize>() as u32).collect())))
     }
 
     fn is_piecewise_linear(&self) -> bool {

@@ -1,5 +1,6 @@
 //! y = body(x) + shortcut(x); an empty shortcut is the identity.
 
+use crate::nn::host::{HostChain, HostLayer, HostParameters, HostTangents, Trace};
 use crate::nn::{BuildError, Layer, LayerKind, ParameterSpec, Pass, Rows, Tangents, build_layers, parse_layer};
 
 pub const KIND: LayerKind = LayerKind {
@@ -19,6 +20,7 @@ struct Config {
 struct Residual {
     body: Vec<Box<dyn Layer>>,
     shortcut: Vec<Box<dyn Layer>>,
+    before: usize,
     shape: Vec<usize>,
 }
 
@@ -31,7 +33,7 @@ fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildErr
     if body.is_empty() || shape != other {
         return Err(BuildError::new("body", format!("expected the shape {other:?} of the shortcut, found {shape:?}")));
     }
-    Ok(Box::new(Residual { body, shortcut, shape }))
+    Ok(Box::new(Residual { body, shortcut, before: input.iter().product(), shape }))
 }
 
 impl Residual {
@@ -74,6 +76,12 @@ impl Layer for Residual {
         self.all().map(|l| l.activations()).sum::<usize>() + self.shape.iter().product::<usize>()
     }
 
+    fn host(&self, parameters: &HostParameters) -> Option<Box<dyn HostLayer>> {
+        let body = HostChain::build(&self.body, self.before, parameters)?;
+        let shortcut = HostChain::build(&self.shortcut, self.before, parameters)?;
+        Some(Box::new(OnHost { body, shortcut, features: self.shape.iter().product() }))
+    }
+
     fn is_piecewise_linear(&self) -> bool {
         self.all().all(|l| l.is_piecewise_linear())
     }
@@ -82,5 +90,32 @@ impl Layer for Residual {
         let names = |layers: &[Box<dyn Layer>]| layers.iter().map(|l| l.describe()).collect::<Vec<_>>().join(" · ");
         let shortcut = if self.shortcut.is_empty() { "x".to_owned() } else { names(&self.shortcut) };
         format!("residual ({}) + ({shortcut})", names(&self.body))
+    }
+}
+
+struct OnHost {
+    body: HostChain,
+    shortcut: HostChain,
+    features: usize,
+}
+
+impl HostLayer for OnHost {
+    fn value(&self, x: &[f32]) -> (Vec<f32>, Trace) {
+        let ((a, body), (b, shortcut)) = (self.body.value(x), self.shortcut.value(x));
+        let y = a.iter().zip(&b).map(|(a, b)| a + b).collect();
+        (y, Trace { values: Vec::new(), inner: vec![body, shortcut] })
+    }
+
+    fn tangent(&self, trace: &Trace, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
+        let body = self.body.tangent(&trace.inner[0], t.clone(), wanted, 0);
+        body.plus(&self.shortcut.tangent(&trace.inner[1], t, wanted, 0), wanted)
+    }
+
+    fn peak_rows(&self, before: usize) -> usize {
+        before + self.body.peak_rows() + self.shortcut.peak_rows() + self.features
+    }
+
+    fn features(&self, _: usize) -> usize {
+        self.features
     }
 }

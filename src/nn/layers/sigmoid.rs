@@ -25,6 +25,12 @@ impl ElementwiseRule for Sigmoid {
         u / (sum.clone() * sum)
     }
 
+    fn at(&self, x: f32) -> (f32, f32) {
+        let u = (-x.abs()).exp();
+        let y = if x < 0.0 { u / (1.0 + u) } else { 1.0 / (1.0 + u) };
+        (y, u / ((1.0 + u) * (1.0 + u)))
+    }
+
     fn is_piecewise_linear(&self) -> bool {
         false
     }

@@ -24,6 +24,11 @@ impl ElementwiseRule for Silu {
         s.clone() + x * s.clone() * (s.neg() + 1.0)
     }
 
+    fn at(&self, x: f32) -> (f32, f32) {
+        let s = 1.0 / (1.0 + (-x).exp());
+        (x * s, s + x * s * (1.0 - s))
+    }
+
     fn is_piecewise_linear(&self) -> bool {
         false
     }

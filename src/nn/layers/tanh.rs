@@ -24,6 +24,11 @@ impl ElementwiseRule for Tanh {
         u * 4.0 / (sum.clone() * sum)
     }
 
+    fn at(&self, x: f32) -> (f32, f32) {
+        let u = (-2.0 * x.abs()).exp();
+        (x.tanh(), 4.0 * u / ((1.0 + u) * (1.0 + u)))
+    }
+
     fn is_piecewise_linear(&self) -> bool {
         false
     }

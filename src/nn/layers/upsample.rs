@@ -1,6 +1,7 @@
 //! Nearest-neighbour enlargement by a whole factor.
 
 use super::planes;
+use crate::nn::host::{HostLayer, HostParameters, Rearrange};
 use crate::nn::{BuildError, Layer, LayerKind, Pass, Rows, Tangents, check_range, parse_layer};
 
 pub const KIND: LayerKind =
@@ -52,6 +53,12 @@ impl Layer for Upsample {
 
     fn tangent(&self, x: Rows, t: Tangents, _: &Pass) -> (Rows, Tangents) {
         (self.apply(x), t.map(|t| self.apply(t)))
+    }
+
+    fn host(&self, _: &HostParameters) -> Option<Box<dyn HostLayer>> {
+        let ([_, h, w], [channels, height, width], f) = (self.input, self.output, self.factor);
+        let plane = |c: usize| (0..height * width).map(move |p| (c * h + p / width / f) * w + p % width / f);
+        Some(Box::new(Rearrange::new((0..channels).flat_map(plane).map(|i| i as u32).collect())))
     }
 
     fn is_piecewise_linear(&self) -> bool {

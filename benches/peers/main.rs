@@ -1,0 +1,97 @@
+//! The isoline side of `benches/peers/run`: answers one line per request.
+//!
+//! `peers prepare DIR` writes the models as folders with a card, weights and latents. `peers serve DIR` reads
+//! requests `MODEL ESTIMATOR COUNT` from standard input and answers each with one line of JSON: milliseconds
+//! for the spectra of COUNT latents, and their singular values.
+// A benchmark without its model has nothing to say but why.
+#![allow(clippy::expect_used, clippy::print_stdout)]
+
+use isoline::device;
+use isoline::generator::{Card, Generator, OneShot, build, finish_card, import};
+use isoline::geometry::estimator;
+use isoline::noise::{Stream, normals};
+use isoline::store::{self, WeightTensor, write_atomic, write_safetensors};
+use std::collections::{BTreeMap, HashMap};
+use std::io::BufRead;
+use std::path::Path;
+use std::time::Instant;
+
+/// (card under tests/cards, weights under the shared data)
+const SHARED: [(&str, &str); 8] = [
+    ("burgess-celeba", "burgess-vae/VAE_celeba.safetensors"),
+    ("burgess-btcvae-celeba", "burgess-vae/btcvae_celeba.safetensors"),
+    ("burgess-mnist", "burgess-vae/VAE_mnist.safetensors"),
+    ("burgess-dsprites", "burgess-vae/betaB_dsprites.safetensors"),
+    ("mnist-vae", "mnist-vae/mnist_vae.safetensors"),
+    ("mnist-gan-mlp", "mnist-gan-mlp/mnist_gan_mlp_G.safetensors"),
+    ("mnist-gan-leaky", "mnist-gan-leaky/gan_mnist_01.safetensors"),
+    ("flux2-tiny-decoder", "flux2-tiny-autoencoder/taef2_decoder.safetensors"),
+];
+
+/// Latents of each model, the unguided samples 0, 1, …
+const LATENTS: usize = 256;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["prepare", dir] => prepare(Path::new(dir)),
+        ["serve", dir] => serve(Path::new(dir)),
+        _ => println!("run by benches/peers/run"),
+    }
+}
+
+fn prepare(dir: &Path) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    random_model(&root.join("benches/peers/dcgan.toml"), &dir.join("dcgan"));
+    let shared = std::env::var_os("ISOLINE_SHARED");
+    for (id, weights) in SHARED {
+        let Some(weights) = shared.as_ref().map(|s| Path::new(s).join("weights").join(weights)) else { continue };
+        let card = root.join("tests/cards").join(format!("{id}.toml"));
+        import(&weights, &card, &dir.join(id), None).expect("a card of the tests fits its weights");
+    }
+    for entry in std::fs::read_dir(dir).expect("the folder was just written") {
+        let folder = entry.expect("a folder can be listed").path();
+        let card = Card::read(&folder.join("card.toml")).expect("the card was just written");
+        let d = card.latent_width;
+        let values = (0..LATENTS as u64).flat_map(|s| normals(0, s, Stream::Latent, 0, d)).collect();
+        let tensor = WeightTensor { shape: vec![LATENTS, d], values };
+        let bytes = write_safetensors(&BTreeMap::from([("z".to_owned(), tensor)])).expect("shape and values agree");
+        write_atomic(&folder.join("latents.safetensors"), &bytes).expect("the folder can be written");
+    }
+}
+
+fn random_model(draft: &Path, folder: &Path) {
+    let (raw, text) = store::read_toml(draft).expect("the card is TOML");
+    let card = Card::check(raw, draft).expect("the card is complete");
+    let network = build(&card).expect("its layers fit");
+    let tensors: BTreeMap<String, WeightTensor> = network
+        .parameters()
+        .into_iter()
+        .map(|p| (p.key.clone(), WeightTensor { shape: p.shape.clone(), values: p.start(0, None) }))
+        .collect();
+    let bytes = write_safetensors(&tensors).expect("shape and values agree");
+    let done = finish_card(&text, draft, &store::sha256_hex(&bytes), None, &[]).expect("the card is TOML");
+    write_atomic(&folder.join("weights.safetensors"), &bytes).expect("the folder can be written");
+    write_atomic(&folder.join("card.toml"), done.as_bytes()).expect("the folder can be written");
+}
+
+fn serve(dir: &Path) {
+    let (_, device) = device::open("cpu").expect("the cpu feature is on by default");
+    let mut models: HashMap<String, OneShot> = HashMap::new();
+    for line in std::io::stdin().lock().lines() {
+        let line = line.expect("requests are text");
+        let [model, name, count] = line.split(' ').collect::<Vec<_>>()[..] else { continue };
+        let count: usize = count.parse().expect("a count");
+        let generator = models
+            .entry(model.to_owned())
+            .or_insert_with(|| OneShot::load(&dir.join(model), &device).expect("a prepared model loads"));
+        let d = generator.spec().latent_width;
+        let z: Vec<f32> = (0..count as u64).flat_map(|s| normals(0, s, Stream::Latent, 0, d)).collect();
+        let estimator = estimator(name).expect("in the table");
+        let started = Instant::now();
+        let spectra = estimator.spectra(generator, &z).expect("the device works");
+        let ms = started.elapsed().as_secs_f64() * 1e3;
+        let values: Vec<Vec<f64>> = spectra.into_iter().map(|s| s.map_or(Vec::new(), |s| s.singular_values)).collect();
+        println!("{}", serde_json::json!({ "ms": ms, "singular_values": values }));
+    }
+}
