@@ -18,48 +18,48 @@ pub fn eigenvalues_along(a: &[f64], z: &[f64]) -> (Vec<f64>, Vec<f64>) {
     (order.iter().map(|i| diagonal[*i]).collect(), order.iter().map(|i| z[*i]).collect())
 }
 
-/// Diagonal and subdiagonal (its last entry 0) of QᵀaQ; z becomes Qᵀz.
+/// Diagonal and subdiagonal (its last entry 0) of QᵀaQ; z becomes Qᵀz. The change of the matrix by one
+/// reflection, −xyᵀ − yxᵀ, is made in the same pass over it as the product that the next one needs.
 #[inline(always)]
 fn tridiagonal(mut a: Vec<f64>, n: usize, z: &mut [f64]) -> (Vec<f64>, Vec<f64>) {
-    let mut beside = vec![0.0; n];
+    let (mut diagonal, mut beside) = (vec![0.0; n], vec![0.0; n]);
+    let (mut x, mut y) = (vec![0.0; n], vec![0.0; n]);
     let (mut v, mut w) = (vec![0.0; n], vec![0.0; n]);
-    for k in 0..n.saturating_sub(1) {
+    for k in 0..n {
+        for j in k..n {
+            v[j] = a[k * n + j] - x[k] * y[j] - y[k] * x[j];
+        }
+        diagonal[k] = v[k];
         let first = k + 1;
-        for i in first..n {
-            v[i] = a[k * n + i];
+        if first == n {
+            break;
         }
-        let tail: f64 = v[first + 1..n].iter().map(|x| x * x).sum();
+        let tail: f64 = v[first + 1..].iter().map(|v| v * v).sum();
         let norm = (v[first] * v[first] + tail).sqrt();
-        if tail == 0.0 {
-            beside[k] = v[first];
-            continue;
-        }
         let mirrored = if v[first] > 0.0 { -norm } else { norm };
-        beside[k] = mirrored;
+        // Where only zeros follow there is nothing to reflect.
+        let tau = if tail == 0.0 { 0.0 } else { 2.0 / ((v[first] - mirrored).powi(2) + tail) };
+        beside[k] = if tail == 0.0 { v[first] } else { mirrored };
         v[first] -= mirrored;
-        let tau = 2.0 / (v[first] * v[first] + tail);
-        // w = τ A v, one row of A at a time.
-        w[first..n].fill(0.0);
+        w[first..].fill(0.0);
         for i in first..n {
-            let factor = tau * v[i];
-            let row = &a[i * n + first..(i + 1) * n];
-            w[first..n].iter_mut().zip(row).for_each(|(w, a)| *w += factor * a);
-        }
-        let along: f64 = v[first..n].iter().zip(&w[first..n]).map(|(v, w)| v * w).sum();
-        let half = 0.5 * tau * along;
-        for i in first..n {
-            w[i] -= half * v[i];
-        }
-        for i in first..n {
-            let (x, y) = (v[i], w[i]);
+            let (xi, yi, factor) = (x[i], y[i], tau * v[i]);
             let row = &mut a[i * n + first..(i + 1) * n];
-            let vw = v[first..n].iter().zip(&w[first..n]);
-            row.iter_mut().zip(vw).for_each(|(a, (v, w))| *a -= x * w + y * v);
+            let changed = row.iter_mut().zip(&mut w[first..]).zip(x[first..].iter().zip(&y[first..]));
+            changed.for_each(|((a, w), (x, y))| {
+                *a -= xi * y + yi * x;
+                *w += factor * *a;
+            });
         }
-        let seen: f64 = tau * v[first..n].iter().zip(&z[first..n]).map(|(v, z)| v * z).sum::<f64>();
-        z[first..n].iter_mut().zip(&v[first..n]).for_each(|(z, v)| *z -= seen * v);
+        let along: f64 = v[first..].iter().zip(&w[first..]).map(|(v, w)| v * w).sum();
+        let half = 0.5 * tau * along;
+        w[first..].iter_mut().zip(&v[first..]).for_each(|(w, v)| *w -= half * v);
+        let seen = tau * v[first..].iter().zip(&z[first..]).map(|(v, z)| v * z).sum::<f64>();
+        z[first..].iter_mut().zip(&v[first..]).for_each(|(z, v)| *z -= seen * v);
+        std::mem::swap(&mut x, &mut v);
+        std::mem::swap(&mut y, &mut w);
     }
-    ((0..n).map(|i| a[i * n + i]).collect(), beside)
+    (diagonal, beside)
 }
 
 /// Implicit QL with Wilkinson's shift; z takes the rotations.

@@ -262,7 +262,7 @@ fn every_kind_is_the_same_on_host_memory() {
 fn a_chain_is_the_same_on_host_memory() {
     let text = r#"layers = [
         { kind = "linear", key = "a", out = 12 }, { kind = "reshape", shape = [3, 2, 2] }, { kind = "batch_norm", key = "n" },
-        { kind = "relu" }, { kind = "conv_transpose2d", key = "b", out = 4, kernel = 4, stride = 2, padding = 1 },
+        { kind = "leaky_relu" }, { kind = "conv_transpose2d", key = "b", out = 4, kernel = 4, stride = 2, padding = 1 },
         { kind = "batch_norm", key = "m" }, { kind = "relu" }, { kind = "upsample", factor = 2 },
         { kind = "conv2d", key = "c", out = 8, kernel = 3, padding = 1 },
         { kind = "residual", body = [{ kind = "conv2d", key = "d", out = 8, kernel = 3, padding = 1 }, { kind = "relu" },

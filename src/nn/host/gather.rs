@@ -1,8 +1,9 @@
 //! Linear layers and convolutions: each place of the output gathers from some places of the input.
 
-use super::product::{TangentProduct, Term, ValueProduct};
+use super::product::{PANEL, TangentProduct, Term, ValueProduct};
 use super::{HostLayer, HostTangents, Trace};
 use rayon::prelude::*;
+use std::collections::BTreeMap;
 
 /// One place of the input that a place of the output gathers from, through one of the weight matrices.
 #[derive(Clone, Copy, Debug)]
@@ -32,13 +33,29 @@ impl<T> Lists<T> {
 
 /// y[m, p] = bias[m] + Σ over taps of p, over channels c, of W[matrix, c, m] · x[c, place]: a convolution of
 /// any kind, or with one place a linear layer.
+///
+/// Places of the output that read the same places of the input, as the four of a 2×2 block do in a transposed
+/// convolution of stride 2, form a [`Group`] and are computed as one product.
 pub struct Gather {
     channels: usize,
     area: usize,
     outputs: usize,
-    width: usize,
     places: usize,
-    taps: Lists<Tap>,
+    groups: Vec<Group>,
+    patterns: Vec<Pattern>,
+}
+
+/// Places of the output that read the same places of the input.
+struct Group {
+    sources: Vec<usize>,
+    members: Vec<usize>,
+    pattern: usize,
+}
+
+/// The weights of groups that are alike: `[panel, sources·channels, PANEL]`, a column being an output of a member,
+/// those of one member after those of another.
+struct Pattern {
+    height: usize,
     weights: Vec<f32>,
     bias: Vec<f32>,
 }
@@ -51,57 +68,61 @@ impl Gather {
     /// matrix i, channel c, output m is `weight(i, c, m)`.
     pub fn new(
         [channels, area, outputs]: [usize; 3],
-        taps: Vec<Vec<Tap>>,
-        matrices: usize,
+        taps: &[Vec<Tap>],
         bias: Option<&[f32]>,
         weight: impl Fn(usize, usize, usize) -> f32,
     ) -> Self {
-        let width = outputs.div_ceil(16) * 16;
-        let mut weights = vec![0.0; matrices * channels * width];
-        for (row, values) in weights.chunks_exact_mut(width).enumerate() {
-            values[..outputs].iter_mut().enumerate().for_each(|(m, v)| *v = weight(row / channels, row % channels, m));
+        let mut members: BTreeMap<Vec<usize>, Vec<usize>> = BTreeMap::new();
+        for (p, taps) in taps.iter().enumerate() {
+            members.entry(taps.iter().map(|t| t.place).collect()).or_default().push(p);
         }
-        let mut all = vec![0.0; width];
-        if let Some(bias) = bias {
-            all[..outputs].copy_from_slice(bias);
+        let (mut groups, mut patterns, mut known) = (Vec::new(), Vec::new(), BTreeMap::new());
+        for (sources, members) in members {
+            let matrices: Vec<Vec<usize>> =
+                members.iter().map(|p| taps[*p].iter().map(|t| t.matrix).collect()).collect();
+            let pattern = *known.entry(matrices).or_insert_with_key(|matrices| {
+                patterns.push(Pattern::new(channels, outputs, matrices, bias, &weight));
+                patterns.len() - 1
+            });
+            groups.push(Group { sources, members, pattern });
         }
-        let mut lists = Lists { all: Vec::new(), ends: Vec::new() };
-        let places = taps.len();
-        taps.into_iter().for_each(|t| lists.push(t));
-        Self { channels, area, outputs, width, places, taps: lists, weights, bias: all }
+        Self { channels, area, outputs, places: taps.len(), groups, patterns }
     }
 
-    /// For each output m and place p, the row that its tangents get, if any; and the outputs of each place.
+    /// Feature of column `column` of a group.
+    fn feature(&self, group: &Group, column: u32) -> usize {
+        let (member, m) = (column as usize / self.outputs, column as usize % self.outputs);
+        m * self.places + group.members[member]
+    }
+
+    /// For each feature the row that its tangents get, if any; and the columns of each group that are wanted.
     fn columns(&self, wanted: Option<&[bool]>) -> (Vec<Option<u32>>, Lists<u32>) {
         let mut index = vec![None; self.outputs * self.places];
-        let mut columns = Lists { all: Vec::with_capacity(index.len()), ends: Vec::with_capacity(self.places) };
-        for p in 0..self.places {
+        let mut columns = Lists { all: Vec::with_capacity(index.len()), ends: Vec::with_capacity(self.groups.len()) };
+        for (g, group) in self.groups.iter().enumerate() {
             let first = columns.all.len();
-            columns.push((0..self.outputs as u32).filter(|m| wanted.is_none_or(|w| w[*m as usize * self.places + p])));
-            for (i, m) in columns.get(p).iter().enumerate() {
-                index[*m as usize * self.places + p] = Some((first + i) as u32);
+            let all = 0..(self.outputs * group.members.len()) as u32;
+            columns.push(all.filter(|c| wanted.is_none_or(|w| w[self.feature(group, *c)])));
+            for (i, c) in columns.get(g).iter().enumerate() {
+                index[self.feature(group, *c)] = Some((first + i) as u32);
             }
         }
         (index, columns)
     }
 
-    /// Row of the weights for a channel through a matrix.
-    fn weight_row(&self, tap: &Tap, channel: u32) -> u32 {
-        (tap.matrix * self.channels) as u32 + channel
-    }
-
     fn product(&self, job: Job, sources: &Lists<Term>, t: &HostTangents, terms: &mut Vec<Term>) {
         terms.clear();
-        for tap in self.taps.get(job.place) {
-            let base = self.weight_row(tap, 0);
-            terms.extend(sources.get(tap.place).iter().map(|s| Term { row: s.row, weight: s.weight + base }));
+        for (i, place) in job.group.sources.iter().enumerate() {
+            let base = (i * self.channels) as u32;
+            terms.extend(sources.get(*place).iter().map(|s| Term { row: s.row, weight: s.weight + base }));
         }
+        let pattern = &self.patterns[job.group.pattern];
         TangentProduct {
             terms,
             rows: t.rows(),
             lanes: t.lanes(),
-            weights: &self.weights,
-            width: self.width,
+            weights: &pattern.weights,
+            height: pattern.height,
             wanted: job.columns,
             out: job.out,
         }
@@ -109,9 +130,36 @@ impl Gather {
     }
 }
 
-/// The tangents of the wanted outputs at one place.
+impl Pattern {
+    /// `matrices[member][source]`
+    fn new(
+        channels: usize,
+        outputs: usize,
+        matrices: &[Vec<usize>],
+        bias: Option<&[f32]>,
+        weight: impl Fn(usize, usize, usize) -> f32,
+    ) -> Self {
+        let columns = outputs * matrices.len();
+        let height = matrices.first().map_or(0, Vec::len) * channels;
+        let mut weights = vec![0.0; columns.div_ceil(PANEL) * height * PANEL];
+        for column in 0..columns {
+            let (member, m) = (&matrices[column / outputs], column % outputs);
+            for row in 0..height {
+                let at = (column / PANEL * height + row) * PANEL + column % PANEL;
+                weights[at] = weight(member[row / channels], row % channels, m);
+            }
+        }
+        let mut all = vec![0.0; columns.div_ceil(PANEL) * PANEL];
+        if let Some(bias) = bias {
+            all[..columns].iter_mut().zip(bias.iter().cycle()).for_each(|(all, b)| *all = *b);
+        }
+        Self { height, weights, bias: all }
+    }
+}
+
+/// The tangents of the wanted columns of a group.
 struct Job<'a> {
-    place: usize,
+    group: &'a Group,
     columns: &'a [u32],
     out: &'a mut [f32],
 }
@@ -124,17 +172,20 @@ impl HostLayer for Gather {
             sources.push(all.filter(|(x, _)| *x != 0.0));
         }
         let mut y = vec![0.0; self.outputs * self.places];
-        let mut terms = Vec::new();
-        let mut out = vec![0.0; self.width];
-        for p in 0..self.places {
+        let (mut terms, mut out) = (Vec::new(), Vec::new());
+        for group in &self.groups {
             terms.clear();
-            for tap in self.taps.get(p) {
-                let base = self.weight_row(tap, 0);
-                terms.extend(sources.get(tap.place).iter().map(|(x, c)| (*x, c + base)));
+            for (i, place) in group.sources.iter().enumerate() {
+                let base = (i * self.channels) as u32;
+                terms.extend(sources.get(*place).iter().map(|(x, c)| (*x, c + base)));
             }
-            out.copy_from_slice(&self.bias);
-            ValueProduct { terms: &terms, weights: &self.weights, width: self.width, out: &mut out }.run();
-            (0..self.outputs).for_each(|m| y[m * self.places + p] = out[m]);
+            let pattern = &self.patterns[group.pattern];
+            out.clear();
+            out.extend_from_slice(&pattern.bias);
+            ValueProduct { terms: &terms, weights: &pattern.weights, height: pattern.height, out: &mut out }.run();
+            for (p, out) in group.members.iter().zip(out.chunks_exact(self.outputs)) {
+                out.iter().enumerate().for_each(|(m, v)| y[m * self.places + p] = *v);
+            }
         }
         (y, Trace::default())
     }
@@ -147,16 +198,16 @@ impl HostLayer for Gather {
         }
         let (index, columns) = self.columns(wanted);
         let mut data = vec![0.0; columns.all.len() * t.lanes()];
-        let mut jobs = Vec::with_capacity(self.places);
+        let mut jobs = Vec::with_capacity(self.groups.len());
         let mut rest = data.as_mut_slice();
-        for place in 0..self.places {
-            let columns = columns.get(place);
+        for (g, group) in self.groups.iter().enumerate() {
+            let columns = columns.get(g);
             let (out, after) = rest.split_at_mut(columns.len() * t.lanes());
             rest = after;
-            jobs.push(Job { place, columns, out });
+            jobs.push(Job { group, columns, out });
         }
-        let terms: usize = self.taps.all.iter().map(|tap| sources.get(tap.place).len()).sum();
-        if terms * (columns.all.len() / self.places.max(1)) * t.lanes() < SPLIT {
+        let terms: usize = self.groups.iter().flat_map(|g| &g.sources).map(|place| sources.get(*place).len()).sum();
+        if terms * (columns.all.len() / self.groups.len().max(1)) * t.lanes() < SPLIT {
             let mut terms = Vec::new();
             jobs.into_iter().for_each(|job| self.product(job, &sources, &t, &mut terms));
         } else {
@@ -173,10 +224,15 @@ impl HostLayer for Gather {
         if scale.len() != self.outputs {
             return false;
         }
-        for values in self.weights.chunks_exact_mut(self.width) {
-            values.iter_mut().zip(scale).for_each(|(v, s)| *v *= s);
+        for pattern in &mut self.patterns {
+            let size = (pattern.height * PANEL).max(1);
+            for (panel, values) in pattern.weights.chunks_exact_mut(size).enumerate() {
+                let of = |i: usize| scale[(panel * PANEL + i % PANEL) % scale.len()];
+                values.iter_mut().enumerate().for_each(|(i, v)| *v *= of(i));
+            }
+            let affine = scale.iter().zip(shift).cycle();
+            pattern.bias.iter_mut().zip(affine).for_each(|(b, (s, t))| *b = *b * s + t);
         }
-        self.bias.iter_mut().zip(scale.iter().zip(shift)).for_each(|(b, (s, t))| *b = *b * s + t);
         true
     }
 

@@ -14,7 +14,14 @@ pub struct Term {
     pub weight: u32,
 }
 
-/// out[i, :] = Σ over `terms` of weights[weight, wanted[i]] · rows[row, :].
+/// Columns of weights that lie together: `[panel, rows, PANEL]`. A block of tangents takes its factors from one
+/// panel, so that they come from memory as one stream.
+pub const PANEL: usize = 32;
+
+/// Terms that a block takes before the next block has its turn: their tangents stay in the innermost cache.
+const TURN: usize = 64;
+
+/// out[i, :] += Σ over `terms` of weights[weight, wanted[i]] · rows[row, :].
 pub struct TangentProduct<'a> {
     /// What is summed.
     pub terms: &'a [Term],
@@ -22,18 +29,18 @@ pub struct TangentProduct<'a> {
     pub rows: &'a [f32],
     /// Values in a row, a multiple of 16.
     pub lanes: usize,
-    /// `[_, width]`
+    /// `[panel, height, PANEL]`
     pub weights: &'a [f32],
-    /// Values in a row of weights.
-    pub width: usize,
-    /// Columns of the weights that are wanted.
+    /// Rows of the weights.
+    pub height: usize,
+    /// Columns of the weights that are wanted, ascending.
     pub wanted: &'a [u32],
     /// `[wanted, lanes]`
     pub out: &'a mut [f32],
 }
 
 impl TangentProduct<'_> {
-    /// Computes `out`.
+    /// Adds to `out`.
     pub fn run(self) {
         AutoArch::new().dispatch(self);
     }
@@ -44,20 +51,30 @@ fn load<S: Simd>(values: &[f32]) -> Vector<S, f32> {
     bytemuck::pod_read_unaligned(bytemuck::cast_slice(values))
 }
 
-/// A block of `M` wanted columns by `N` registers of lanes.
 #[inline(always)]
-fn block<S: Simd, const M: usize, const N: usize>(p: &mut TangentProduct, first: usize, lane: usize) {
+fn store<S: Simd>(into: &mut [f32], values: &Vector<S, f32>) {
+    into.copy_from_slice(bytemuck::cast_slice(bytemuck::bytes_of(values)));
+}
+
+/// A block of `M` wanted columns of one panel by `N` registers of lanes.
+#[inline(always)]
+fn block<S: Simd, const M: usize, const N: usize>(p: &mut TangentProduct, terms: &[Term], first: usize, lane: usize) {
     let w = f32::lanes::<S>();
-    let (rows, lanes, weights, width) = (p.rows, p.lanes, p.weights, p.width);
+    let (rows, lanes) = (p.rows, p.lanes);
+    let panel = p.wanted[first] as usize / PANEL;
+    let weights = &p.weights[panel * p.height * PANEL..][..p.height * PANEL];
     let mut sums = [[0f32.splat::<S>(); N]; M];
     let mut columns = [0usize; M];
-    for (column, wanted) in columns.iter_mut().zip(&p.wanted[first..first + M]) {
-        *column = *wanted as usize;
-        assert!(*column < width);
+    for i in 0..M {
+        columns[i] = p.wanted[first + i] as usize % PANEL;
+        let out = &p.out[(first + i) * lanes + lane..][..N * w];
+        for j in 0..N {
+            sums[i][j] = load::<S>(&out[j * w..(j + 1) * w]);
+        }
     }
-    for term in p.terms {
+    for term in terms {
         let row = &rows[term.row as usize * lanes + lane..][..N * w];
-        let weight = &weights[term.weight as usize * width..][..width];
+        let weight = &weights[term.weight as usize * PANEL..][..PANEL];
         let mut t = [0f32.splat::<S>(); N];
         for j in 0..N {
             t[j] = load::<S>(&row[j * w..(j + 1) * w]);
@@ -72,31 +89,34 @@ fn block<S: Simd, const M: usize, const N: usize>(p: &mut TangentProduct, first:
     for (i, sums) in sums.iter().enumerate() {
         let out = &mut p.out[(first + i) * lanes + lane..][..N * w];
         for j in 0..N {
-            out[j * w..(j + 1) * w].copy_from_slice(bytemuck::cast_slice(bytemuck::bytes_of(&sums[j])));
+            store(&mut out[j * w..(j + 1) * w], &sums[j]);
         }
     }
 }
 
-/// All wanted columns for `N` registers of lanes, in blocks of `A`, `B`, `C` and 1.
+/// All wanted columns for `N` registers of lanes, in blocks of nearly equal size, `most` columns each.
 #[inline(always)]
-fn stripe<S: Simd, const A: usize, const B: usize, const C: usize, const N: usize>(p: &mut TangentProduct, at: usize) {
-    let n = p.wanted.len();
-    let mut i = 0;
-    while i + A <= n {
-        block::<S, A, N>(p, i, at);
-        i += A;
-    }
-    while i + B <= n {
-        block::<S, B, N>(p, i, at);
-        i += B;
-    }
-    while i + C <= n {
-        block::<S, C, N>(p, i, at);
-        i += C;
-    }
-    while i < n {
-        block::<S, 1, N>(p, i, at);
-        i += 1;
+fn stripe<S: Simd, const N: usize>(p: &mut TangentProduct, lane: usize, most: usize) {
+    let terms = p.terms;
+    for turn in terms.chunks(TURN) {
+        let mut first = 0;
+        while first < p.wanted.len() {
+            let panel = p.wanted[first] as usize / PANEL;
+            let mut left = p.wanted[first..].iter().take_while(|c| **c as usize / PANEL == panel).count();
+            while left > 0 {
+                let m = left.div_ceil(left.div_ceil(most));
+                match m {
+                    1 => block::<S, 1, N>(p, turn, first, lane),
+                    2 => block::<S, 2, N>(p, turn, first, lane),
+                    3 => block::<S, 3, N>(p, turn, first, lane),
+                    4 => block::<S, 4, N>(p, turn, first, lane),
+                    5 => block::<S, 5, N>(p, turn, first, lane),
+                    _ => block::<S, 6, N>(p, turn, first, lane),
+                }
+                first += m;
+                left -= m;
+            }
+        }
     }
 }
 
@@ -107,25 +127,22 @@ impl WithSimd for TangentProduct<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(mut self) {
         let w = f32::lanes::<S>();
-        let mut at = 0;
-        while at < self.lanes {
-            let registers = match (self.lanes - at) / w {
+        let wide = w >= 16;
+        let mut lane = 0;
+        while lane < self.lanes {
+            let registers = match (self.lanes - lane) / w {
                 1 => 1,
                 2 => 2,
                 3 | 5 => 3,
                 _ => 4,
             };
-            match (registers, w >= 16) {
-                (1, true) => stripe::<S, 8, 4, 2, 1>(&mut self, at),
-                (2, true) => stripe::<S, 8, 4, 2, 2>(&mut self, at),
-                (3, true) => stripe::<S, 6, 3, 2, 3>(&mut self, at),
-                (_, true) => stripe::<S, 6, 3, 2, 4>(&mut self, at),
-                (1, false) => stripe::<S, 8, 4, 2, 1>(&mut self, at),
-                (2, false) => stripe::<S, 6, 3, 2, 2>(&mut self, at),
-                (3, false) => stripe::<S, 4, 3, 2, 3>(&mut self, at),
-                (_, false) => stripe::<S, 3, 2, 2, 4>(&mut self, at),
+            match registers {
+                1 => stripe::<S, 1>(&mut self, lane, 6),
+                2 => stripe::<S, 2>(&mut self, lane, 6),
+                3 => stripe::<S, 3>(&mut self, lane, if wide { 6 } else { 4 }),
+                _ => stripe::<S, 4>(&mut self, lane, if wide { 6 } else { 3 }),
             }
-            at += registers * w;
+            lane += registers * w;
         }
     }
 }
@@ -134,11 +151,11 @@ impl WithSimd for TangentProduct<'_> {
 pub struct ValueProduct<'a> {
     /// (value, row of the weights)
     pub terms: &'a [(f32, u32)],
-    /// `[_, width]`
+    /// `[panel, height, PANEL]`
     pub weights: &'a [f32],
-    /// Values in a row of weights, a multiple of 16.
-    pub width: usize,
-    /// `[width]`, holds the start values.
+    /// Rows of the weights.
+    pub height: usize,
+    /// `[panels·PANEL]`
     pub out: &'a mut [f32],
 }
 
@@ -149,23 +166,45 @@ impl ValueProduct<'_> {
     }
 }
 
+/// `P` panels of `N` registers each.
 #[inline(always)]
-fn value_block<S: Simd, const N: usize>(p: &mut ValueProduct, at: usize) {
+fn panels<S: Simd, const P: usize, const N: usize>(p: &mut ValueProduct, first: usize) {
     let w = f32::lanes::<S>();
-    let (weights, width) = (p.weights, p.width);
-    let mut sums = [0f32.splat::<S>(); N];
-    for j in 0..N {
-        sums[j] = load::<S>(&p.out[at + j * w..at + (j + 1) * w]);
-    }
-    for (x, weight) in p.terms {
-        let weight = &weights[*weight as usize * width + at..][..N * w];
-        let x = x.splat::<S>();
+    let (weights, size) = (&p.weights[first * p.height * PANEL..], p.height * PANEL);
+    let mut sums = [[0f32.splat::<S>(); N]; P];
+    for i in 0..P {
         for j in 0..N {
-            sums[j] = x.fma(load::<S>(&weight[j * w..(j + 1) * w]), sums[j]);
+            sums[i][j] = load::<S>(&p.out[(first + i) * PANEL + j * w..][..w]);
         }
     }
-    for j in 0..N {
-        p.out[at + j * w..at + (j + 1) * w].copy_from_slice(bytemuck::cast_slice(bytemuck::bytes_of(&sums[j])));
+    for (x, weight) in p.terms {
+        let x = x.splat::<S>();
+        for i in 0..P {
+            let weight = &weights[i * size + *weight as usize * PANEL..][..N * w];
+            for j in 0..N {
+                sums[i][j] = x.fma(load::<S>(&weight[j * w..(j + 1) * w]), sums[i][j]);
+            }
+        }
+    }
+    for i in 0..P {
+        for j in 0..N {
+            store(&mut p.out[(first + i) * PANEL + j * w..][..w], &sums[i][j]);
+        }
+    }
+}
+
+/// All panels, `N` registers each.
+#[inline(always)]
+fn all_panels<S: Simd, const N: usize>(p: &mut ValueProduct) {
+    let count = p.out.len() / PANEL;
+    let mut first = 0;
+    while first + 4 <= count {
+        panels::<S, 4, N>(p, first);
+        first += 4;
+    }
+    while first < count {
+        panels::<S, 1, N>(p, first);
+        first += 1;
     }
 }
 
@@ -174,19 +213,11 @@ impl WithSimd for ValueProduct<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self) {
-        let w = f32::lanes::<S>();
-        let mut at = 0;
-        while at + 8 * w <= self.width {
-            value_block::<S, 8>(&mut self, at);
-            at += 8 * w;
-        }
-        while at + 2 * w <= self.width {
-            value_block::<S, 2>(&mut self, at);
-            at += 2 * w;
-        }
-        while at < self.width {
-            value_block::<S, 1>(&mut self, at);
-            at += w;
+        match f32::lanes::<S>() {
+            16 => all_panels::<S, 2>(&mut self),
+            8 => all_panels::<S, 4>(&mut self),
+            4 => all_panels::<S, 8>(&mut self),
+            _ => all_panels::<S, PANEL>(&mut self),
         }
     }
 }

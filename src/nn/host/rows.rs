@@ -15,12 +15,16 @@ pub struct HostTangents {
     lanes: usize,
     index: Vec<u32>,
     data: Arc<Vec<f32>>,
+    /// Whether two features may have one row.
+    shared: bool,
 }
 
 impl HostTangents {
-    /// Padded number of values in a row for `k` directions.
+    /// Padded number of values in a row for `k` directions. Long rows take an odd number of registers: rows at
+    /// multiples of a large power of two apart would fall on the same few places of a cache.
     pub fn lanes_for(k: usize) -> usize {
-        k.div_ceil(REGISTER).max(1) * REGISTER
+        let registers = k.div_ceil(REGISTER).max(1);
+        (if registers >= 16 { registers | 1 } else { registers }) * REGISTER
     }
 
     /// The directions themselves, `[k, features]` row-major.
@@ -31,7 +35,7 @@ impl HostTangents {
         for (j, direction) in values.chunks_exact(features.max(1)).enumerate() {
             direction.iter().enumerate().for_each(|(f, v)| data[f * lanes + j] = *v);
         }
-        Self { lanes, index: (0..features as u32).collect(), data: Arc::new(data) }
+        Self { lanes, index: (0..features as u32).collect(), data: Arc::new(data), shared: false }
     }
 
     /// Unit directions `first..first + k` of `features`: columns of the identity.
@@ -40,12 +44,17 @@ impl HostTangents {
         let mut data = vec![0.0; k * lanes];
         (0..k).for_each(|j| data[j * lanes + j] = 1.0);
         let row = |f: usize| if (first..first + k).contains(&f) { (f - first) as u32 } else { CLOSED };
-        Self { lanes, index: (0..features).map(row).collect(), data: Arc::new(data) }
+        Self { lanes, index: (0..features).map(row).collect(), data: Arc::new(data), shared: false }
     }
 
     /// From rows that a layer has filled in: `index[f]` is the row of feature f, if it has one.
     pub(super) fn from_rows(lanes: usize, index: Vec<Option<u32>>, data: Vec<f32>) -> Self {
-        Self { lanes, index: index.into_iter().map(|r| r.unwrap_or(CLOSED)).collect(), data: Arc::new(data) }
+        Self {
+            lanes,
+            index: index.into_iter().map(|r| r.unwrap_or(CLOSED)).collect(),
+            data: Arc::new(data),
+            shared: false,
+        }
     }
 
     /// Values in a row.
@@ -90,6 +99,12 @@ impl HostTangents {
         if (0..self.index.len()).all(|f| self.index[f] == CLOSED || slopes[f] == 1.0) {
             return self;
         }
+        if let Some(data) = Arc::get_mut(&mut self.data).filter(|_| !self.shared) {
+            for (row, slope) in self.index.iter().zip(slopes).filter(|(row, _)| **row != CLOSED) {
+                data[*row as usize * self.lanes..][..self.lanes].iter_mut().for_each(|v| *v *= slope);
+            }
+            return self;
+        }
         self.rebuilt(|tangents, f, into| {
             let Some(row) = tangents.row(f) else { return false };
             into.extend(row.iter().map(|v| v * slopes[f]));
@@ -99,6 +114,7 @@ impl HostTangents {
 
     /// Feature i becomes what feature `from[i]` was; rows are shared, not copied.
     pub fn rearranged(mut self, from: &[u32]) -> Self {
+        self.shared = true;
         self.index = from.iter().map(|f| self.index[*f as usize]).collect();
         self
     }
@@ -127,7 +143,7 @@ impl HostTangents {
             index.extend(part.index.iter().map(|r| if *r == CLOSED { CLOSED } else { r + before }));
             data.extend_from_slice(&part.data);
         }
-        Self { lanes, index, data: Arc::new(data) }
+        Self { lanes, index, data: Arc::new(data), shared: parts.iter().any(|p| p.shared) }
     }
 
     /// Rows appended by `fill(self, feature, data)`, which says whether there is one.
@@ -139,6 +155,6 @@ impl HostTangents {
             let row = (data.len() / self.lanes) as u32;
             index.push(if fill(self, f, &mut data) { row } else { CLOSED });
         }
-        Self { lanes: self.lanes, index, data: Arc::new(data) }
+        Self { lanes: self.lanes, index, data: Arc::new(data), shared: false }
     }
 }

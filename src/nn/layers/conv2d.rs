@@ -124,9 +124,10 @@ impl Layer for Conv2d {
         let weight = parameters.get(&self.weight);
         let bias = self.bias.as_ref().map(|b| parameters.get(b));
         let ([channels, height, width], [outputs, h, w]) = (self.input, self.output);
-        let (taps, area) = ((0..h * w).map(|p| self.taps(p)).collect(), self.kernel * self.kernel);
+        let taps: Vec<Vec<Tap>> = (0..h * w).map(|p| self.taps(p)).collect();
+        let area = self.kernel * self.kernel;
         let entry = |n, c, m| weight[(m * channels + c) * area + n];
-        Some(Box::new(Gather::new([channels, height * width, outputs], taps, area, bias, entry)))
+        Some(Box::new(Gather::new([channels, height * width, outputs], &taps, bias, entry)))
     }
 
     fn is_piecewise_linear(&self) -> bool {

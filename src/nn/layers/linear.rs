@@ -78,9 +78,9 @@ impl Layer for Linear {
     fn host(&self, parameters: &HostParameters) -> Option<Box<dyn HostLayer>> {
         let weight = parameters.get(&self.weight);
         let bias = self.bias.as_ref().map(|b| parameters.get(b));
-        let taps = vec![vec![Tap { place: 0, matrix: 0 }]];
+        let taps = [vec![Tap { place: 0, matrix: 0 }]];
         let entry = |_, c, m| weight[m * self.fan_in + c];
-        Some(Box::new(Gather::new([self.fan_in, 1, self.output[0]], taps, 1, bias, entry)))
+        Some(Box::new(Gather::new([self.fan_in, 1, self.output[0]], &taps, bias, entry)))
     }
 
     fn is_piecewise_linear(&self) -> bool {
