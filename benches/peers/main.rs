@@ -8,7 +8,7 @@
 
 use isoline::device;
 use isoline::generator::{Card, Generator, OneShot, build, finish_card, import};
-use isoline::geometry::estimator;
+use isoline::geometry::{EstimatorSettings, estimator_with};
 use isoline::noise::{Stream, normals};
 use isoline::store::{self, WeightTensor, write_atomic, write_safetensors};
 use std::collections::{BTreeMap, HashMap};
@@ -87,7 +87,10 @@ fn serve(dir: &Path) {
             .or_insert_with(|| OneShot::load(&dir.join(model), &device).expect("a prepared model loads"));
         let d = generator.spec().latent_width;
         let z: Vec<f32> = (0..count as u64).flat_map(|s| normals(0, s, Stream::Latent, 0, d)).collect();
-        let estimator = estimator(name).expect("in the table");
+        // NAME or NAME:P, without the jackknife: the peers give no standard errors either.
+        let (name, directions) = name.split_once(':').map_or((name, None), |(n, p)| (n, p.parse().ok()));
+        let settings = EstimatorSettings { directions, replicates: 0, ..EstimatorSettings::default() };
+        let estimator = estimator_with(name, &settings).expect("in the table");
         let (started, processor) = (Instant::now(), processor_ms());
         let spectra = estimator.spectra(generator, &z).expect("the device works");
         let (ms, processor_ms) = (started.elapsed().as_secs_f64() * 1e3, processor_ms() - processor);

@@ -3,6 +3,7 @@
 `torch_peer.py DIR THREADS` reads requests `MODEL METHOD COUNT` from standard input and answers each with one line of
 JSON: milliseconds for the singular values of COUNT latents, those values, and the batch that was found to be fastest.
 """
+import copy
 import json
 import math
 import sys
@@ -135,7 +136,7 @@ def by_jvp(m, z):
 def by_hand(m, z):
     n, d = z.shape
     with torch.inference_mode():
-        t = torch.eye(d).repeat(n, 1).reshape([n * d, *m.latent])
+        t = torch.eye(d, dtype=z.dtype).repeat(n, 1).reshape([n * d, *m.latent])
         _, t = m.tangent(m.layers, z.reshape([n, *m.latent]), t)
         return from_jacobian(t.reshape(n, d, -1).transpose(1, 2))
 
@@ -161,6 +162,20 @@ def projection_repeat(m, z):
     many = z.repeat_interleave(PROJECTION, 0).requires_grad_()
     (rows,) = torch.autograd.grad((m.batch(many) * w.repeat(n, 1)).sum(), many)
     return torch.linalg.svdvals(rows.reshape(n, PROJECTION, d))
+
+
+# Relative steps from a latent: where the input of a relu is 0 up to rounding in f32, the Jacobian jumps between them.
+STEPS = [0.0, 1e-6, -1e-6, 2e-6, -2e-6, 4e-6, -4e-6]
+
+
+def truth(m, z):
+    """Singular values in f64 throughout, at each latent and at steps of rounding size from it: [n, steps, d]."""
+    if "f64" not in m.tuned:
+        double = copy.copy(m)
+        double.w = {k: v.double() for k, v in m.w.items()}
+        m.tuned["f64"] = double
+    each = [by_hand(m.tuned["f64"], one[None].double() * (1 + step)) for one in z for step in STEPS]
+    return torch.cat(each).reshape(len(z), len(STEPS), -1)
 
 
 METHODS = {
@@ -209,6 +224,9 @@ def main():
         name, method, count = line.split()
         m = models.setdefault(name, None) or models.update({name: Model(folder / name)}) or models[name]
         z = m.z[: int(count)]
+        if method == "truth":
+            print(json.dumps({"singular_values": truth(m, z).tolist()}), flush=True)
+            continue
         if method not in m.tuned:
             tune(m, method, z)
         started, processor = time.perf_counter(), time.process_time()

@@ -4,9 +4,9 @@ mod complexity;
 pub mod descriptors;
 pub mod estimators;
 mod frame;
+pub mod gram;
 mod pushforward;
 mod sketch;
-pub mod gram;
 mod spectrum;
 mod uncertainty;
 

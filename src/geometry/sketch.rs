@@ -2,7 +2,7 @@
 
 use super::spectrum::{Replicate, Spectrum};
 use super::uncertainty::{ENTRY_ERROR, frobenius, jackknife, left_out, projected_log_det, rounding, without};
-use crate::linalg::{right_singular, symmetric_singular};
+use crate::linalg::{eigenvalues_along, right_singular, symmetric_singular};
 use nalgebra::{DMatrix, DVector};
 
 /// P products of one Jacobian, and what is needed to read them.
@@ -50,6 +50,23 @@ impl Sketch<'_> {
             Vec::new()
         };
         Some(self.spectrum(found.singular_values, rotated, found.by_qr, replicates, d))
+    }
+
+    /// As [`of_inputs`](Self::of_inputs) from M = (A·B)ᵀ(A·B) alone, `[P, P]` in f64, with no `products`.
+    pub fn of_gram(&self, gram: &[f64], frame: &[f32]) -> Spectrum {
+        let (p, d) = (self.directions, self.latent.len());
+        let inside: Vec<f64> = frame.chunks_exact(d).map(|b| dot(b, self.latent)).collect();
+        let spectrum_of = |kept: &[usize]| {
+            let part: Vec<f64> = kept.iter().flat_map(|i| kept.iter().map(move |j| gram[i * p + j])).collect();
+            let (values, rotated_latent) =
+                eigenvalues_along(&part, &kept.iter().map(|i| inside[*i]).collect::<Vec<_>>());
+            Replicate { singular_values: values.iter().map(|v| v.max(0.0).sqrt()).collect(), rotated_latent }
+        };
+        let without = |out: &std::ops::Range<usize>| (0..p).filter(|i| !out.contains(i)).collect::<Vec<_>>();
+        let sets = if p < d { self.sets() } else { Vec::new() };
+        let replicates = sets.iter().map(|out| spectrum_of(&without(out))).collect();
+        let whole = spectrum_of(&(0..p).collect::<Vec<_>>());
+        self.spectrum(whole.singular_values, whole.rotated_latent, false, replicates, d)
     }
 
     /// Spectrum of W·A from its rows w_p·A, scaled so that ψ over all of them has no bias of its own:

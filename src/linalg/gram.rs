@@ -1,5 +1,8 @@
 //! Gram matrices in f64 from rows in f32, added up row by row.
 
+// Blocks of registers and parts of rows: indices say what iterators would hide.
+#![allow(clippy::needless_range_loop)]
+
 use macerator::{AutoArch, Scalar, Simd, Vector, WithSimd};
 
 /// Rows that are collected before the sums go on.

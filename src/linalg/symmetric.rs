@@ -1,6 +1,9 @@
 //! Eigenvalues of a symmetric matrix together with one vector seen from its eigenvectors.
 
-use macerator::AutoArch;
+// Blocks of registers and parts of rows: indices say what iterators would hide.
+#![allow(clippy::needless_range_loop)]
+
+use macerator::{AutoArch, Simd, WithSimd};
 
 /// Eigenvalues λ of the symmetric `a` (`[n, n]`, n = length of `z`), descending, and Vᵀz in the same order,
 /// V the eigenvectors; the sign of each entry of Vᵀz is arbitrary, as that of an eigenvector is.
@@ -11,11 +14,27 @@ use macerator::AutoArch;
 pub fn eigenvalues_along(a: &[f64], z: &[f64]) -> (Vec<f64>, Vec<f64>) {
     let n = z.len();
     let mut z = z.to_vec();
-    let (mut diagonal, mut beside) = AutoArch::new().dispatch(|| tridiagonal(a.to_vec(), n, &mut z));
+    let (mut diagonal, mut beside) = AutoArch::new().dispatch(Tridiagonal { a: a.to_vec(), n, z: &mut z });
     ql(&mut diagonal, &mut beside, &mut z);
     let mut order: Vec<usize> = (0..n).collect();
     order.sort_by(|i, j| diagonal[*j].total_cmp(&diagonal[*i]));
     (order.iter().map(|i| diagonal[*i]).collect(), order.iter().map(|i| z[*i]).collect())
+}
+
+/// [`tridiagonal`] in the widest vector instructions of the processor.
+struct Tridiagonal<'a> {
+    a: Vec<f64>,
+    n: usize,
+    z: &'a mut [f64],
+}
+
+impl WithSimd for Tridiagonal<'_> {
+    type Output = (Vec<f64>, Vec<f64>);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self) -> Self::Output {
+        tridiagonal(self.a, self.n, self.z)
+    }
 }
 
 /// Diagonal and subdiagonal (its last entry 0) of QᵀaQ; z becomes Qᵀz. The change of the matrix by one
@@ -44,12 +63,14 @@ fn tridiagonal(mut a: Vec<f64>, n: usize, z: &mut [f64]) -> (Vec<f64>, Vec<f64>)
         w[first..].fill(0.0);
         for i in first..n {
             let (xi, yi, factor) = (x[i], y[i], tau * v[i]);
-            let row = &mut a[i * n + first..(i + 1) * n];
-            let changed = row.iter_mut().zip(&mut w[first..]).zip(x[first..].iter().zip(&y[first..]));
-            changed.for_each(|((a, w), (x, y))| {
-                *a -= xi * y + yi * x;
-                *w += factor * *a;
-            });
+            let len = n - first;
+            let (row, w) = (&mut a[i * n + first..][..len], &mut w[first..][..len]);
+            let (x, y) = (&x[first..][..len], &y[first..][..len]);
+            for j in 0..len {
+                let changed = row[j] - xi * y[j] - yi * x[j];
+                row[j] = changed;
+                w[j] += factor * changed;
+            }
         }
         let along: f64 = v[first..].iter().zip(&w[first..]).map(|(v, w)| v * w).sum();
         let half = 0.5 * tau * along;
@@ -88,7 +109,8 @@ fn ql(d: &mut [f64], e: &mut [f64], z: &mut [f64]) {
                     split = true;
                     break;
                 }
-                (s, c) = (f / r, g / r);
+                let inverse = 1.0 / r;
+                (s, c) = (f * inverse, g * inverse);
                 g = d[i + 1] - p;
                 r = (d[i] - g) * s + 2.0 * c * b;
                 p = s * r;

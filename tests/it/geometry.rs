@@ -4,6 +4,7 @@ use crate::layers::{bits, to_rows_on};
 use isoline::device;
 use isoline::error::Error;
 use isoline::generator::{Card, Generator, OneShot, RawCard, finish_card, import};
+use isoline::geometry::gram::{Directions, grams};
 use isoline::geometry::{DESCRIPTORS, LocalGeometry, Measured, Spectrum, Undefined, estimator};
 use isoline::nn::{Network, Parameters, Pass, Tangents};
 use isoline::noise::{Stream, normals};
@@ -269,4 +270,40 @@ fn autodiff_never_switches_a_batch_norm() {
         assert_eq!(&host(parameters.get(name)).unwrap(), before, "{name}");
     }
     assert_eq!(bits(host(g.generate(z)).unwrap()), plain);
+}
+
+// ---- host memory -------------------------------------------------------------------------------------------------
+
+/// The bits of ψ's spectrum depend on neither the budget, nor the number of threads, nor the other latents; and they
+/// are those of the tensors up to rounding.
+#[test]
+fn host_spectra_are_the_same_for_every_budget_thread_and_neighbour() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits-gan");
+    let g = OneShot::load(&folder, &device::open("cpu").unwrap().1).unwrap();
+    let chain = g.host().unwrap();
+    let d = g.spec().latent_width;
+    let z = normals(8, 0, Stream::Latent, 0, 3 * d);
+    let grams_of = |latents: &[f32], memory| -> Vec<Vec<u64>> {
+        let bits = |_: usize, gram: Option<Vec<f64>>| gram.unwrap().iter().map(|v| v.to_bits()).collect();
+        grams(chain, latents, Directions::Units, memory, bits)
+    };
+    let reference = grams_of(&z, 1 << 30);
+    // 16 directions at a time and one chunk of last tangents kept; some chunks; one latent alone; one thread.
+    assert!(d > 16 && grams_of(&z, 1) == reference, "smallest budget");
+    assert!(grams_of(&z, 24 * 4 * 16 * chain.peak_rows() / 10) == reference, "small budget");
+    assert!(grams_of(&z[d..2 * d], 1 << 30)[0] == reference[1], "neighbours");
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    assert!(pool.install(|| grams_of(&z, 1 << 30)) == reference, "threads");
+
+    let directions: Vec<f32> = (0..d * d).map(|i| if i % (d + 1) == 0 { 1.0 } else { 0.0 }).collect();
+    let (_, t) = g.tangents(rows(z.clone(), d, g.device()), Tangents::shared(rows(directions, d, g.device())));
+    let cube = host(t.expanded(3)).unwrap();
+    let found = estimator("exact").unwrap().spectra(&g, &z).unwrap();
+    for (columns, found) in cube.chunks_exact(cube.len() / 3).zip(found) {
+        let j = DMatrix::from_column_slice(columns.len() / d, d, columns).map(f64::from);
+        let expected = singular_values(&j);
+        // Sums of up to 1,024 terms in four layers, relative to the largest singular value.
+        let bound = 4.0 * EPS * 1024.0 * expected[0];
+        found.unwrap().singular_values.iter().zip(&expected).for_each(|(f, e)| close(*f, *e, bound));
+    }
 }

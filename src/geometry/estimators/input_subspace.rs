@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::generator::{Generator, Spec};
 use crate::geometry::Spectrum;
 use crate::geometry::frame::{FrameCache, Use};
+use crate::geometry::gram::{Directions, grams};
 use crate::geometry::pushforward::push;
 use crate::geometry::sketch::Sketch;
 use rayon::prelude::*;
@@ -34,20 +35,23 @@ impl JacobianEstimator for InputSubspace {
         let spec = generator.spec();
         let (p, d) = (self.directions(spec)?, spec.latent_width);
         let frame = self.frames.get(self.settings.seed, Use::Input, p, d);
+        if let Some(chain) = generator.host() {
+            let of = |i: usize, gram: Option<Vec<f64>>| {
+                Some(self.sketch(&[], &latents[i * d..(i + 1) * d], p, chain.features()).of_gram(&gram?, &frame))
+            };
+            return Ok(grams(chain, latents, Directions::Rows(&frame), self.settings.memory, of));
+        }
         let products = push(generator, latents, &frame, self.settings.memory)?;
         let of = |(products, latent): (&Vec<f32>, &[f32])| {
-            let sketch = Sketch {
-                estimator: ROW.name,
-                products,
-                directions: p,
-                latent,
-                sample_width: products.len() / p,
-                h: None,
-                error: 0.0,
-                replicates: self.settings.replicates,
-            };
-            sketch.of_inputs(&frame)
+            self.sketch(products, latent, p, products.len() / p).of_inputs(&frame)
         };
         Ok(products.par_iter().zip(latents.par_chunks(d)).map(of).collect())
+    }
+}
+
+impl InputSubspace {
+    fn sketch<'a>(&self, products: &'a [f32], latent: &'a [f32], directions: usize, sample_width: usize) -> Sketch<'a> {
+        let (estimator, replicates) = (ROW.name, self.settings.replicates);
+        Sketch { estimator, products, directions, latent, sample_width, h: None, error: 0.0, replicates }
     }
 }

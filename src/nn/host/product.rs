@@ -3,6 +3,9 @@
 //! Each output value is one accumulator that takes fused multiply-adds in the order of the list, on every
 //! processor and for every blocking: the same bits everywhere.
 
+// Blocks of registers and parts of rows: indices say what iterators would hide.
+#![allow(clippy::needless_range_loop)]
+
 use macerator::{AutoArch, Scalar, Simd, Vector, WithSimd};
 
 /// A row of tangents (or a value) that counts, and the row of the weights that belongs to it.
@@ -111,7 +114,9 @@ fn stripe<S: Simd, const N: usize>(p: &mut TangentProduct, lane: usize, most: us
                     3 => block::<S, 3, N>(p, turn, first, lane),
                     4 => block::<S, 4, N>(p, turn, first, lane),
                     5 => block::<S, 5, N>(p, turn, first, lane),
-                    _ => block::<S, 6, N>(p, turn, first, lane),
+                    6 => block::<S, 6, N>(p, turn, first, lane),
+                    7 => block::<S, 7, N>(p, turn, first, lane),
+                    _ => block::<S, 8, N>(p, turn, first, lane),
                 }
                 first += m;
                 left -= m;
@@ -137,8 +142,8 @@ impl WithSimd for TangentProduct<'_> {
                 _ => 4,
             };
             match registers {
-                1 => stripe::<S, 1>(&mut self, lane, 6),
-                2 => stripe::<S, 2>(&mut self, lane, 6),
+                1 => stripe::<S, 1>(&mut self, lane, 8),
+                2 => stripe::<S, 2>(&mut self, lane, if wide { 8 } else { 6 }),
                 3 => stripe::<S, 3>(&mut self, lane, if wide { 6 } else { 4 }),
                 _ => stripe::<S, 4>(&mut self, lane, if wide { 6 } else { 3 }),
             }

@@ -157,11 +157,11 @@ impl HostLayer for OnHost {
         let features = t.features();
         let (hat, inverse) = trace.values.split_at(features);
         let mut means = vec![vec![0.0f32; t.lanes()]; 2 * inverse.len()];
-        for f in 0..features {
+        for (f, hat) in hat.iter().enumerate() {
             let Some(row) = t.row(f) else { continue };
             let g = f / self.group;
             means[2 * g].iter_mut().zip(row).for_each(|(m, v)| *m += v);
-            means[2 * g + 1].iter_mut().zip(row).for_each(|(m, v)| *m += v * hat[f]);
+            means[2 * g + 1].iter_mut().zip(row).for_each(|(m, v)| *m += v * hat);
         }
         means.iter_mut().flatten().for_each(|m| *m /= self.group as f32);
         t.rebuilt(|t, f, into| {
