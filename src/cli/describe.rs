@@ -6,10 +6,14 @@ use crate::error::{Error, Result, shown};
 use crate::generator::{Generator, OneShot, find_model};
 use crate::geometry::estimator_with;
 use crate::noise;
+use crate::render::plot;
 use crate::reward::Reward;
-use crate::run::parse_seeds;
+use crate::run::{parse_seeds, run_id};
 use crate::store;
-use crate::study::{DescribeRecipe, Described, Description, Inverter, Measurer, Source, TILE, claim, pack, unpack};
+use crate::study::{
+    DescribeRecipe, Described, Description, Inverter, Measurer, Page, Source, TILE, claim, pack, pictures, spread,
+    unpack,
+};
 use crate::table::{Table, write_csv, write_parquet};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -181,7 +185,7 @@ fn measure(args: &Args, context: &Context, measurer: &Measurer, rank: Option<usi
         let some = &samples[..samples.len().min(args.calibrate_on)];
         measurer.exact(&args.geometry.settings()?)?.run(some, tiles.as_deref(), &context.progress, &context.cancel)?
     };
-    let run_id = store::sha256_hex(text.as_bytes())[..16].to_owned();
+    let run_id = run_id(&text);
     if let Some(outdir) = args.outdir.as_ref().filter(|_| args.npz) {
         let about = measurer.about(&run_id, None, &found);
         store::write_atomic(&outdir.join("spectra.npz"), &pack(&about, &found)?)?;
@@ -214,6 +218,7 @@ fn report(args: &Args, context: &Context, generator: &OneShot, found: &Finished,
         if args.csv {
             store::write_atomic(&outdir.join("descriptors.csv"), write_csv(table).as_bytes())?;
         }
+        store::write_atomic(&outdir.join("report.html"), page(d, generator)?.as_bytes())?;
         store::write_atomic(&outdir.join("descriptors.parquet"), &write_parquet(table, &metadata)?)?;
     }
     for (name, b) in &d.biases {
@@ -228,7 +233,9 @@ fn report(args: &Args, context: &Context, generator: &OneShot, found: &Finished,
     }
     match &args.outdir {
         None => output::print(&write_csv(table)),
-        Some(outdir) => output::print(&summary(d)).map(|()| context.say(&format!("written: {}", shown(outdir)))),
+        Some(outdir) => {
+            output::print(&output::columns(&summary(d))).map(|()| context.say(&format!("written: {}", shown(outdir))))
+        }
     }
 }
 
@@ -262,7 +269,7 @@ fn settings_text(args: &Args, model_rank: usize, about: &serde_json::Value) -> S
 }
 
 /// Mean, least and greatest of each descriptor.
-fn summary(d: &Description) -> String {
+fn summary(d: &Description) -> Vec<Vec<String>> {
     let mut rows = vec![output::row(["descriptor", "defined", "mean", "least", "greatest"])];
     for name in &d.names {
         let values: Vec<f64> = d.values(name).into_iter().flatten().collect();
@@ -273,5 +280,39 @@ fn summary(d: &Description) -> String {
             values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)));
         rows.push(output::row([name, &n.to_string(), &number(mean), &number(least), &number(greatest)]));
     }
-    output::columns(&rows)
+    rows
+}
+
+/// The page of a description: its numbers, ψ_k as a histogram, pictures from typical to novel.
+fn page(d: &Description, generator: &OneShot) -> Result<String> {
+    let id = &generator.spec().id;
+    let mut page = Page::new(&format!("Local geometry of {id}"));
+    let text = format!("{} samples, estimator {}, model rank {}.", d.rows.len(), d.estimator, d.model_rank);
+    page.section("Descriptors", &text);
+    page.table(&summary(d));
+    for (name, b) in &d.biases {
+        let text = format!(
+            "{name} differs from the exact value by {:.4} ± {:.4} on average over {} samples, and by {:.4} (standard deviation) \
+             without that; Spearman {}.",
+            b.bias,
+            1.96 * b.bias_stderr,
+            b.n,
+            b.sd,
+            b.spearman.map_or("undefined".into(), |r| format!("{r:.3}"))
+        );
+        page.section(&format!("Bias of {name}"), &text);
+    }
+    let psi = d.values("psi_k");
+    let defined: Vec<f64> = psi.iter().flatten().copied().collect();
+    page.plot(&plot::histogram("Local scaling of the samples", "psi_k", &defined, 40, &[])?);
+    page.section("From typical to novel", "Pictures in the order of psi_k, lowest first.");
+    let mut shown = Vec::new();
+    for i in spread(&psi, 60) {
+        let row = &d.rows[i].described;
+        if let (Some(Some(picture)), Some(psi)) = (pictures(generator, &row.latent)?.pop(), psi[i]) {
+            shown.push((picture, format!("{} {}: {psi:.2}", d.column, row.sample)));
+        }
+    }
+    page.pictures(&shown)?;
+    Ok(page.html())
 }

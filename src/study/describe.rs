@@ -4,13 +4,14 @@ use super::block::{About, Described, pack, unpack};
 use super::invert::Inverter;
 use super::source::Source;
 use crate::cancel::Cancel;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::generator::{Generator, OneShot};
 use crate::geometry::{
     DESCRIPTORS, Descriptor, EstimatorSettings, JacobianEstimator, LocalGeometry, estimator_with, local_complexity,
     measure_all,
 };
 use crate::progress::Progress;
+use crate::run::run_id;
 use crate::store;
 use crate::tile::Tiling;
 use serde::Serialize;
@@ -107,18 +108,14 @@ impl Measurer<'_> {
     ) -> Result<Vec<Described>> {
         let tiling = Tiling::new(self.recipe.tile);
         let bar = progress.start(format!("measuring ({})", self.estimator.name()), samples.len() as u64);
-        let run_id = store::sha256_hex(self.recipe.text()?.as_bytes())[..16].to_owned();
+        let run_id = run_id(&self.recipe.text()?);
         let mut found: BTreeMap<u64, Described> = BTreeMap::new();
         for (tile, wanted) in tiling.cover(samples) {
-            cancel.check(|| match folder {
-                Some(folder) => format!(
-                    "{} of {} samples are complete in {}",
-                    found.len(),
-                    samples.len(),
-                    crate::error::shown(folder)
-                ),
+            let complete = || match folder {
+                Some(f) => format!("{} of {} samples are complete in {}", found.len(), samples.len(), shown(f)),
                 None => "nothing was written".into(),
-            })?;
+            };
+            cancel.check(complete)?;
             let path = folder.map(|f| f.join(format!("{}/tile-{tile:07}.npz", self.estimator.name())));
             let kept = path.as_ref().and_then(|p| self.verified(p, &run_id, tile, &wanted));
             let whole = match kept {
@@ -129,7 +126,8 @@ impl Measurer<'_> {
                 None => {
                     let made = self.tile(&tiling.samples(tile).collect::<Vec<_>>(), &wanted)?;
                     if let Some(path) = &path {
-                        store::write_atomic(path, &pack(&self.about(&run_id, Some(tile), &made), &made)?)?;
+                        let bytes = pack(&self.about(&run_id, Some(tile), &made), &made)?;
+                        store::write_atomic(path, &bytes).map_err(|e| e.with_progress(complete))?;
                     }
                     bar.advance(wanted.len() as u64);
                     made

@@ -28,12 +28,12 @@ impl Page {
 
     /// A heading and a paragraph under it.
     pub fn section(&mut self, heading: &str, text: &str) {
-        let _ = write!(self.body, "<h2>{}</h2><p>{}</p>\n", escaped(heading), escaped(text));
+        let _ = writeln!(self.body, "<h2>{}</h2><p>{}</p>", escaped(heading), escaped(text));
     }
 
     /// A plot as SVG text.
     pub fn plot(&mut self, svg: &str) {
-        let _ = write!(self.body, "<div>{svg}</div>\n");
+        let _ = writeln!(self.body, "<div>{svg}</div>");
     }
 
     /// A table, its first row the head.

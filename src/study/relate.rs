@@ -40,7 +40,8 @@ pub fn partial(a: &[f64], b: &[f64], controls: &[&[f64]]) -> Option<f64> {
     (rho.is_finite() && inverse.diagonal().iter().all(|p| *p > 0.0 && *p < 1e9)).then_some(rho.clamp(-1.0, 1.0))
 }
 
-/// R² of the ranks of `y` on the ranks of `x` by least squares; `None` as [`partial`].
+/// Adjusted R² of the ranks of `y` on the ranks of `x` by least squares, 1 − (1 − R²)(n − 1)/(n − p − 1), so
+/// that columns of noise add nothing on average; `None` as [`partial`].
 pub fn explained(y: &[f64], x: &[&[f64]]) -> Option<f64> {
     let y = standard_ranks(y)?;
     let x: Vec<Vec<f64>> = x.iter().map(|x| standard_ranks(x)).collect::<Option<_>>()?;
@@ -48,7 +49,8 @@ pub fn explained(y: &[f64], x: &[&[f64]]) -> Option<f64> {
     let gram = DMatrix::from_fn(x.len(), x.len(), |i, j| dot(&x[i], &x[j]));
     let cross = DMatrix::from_fn(x.len(), 1, |i, _| dot(&x[i], &y));
     let solved = gram.lu().solve(&cross)?;
-    Some(cross.dot(&solved).clamp(0.0, 1.0))
+    let (n, p) = (y.len() as f64, x.len() as f64);
+    (n > p + 1.0).then(|| 1.0 - (1.0 - cross.dot(&solved).clamp(0.0, 1.0)) * (n - 1.0) / (n - p - 1.0))
 }
 
 /// Ranks with mean 0 and norm 1.
@@ -125,9 +127,10 @@ mod tests {
         let [ab, ac, bc] = [(&a, &b), (&a, &c), (&b, &c)].map(|(x, y)| spearman(x, y).unwrap());
         let expected = (ab - ac * bc) / ((1.0 - ac * ac) * (1.0 - bc * bc)).sqrt();
         assert!((partial(&a, &b, &[&c]).unwrap() - expected).abs() < 1e-12);
-        assert!((explained(&a, &[&b]).unwrap() - ab * ab).abs() < 1e-12);
+        let adjusted = |r2: f64, p: f64| 1.0 - (1.0 - r2) * 39.0 / (39.0 - p);
+        assert!((explained(&a, &[&b]).unwrap() - adjusted(ab * ab, 1.0)).abs() < 1e-12);
         let both = (ab * ab + ac * ac - 2.0 * ab * ac * bc) / (1.0 - bc * bc);
-        assert!((explained(&a, &[&b, &c]).unwrap() - both).abs() < 1e-12);
+        assert!((explained(&a, &[&b, &c]).unwrap() - adjusted(both, 2.0)).abs() < 1e-12);
     }
 
     #[test]

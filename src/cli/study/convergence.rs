@@ -60,8 +60,12 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     }
     let latents: Vec<f32> = seeds.iter().flat_map(|s| noise::normals(0, *s, Stream::Latent, 0, d)).collect();
     let own = args.model_rank.map_or_else(|| opened.reward_rank(), |k| Ok(Some(k)))?;
-    let trials =
-        Trials { latents: &latents, directions: &args.directions, radii: &args.radius, model_rank: own, settings };
+    // All d directions too: there every estimator in latent space must meet the exact one.
+    let mut directions = args.directions.clone();
+    directions.push(d);
+    directions.sort_unstable();
+    directions.dedup();
+    let trials = Trials { latents: &latents, directions: &directions, radii: &args.radius, model_rank: own, settings };
     let mut found = vec![trials.run(&opened.generator, &context.progress, &context.cancel)?];
     if let (false, Some(other)) = (args.one_map, other_map(&opened)?) {
         // The reward's model rank belongs to the card's map.

@@ -27,6 +27,9 @@ pub struct Args {
 const PLAIN: [&str; 6] = ["psi_k", "nu", "delta", "z_norm", "ln_frobenius", "sigma_1"];
 const PARTIAL: [(&str, &[&str]); 3] = [("psi_k", &["nu", "delta"]), ("nu", &["psi_k"]), ("delta", &["psi_k"])];
 
+/// Every measure of every picture, by name.
+type Measured = Vec<(&'static str, Vec<Option<f64>>)>;
+
 /// Columns without a gap, by name.
 struct Columns(Vec<(String, Vec<f64>)>);
 
@@ -100,14 +103,14 @@ struct Found<'a> {
     seeds: &'a [u64],
     found: &'a Description,
     shown: &'a [Option<Picture>],
-    measured: &'a [(&'static str, Vec<Option<f64>>)],
+    measured: &'a Measured,
     relations: Vec<Relation>,
     gains: Vec<Gain>,
     kept: usize,
 }
 
 /// Every measure of every picture; the reconstruction error where the model has an encoder.
-fn measure(shown: &[Option<Picture>], inverter: &Inverter) -> Result<Vec<(&'static str, Vec<Option<f64>>)>> {
+fn measure(shown: &[Option<Picture>], inverter: &Inverter) -> Result<Measured> {
     let mut found = Vec::new();
     for row in PICTURE_MEASURES {
         let each = shown.iter().map(|p| p.as_ref().map(row.measure).transpose());
@@ -131,7 +134,7 @@ fn measure(shown: &[Option<Picture>], inverter: &Inverter) -> Result<Vec<(&'stat
 }
 
 /// The samples that have every value.
-fn whole(found: &Description, measured: &[(&'static str, Vec<Option<f64>>)]) -> (Columns, usize) {
+fn whole(found: &Description, measured: &Measured) -> (Columns, usize) {
     let mut all: Vec<(String, Vec<Option<f64>>)> = PLAIN.iter().map(|n| ((*n).to_owned(), found.values(n))).collect();
     all.extend(measured.iter().map(|(n, v)| ((*n).to_owned(), v.clone())));
     let rows: Vec<usize> = (0..found.rows.len()).filter(|i| all.iter().all(|(_, v)| v[*i].is_some())).collect();
@@ -166,7 +169,7 @@ fn write(args: &Args, context: &Context, f: &Found) -> Result<()> {
         let given = if r.given.is_empty() { "-".to_owned() } else { r.given.join(", ") };
         output::row([&r.measure, &r.descriptor, &given, &interval([r.rho, r.low, r.high])])
     }));
-    let mut gains = vec![output::row(["measure", "R² of psi_k", "R² with nu and delta", "gain [95 %]"])];
+    let mut gains = vec![output::row(["measure", "adjusted R² of psi_k", "with nu and delta", "gain [95 %]"])];
     gains.extend(
         f.gains.iter().map(|g| output::row([&g.measure, &interval(g.by_psi), &interval(g.by_all), &interval(g.gain)])),
     );
@@ -197,7 +200,7 @@ fn write(args: &Args, context: &Context, f: &Found) -> Result<()> {
         f.opened.write(&format!("{name}.svg"), &svg)?;
         page.plot(&svg);
     }
-    page.section("Beyond psi", "Share of the variance of a measure's ranks that psi_k explains, that psi_k, nu and delta explain together, and the difference. A gain whose interval touches 0 is none; R² never falls with more columns, so small gains mean little.");
+    page.section("Beyond psi", "Share of the variance of a measure's ranks that psi_k explains, that psi_k, nu and delta explain together, and the difference (adjusted R²). Resampling repeats rows, which flatters larger models a little: where a gain is small, the partial correlations above decide.");
     page.table(&gains);
     page.section("All correlations", "");
     page.table(&rows);
