@@ -3,7 +3,7 @@
 use super::geometry_args::GeometryArgs;
 use super::{Context, output};
 use crate::error::{Error, Result, shown};
-use crate::generator::{Generator, OneShot, find_model};
+use crate::generator::{self, Generator, find_model};
 use crate::geometry::estimator_with;
 use crate::noise;
 use crate::render::plot;
@@ -74,10 +74,10 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let estimator = estimator_with(&args.geometry.estimator, &settings)?;
     let (name, device) = context.open_device()?;
     let folder = find_model(&args.model)?;
-    let generator = OneShot::load(&folder, &device)?;
+    let generator = generator::load(&folder, &device)?;
     let spec = generator.spec();
     let reward = match folder.join("reward/card.toml").exists() {
-        true => Some(Reward::load(&folder, generator.model_sha256(), spec.latent_width, &device)?),
+        true => Some(Reward::load(&folder, &generator, &device)?),
         false => None,
     };
     let rank = args.geometry.model_rank.or(reward.as_ref().map(|r| r.card.model_rank));
@@ -88,7 +88,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let found = match &args.spectra {
         Some(path) => {
             let (about, samples) = unpack(path)?;
-            check_model(path, &about.model_sha256, &about.model, &generator)?;
+            check_model(path, &about.model_sha256, &about.model, &*generator)?;
             Finished {
                 description: Description::new(samples, &[], rank, &args.geometry.scales, &about.column),
                 files: Vec::new(),
@@ -97,8 +97,8 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         }
         None => {
             let directions = estimator.directions(spec)?;
-            let source = source(args, &generator)?;
-            let inverter = Inverter::new(&generator, &folder, args.invert_steps)?;
+            let source = source(args, &*generator)?;
+            let inverter = Inverter::new(&*generator, &folder, args.invert_steps)?;
             let complexity = if args.no_complexity { None } else { Some(args.geometry.complexity(spec.latent_width)?) };
             let recipe = DescribeRecipe {
                 format: 1,
@@ -119,7 +119,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
                 device: name.class().into(),
             };
             let measurer = Measurer {
-                generator: &generator,
+                generator: &*generator,
                 inverter: &inverter,
                 source: &source,
                 estimator,
@@ -133,7 +133,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         r.card.estimator == found.description.estimator && r.card.model_rank == found.description.model_rank
     });
     let table = found.description.table(calibrated.map(|r| &r.calibration), &found.files)?;
-    report(args, context, &generator, &found, &table)?;
+    report(args, context, &*generator, &found, &table)?;
     match (found.description.not_finite(), found.description.rows.len()) {
         (0, _) => Ok(()),
         (count, total) => Err(Error::SamplesNotFinite { count, total }),
@@ -147,7 +147,7 @@ struct Finished {
     run_id: String,
 }
 
-fn source(args: &Args, generator: &OneShot) -> Result<Source> {
+fn source(args: &Args, generator: &dyn Generator) -> Result<Source> {
     let spec = generator.spec();
     if let Some(path) = &args.latents {
         return Source::from_file(path, args.key.as_deref(), spec.latent_width);
@@ -159,7 +159,7 @@ fn source(args: &Args, generator: &OneShot) -> Result<Source> {
     Ok(Source::Seeds(seeds))
 }
 
-fn check_model(path: &Path, found: &str, id: &str, generator: &OneShot) -> Result<()> {
+fn check_model(path: &Path, found: &str, id: &str, generator: &dyn Generator) -> Result<()> {
     if found == generator.model_sha256() {
         return Ok(());
     }
@@ -196,7 +196,7 @@ fn measure(args: &Args, context: &Context, measurer: &Measurer, rank: Option<usi
     Ok(Finished { description, files, run_id })
 }
 
-fn report(args: &Args, context: &Context, generator: &OneShot, found: &Finished, table: &Table) -> Result<()> {
+fn report(args: &Args, context: &Context, generator: &dyn Generator, found: &Finished, table: &Table) -> Result<()> {
     let d = &found.description;
     let biases: serde_json::Map<String, serde_json::Value> =
         d.biases.iter().map(|(name, bias)| (name.clone(), json!(bias))).collect();
@@ -284,7 +284,7 @@ fn summary(d: &Description) -> Vec<Vec<String>> {
 }
 
 /// The page of a description: its numbers, ψ_k as a histogram, pictures from typical to novel.
-fn page(d: &Description, generator: &OneShot) -> Result<String> {
+fn page(d: &Description, generator: &dyn Generator) -> Result<String> {
     let id = &generator.spec().id;
     let mut page = Page::new(&format!("Local geometry of {id}"));
     let text = format!("{} samples, estimator {}, model rank {}.", d.rows.len(), d.estimator, d.model_rank);

@@ -9,13 +9,14 @@ use super::geometry_args::GeometryArgs;
 use super::{Context, output};
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
-use crate::generator::{Generator, OneShot, find_model};
+use crate::generator::{self, Generator, find_model};
 use crate::reward::Reward;
 use crate::run::parse_seeds;
 use crate::store;
 use crate::study::{Inverter, Session};
 use crate::table::{Table, write_csv, write_parquet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Arguments of `isoline study`.
 #[derive(Debug, clap::Args)]
@@ -67,7 +68,7 @@ struct Common {
 struct Opened {
     folder: PathBuf,
     outdir: PathBuf,
-    generator: OneShot,
+    generator: Arc<dyn Generator>,
     name: DeviceName,
     device: Device,
 }
@@ -76,7 +77,7 @@ impl Common {
     fn open(&self, study: &str, context: &Context) -> Result<Opened> {
         let (name, device) = context.open_device()?;
         let folder = find_model(&self.model)?;
-        let generator = OneShot::load(&folder, &device)?;
+        let generator = generator::load(&folder, &device)?;
         let id = &generator.spec().id;
         let outdir = self.outdir.clone().unwrap_or_else(|| format!("runs/study-{study}-{id}").into());
         Ok(Opened { folder, outdir, generator, name, device })
@@ -89,8 +90,7 @@ impl Opened {
         if !self.folder.join("reward/card.toml").exists() {
             return Ok(None);
         }
-        let d = self.generator.spec().latent_width;
-        Ok(Some(Reward::load(&self.folder, self.generator.model_sha256(), d, &self.device)?.card.model_rank))
+        Ok(Some(Reward::load(&self.folder, &self.generator, &self.device)?.card.model_rank))
     }
 
     fn session<'a>(
@@ -105,7 +105,7 @@ impl Opened {
             return Err(Error::config("--model-rank", format!("expected 1 to {d}, the latent's width, found {k}")));
         }
         Ok(Session {
-            generator: &self.generator,
+            generator: &*self.generator,
             inverter,
             estimator: &geometry.estimator,
             settings: geometry.settings()?,
@@ -154,6 +154,6 @@ fn number(v: Option<f64>, digits: usize) -> String {
     v.map_or("-".to_owned(), |v| format!("{v:.digits$}"))
 }
 
-fn inverter<'a>(generator: &'a OneShot, folder: &Path) -> Result<Inverter<'a>> {
+fn inverter<'a>(generator: &'a dyn Generator, folder: &Path) -> Result<Inverter<'a>> {
     Inverter::new(generator, folder, None)
 }

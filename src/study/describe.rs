@@ -5,7 +5,7 @@ use super::invert::Inverter;
 use super::source::Source;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result, shown};
-use crate::generator::{Generator, OneShot};
+use crate::generator::Generator;
 use crate::geometry::{
     DESCRIPTORS, Descriptor, EstimatorSettings, JacobianEstimator, LocalGeometry, estimator_with, local_complexity,
     measure_all,
@@ -71,7 +71,7 @@ impl DescribeRecipe {
 /// What to measure and how.
 pub struct Measurer<'a> {
     /// The model.
-    pub generator: &'a OneShot,
+    pub generator: &'a dyn Generator,
     /// Pictures to latents.
     pub inverter: &'a Inverter<'a>,
     /// Where latents come from.

@@ -7,7 +7,7 @@ use super::source::Source;
 use super::values::Description;
 use crate::cancel::Cancel;
 use crate::error::Result;
-use crate::generator::{Generator, OneShot};
+use crate::generator::Generator;
 use crate::geometry::{EstimatorSettings, estimator_with};
 use crate::noise::{self, Stream};
 use crate::progress::Progress;
@@ -17,7 +17,7 @@ use std::path::Path;
 /// A model and how it is measured.
 pub struct Session<'a> {
     /// The model.
-    pub generator: &'a OneShot,
+    pub generator: &'a dyn Generator,
     /// Pictures to latents.
     pub inverter: &'a Inverter<'a>,
     /// Name of the estimator.

@@ -3,7 +3,7 @@
 use super::{Common, Opened, number, seeds};
 use crate::cli::{Context, output};
 use crate::error::{Error, Result};
-use crate::generator::{Card, Generator, OneShot, Output, build};
+use crate::generator::{Card, OneShot, Output, build};
 use crate::geometry::EstimatorSettings;
 use crate::noise::{self, Stream};
 use crate::render::plot;
@@ -66,7 +66,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     directions.sort_unstable();
     directions.dedup();
     let trials = Trials { latents: &latents, directions: &directions, radii: &args.radius, model_rank: own, settings };
-    let mut found = vec![trials.run(&opened.generator, &context.progress, &context.cancel)?];
+    let mut found = vec![trials.run(&*opened.generator, &context.progress, &context.cancel)?];
     if let (false, Some(other)) = (args.one_map, other_map(&opened)?) {
         // The reward's model rank belongs to the card's map.
         found.push(Trials { model_rank: args.model_rank, ..trials }.run(&other, &context.progress, &context.cancel)?);
@@ -86,6 +86,9 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
 /// The map before or after the last activation, whichever the card does not measure; `None` where they are one.
 fn other_map(opened: &Opened) -> Result<Option<OneShot>> {
     let mut card = Card::read(&opened.folder.join("card.toml"))?;
+    if card.raw.denoiser.is_some() {
+        return Ok(None);
+    }
     let network = build(&card)?;
     if network.preactivation_depth() == network.layers().len() {
         return Ok(None);
@@ -160,7 +163,7 @@ fn page(opened: &Opened, found: &[Convergence], rows: &[Vec<String>], seeds: &[u
     let d = opened.generator.spec().latent_width;
     let mut shown = Vec::new();
     for i in spread(exact, 48) {
-        if let Some(Some(picture)) = pictures(&opened.generator, &latents[i * d..(i + 1) * d])?.pop() {
+        if let Some(Some(picture)) = pictures(&*opened.generator, &latents[i * d..(i + 1) * d])?.pop() {
             shown.push((picture, format!("seed {}: {}", seeds[i], number(exact[i], 2))));
         }
     }

@@ -3,7 +3,6 @@
 use super::{Common, GeometryArgs, inverter, number, seeds};
 use crate::cli::{Context, output};
 use crate::error::{Error, Result};
-use crate::generator::Generator;
 use crate::render::Picture;
 use crate::render::figure::heat_map;
 use crate::study::{Page, cell, pictures, plane};
@@ -41,7 +40,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         return Err(Error::config("--size", format!("expected 2 to 128, found {}", args.size)));
     }
     let opened = args.common.open("map", context)?;
-    let inverter = inverter(&opened.generator, &opened.folder)?;
+    let inverter = inverter(&*opened.generator, &opened.folder)?;
     let session = opened.session(&args.geometry, &inverter, context)?;
     let n = args.size;
     let points = [a, b, c].map(|s| session.latents(&[s]));
@@ -51,7 +50,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let d = opened.generator.spec().latent_width;
     let mut shown: Vec<Picture> = Vec::new();
     for i in [0, n - 1, n * (n - 1), n * n - 1] {
-        let picture = pictures(&opened.generator, &latents[i * d..(i + 1) * d])?.pop().flatten();
+        let picture = pictures(&*opened.generator, &latents[i * d..(i + 1) * d])?.pop().flatten();
         shown.push(picture.unwrap_or_else(|| Picture::blank(8, 8, [240; 3])));
     }
     let shown: Option<[Picture; 4]> = shown.try_into().ok();

@@ -3,7 +3,6 @@
 use super::{Common, GeometryArgs, Opened, inverter, number, seeds};
 use crate::cli::{Context, output};
 use crate::error::{Error, Result};
-use crate::generator::Generator;
 use crate::render::Picture;
 use crate::render::figure::{Interval, intervals};
 use crate::study::relate::{Relation, bootstrap, explained, relate};
@@ -53,11 +52,11 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         return Err(Error::config("--seeds", format!("expected at least 16 seeds, found {}", seeds.len())));
     }
     let opened = args.common.open("relate", context)?;
-    let inverter = inverter(&opened.generator, &opened.folder)?;
+    let inverter = inverter(&*opened.generator, &opened.folder)?;
     let session = opened.session(&args.geometry, &inverter, context)?;
     let latents = session.latents(&seeds);
     let found = session.describe(&latents)?;
-    let shown = pictures(&opened.generator, &latents)?;
+    let shown = pictures(&*opened.generator, &latents)?;
     let measured = measure(&shown, &inverter)?;
     let (columns, kept) = whole(&found, &measured);
     if kept < 16 {

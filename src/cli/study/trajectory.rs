@@ -3,7 +3,6 @@
 use super::{Common, GeometryArgs, inverter, number, seeds};
 use crate::cli::{Context, output};
 use crate::error::{Error, Result};
-use crate::generator::Generator;
 use crate::render::plot;
 use crate::study::{Page, path, pictures};
 use crate::table::{Column, Table, Values};
@@ -40,7 +39,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         return Err(Error::config("--steps", format!("expected 1 to 1024, found {}", args.steps)));
     }
     let opened = args.common.open("trajectory", context)?;
-    let inverter = inverter(&opened.generator, &opened.folder)?;
+    let inverter = inverter(&*opened.generator, &opened.folder)?;
     let session = opened.session(&args.geometry, &inverter, context)?;
     let points: Vec<Vec<f32>> = stations.iter().map(|s| session.latents(&[*s])).collect();
     let latents = path(&points.iter().map(Vec::as_slice).collect::<Vec<_>>(), args.steps, args.straight);
@@ -60,7 +59,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let stride = n.div_ceil(33);
     let mut strip = Vec::new();
     for i in (0..n).step_by(stride) {
-        if let Some(Some(picture)) = pictures(&opened.generator, &latents[i * d..(i + 1) * d])?.pop() {
+        if let Some(Some(picture)) = pictures(&*opened.generator, &latents[i * d..(i + 1) * d])?.pop() {
             strip.push((picture, format!("{:.2}", position(i))));
         }
     }
