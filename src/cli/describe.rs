@@ -274,7 +274,11 @@ fn summary(d: &Description) -> Vec<Vec<String>> {
     for name in &d.names {
         let values: Vec<f64> = d.values(name).into_iter().flatten().collect();
         let n = values.len();
-        let number = |v: f64| if n == 0 { "-".to_owned() } else { format!("{v:.4}") };
+        let number = |v: f64| match v.abs() {
+            _ if n == 0 => "-".to_owned(),
+            a if a == 0.0 || (1e-3..1e6).contains(&a) => format!("{v:.4}"),
+            _ => format!("{v:.4e}"),
+        };
         let mean = values.iter().sum::<f64>() / n.max(1) as f64;
         let (least, greatest) =
             values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)));
