@@ -47,6 +47,7 @@ pub mod reward;
 pub mod run;
 pub mod steering;
 pub mod store;
+pub mod study;
 pub mod table;
 pub mod tensors;
 pub mod tile;

@@ -31,6 +31,8 @@ pub enum Stream {
     Preview = 7,
     /// Bootstrap draws.
     Bootstrap = 8,
+    /// Starts of the inversion of a picture, by step.
+    Inversion = 9,
     /// Noise of a stochastic sampler, by step.
     Sampling = 16,
     /// Probes of a trace estimate.

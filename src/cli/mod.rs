@@ -6,6 +6,7 @@
 mod describe;
 mod devices;
 mod generate;
+mod geometry_args;
 mod import;
 mod inspect;
 mod lid;
@@ -18,6 +19,7 @@ mod runs;
 mod selfcheck;
 mod status;
 mod steer_report;
+mod study;
 mod train_generator;
 mod train_reward;
 mod trajectory;
@@ -64,6 +66,8 @@ pub enum Command {
     Generate(generate::Args),
     /// Measure the local geometry of unguided samples
     Describe(describe::Args),
+    /// Study a model: convergence of estimators, maps, relations to pictures, paths
+    Study(study::Args),
     /// Steer many seeds to many levels and measure what was reached, method by method
     SteerReport(steer_report::Args),
     /// Label latents, train the reward network, calibrate it
@@ -101,6 +105,7 @@ impl Command {
         match self {
             Self::Generate(args) => generate::run(args, context),
             Self::Describe(args) => describe::run(args, context),
+            Self::Study(args) => study::run(args, context),
             Self::SteerReport(args) => steer_report::run(args, context),
             Self::TrainReward(args) => train_reward::run(args, context),
             Self::TrainGenerator(args) => train_generator::run(args, context),
@@ -125,6 +130,7 @@ impl Command {
         match self {
             Self::Generate(_)
             | Self::Describe(_)
+            | Self::Study(_)
             | Self::SteerReport(_)
             | Self::TrainReward(_)
             | Self::TrainGenerator(_)

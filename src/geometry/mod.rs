@@ -17,4 +17,4 @@ pub use estimators::{
 };
 pub use frame::{Use, frame};
 pub use spectrum::{Replicate, Spectrum, model_rank, psi_k, spectral_dimension, tolerance};
-pub use uncertainty::{jackknife, projected_log_det};
+pub use uncertainty::{jackknife, projected_log_det, student_factor};

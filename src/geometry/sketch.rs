@@ -1,7 +1,9 @@
 //! From the products of a Jacobian with P directions to a spectrum with its uncertainty.
 
 use super::spectrum::{Replicate, Spectrum};
-use super::uncertainty::{ENTRY_ERROR, frobenius, jackknife, left_out, projected_log_det, rounding, without};
+use super::uncertainty::{
+    ENTRY_ERROR, frobenius, jackknife, left_out, projected_log_det, projected_shift, rounding, without,
+};
 use crate::linalg::{eigenvalues_along, right_singular, symmetric_singular};
 use nalgebra::{DMatrix, DVector};
 
@@ -69,10 +71,10 @@ impl Sketch<'_> {
         self.spectrum(whole.singular_values, whole.rotated_latent, false, replicates, d)
     }
 
-    /// Spectrum of W·A from its rows w_p·A, scaled so that ψ over all of them has no bias of its own:
-    /// by [`projected_log_det`] the mean of ln det is shifted by a known amount that does not depend
-    /// on A. With P ≥ r directions ψ at the rank r estimates the ψ of A; with fewer, the mean of ψ over
-    /// random P-dimensional subspaces, as [`of_inputs`](Self::of_inputs) does. `None` where a product is
+    /// Spectrum of W·A from its rows w_p·A, scaled so that ψ has no bias of its own: by
+    /// [`projected_log_det`] the mean of ln det is shifted by a known amount that does not depend on A.
+    /// With P ≥ d directions ψ at the rank r estimates the ψ of A; with fewer, the mean of ψ over random
+    /// P-dimensional subspaces, as [`of_inputs`](Self::of_inputs) does, for a map of full rank. `None` where a product is
     /// not finite.
     pub fn of_outputs(&self) -> Option<Spectrum> {
         if !self.is_finite() {
@@ -93,15 +95,10 @@ impl Sketch<'_> {
             let rotated = rotate(&found.vectors, &z, &(0..d).collect::<Vec<_>>());
             (found.singular_values, rotated, found.by_qr)
         };
-        let scale = |directions: usize, values: Vec<f64>| {
-            let rank = rank_of(&values, self.sample_width.max(d));
-            let (bias, _) =
-                projected_log_det(directions, if directions < d { d } else { rank.max(1) }, self.sample_width);
-            let factor = (-bias / directions.min(rank).max(1) as f64).exp();
-            values.into_iter().map(|s| s * factor).collect::<Vec<_>>()
-        };
+        let scale = |directions: usize, values: Vec<f64>| self.unbiased(directions, values);
         let replicates = if p < self.sample_width { self.output_replicates(&z, &scale) } else { Vec::new() };
-        let mut found = self.spectrum(scale(p, singular_values), rotated, by_qr, replicates, self.sample_width);
+        let (singular_values, rotated) = sorted(scale(p, singular_values), rotated);
+        let mut found = self.spectrum(singular_values, rotated, by_qr, replicates, self.sample_width);
         let rank = found.rank();
         if p >= d && rank > 0 {
             // The closed form in place of the jackknife, at the one k where it holds.
@@ -123,8 +120,9 @@ impl Sketch<'_> {
                 .iter()
                 .map(|out| {
                     let (singular_values, vectors, kept) = without(&gram, out);
-                    let rotated_latent = over(rotate(&vectors, &images, &kept), &singular_values);
-                    Replicate { rotated_latent, singular_values: scale(left(out), singular_values) }
+                    let rotated = over(rotate(&vectors, &images, &kept), &singular_values);
+                    let (singular_values, rotated_latent) = sorted(scale(left(out), singular_values), rotated);
+                    Replicate { rotated_latent, singular_values }
                 })
                 .collect();
         }
@@ -134,10 +132,26 @@ impl Sketch<'_> {
             .map(|out| {
                 let part = w.rows(out.start, out.len());
                 let (singular_values, vectors) = symmetric_singular(&whole - part.tr_mul(&part));
-                let rotated_latent = rotate(&vectors, z, &(0..d).collect::<Vec<_>>());
-                Replicate { rotated_latent, singular_values: scale(left(out), singular_values) }
+                let rotated = rotate(&vectors, z, &(0..d).collect::<Vec<_>>());
+                let (singular_values, rotated_latent) = sorted(scale(left(out), singular_values), rotated);
+                Replicate { rotated_latent, singular_values }
             })
             .collect()
+    }
+
+    /// Singular values of W·A from P = `directions` rows, scaled up. With P ≥ d each by its own
+    /// [`projected_shift`], so that ψ over all of them has no bias at any rank; with fewer all by the same
+    /// factor, for the mean over subspaces of a map of full rank. The factors depend on nothing but P, d
+    /// and D, so they do not change the order of latents.
+    fn unbiased(&self, directions: usize, values: Vec<f64>) -> Vec<f64> {
+        let (d, width) = (self.latent.len(), self.sample_width);
+        if self.directions < d {
+            let (shift, _) = projected_log_det(directions, d, width);
+            let factor = (-shift / directions.max(1) as f64).exp();
+            return values.into_iter().map(|s| s * factor).collect();
+        }
+        let factor = |i: usize| if i <= directions { (-projected_shift(directions, i, width)).exp() } else { 1.0 };
+        values.into_iter().enumerate().map(|(i, s)| s * factor(i + 1)).collect()
     }
 
     fn sets(&self) -> Vec<std::ops::Range<usize>> {
@@ -184,9 +198,11 @@ impl Sketch<'_> {
     }
 }
 
-fn rank_of(singular_values: &[f64], width: usize) -> usize {
-    let cut = super::tolerance(width, 0) * singular_values.first().copied().unwrap_or(0.0);
-    singular_values.iter().filter(|s| **s > cut && **s > 0.0).count()
+/// Singular values and what goes with them, in descending order again.
+fn sorted(singular_values: Vec<f64>, rotated: Vec<f64>) -> (Vec<f64>, Vec<f64>) {
+    let mut pairs: Vec<(f64, f64)> = singular_values.into_iter().zip(rotated).collect();
+    pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
+    pairs.into_iter().unzip()
 }
 
 fn dot(a: &[f32], b: &[f32]) -> f64 {

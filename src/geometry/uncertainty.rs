@@ -84,8 +84,16 @@ pub fn student_factor(freedom: usize) -> f64 {
 pub fn projected_log_det(directions: usize, rank: usize, width: usize) -> (f64, f64) {
     let (m, n) = (directions.min(rank), directions.max(rank));
     let half = |of: usize, i: usize| (of + 1 - i) as f64 / 2.0;
-    let sum = |f: fn(f64) -> f64| (1..=m).map(|i| f(half(n, i)) - f(half(width, i))).sum::<f64>();
-    (0.5 * sum(digamma), 0.25 * sum(trigamma).max(0.0))
+    let variance = (1..=m).map(|i| trigamma(half(n, i)) - trigamma(half(width, i))).sum::<f64>();
+    ((1..=m).map(|i| projected_shift(n, i, width)).sum(), 0.25 * variance.max(0.0))
+}
+
+/// The part of the mean of [`projected_log_det`] that belongs to singular value `i` (from 1):
+/// ½[digamma((n−i+1)/2) − digamma((D−i+1)/2)], by which ln σ_i of W·A is too small on average where the
+/// singular values lie far apart; summed over all of them it is exact whatever they are.
+pub fn projected_shift(n: usize, i: usize, width: usize) -> f64 {
+    let half = |of: usize| (of + 1).saturating_sub(i).max(1) as f64 / 2.0;
+    0.5 * (digamma(half(n)) - digamma(half(width)))
 }
 
 /// ψ⁽⁰⁾(x) for x > 0: recurrence up to 8, then the asymptotic series (error under 1e-12).

@@ -3,6 +3,7 @@
 
 mod axis;
 mod canvas;
+pub mod figure;
 pub mod grid;
 pub mod plot;
 pub mod png;
@@ -68,6 +69,29 @@ impl Picture {
             return Err(Error::Bug(format!("a picture of shape {shape:?} needs {size} bytes, found {}", pixels.len())));
         }
         Ok(Self { channels, height, width, pixels })
+    }
+
+    /// The values of a sample of `shape` `[channels, height, width]` (CHW) that looks like this picture,
+    /// with 0..=255 mapped linearly onto `range`. Grey is repeated for a colour model, and a grey model
+    /// gets the luma of colours (BT.601).
+    ///
+    /// # Errors
+    /// [`Error::Bug`] where height or width differ.
+    pub fn to_values(&self, shape: [usize; 3], range: [f32; 2]) -> Result<Vec<f32>> {
+        let [channels, height, width] = shape;
+        if (self.height, self.width) != (height, width) {
+            let found = format!("{}×{}", self.height, self.width);
+            return Err(Error::Bug(format!("a picture of {found} for a sample of {height}×{width}")));
+        }
+        let level = |pixel: &[u8], c: usize| match (pixel, channels) {
+            ([r, g, b], 1) => 0.299 * f32::from(*r) + 0.587 * f32::from(*g) + 0.114 * f32::from(*b),
+            ([grey], _) => f32::from(*grey),
+            (colours, _) => f32::from(colours[c]),
+        };
+        let scale = (range[1] - range[0]) / 255.0;
+        let values = (0..channels)
+            .flat_map(|c| self.pixels.chunks_exact(self.channels).map(move |p| range[0] + scale * level(p, c)));
+        Ok(values.collect())
     }
 
     /// An RGB picture of one colour. Either side may be 0, which gives an empty picture.
@@ -149,6 +173,20 @@ mod tests {
         let values = [-1.0, 1.0, 0.0, -9.0, 9.0, -1.0 + 2.0 / 255.0];
         let picture = Picture::from_values(&values, [3, 1, 2], [-1.0, 1.0]).unwrap();
         assert_eq!(picture.pixels, [0, 128, 255, 255, 0, 1]);
+    }
+
+    #[test]
+    fn values_come_back_from_a_picture() {
+        let values = [-1.0, 1.0, 0.2, 0.6, -0.4, 0.0];
+        let picture = Picture::from_values(&values, [3, 1, 2], [-1.0, 1.0]).unwrap();
+        let back = picture.to_values([3, 1, 2], [-1.0, 1.0]).unwrap();
+        // Half a level of 255.
+        assert!(back.iter().zip(&values).all(|(a, b)| (a - b).abs() <= 1.0 / 255.0 + 1e-6), "{back:?}");
+        let grey = Picture::from_pixels(vec![0, 255], [1, 1, 2]).unwrap();
+        assert_eq!(grey.to_values([3, 1, 2], [0.0, 1.0]).unwrap(), [0.0, 1.0, 0.0, 1.0, 0.0, 1.0]);
+        let red = Picture::from_pixels(vec![255, 0, 0], [3, 1, 1]).unwrap();
+        assert!((red.to_values([1, 1, 1], [0.0, 1.0]).unwrap()[0] - 0.299).abs() < 1e-6);
+        assert!(red.to_values([1, 2, 1], [0.0, 1.0]).is_err());
     }
 
     #[test]

@@ -32,11 +32,29 @@ pub struct PngText {
     pub isoline: Option<String>,
 }
 
+/// The smallest PNG file that this encoder makes of `picture`: its size measures how complex the picture
+/// is. Slower than [`encode`], and its bytes may differ between builds.
+///
+/// # Errors
+/// As [`encode`].
+pub fn smallest(picture: &Picture) -> Result<Vec<u8>> {
+    encode_with(picture, &PngText::default(), ::png::DeflateCompression::Level(9), ::png::Filter::Adaptive)
+}
+
 /// The PNG file of `picture`, 8 bits per channel, sRGB, with its text chunks before the pixels.
 ///
 /// # Errors
 /// [`Error::Bug`] for a malformed picture, a text over [`TEXT_BYTES`] or one that holds NUL.
 pub fn encode(picture: &Picture, text: &PngText) -> Result<Vec<u8>> {
+    encode_with(picture, text, ::png::DeflateCompression::FdeflateUltraFast, ::png::Filter::Paeth)
+}
+
+fn encode_with(
+    picture: &Picture,
+    text: &PngText,
+    compression: ::png::DeflateCompression,
+    filter: ::png::Filter,
+) -> Result<Vec<u8>> {
     let bug = |error: ::png::EncodingError| Error::Bug(format!("a picture could not be encoded: {error}"));
     let colour = match picture.channels {
         1 => ::png::ColorType::Grayscale,
@@ -51,8 +69,8 @@ pub fn encode(picture: &Picture, text: &PngText) -> Result<Vec<u8>> {
     encoder.set_color(colour);
     encoder.set_depth(::png::BitDepth::Eight);
     encoder.set_source_srgb(::png::SrgbRenderingIntent::Perceptual);
-    encoder.set_deflate_compression(::png::DeflateCompression::FdeflateUltraFast);
-    encoder.set_filter(::png::Filter::Paeth);
+    encoder.set_deflate_compression(compression);
+    encoder.set_filter(filter);
     if let Some(line) = &text.parameters {
         check_text(PARAMETERS_KEYWORD, line)?;
         if line.chars().all(|c| u32::from(c) < 256) {

@@ -17,6 +17,7 @@ mod status;
 mod table;
 mod work;
 
+pub use claim::{claim, run_id};
 pub use config::{BatchConfig, JobConfig, KEYS, Overrides};
 pub use engine::Engine;
 pub use events::{Event, Session, sessions};

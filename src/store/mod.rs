@@ -1,5 +1,6 @@
 //! What touches the disk: durable writes, bounded reads, hashes, names, weights files.
 
+mod arrays;
 mod atomic;
 mod hash;
 mod lock;
@@ -7,6 +8,7 @@ mod names;
 mod read;
 mod weights;
 
+pub use arrays::{Array, Arrays};
 pub use atomic::{append_line, create_dir, open_log, remove_unfinished, replace_folder, unfinished, write_atomic};
 pub use hash::{sha256_file, sha256_hex};
 pub use lock::{Lock, host};

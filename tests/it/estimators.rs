@@ -247,6 +247,20 @@ fn intervals_cover_what_they_are_for() {
     }
 }
 
+/// A map of rank 6 in 12 dimensions: neither the number of directions nor the scaling may depend on the rank.
+#[test]
+fn output_projection_has_no_bias_on_a_map_of_low_rank() {
+    let sigma: Vec<f64> = (0..12).map(|i| if i < 6 { 2.0 - 0.3 * f64::from(i) } else { 1e-7 }).collect();
+    let g = linear_with(35, 40, &sigma);
+    let exact: f64 = sigma[..6].iter().map(|s| s.ln()).sum();
+    assert_eq!(one(&*usual("exact"), &g, &[0.7; 12]).rank(), 6);
+    let (share, mean) = coverage("output-projection", 16, 400, &g, exact);
+    println!("rank 6 of 12: {:.1} % hold psi = {exact:.3} (found {mean:.3})", 100.0 * share);
+    assert!((0.917..=0.983).contains(&share), "{share}");
+    let (_, variance) = projected_log_det(16, 6, 40);
+    close(mean, exact, 4.0 * (variance / 400.0).sqrt());
+}
+
 #[test]
 fn intervals_of_other_descriptors_cover_their_mean() {
     let sigma: Vec<f64> = (0..12).map(|i| 10f64.powf(-f64::from(i) / 11.0)).collect();

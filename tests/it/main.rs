@@ -17,4 +17,5 @@ mod pretrained;
 mod runs;
 mod shared;
 mod steering;
+mod study;
 mod training;

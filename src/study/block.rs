@@ -1,0 +1,154 @@
+//! Described samples as arrays: the format of a tile's file and of `spectra.npz`.
+
+use crate::error::{Error, Result};
+use crate::geometry::{Complexity, Spectrum};
+use crate::store::Arrays;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// One described sample.
+#[derive(Clone, Debug)]
+pub struct Described {
+    /// Its number: seed or row.
+    pub sample: u64,
+    /// z.
+    pub latent: Vec<f32>,
+    /// Root mean square of G(z) − x where z was found for a picture x.
+    pub residual: Option<f64>,
+    /// Its spectrum without the jackknife's replicates; `None` where something was not finite.
+    pub spectrum: Option<Spectrum>,
+    /// Its sign changes, where they were counted.
+    pub complexity: Option<Complexity>,
+    /// Standard errors that the replicates gave, by column.
+    pub stderr: BTreeMap<String, f64>,
+}
+
+/// What a file says of its arrays.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct About {
+    /// Version of this format.
+    pub format: u32,
+    /// The run it belongs to.
+    pub run_id: String,
+    /// The tile; absent for a whole run.
+    pub tile: Option<u64>,
+    /// Model id.
+    pub model: String,
+    /// SHA-256 of the model.
+    pub model_sha256: String,
+    /// What the numbers of samples are: seed or row.
+    pub column: String,
+    /// Estimator of the spectra.
+    pub estimator: String,
+    /// P.
+    pub n_directions: usize,
+    /// Dimension of the space that they were drawn from.
+    pub frame_of: usize,
+    /// D.
+    pub sample_width: usize,
+    /// Columns of the array `stderr`.
+    pub stderr: Vec<String>,
+}
+
+/// The file of these samples.
+///
+/// # Errors
+/// [`Error::Bug`].
+pub fn pack(about: &About, samples: &[Described]) -> Result<Vec<u8>> {
+    let n = samples.len();
+    let d = samples.first().map_or(0, |s| s.latent.len());
+    let spectra = || samples.iter().map(|s| s.spectrum.as_ref());
+    let width = spectra().flatten().map(|s| s.singular_values.len()).max().unwrap_or(0);
+    let layers = samples.iter().filter_map(|s| s.complexity.as_ref()).map(|c| c.layers.len()).max().unwrap_or(0);
+    let padded = |of: fn(&Spectrum) -> &[f64]| {
+        spectra().flat_map(move |s| {
+            let values = s.map_or(&[][..], of);
+            (0..width).map(|i| values.get(i).copied().unwrap_or(f64::NAN)).collect::<Vec<_>>()
+        })
+    };
+    let mut arrays = Arrays::default();
+    arrays.insert("samples", &[n], samples.iter().map(|s| s.sample as f64).collect());
+    arrays.insert("latents", &[n, d], samples.iter().flat_map(|s| &s.latent).map(|v| f64::from(*v)).collect());
+    arrays.insert("residuals", &[n], samples.iter().map(|s| s.residual.unwrap_or(f64::NAN)).collect());
+    arrays.insert("h", &[n], spectra().map(|s| s.and_then(|s| s.h).unwrap_or(f64::NAN)).collect());
+    arrays.insert("singular_values", &[n, width], padded(|s| &s.singular_values).collect());
+    arrays.insert("rotated_latents", &[n, width], padded(|s| &s.rotated_latent).collect());
+    arrays.insert("psi_stderr", &[n, width], padded(|s| &s.psi_stderr).collect());
+    let counts = samples.iter().flat_map(|s| {
+        let found = s.complexity.as_ref().map(|c| &c.layers);
+        (0..layers).map(move |i| found.and_then(|l| l.get(i)).map_or(f64::NAN, |n| *n as f64))
+    });
+    arrays.insert("complexity", &[n, layers], counts.collect());
+    let counted = samples.iter().map(|s| f64::from(u8::from(s.complexity.is_some())));
+    arrays.insert("complexity_counted", &[n], counted.collect());
+    let errors = samples.iter().flat_map(|s| about.stderr.iter().map(|c| s.stderr.get(c).copied().unwrap_or(f64::NAN)));
+    arrays.insert("stderr", &[n, about.stderr.len()], errors.collect());
+    arrays.about = serde_json::to_string(about).map_err(|e| Error::Bug(e.to_string()))?;
+    arrays.to_npz()
+}
+
+/// The samples of such a file.
+///
+/// # Errors
+/// [`Error::Input`] where it is damaged or from another program.
+pub fn unpack(path: &Path) -> Result<(About, Vec<Described>)> {
+    let arrays = Arrays::read_npz(path)?;
+    let bad = |m: &str| Error::input(path, format!("expected spectra that isoline describe has written: {m}"));
+    let about: About = serde_json::from_str(&arrays.about).map_err(|e| bad(&format!("isoline.json: {e}")))?;
+    if about.format != 1 {
+        return Err(bad(&format!("format {}, expected 1", about.format)));
+    }
+    let estimator = crate::geometry::estimator_row(&about.estimator).map_err(|_| bad("unknown estimator"))?.name;
+    let get = |name: &str, rank: usize| {
+        let found = arrays.arrays.get(name).filter(|a| a.shape.len() == rank);
+        found.ok_or_else(|| bad(&format!("array \"{name}\" is missing or of another rank")))
+    };
+    let numbers = get("samples", 1)?;
+    let n = numbers.values.len();
+    let rows = |name: &str| -> Result<Vec<&[f64]>> {
+        let array = get(name, 2)?;
+        if array.shape[0] != n {
+            return Err(bad(&format!("array \"{name}\" has {} rows, expected {n}", array.shape[0])));
+        }
+        let width = array.shape[1];
+        Ok((0..n).map(|i| &array.values[i * width..(i + 1) * width]).collect())
+    };
+    let lists = ["residuals", "h", "complexity_counted"].map(|name| get(name, 1));
+    let [residuals, h, counted] = lists;
+    let (residuals, h, counted) = (&residuals?.values, &h?.values, &counted?.values);
+    if [residuals, h, counted].iter().any(|l| l.len() != n) {
+        return Err(bad("lists of different lengths"));
+    }
+    let (latents, values, rotated) = (rows("latents")?, rows("singular_values")?, rows("rotated_latents")?);
+    let (errors, layers, stderr) = (rows("psi_stderr")?, rows("complexity")?, rows("stderr")?);
+    if stderr.first().is_some_and(|s| s.len() != about.stderr.len()) {
+        return Err(bad("array \"stderr\" does not fit its columns"));
+    }
+    let present = |v: &[f64]| v.iter().copied().take_while(|v| !v.is_nan()).collect::<Vec<f64>>();
+    let some = |v: f64| (!v.is_nan()).then_some(v);
+    let spectrum = |i: usize| Spectrum {
+        singular_values: present(values[i]),
+        rotated_latent: present(rotated[i]),
+        psi_stderr: present(errors[i]),
+        replicates: Vec::new(),
+        frame_of: about.frame_of,
+        n_directions: about.n_directions,
+        estimator,
+        sample_width: about.sample_width,
+        h: some(h[i]),
+        by_qr: false,
+    };
+    let sample = |i: usize| Described {
+        sample: numbers.values[i] as u64,
+        latent: latents[i].iter().map(|v| *v as f32).collect(),
+        residual: some(residuals[i]),
+        spectrum: Some(spectrum(i)).filter(|s| !s.singular_values.is_empty()),
+        complexity: (counted[i] > 0.5)
+            .then(|| Complexity { layers: present(layers[i]).into_iter().map(|n| n as u64).collect() }),
+        stderr: about.stderr.iter().cloned().zip(stderr[i].iter().copied()).filter(|(_, v)| !v.is_nan()).collect(),
+    };
+    let samples = (0..n).map(sample).collect();
+    Ok((about, samples))
+}

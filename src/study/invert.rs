@@ -1,0 +1,138 @@
+//! From a picture back to a latent: the model's encoder where it has one, gradient descent on
+//! ‖G(z) − x‖² where it has none.
+
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::generator::{Card, Generator, Spec};
+use crate::nn::{Network, Parameters, Pass, Rows};
+use crate::noise::{self, Stream};
+use crate::store::Weights;
+use crate::tensors::{host, rows};
+use burn::tensor::Tensor;
+use std::path::Path;
+
+/// Starts of a descent without an encoder; the best end is kept.
+const STARTS: usize = 4;
+/// Step size of the descent at its beginning; falls to 0 by a cosine.
+const RATE: f64 = 0.1;
+
+/// Inverts pictures for one model.
+pub struct Inverter<'a> {
+    generator: &'a dyn Generator,
+    encoder: Option<(Network, Parameters)>,
+    steps: usize,
+}
+
+/// A picture's latent.
+pub struct Inversion {
+    /// z.
+    pub latent: Vec<f32>,
+    /// Root mean square of G(z) − x, as a share of the range from black to white.
+    pub residual: f64,
+}
+
+impl<'a> Inverter<'a> {
+    /// For the model in `folder`, with `steps` of descent; by default none after an encoder and 300
+    /// without one.
+    ///
+    /// # Errors
+    /// Of the card and the weights.
+    pub fn new(generator: &'a dyn Generator, folder: &Path, steps: Option<usize>) -> Result<Self> {
+        let card = Card::read(&folder.join("card.toml"))?;
+        let encoder = match &card.raw.encoder {
+            Some(raw) => Some(encoder(&card, raw.layers.clone(), folder, generator.device())?),
+            None => None,
+        };
+        let steps = steps.unwrap_or(if encoder.is_some() { 0 } else { 300 });
+        Ok(Self { generator, encoder, steps })
+    }
+
+    /// The generator.
+    pub fn spec(&self) -> &Spec {
+        self.generator.spec()
+    }
+
+    /// Whether the model has an encoder.
+    pub fn has_encoder(&self) -> bool {
+        self.encoder.is_some()
+    }
+
+    /// How pictures are inverted, for the recipe.
+    pub fn about(&self) -> String {
+        match (&self.encoder, self.steps) {
+            (Some(_), 0) => "encoder".into(),
+            (Some(_), steps) => format!("encoder and {steps} steps"),
+            (None, steps) => format!("{STARTS} starts of {steps} steps"),
+        }
+    }
+
+    /// The latents of pictures (`[n, C·H·W]` in the card's range); `samples` key the random starts, so
+    /// that a picture's latent does not depend on its neighbours.
+    ///
+    /// # Errors
+    /// [`Error::Device`].
+    pub fn invert(&self, pictures: &[f32], samples: &[u64]) -> Result<Vec<Inversion>> {
+        let spec = self.spec();
+        let (d, width) = (spec.latent_width, spec.sample_shape.iter().product::<usize>());
+        let device = self.generator.device();
+        let x = rows(pictures.to_vec(), width, device);
+        if let Some((network, parameters)) = &self.encoder {
+            let means = network.forward(x.clone(), &Pass::frozen(parameters)).narrow(1, 0, d);
+            return self.descend(host(means)?, &x, 1);
+        }
+        let starts = (0..STARTS as u32).flat_map(|k| samples.iter().map(move |s| (*s, k)));
+        let z = starts.flat_map(|(s, k)| noise::normals(0, s, Stream::Inversion, k, d)).collect();
+        self.descend(z, &x.repeat_dim(0, STARTS), STARTS)
+    }
+
+    /// Adam on each row by itself; the best of each sample's `starts`, the last iterate of each.
+    fn descend(&self, start: Vec<f32>, x: &Rows, starts: usize) -> Result<Vec<Inversion>> {
+        let d = self.spec().latent_width;
+        let device = self.generator.device();
+        let mut z = rows(start, d, device);
+        let (mut m, mut v) = (z.zeros_like(), z.zeros_like());
+        for step in 0..self.steps {
+            let tracked = z.clone().autodiff().require_grad();
+            let off = self.generator.generate(tracked.clone()) - x.clone();
+            let gradients = (off.clone() * off).sum().backward();
+            let g = tracked.grad(&gradients).ok_or_else(|| Error::Bug("a latent without a gradient".into()))?;
+            m = m * 0.9 + g.clone() * 0.1;
+            v = v * 0.999 + g.clone() * g * 0.001;
+            let (c1, c2) = (1.0 - 0.9f64.powi(step as i32 + 1), 1.0 - 0.999f64.powi(step as i32 + 1));
+            let rate = RATE * 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / self.steps as f64).cos());
+            z = z - (m.clone() / c1) / ((v.clone() / c2).sqrt() + 1e-8) * rate;
+        }
+        let residuals = host(self.residuals(&z, x))?;
+        let latents = host(z)?;
+        let n = residuals.len() / starts;
+        let best = |i: usize| {
+            (0..starts).map(|k| k * n + i).min_by(|a, b| residuals[*a].total_cmp(&residuals[*b])).unwrap_or(i)
+        };
+        Ok((0..n)
+            .map(best)
+            .map(|row| Inversion {
+                latent: latents[row * d..(row + 1) * d].to_vec(),
+                residual: f64::from(residuals[row]),
+            })
+            .collect())
+    }
+
+    fn residuals(&self, z: &Rows, x: &Rows) -> Tensor<2> {
+        let [low, high] = self.spec().range;
+        let off = (self.generator.generate(z.clone()) - x.clone()) / f64::from(high - low);
+        (off.clone() * off).mean_dim(1).sqrt()
+    }
+}
+
+fn encoder(card: &Card, layers: Vec<toml::Table>, folder: &Path, device: &Device) -> Result<(Network, Parameters)> {
+    let network = Network::build(layers, &card.sample_shape).map_err(|e| card.layer_error(e.inside("encoder")))?;
+    let found: usize = network.output_shape().iter().product();
+    if found != 2 * card.latent_width {
+        let place = format!("{}: encoder", crate::error::shown(&card.path));
+        let message = format!("expected {} values, means and log-variances, found {found}", 2 * card.latent_width);
+        return Err(Error::config(place, message));
+    }
+    let weights = Weights::read(&folder.join(&card.raw.weights.file))?;
+    let parameters = Parameters::upload(&network.parameters(), &weights, device);
+    Ok((network, parameters))
+}

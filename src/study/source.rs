@@ -1,0 +1,210 @@
+//! Where the latents of a description come from: seeds, a file, or pictures.
+
+use super::invert::{Inversion, Inverter};
+use crate::error::{Error, Result, shown};
+use crate::noise::{self, Stream};
+use crate::render::Picture;
+use crate::render::png::read_picture;
+use crate::store::{self, Arrays, Weights};
+use crate::table::{Values, read_parquet};
+use std::path::{Path, PathBuf};
+
+/// The samples to describe, in order. The number of a sample is its seed, or its row in a file or list.
+pub enum Source {
+    /// Seeds, whose latents are drawn.
+    Seeds(Vec<u64>),
+    /// Latents of a file, `[n, d]`.
+    File {
+        /// Row-major.
+        latents: Vec<f32>,
+        /// SHA-256 of the latents, for the recipe.
+        sha256: String,
+    },
+    /// Pictures to be inverted.
+    Images {
+        /// Files in the order of their names.
+        files: Vec<PathBuf>,
+        /// SHA-256 of all their bytes, for the recipe.
+        sha256: String,
+    },
+}
+
+/// The latent of a sample and how well it gives its picture back.
+pub struct Located {
+    /// z.
+    pub latent: Vec<f32>,
+    /// Root mean square of G(z) − x, as a share of the range from black to white.
+    pub residual: Option<f64>,
+}
+
+impl Source {
+    /// Latents of width `d` from an `.npz`, `.safetensors` or `.parquet` file. `key` names the array or
+    /// tensor, or the prefix of the columns `KEY_0`, `KEY_1`, …; without it the only one, or `z`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where the file is none of these, or the width is another one.
+    pub fn from_file(path: &Path, key: Option<&str>, d: usize) -> Result<Self> {
+        let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
+        let (shape, values) = match extension.as_str() {
+            "npz" => array(path, key)?,
+            "safetensors" => tensor(path, key)?,
+            "parquet" => columns(path, key)?,
+            _ => return Err(Error::input(path, "expected latents in an .npz, .safetensors or .parquet file")),
+        };
+        let (rows, width) = (shape.first().copied().unwrap_or(0), shape.iter().skip(1).product::<usize>());
+        if shape.len() < 2 || width != d {
+            let message = format!("latents of shape {shape:?}, expected [n, {d}], the latent's width of this model");
+            return Err(Error::input(path, message));
+        }
+        if rows == 0 || rows > crate::limits::SAMPLES {
+            return Err(Error::input(path, format!("{rows} latents, expected 1 to {}", crate::limits::SAMPLES)));
+        }
+        if let Some(i) = values.iter().position(|v| !v.is_finite()) {
+            return Err(Error::input(path, format!("latent {}, value {}: not finite", i / d, i % d)));
+        }
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        Ok(Self::File { sha256: store::sha256_hex(&bytes), latents: values })
+    }
+
+    /// The PNG and JPEG pictures of a folder, each of `shape` `[channels, height, width]`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] naming the picture that is of another size, or where there is none.
+    pub fn from_images(folder: &Path, shape: [usize; 3]) -> Result<Self> {
+        let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, "list", e))?;
+        let mut files: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(|p| is_picture(p)).collect();
+        files.sort();
+        if files.is_empty() {
+            return Err(Error::input(folder, "expected PNG or JPEG pictures, found none"));
+        }
+        let mut hashes = String::new();
+        for file in &files {
+            picture(file, shape)?;
+            hashes.push_str(&store::sha256_file(file)?);
+        }
+        Ok(Self::Images { files, sha256: store::sha256_hex(hashes.as_bytes()) })
+    }
+
+    /// The number of every sample.
+    pub fn samples(&self, d: usize) -> Vec<u64> {
+        match self {
+            Self::Seeds(seeds) => seeds.clone(),
+            Self::File { latents, .. } => (0..(latents.len() / d) as u64).collect(),
+            Self::Images { files, .. } => (0..files.len() as u64).collect(),
+        }
+    }
+
+    /// What the recipe says of it.
+    pub fn about(&self) -> String {
+        match self {
+            Self::Seeds(_) => "seeds".into(),
+            Self::File { sha256, .. } => format!("latents {sha256}"),
+            Self::Images { sha256, .. } => format!("images {sha256}"),
+        }
+    }
+
+    /// Name of the column of numbers.
+    pub fn column(&self) -> &'static str {
+        if matches!(self, Self::Seeds(_)) { "seed" } else { "row" }
+    }
+
+    /// The file of a sample.
+    pub fn file(&self, sample: u64) -> Option<String> {
+        let Self::Images { files, .. } = self else { return None };
+        files.get(usize::try_from(sample).ok()?).and_then(|f| f.file_name()).map(|f| shown(Path::new(f)))
+    }
+
+    /// The latents of a tile. Numbers beyond the last row give zeros: the tile keeps its shape.
+    ///
+    /// # Errors
+    /// Of the inversion.
+    pub fn locate(&self, samples: &[u64], d: usize, inverter: &Inverter) -> Result<Vec<Located>> {
+        let plain = |latent: Vec<f32>| Located { latent, residual: None };
+        match self {
+            Self::Seeds(_) => Ok(samples.iter().map(|s| plain(noise::normals(0, *s, Stream::Latent, 0, d))).collect()),
+            Self::File { latents, .. } => {
+                let row =
+                    |s: &u64| latents.chunks_exact(d).nth(*s as usize).map_or_else(|| vec![0.0; d], <[f32]>::to_vec);
+                Ok(samples.iter().map(|s| plain(row(s))).collect())
+            }
+            Self::Images { files, .. } => {
+                let spec = inverter.spec();
+                let mut pictures = Vec::new();
+                for s in samples {
+                    match files.get(*s as usize) {
+                        Some(file) => {
+                            pictures.extend(picture(file, spec.sample_shape)?.to_values(spec.sample_shape, spec.range)?)
+                        }
+                        None => pictures.extend(std::iter::repeat_n(spec.range[0], spec.sample_shape.iter().product())),
+                    }
+                }
+                let found: Vec<Inversion> = inverter.invert(&pictures, samples)?;
+                Ok(found.into_iter().map(|f| Located { latent: f.latent, residual: Some(f.residual) }).collect())
+            }
+        }
+    }
+}
+
+fn is_picture(path: &Path) -> bool {
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
+    path.is_file() && matches!(extension.as_str(), "png" | "jpg" | "jpeg")
+}
+
+fn picture(file: &Path, [_, height, width]: [usize; 3]) -> Result<Picture> {
+    let picture = read_picture(file)?;
+    if (picture.height, picture.width) != (height, width) {
+        let message =
+            format!("picture of {}×{}, expected {height}×{width}; resize it first", picture.height, picture.width);
+        return Err(Error::input(file, message));
+    }
+    Ok(picture)
+}
+
+type Numbers = (Vec<usize>, Vec<f32>);
+
+fn array(path: &Path, key: Option<&str>) -> Result<Numbers> {
+    let mut found = Arrays::read_npz(path)?.arrays;
+    let name = choose(path, key, found.keys().map(String::as_str).collect())?;
+    let array = found.remove(&name).unwrap_or_default();
+    Ok((array.shape, array.values.into_iter().map(|v| v as f32).collect()))
+}
+
+fn tensor(path: &Path, key: Option<&str>) -> Result<Numbers> {
+    let weights = Weights::read(path)?;
+    let name = choose(path, key, weights.names().collect())?;
+    let tensor = weights.require(&name)?;
+    Ok((tensor.shape.clone(), tensor.values.clone()))
+}
+
+fn columns(path: &Path, key: Option<&str>) -> Result<Numbers> {
+    let (table, _) = read_parquet(path)?;
+    let prefix = key.unwrap_or("z");
+    let mut columns = Vec::new();
+    while let Some(column) = table.column(&format!("{prefix}_{}", columns.len())) {
+        match &column.values {
+            Values::F64(values) => {
+                columns.push(values.iter().map(|v| v.map_or(f32::NAN, |v| v as f32)).collect::<Vec<_>>())
+            }
+            _ => return Err(Error::input(path, format!("column \"{}\": expected floats", column.name))),
+        }
+    }
+    if columns.is_empty() {
+        let message = format!("no column \"{prefix}_0\"; name the prefix of the latents' columns with --key");
+        return Err(Error::input(path, message));
+    }
+    let values = (0..table.rows()).flat_map(|r| columns.iter().map(move |c| c[r])).collect();
+    Ok((vec![table.rows(), columns.len()], values))
+}
+
+fn choose(path: &Path, key: Option<&str>, names: Vec<&str>) -> Result<String> {
+    let found = match (key, &names[..]) {
+        (Some(key), _) => names.iter().find(|n| **n == key),
+        (None, [only]) => Some(only),
+        (None, _) => names.iter().find(|n| matches!(**n, "z" | "latents")),
+    };
+    found.map(|n| (*n).to_owned()).ok_or_else(|| {
+        let wanted = key.map_or("more than one array".to_owned(), |k| format!("no array \"{}\"", k.escape_debug()));
+        let near = names.iter().take(8).map(|n| n.escape_debug().to_string()).collect::<Vec<_>>().join(", ");
+        Error::input(path, format!("{wanted}; choose with --key one of: {near}"))
+    })
+}
