@@ -5,7 +5,7 @@ use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::generator::find_model;
 use crate::reward::{quantile, spearman, spearman_ceiling};
-use crate::run::{Engine, SampleRow, parse_seeds};
+use crate::run::{Engine, Guide, SampleRow, parse_seeds};
 use crate::steering::{Settings, Status};
 use crate::tile::Tiling;
 use serde_json::json;
@@ -94,9 +94,20 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     lines.push(trial.run("truncation", "truncation, open loop", &open, context)?);
     lines.push(trial.run("truncation", &format!("truncation, {} corrections", args.corrections), &closed, context)?);
     lines.push(trial.run("none", "none (unguided)", &open, context)?);
+    if engine.generator.as_sampler().is_some() {
+        lines.extend(trial.guided(&warm, context)?);
+    }
     print(args, &engine, &lines)
 }
 
+/// Guidance during denoising: its name, the guide, and the strengths that are tried for each asked level.
+const GUIDES: [(&str, Guide, &[f64]); 3] = [
+    ("reward guidance", Guide::Reward, &[0.1, 0.3]),
+    ("density guidance", Guide::Density, &[-0.1, -0.03, 0.0, 0.03, 0.1, 0.2]),
+    ("minority guidance", Guide::Minority, &[-0.3, -0.1, 0.0, 0.1, 0.3]),
+];
+
+#[derive(Clone, Copy)]
 struct Trial<'a> {
     engine: &'a Engine,
     args: &'a Args,
@@ -105,6 +116,58 @@ struct Trial<'a> {
 }
 
 impl Trial<'_> {
+    /// Every guide over all seeds and levels. A guide's strength for a level is the one whose mean on the warm-up tile came
+    /// nearest; finding it is no part of the seconds.
+    fn guided(&self, warm: &Self, context: &Context) -> Result<Vec<Line>> {
+        let mut lines = Vec::new();
+        for (name, guide, strengths) in GUIDES {
+            let mut rows = Vec::new();
+            let (mut computed, mut seconds) = (0, 0.0);
+            for &novelty in &self.args.novelty {
+                let mut best = (f64::INFINITY, strengths[0]);
+                for strength in strengths {
+                    let (found, ..) = warm.guide(guide, *strength, novelty, context)?;
+                    let reached: Vec<f64> = found.iter().filter_map(|r| r.novelty_reached).collect();
+                    let mean = reached.iter().sum::<f64>() / reached.len().max(1) as f64;
+                    if (mean - novelty).abs() < best.0 {
+                        best = ((mean - novelty).abs(), *strength);
+                    }
+                }
+                let (found, count, spent) = self.guide(guide, best.1, novelty, context)?;
+                rows.extend(found);
+                computed += count;
+                seconds += spent;
+            }
+            lines.push(line(name, &rows, seconds / computed.max(1) as f64));
+        }
+        Ok(lines)
+    }
+
+    /// One guide at one strength: rows of the wanted seeds, samples computed, seconds.
+    fn guide(
+        &self,
+        guide: Guide,
+        strength: f64,
+        novelty: f64,
+        context: &Context,
+    ) -> Result<(Vec<SampleRow>, usize, f64)> {
+        let bar = context.progress.start(format!("{guide:?} at {strength}"), self.seeds.len() as u64);
+        let target = self.engine.reward.calibration.psi_at(novelty);
+        let begin = Instant::now();
+        let tiling = Tiling::new(self.args.tile);
+        let (mut rows, mut computed) = (Vec::new(), 0);
+        for (tile, wanted) in tiling.cover(self.seeds) {
+            let samples: Vec<u64> = tiling.samples(tile).collect();
+            let guided = self.engine.guide(guide, strength, &samples, target, self.cancel)?;
+            computed += guided.len();
+            let kept = guided.iter().filter(|s| wanted.contains(&s.sample));
+            rows.extend(kept.map(|s| self.engine.row(s, Some(novelty))));
+            bar.advance(wanted.len() as u64);
+        }
+        bar.finish();
+        Ok((rows, computed, begin.elapsed().as_secs_f64()))
+    }
+
     fn run(&self, method: &str, name: &str, settings: &Settings, context: &Context) -> Result<Line> {
         let bar = context.progress.start(name.to_owned(), (self.seeds.len() * self.args.novelty.len()) as u64);
         let mut rows: Vec<SampleRow> = Vec::new();

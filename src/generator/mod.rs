@@ -67,6 +67,11 @@ pub trait Generator: Send + Sync {
     /// Where it computes.
     fn device(&self) -> &crate::device::Device;
 
+    /// The diffusion model behind it, where there is one.
+    fn as_sampler(&self) -> Option<&Sampler> {
+        None
+    }
+
     /// SHA-256 over card and weights, see [`Card::model_sha256`].
     fn model_sha256(&self) -> &str;
 }

@@ -183,6 +183,10 @@ impl Generator for Sampler {
         &self.device
     }
 
+    fn as_sampler(&self) -> Option<&Sampler> {
+        Some(self)
+    }
+
     fn model_sha256(&self) -> &str {
         &self.model_sha256
     }

@@ -6,7 +6,7 @@ use crate::cancel::Cancel;
 use crate::device::Device;
 use crate::error::Result;
 use crate::generator::{self, Generator, Spec};
-use crate::geometry::{DESCRIPTORS, JacobianEstimator, LocalGeometry, estimator};
+use crate::geometry::{DESCRIPTORS, JacobianEstimator, LocalGeometry, Spectrum, estimator};
 use crate::noise::{self, Stream};
 use crate::reward::Reward;
 use crate::steering::{self, Settings, Status, Steered, scaled};
@@ -63,6 +63,14 @@ impl Engine {
     /// Name of the estimator.
     pub fn estimator(&self) -> &'static str {
         self.estimator.name()
+    }
+
+    /// The spectra at latents, by the estimator of the reward.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn spectra(&self, latents: &[f32]) -> Result<Vec<Option<Spectrum>>> {
+        self.estimator.spectra(&*self.generator, latents)
     }
 
     /// The unguided latents of `samples`, row-major.

@@ -107,12 +107,21 @@ pub struct EstimatorRow {
 /// Every estimator.
 pub static ESTIMATORS: &[EstimatorRow] = &[exact::ROW, input_subspace::ROW, output_projection::ROW, stencil::ROW];
 
-/// The estimator of that name with its usual settings.
+/// The estimator of that name with its usual settings; `name:P` sets the number of directions, as in
+/// `input-subspace:16`.
 ///
 /// # Errors
-/// [`Error::Config`] with the nearest name.
+/// [`Error::Config`] with the nearest name, or for a number that is none.
 pub fn estimator(name: &str) -> Result<Box<dyn JacobianEstimator>> {
-    estimator_with(name, &EstimatorSettings::default())
+    let Some((bare, directions)) = name.split_once(':') else {
+        return estimator_with(name, &EstimatorSettings::default());
+    };
+    let directions = directions.parse().ok().filter(|p| *p > 0).ok_or_else(|| {
+        let message =
+            format!("expected a number of directions behind the colon, found \"{}\"", directions.escape_debug());
+        Error::config(format!("--estimator {}", name.escape_debug()), message)
+    })?;
+    estimator_with(bare, &EstimatorSettings { directions: Some(directions), ..EstimatorSettings::default() })
 }
 
 /// The estimator of that name with these settings.

@@ -1,5 +1,6 @@
 //! Diffusion models against closed forms and a pretrained reference.
 
+mod digits;
 mod dimension;
 mod guidance;
 mod models;

@@ -151,6 +151,30 @@ fn a_diffusion_model_is_steered_like_any_generator() {
     let errors: Vec<f64> = among.iter().map(|r| (r["novelty_reached"].as_f64().unwrap() - 80.0).abs()).collect();
     let close = errors.iter().filter(|e| **e < 10.0).count();
     assert!(close >= 6, "asked 80, errors {errors:?}");
+    // Every method and every guidance is tried and measured.
+    let text = Isoline::new(&[
+        "steer-report",
+        "-q",
+        "--device",
+        "cpu",
+        "--json",
+        "--tile",
+        "4",
+        "--seeds",
+        "0-3",
+        "--novelty",
+        "20,80",
+        "mini",
+    ])
+    .cwd(dir.path())
+    .succeeds();
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let names: Vec<&str> = report["methods"].as_array().unwrap().iter().map(|m| m["name"].as_str().unwrap()).collect();
+    for guide in ["reward guidance", "density guidance", "minority guidance"] {
+        assert!(names.contains(&guide), "{names:?}");
+    }
+    let undefined: u64 = report["methods"].as_array().unwrap().iter().map(|m| m["undefined"].as_u64().unwrap()).sum();
+    assert_eq!(undefined, 0, "{text}");
     // Another card is another model.
     let card = fs::read_to_string(dir.path().join("mini/card.toml")).unwrap();
     fs::write(dir.path().join("mini/card.toml"), card.replace("steps = 3", "steps = 4")).unwrap();

@@ -1,0 +1,131 @@
+//! The shipped diffusion model: pictures of the class that was asked for, by the judgement of a foreign classifier.
+
+use super::cpu;
+use crate::shared::{self, Fixtures, relative_l2};
+use isoline::generator::{Generator, Sampler};
+use isoline::nn::{Network, Parameters, Pass};
+use isoline::noise::{Stream, normals};
+use isoline::store::Weights;
+use isoline::tensors::{host, rows};
+use std::path::Path;
+
+/// LeNet on 32×32 pictures in [0, 1], its poolings on the host: log-probabilities of the ten digits.
+struct LeNet {
+    parts: Vec<(Network, Option<[usize; 3]>)>,
+    parameters: Parameters,
+}
+
+impl LeNet {
+    fn load(file: &Path) -> Self {
+        let weights = Weights::read(file).unwrap();
+        let part = |layers: &str, shape: &[usize], pool: Option<[usize; 3]>| {
+            #[derive(serde::Deserialize)]
+            struct Text {
+                layers: Vec<toml::Table>,
+            }
+            let text: Text = toml::from_str(&format!("layers = [{layers}, {{ kind = \"relu\" }}]")).unwrap();
+            (Network::build(text.layers, shape).unwrap(), pool)
+        };
+        let conv = |key: &str, out: usize| {
+            format!("{{ kind = \"conv2d\", key = \"convnet.{key}\", out = {out}, kernel = 5 }}")
+        };
+        let linear = |key: &str, out: usize| format!("{{ kind = \"linear\", key = \"fc.{key}\", out = {out} }}");
+        let mut parts = vec![
+            part(&conv("c1", 6), &[1, 32, 32], Some([6, 28, 28])),
+            part(&conv("c3", 16), &[6, 14, 14], Some([16, 10, 10])),
+            part(&conv("c5", 120), &[16, 5, 5], None),
+            part(&linear("f6", 84), &[120], None),
+        ];
+        let last = toml::from_str(&format!("layers = [{}]", linear("f7", 10))).unwrap();
+        #[derive(serde::Deserialize)]
+        struct Last {
+            layers: Vec<toml::Table>,
+        }
+        let last: Last = serde::Deserialize::deserialize::<toml::Table>(last).unwrap();
+        parts.push((Network::build(last.layers, &[84]).unwrap(), None));
+        let specs: Vec<_> = parts.iter().flat_map(|p| p.0.parameters()).collect();
+        Self { parameters: Parameters::upload(&specs, &weights, &cpu()), parts }
+    }
+
+    fn logits(&self, pictures: Vec<f32>) -> Vec<f32> {
+        self.parts.iter().fold(pictures, |x, (network, pool)| {
+            let width: usize = network.input_shape().iter().product();
+            let y = host(network.forward(rows(x, width, &cpu()), &Pass::frozen(&self.parameters))).unwrap();
+            match pool {
+                None => y,
+                Some([_, h, w]) => halved(&y, *h, *w),
+            }
+        })
+    }
+}
+
+/// Maximum over 2×2 places of every plane.
+fn halved(planes: &[f32], h: usize, w: usize) -> Vec<f32> {
+    let plane = |p: &[f32]| {
+        let at = |i: usize, j: usize| {
+            p[2 * i * w + 2 * j]
+                .max(p[2 * i * w + 2 * j + 1])
+                .max(p[(2 * i + 1) * w + 2 * j])
+                .max(p[(2 * i + 1) * w + 2 * j + 1])
+        };
+        (0..h / 2).flat_map(|i| (0..w / 2).map(move |j| (i, j))).map(|(i, j)| at(i, j)).collect::<Vec<_>>()
+    };
+    planes.chunks_exact(h * w).flat_map(plane).collect()
+}
+
+/// 28×28 to 32×32, bilinear with half-pixel centres, edges repeated.
+fn enlarged(picture: &[f32]) -> Vec<f32> {
+    let place = |i: usize| {
+        let x = ((i as f32 + 0.5) * 28.0 / 32.0 - 0.5).max(0.0);
+        let first = (x.floor() as usize).min(27);
+        (first, (first + 1).min(27), x - first as f32)
+    };
+    let at = |(i, j): (usize, usize)| {
+        let ((a, b, u), (c, d, v)) = (place(i), place(j));
+        let row = |r: usize| picture[28 * r + c] * (1.0 - v) + picture[28 * r + d] * v;
+        row(a) * (1.0 - u) + row(b) * u
+    };
+    (0..32).flat_map(|i| (0..32).map(move |j| (i, j))).map(at).collect()
+}
+
+#[test]
+fn asked_digits_are_recognised() {
+    let Some(data) = shared::data() else { return };
+    let folder = data.join("weights/lenet-mnist");
+    let lenet = LeNet::load(&folder.join("lenet.safetensors"));
+    let fixtures = Fixtures::read(&folder.join("lenet.fixtures.safetensors"));
+    // The classifier itself: its log-softmax up to a constant per row.
+    let found = lenet.logits(fixtures.floats("input_32"));
+    let normalised: Vec<f32> = found
+        .chunks_exact(10)
+        .flat_map(|r| {
+            let total = r.iter().map(|v| v.exp()).sum::<f32>().ln();
+            r.iter().map(move |v| v - total).collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(relative_l2(&normalised, fixtures.get("log_softmax")) < 1e-5);
+
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits-diffusion");
+    let (mut right, per_class) = (0, 12);
+    let mut by_class = Vec::new();
+    for class in 0..10 {
+        let sampler = Sampler::load(&shipped, &cpu()).unwrap().with_class(Some(class)).unwrap();
+        let [low, high] = sampler.spec().range;
+        let z: Vec<f32> =
+            (0..per_class).flat_map(|i| normals(0, 100 * class as u64 + i, Stream::Latent, 0, 784)).collect();
+        let pictures = host(sampler.generate(rows(z, 784, &cpu()))).unwrap();
+        let unit: Vec<f32> = pictures.iter().map(|v| ((v - low) / (high - low)).clamp(0.0, 1.0)).collect();
+        let shown = unit.chunks_exact(784).flat_map(enlarged).collect();
+        let best = |r: &[f32]| (0..10).max_by(|a, b| r[*a].total_cmp(&r[*b])).unwrap();
+        let hits = lenet.logits(shown).chunks_exact(10).filter(|r| best(r) == class).count();
+        by_class.push(hits);
+        right += hits;
+    }
+    println!(
+        "digits-diffusion: {right} of {} recognised as the class asked for, by class {by_class:?}",
+        10 * per_class
+    );
+    // 74 % were measured when the model was shipped (docs/results.md), with a standard error of 4 % for 120 pictures; a
+    // sampler or a network that has lost something falls more than four of them below.
+    assert!(right * 100 >= 58 * 10 * per_class as usize, "{right} recognised, by class {by_class:?}");
+}
