@@ -53,6 +53,10 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let work = plan.open(&args.outdir)?;
     let _lock = runs::alone(&args.outdir)?;
     work.claim()?;
+    if args.shards.is_some() {
+        // Slurm opens its logs there before the first worker begins.
+        store::create_dir(&args.outdir.join("shards"))?;
+    }
     plan.write(&args.outdir)?;
     let tiles = work.tiles();
     let samples: u64 = (0..tiles).map(|t| work.wanted(t)).sum();

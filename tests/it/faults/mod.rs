@@ -20,7 +20,9 @@ mod r13_memory;
 use crate::cli::Isoline;
 use crate::runs::{hashes, isoline};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use wait4::Wait4;
@@ -67,12 +69,17 @@ pub struct Ended {
 }
 
 /// Runs a call under a limit that only a process that hangs reaches (it then ends with 137).
+///
+/// The kernel counts the memory of whoever starts a process towards that process, and this one holds much. So a fresh
+/// process of this binary is put between, which starts the program and measures it.
 pub fn run(call: Isoline) -> Ended {
     let dir = tempfile::tempdir().unwrap();
-    let file = |name: &str| fs::File::create(dir.path().join(name)).unwrap();
     let own = call.into_command();
-    let mut command = Command::new("timeout");
-    command.args(["-s", "KILL", "120"]).arg(own.get_program()).args(own.get_args());
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["faults::the_process_between", "--exact", "--nocapture"]).env(BETWEEN, dir.path());
+    let line: Vec<Vec<u8>> =
+        [own.get_program()].into_iter().chain(own.get_args()).map(|a| a.as_bytes().to_vec()).collect();
+    fs::write(dir.path().join("call"), line.join(&0)).unwrap();
     for (name, value) in own.get_envs() {
         match value {
             Some(value) => command.env(name, value),
@@ -82,15 +89,28 @@ pub fn run(call: Isoline) -> Ended {
     if let Some(folder) = own.get_current_dir() {
         command.current_dir(folder);
     }
+    assert!(command.stdout(Stdio::null()).status().unwrap().success());
+    let text = |name: &str| String::from_utf8_lossy(&fs::read(dir.path().join(name)).unwrap()).into_owned();
+    let ended = text("ended");
+    let (code, rss) = ended.split_once(' ').unwrap();
+    Ended { code: code.parse().unwrap(), stdout: text("out"), stderr: text("err"), rss: rss.parse().unwrap() }
+}
+
+/// Tells the process between where the call lies and where its end is to be written.
+const BETWEEN: &str = "ISOLINE_TEST_BETWEEN";
+
+/// Does nothing unless [`run`] has started it.
+#[test]
+fn the_process_between() {
+    let Some(folder) = std::env::var_os(BETWEEN).map(PathBuf::from) else { return };
+    let file = |name: &str| fs::File::create(folder.join(name)).unwrap();
+    let line = fs::read(folder.join("call")).unwrap();
+    let mut command = Command::new("timeout");
+    command.args(["-s", "KILL", "120"]).args(line.split(|b| *b == 0).map(OsStr::from_bytes)).env_remove(BETWEEN);
     let child = command.stdin(Stdio::null()).stdout(file("out")).stderr(file("err")).spawn();
     let ended = child.unwrap().wait4().unwrap();
-    let text = |name: &str| String::from_utf8_lossy(&fs::read(dir.path().join(name)).unwrap()).into_owned();
-    Ended {
-        code: ended.status.code().unwrap_or(-1),
-        stdout: text("out"),
-        stderr: text("err"),
-        rss: ended.rusage.maxrss,
-    }
+    let code = ended.status.code().unwrap_or(-1);
+    fs::write(folder.join("ended"), format!("{code} {}", ended.rusage.maxrss)).unwrap();
 }
 
 impl Ended {

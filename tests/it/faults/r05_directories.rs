@@ -162,7 +162,7 @@ fn damaged_run_directories_are_mended_or_refused() {
     for (name, damage, outcome) in cases() {
         let run = reference.copy("run");
         // Files of others, which must survive whatever happens.
-        let foreign = ["notes.txt", "novel/images/.hidden", "novel/images/isoline.tmp", "novel/records/old.json"];
+        let foreign = ["notes.txt", "novel/images/.hidden", "novel/images/isoline.tmp", "plain/records/old.json"];
         foreign.iter().for_each(|f| fs::write(run.join(f), f).unwrap());
         damage(&run);
         let before = crate::runs::hashes(&run);

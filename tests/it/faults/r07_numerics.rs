@@ -122,7 +122,7 @@ fn training_steps_that_are_not_finite_are_skipped_and_counted() {
         let points: Vec<String> = steps.iter().map(|s| format!("train.batch#{s}=nan")).collect();
         let call = |model: &str| train(dir.path(), model).env("ISOLINE_FAILPOINTS", points.join(";"));
         if steps.len() >= 10 {
-            call("a").fails(75, &["10 steps in a row up to step 10 were not finite", "the last checkpoint is good"]);
+            call("a").fails(75, &["10 steps in a row", "were not finite", "the last checkpoint is good"]);
             assert!(!dir.path().join("a").exists());
             // Without the poison the same command goes on from that checkpoint.
             train(dir.path(), "a").succeeds();

@@ -48,7 +48,9 @@ fn pictures_do_not_depend_on_workers_threads_or_restarts() {
                 if resumed {
                     // Every shard is stopped after its first tile, and its picture is lost.
                     for i in 0..workers {
-                        work(i).env("ISOLINE_FAILPOINTS", "steer.step@1=signal:15").fails(75, &[]);
+                        // A shard of a single tile is finished by then.
+                        let stopped = work(i).env("ISOLINE_FAILPOINTS", "steer.step@1=signal:15").run();
+                        assert!([0, 75].contains(&stopped.code), "{}", stopped.stderr);
                     }
                     fs::remove_file(reference.path("run/novel/images/000000.png")).unwrap();
                 }
