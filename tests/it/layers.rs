@@ -269,8 +269,8 @@ pub fn poisoned_rows_stay_alone() -> usize {
         let depth = s.network.layers().len();
         let values = |z: &[f32]| {
             let rows = |values: &[f32]| to_rows_on(&s.device, values.to_vec(), s.input);
-            let (y, t) = s.network.tangent(rows(z), Tangents::per_sample(rows(&v), 1), &s.pass(), depth);
-            let forward = host(s.network.forward(rows(z), &s.pass())).unwrap();
+            let (y, t) = s.network.tangent(rows(z), Tangents::per_sample(rows(&v), 1), &s.pass(n), depth);
+            let forward = host(s.network.forward(rows(z), &s.pass(n))).unwrap();
             [bits(forward), bits(host(y).unwrap()), bits(host(t.expanded(n)).unwrap())]
         };
         for (clean, found) in values(&z).into_iter().zip(values(&poisoned)) {
