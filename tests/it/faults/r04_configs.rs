@@ -52,7 +52,7 @@ pub fn cases() -> Vec<Case> {
         ("max_angle=-0.1", &["max_angle"]),
         ("trunc=3.1", &["trunc"]),
         ("trunc=nan", &["trunc"]),
-        ("trunc=3.0", &[]),
+        ("trunc=3.0", &["trunc", "only the method \"truncation\""]),
         ("seeds=5-3", &["seeds", "5-3"]),
         ("seeds=0-10000000", &["seeds", "10000000"]),
         ("seeds=4503599627370496", &["seeds"]),

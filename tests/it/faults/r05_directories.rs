@@ -70,6 +70,7 @@ pub fn cases() -> Vec<Case> {
             |r| edit(&r.join(RECORD), "\"sha256\": \"", "\"sha256\": null, \"x\": \""),
             Mended,
         ),
+        ("record with a number changed", |r| edit(&r.join(RECORD), "\"psi_k\": ", "\"psi_k\": 1"), Mended),
         ("record of zeros, as some disks leave it", |r| fs::write(r.join(RECORD), [0; 4096]).unwrap(), Mended),
         ("records folder gone", |r| fs::remove_dir_all(r.join("novel/records")).unwrap(), Mended),
         ("record of another run", |r| edit(&r.join(RECORD), "\"run_id\": \"", "\"run_id\": \"f00d"), Refused(2)),
