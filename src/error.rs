@@ -146,12 +146,24 @@ fn mebibytes(bytes: u64) -> String {
     format!("{} MiB", bytes.div_ceil(1 << 20))
 }
 
-/// A path as it is safe to print on a terminal: control characters escaped.
+/// A path as it is safe to print on a terminal.
 pub fn shown(path: &Path) -> String {
-    path.to_string_lossy()
-        .chars()
-        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
-        .collect()
+    escaped(&path.to_string_lossy(), |_| false)
+}
+
+/// `text` with every character escaped that drives a terminal or turns the direction of what follows, but those to `keep`.
+pub fn escaped(text: &str, keep: impl Fn(char) -> bool) -> String {
+    let drives = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        if drives(c) && !keep(c) {
+            out.extend(c.escape_default())
+        } else {
+            out.push(c)
+        }
+        out
+    })
 }
 
 /// The candidate nearest to `name` by edit distance, where one is near enough to be a slip of the pen.

@@ -174,8 +174,14 @@ impl Jobs {
 /// [`Error::Config`].
 pub fn planned(config: &Path, text: &str, set: &[String], outdir: &Path) -> Result<BatchConfig> {
     let mut over = overrides(set)?;
-    over.insert("outdir".to_owned(), outdir.to_string_lossy().into_owned().into());
+    over.insert("outdir".to_owned(), utf8("--outdir", outdir)?.into());
     BatchConfig::resolve(&shown(config), text, &over, None)
+}
+
+/// A path that is to stand in a plan or a config.
+fn utf8(flag: &str, path: &Path) -> Result<String> {
+    let text = path.to_str().map(str::to_owned);
+    text.ok_or_else(|| Error::config(format!("{flag} {}", shown(path)), "expected a name in UTF-8"))
 }
 
 /// The environment, and `--set` over it.
@@ -202,7 +208,7 @@ fn batch(args: &Args, context: &Context) -> Result<BatchConfig> {
     put("corrections", args.corrections.map(Into::into));
     put("steps", args.steps.map(Into::into));
     put("trunc", args.trunc.map(Into::into));
-    put("outdir", args.outdir.as_ref().map(|p| p.to_string_lossy().into_owned().into()));
+    put("outdir", args.outdir.as_deref().map(|p| utf8("--outdir", p)).transpose()?.map(Into::into));
     put("metadata", args.no_metadata.then_some(false.into()));
     put("seeds", seeds(args, context)?.map(Into::into));
     if args.mode.len() + args.novelty.len() > 0 {

@@ -5,6 +5,7 @@
 
 mod describe;
 mod devices;
+mod emit;
 mod generate;
 mod geometry_args;
 mod import;
@@ -86,6 +87,8 @@ pub enum Command {
     Work(work::Args),
     /// Put the finished shards of a run together
     Merge(merge::Args),
+    /// Print the script with which a cluster works on a planned run
+    Emit(emit::Args),
     /// Local intrinsic dimension: estimate, curve, bench, doctor
     Lid(lid::Args),
     /// Local geometry of a diffusion model's denoiser along the way from noise to picture
@@ -115,6 +118,7 @@ impl Command {
             Self::Plan(args) => plan::run(args, context),
             Self::Work(args) => work::run(args, context),
             Self::Merge(args) => merge::run(args, context),
+            Self::Emit(args) => emit::run(args, context),
             Self::Lid(args) => lid::run(args, context),
             Self::Trajectory(args) => trajectory::run(args, context),
             Self::Import(args) => import::run(args, context),
@@ -138,7 +142,7 @@ impl Command {
             | Self::Work(_)
             | Self::Lid(_)
             | Self::Trajectory(_) => true,
-            Self::Status(_) | Self::Verify(_) | Self::Plan(_) | Self::Merge(_) => false,
+            Self::Status(_) | Self::Verify(_) | Self::Plan(_) | Self::Merge(_) | Self::Emit(_) => false,
             Self::Import(_) | Self::Inspect(_) | Self::Devices(_) | Self::List(_) => false,
         }
     }

@@ -1,6 +1,6 @@
 //! Results to stdout, all else to stderr. A reader that has gone away (`isoline … | head`) is no error.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, escaped};
 use std::io::{ErrorKind, Write};
 
 /// Prints results to stdout. Control characters, which a foreign card may hold, are escaped; line breaks stay.
@@ -35,17 +35,6 @@ pub fn tell(text: &str) {
 /// The line of an error: `isoline: <error>`.
 pub fn complain(error: &Error) {
     tell(&format!("isoline: {}", error.to_string().trim_end().replace('\n', " ")));
-}
-
-fn escaped(text: &str, keep: impl Fn(char) -> bool) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        if c.is_control() && !keep(c) {
-            out.extend(c.escape_default())
-        } else {
-            out.push(c)
-        }
-        out
-    })
 }
 
 /// Rows as aligned columns two spaces apart, one line each; a row may be shorter than others.

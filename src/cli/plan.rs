@@ -4,8 +4,8 @@ use super::generate::{self, Jobs};
 use super::{Context, output, runs};
 use crate::error::{Error, Result, shown};
 use crate::generator::{self, find_model};
-use crate::reward::RewardConfig;
-use crate::run::{LabelsPlan, Plan, array_expression};
+use crate::reward::{Reward, RewardConfig};
+use crate::run::{DescribePlan, LabelsPlan, Plan, array_expression, parse_seeds};
 use crate::store;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Then isoline work RUN --shard i/N on as many machines as there are, isoline status RUN, and isoline merge RUN. \
-A config with [[jobs]] or seeds plans pictures, one with [labels] the labelling for isoline train-reward -o RUN."
+A config with [[jobs]] or seeds plans pictures, one with [describe] (model, seeds, estimator, model_rank, tile) a table of \
+descriptors, one with [labels] the labelling for isoline train-reward -o RUN."
 )]
 pub struct Args {
     /// Job: a config of isoline generate or of isoline train-reward
@@ -40,11 +41,15 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     let text = crate::run::BatchConfig::text(&args.config)?;
     let table: toml::Table = store::parse_toml(&text, &shown(&args.config))?;
-    let plan = if table.contains_key("labels") {
-        if let Some(set) = args.set.first() {
-            return Err(Error::config(format!("--set {}", set.escape_debug()), "a reward config takes no keys here"));
-        }
+    let special = ["labels", "describe"].into_iter().find(|k| table.contains_key(*k));
+    if let (Some(kind), Some(set)) = (special, args.set.first()) {
+        let message = format!("a config with [{kind}] takes no keys here");
+        return Err(Error::config(format!("--set {}", set.escape_debug()), message));
+    }
+    let plan = if special == Some("labels") {
         labels(&args.config, context)?
+    } else if special == Some("describe") {
+        describe(&args.config, context)?
     } else {
         let batch = generate::planned(&args.config, &text, &args.set, &args.outdir)?;
         Jobs::load(&batch, false, context)?.plan(args.csv)?
@@ -53,6 +58,10 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let work = plan.open(&args.outdir)?;
     let _lock = runs::alone(&args.outdir)?;
     work.claim()?;
+    if args.shards.is_some() {
+        // Slurm opens its logs there before the first worker begins.
+        store::create_dir(&args.outdir.join("shards"))?;
+    }
     plan.write(&args.outdir)?;
     let tiles = work.tiles();
     let samples: u64 = (0..tiles).map(|t| work.wanted(t)).sum();
@@ -63,6 +72,59 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
 fn labels(path: &Path, context: &Context) -> Result<Plan> {
     let (config, _) = store::read_toml::<RewardConfig>(path)?;
     labels_plan(&config, context)
+}
+
+/// A config of one table, `[describe]`.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DescribeConfig {
+    describe: DescribeKeys,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DescribeKeys {
+    model: String,
+    seeds: String,
+    #[serde(default)]
+    estimator: Option<String>,
+    #[serde(default)]
+    model_rank: Option<usize>,
+    #[serde(default)]
+    tile: Option<usize>,
+}
+
+fn describe(path: &Path, context: &Context) -> Result<Plan> {
+    let (DescribeConfig { describe: keys }, _) = store::read_toml(path)?;
+    let at = |key: &str| format!("{}: describe.{key}", shown(path));
+    parse_seeds(&keys.seeds).map_err(|m| Error::config(at("seeds"), m))?;
+    let (name, device) = context.open_device()?;
+    let model = find_model(&keys.model)?;
+    let generator = generator::load(&model, &device)?;
+    let own = model.join("reward/card.toml").exists();
+    let rank = match keys.model_rank {
+        None if own => Reward::load(&model, &generator, &device)?.card.model_rank,
+        None => {
+            let message =
+                "missing; the model has no reward that tells it, and shards cannot find it from their own share";
+            return Err(Error::config(at("model_rank"), message));
+        }
+        Some(k) if (1..=generator.spec().latent_width).contains(&k) => k,
+        Some(k) => {
+            let message = format!("expected 1 to {}, the latent's width, found {k}", generator.spec().latent_width);
+            return Err(Error::config(at("model_rank"), message));
+        }
+    };
+    let plan = DescribePlan {
+        model: keys.model,
+        model_sha256: generator.model_sha256().to_owned(),
+        seeds: keys.seeds,
+        estimator: keys.estimator.unwrap_or_else(|| "exact".into()),
+        model_rank: rank,
+        tile: keys.tile.unwrap_or(16),
+        device: name.class().to_owned(),
+    };
+    Plan::new("describe", &plan)
 }
 
 /// The plan of a reward config's labels.

@@ -21,6 +21,7 @@ pub struct RunArgs {
 /// [`Error::Busy`], [`Error::Io`].
 pub fn alone(folder: &Path) -> Result<Lock> {
     store::create_dir(folder)?;
+    failpoint!("lock.before").map_err(|e| Error::io(folder, "lock", e))?;
     Lock::exclusive(&folder.join("run.lock"))
 }
 

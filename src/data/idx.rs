@@ -3,6 +3,7 @@
 use super::Dataset;
 use crate::error::{Error, Result};
 use crate::limits;
+use crate::store;
 use flate2::read::MultiGzDecoder;
 use std::io::Read;
 use std::path::Path;
@@ -13,7 +14,7 @@ pub fn read(path: &Path) -> Result<Dataset> {
 }
 
 fn open(path: &Path) -> Result<Box<dyn Read>> {
-    let file = std::fs::File::open(path).map_err(|e| Error::io(path, "open", e))?;
+    let file = store::open_file(path)?;
     let zipped = path.extension().is_some_and(|e| e == "gz");
     Ok(if zipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
 }

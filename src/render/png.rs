@@ -3,7 +3,6 @@
 //! Encoding uses one fixed filter and the `fdeflate` compressor, which is chosen because its bytes
 //! do not depend on the zlib back-end of the build: equal pictures give equal files everywhere.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -109,7 +108,7 @@ fn check_text(keyword: &str, text: &str) -> Result<()> {
 /// [`Error::Io`] where the file cannot be read; [`Error::Input`] where it is no PNG, is damaged or
 /// carries no recipe.
 pub fn decode_metadata(path: &Path) -> Result<String> {
-    let file = File::open(path).map_err(|e| Error::io(path, "open the picture", e))?;
+    let file = crate::store::open_file(path)?;
     find_recipe(BufReader::new(file), path)
 }
 
@@ -217,7 +216,7 @@ fn check_sum(kind: [u8; 4], data: &[u8], expected: [u8; 4]) -> Result<(), String
 /// [`Error::Io`] where the file cannot be read; [`Error::Input`] for any other format, a damaged
 /// picture or one that is too large.
 pub fn read_picture(path: &Path) -> Result<Picture> {
-    let file = File::open(path).map_err(|e| Error::io(path, "open the picture", e))?;
+    let file = crate::store::open_file(path)?;
     let about = file.metadata().map_err(|e| Error::io(path, "read the picture", e))?;
     if !about.is_file() || about.len() > FILE_BYTES {
         return Err(Error::input(path, format!("expected a picture file of at most {} MiB", FILE_BYTES >> 20)));

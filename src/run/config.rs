@@ -145,8 +145,7 @@ impl BatchConfig {
                     ),
                 ));
             }
-            let job: JobConfig = serde::Deserialize::deserialize(keys)
-                .map_err(|e: toml::de::Error| Error::config(&at, explain_toml(e.message())))?;
+            let job = Self::job(keys, &at)?;
             job.check(&at)?;
             jobs.push(job);
         }
@@ -156,6 +155,17 @@ impl BatchConfig {
             return Err(Error::config(format!("{place}: jobs"), format!("two jobs are named \"{}\"", twice[0])));
         }
         Ok(Self { outdir: jobs[0].outdir.clone(), jobs })
+    }
+
+    /// A job from its keys; written down and read again, because only text tells at which key it fails.
+    fn job(keys: toml::Table, at: &str) -> Result<JobConfig> {
+        let text = keys.to_string();
+        toml::from_str(&text).map_err(|e| {
+            let line = e.span().and_then(|s| text.get(..s.start)?.lines().count().checked_sub(1));
+            let key = line.and_then(|n| text.lines().nth(n)?.split(" = ").next()).filter(|k| KEYS.contains(k));
+            let place = key.map_or(at.to_owned(), |k| format!("{at}: {k}"));
+            Error::config(place, explain_toml(e.message()))
+        })
     }
 
     /// The text of a config file.

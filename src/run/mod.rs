@@ -24,7 +24,7 @@ pub use engine::Engine;
 pub use events::{Event, Session, sessions};
 pub use guided::Guide;
 pub use kinds::generate::{GeneratePlan, Pictures, PlannedJob, check_table_memory};
-pub use kinds::{KINDS, LabelsPlan};
+pub use kinds::{DescribePlan, KINDS, LabelsPlan};
 pub use merge::{merge, work_shard};
 pub use plan::Plan;
 pub use recipe::{PictureRecipe, Recipe};

@@ -87,6 +87,8 @@ pub struct Record<R = SampleRow> {
     pub run_id: String,
     /// The tile.
     pub tile: u64,
+    /// SHA-256 of the three fields around it, as compact JSON: a record whose numbers were changed is damaged.
+    pub sha256: String,
     /// Its finished samples, ascending by seed.
     pub samples: Vec<R>,
 }
@@ -109,9 +111,15 @@ pub fn record_path(tile: u64) -> String {
 }
 
 impl<R: Serialize + DeserializeOwned> Record<R> {
-    /// A record of this version.
+    /// A record of this version; its numbers must be [`as_recorded`].
     pub fn new(run_id: &str, tile: u64, samples: Vec<R>) -> Self {
-        Self { format: 1, run_id: run_id.to_owned(), tile, samples }
+        let sha256 = Self::hash(run_id, tile, &samples);
+        Self { format: 1, run_id: run_id.to_owned(), tile, sha256, samples }
+    }
+
+    fn hash(run_id: &str, tile: u64, samples: &[R]) -> String {
+        // What cannot be written gives an error when the record is.
+        store::sha256_hex(&serde_json::to_vec(&(run_id, tile, samples)).unwrap_or_default())
     }
 
     /// Looks at the place of a tile's record.
@@ -139,8 +147,11 @@ impl<R: Serialize + DeserializeOwned> Record<R> {
             Ok(_) => {}
         }
         match serde_json::from_slice::<Self>(&bytes) {
-            Ok(record) if record.tile == tile => Found::Record(record),
-            Ok(record) => Found::Damaged(format!("is the record of tile {}", record.tile)),
+            Ok(record) if record.tile != tile => Found::Damaged(format!("is the record of tile {}", record.tile)),
+            Ok(record) if record.sha256 != Self::hash(run_id, tile, &record.samples) => {
+                Found::Damaged("does not fit the hash in it".into())
+            }
+            Ok(record) => Found::Record(record),
             Err(e) => Found::Damaged(format!("is not a whole record: {e}")),
         }
     }

@@ -13,5 +13,5 @@ pub use atomic::{append_line, create_dir, open_log, remove_unfinished, replace_f
 pub use hash::{sha256_file, sha256_hex};
 pub use lock::{Lock, host};
 pub use names::check_id;
-pub use read::{parse_toml, read_bounded, read_toml};
+pub use read::{open_file, parse_toml, read_bounded, read_toml};
 pub use weights::{WeightTensor, Weights, floats, write_safetensors};

@@ -6,16 +6,24 @@ use serde::de::DeserializeOwned;
 use std::io::Read;
 use std::path::Path;
 
+/// Opens a regular file: opening a pipe would wait for its other end, reading a device would never end.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be opened; [`Error::Input`] when it is no regular file.
+pub fn open_file(path: &Path) -> Result<std::fs::File> {
+    let meta = std::fs::metadata(path).map_err(|e| Error::io(path, "read", e))?;
+    if !meta.is_file() {
+        return Err(Error::input(path, "expected a file, found a folder or a special file"));
+    }
+    std::fs::File::open(path).map_err(|e| Error::io(path, "open", e))
+}
+
 /// The bytes of a regular file of at most `limit` bytes.
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be read; [`Error::Input`] when it is no regular file or larger.
 pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let meta = std::fs::metadata(path).map_err(|e| Error::io(path, "read", e))?;
-    if !meta.is_file() {
-        return Err(Error::input(path, "expected a file, found a folder or a special file"));
-    }
-    let file = std::fs::File::open(path).map_err(|e| Error::io(path, "open", e))?;
+    let file = open_file(path)?;
     let mut bytes = Vec::new();
     file.take(limit + 1).read_to_end(&mut bytes).map_err(|e| Error::io(path, "read", e))?;
     if bytes.len() as u64 > limit {

@@ -53,6 +53,11 @@ impl Weights {
             }
             Some(_) => {}
         }
+        let header = bytes.get(8..8 + header.unwrap_or(0) as usize).unwrap_or_default();
+        if let Some(name) = twice(header) {
+            let name = name.escape_debug();
+            return Err(bad(format!("tensor \"{name}\" is listed twice; which of the two is meant cannot be told")));
+        }
         let parsed = SafeTensors::deserialize(bytes).map_err(|e| bad(format!("not a whole safetensors file: {e}")))?;
         if parsed.len() > limits::TENSORS {
             return Err(bad(format!("{} tensors, at most {} are read", parsed.len(), limits::TENSORS)));
@@ -121,6 +126,29 @@ impl Weights {
     pub fn file(&self) -> &Path {
         &self.file
     }
+}
+
+/// The first key that a JSON object has twice: readers differ in which of the two they take. `None` also for what is no
+/// object, which is refused elsewhere.
+fn twice(header: &[u8]) -> Option<String> {
+    struct Keys;
+    impl<'de> serde::de::Visitor<'de> for Keys {
+        type Value = Option<String>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let (mut seen, mut found) = (std::collections::BTreeSet::new(), None);
+            while let Some((key, _)) = map.next_entry::<String, serde::de::IgnoredAny>()? {
+                found = found.or(seen.replace(key));
+            }
+            Ok(found)
+        }
+    }
+    let mut reader = serde_json::Deserializer::from_slice(header);
+    serde::Deserializer::deserialize_map(&mut reader, Keys).ok().flatten()
 }
 
 /// Little-endian floats of any width as f32; `None` for integer and boolean tensors, which no layer reads.

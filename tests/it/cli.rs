@@ -50,6 +50,16 @@ impl Isoline {
         self
     }
 
+    /// The call as it would be made.
+    pub fn into_command(self) -> Command {
+        self.command
+    }
+
+    /// A call wrapped in another program.
+    pub fn from_command(command: Command) -> Self {
+        Self { command }
+    }
+
     pub fn run(mut self) -> Finished {
         let output = self.command.output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
@@ -83,7 +93,7 @@ pub struct TinyModel {
     tensors: BTreeMap<String, WeightTensor>,
 }
 
-const CARD: &str = r#"format = 1
+pub const CARD: &str = r#"format = 1
 id = "tiny"
 family = "gan"
 about = "two layers for tests"
@@ -132,31 +142,36 @@ impl TinyModel {
         self.root().join("tiny")
     }
 
-    fn weights(&self) -> PathBuf {
+    pub fn weights(&self) -> PathBuf {
         self.folder().join("weights.safetensors")
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub fn bytes(&self) -> Vec<u8> {
         write_safetensors(&self.tensors).unwrap()
     }
 
     /// Writes weights and a card with their hash.
-    fn write(&self, weights: &[u8]) {
+    pub fn write(&self, weights: &[u8]) {
+        self.write_with(CARD, weights);
+    }
+
+    /// Writes weights and `card` with their hash.
+    pub fn write_with(&self, card: &str, weights: &[u8]) {
         fs::write(self.weights(), weights).unwrap();
         let hash = sha256_hex(weights);
-        let card = format!("{CARD}\n[weights]\nfile = \"weights.safetensors\"\nsha256 = \"{hash}\"\n");
+        let card = format!("{card}\n[weights]\nfile = \"weights.safetensors\"\nsha256 = \"{hash}\"\n");
         fs::write(self.folder().join("card.toml"), card).unwrap();
     }
 
     /// The same model with other tensors.
-    fn with(mut self, change: impl FnOnce(&mut BTreeMap<String, WeightTensor>)) -> Self {
+    pub fn with(mut self, change: impl FnOnce(&mut BTreeMap<String, WeightTensor>)) -> Self {
         change(&mut self.tensors);
         self.write(&self.bytes());
         self
     }
 
     /// The same model with `from` replaced in its card.
-    fn with_card(self, from: &str, to: &str) -> Self {
+    pub fn with_card(self, from: &str, to: &str) -> Self {
         let path = self.folder().join("card.toml");
         let card = fs::read_to_string(&path).unwrap();
         assert!(card.contains(from));
@@ -164,11 +179,11 @@ impl TinyModel {
         self
     }
 
-    fn inspect(&self) -> Isoline {
+    pub fn inspect(&self) -> Isoline {
         Isoline::new(&["inspect", "tiny"]).env("ISOLINE_MODELS", self.root())
     }
 
-    fn import(&self, source: &Path, folder: &Path) -> Isoline {
+    pub fn import(&self, source: &Path, folder: &Path) -> Isoline {
         Isoline::new(&["-q", "import"])
             .arg(source)
             .arg("--card")

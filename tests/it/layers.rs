@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 const EPS: f64 = f32::EPSILON as f64;
 
 /// (kind, shape of the input, its keys)
-const SAMPLES: &[(&str, &[usize], &str)] = &[
+pub const SAMPLES: &[(&str, &[usize], &str)] = &[
     ("linear", &[6], "key = \"a\"\nout = 5"),
     ("linear", &[2, 3, 2], "key = \"a\"\nout = 40\nbias = false"),
     ("conv2d", &[2, 5, 4], "key = \"a\"\nout = 3\nkernel = 3\nstride = 2\npadding = 1"),
@@ -322,4 +322,29 @@ fn wgpu_equals_cpu() {
         println!("digits-gan on wgpu against cpu: relative L2 {error:.1e}");
         assert!(error < 4.0 * EPS * 1024.0, "{error:e}");
     }
+}
+
+/// With one row of NaN in every sample's batch the other rows keep their bits, forward and in their tangents; gives the
+/// number of samples.
+pub fn poisoned_rows_stay_alone() -> usize {
+    let n = 4;
+    let check = |s: Sample| {
+        let z = s.draw(0, n, s.input);
+        let mut poisoned = z.clone();
+        poisoned[2 * s.input..3 * s.input].fill(f32::NAN);
+        let v = s.draw(1, n, s.input);
+        let depth = s.network.layers().len();
+        let values = |z: &[f32]| {
+            let rows = |values: &[f32]| to_rows_on(&s.device, values.to_vec(), s.input);
+            let (y, t) = s.network.tangent(rows(z), Tangents::per_sample(rows(&v), 1), &s.pass(n), depth);
+            let forward = host(s.network.forward(rows(z), &s.pass(n))).unwrap();
+            [bits(forward), bits(host(y).unwrap()), bits(host(t.expanded(n)).unwrap())]
+        };
+        for (clean, found) in values(&z).into_iter().zip(values(&poisoned)) {
+            let width = clean.len() / n;
+            assert_eq!(found[..2 * width], clean[..2 * width], "{}", s.name);
+            assert_eq!(found[3 * width..], clean[3 * width..], "{}", s.name);
+        }
+    };
+    Sample::each().map(check).count()
 }

@@ -10,6 +10,8 @@ mod cli;
 mod descriptors;
 mod diffusion;
 mod estimators;
+#[cfg(target_os = "linux")]
+mod faults;
 mod generate;
 mod geometry;
 mod layers;

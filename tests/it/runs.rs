@@ -162,6 +162,43 @@ fn labels_are_planned_sharded_and_trained_on() {
 }
 
 #[test]
+fn descriptors_are_planned_sharded_and_merged() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = "[describe]\nmodel = \"digits-vae\"\nseeds = \"0-40,90\"\ntile = 4\n";
+    fs::write(dir.path().join("describe.toml"), config).unwrap();
+    let run = |args: &[&str]| isoline(args).cwd(dir.path());
+    for shards in [1u64, 2, 7] {
+        let name = format!("run-{shards}");
+        run(&["plan", "-q", "describe.toml", "-o", &name, "--shards", &shards.to_string()]).succeeds();
+        for index in 0..shards {
+            run(&["work", "-q", &name, "--shard", &format!("{index}/{shards}")]).succeeds();
+        }
+        assert!(run(&["merge", "-q", &name]).succeeds().starts_with("42 samples merged"));
+        run(&["verify", &name]).succeeds();
+    }
+    let one = hashes(&dir.path().join("run-1"));
+    assert!(one.contains_key(Path::new("descriptors.parquet")) && one.len() == 12 + 3, "{:?}", one.keys());
+    for other in ["run-2", "run-7"] {
+        assert!(hashes(&dir.path().join(other)) == one, "{other} differs from one shard");
+    }
+    // The numbers are those of `isoline describe`.
+    let table = run(&["describe", "-q", "digits-vae", "--seeds", "0-3"]).succeeds();
+    let merged = fs::read_to_string(dir.path().join("run-7/descriptors.csv")).unwrap();
+    let column = |table: &str, name: &str| -> Vec<f64> {
+        let at = table.lines().next().unwrap().split(',').position(|c| c == name).unwrap();
+        table.lines().skip(1).take(4).map(|l| l.split(',').nth(at).unwrap().parse().unwrap()).collect()
+    };
+    for name in ["psi", "psi_k"] {
+        for (a, b) in column(&table, name).into_iter().zip(column(&merged, name)) {
+            // Tiles of 16 against tiles of 4: other shapes of the calls, so rounding in f32 may differ; 12 directions each.
+            assert!((a - b).abs() <= 12.0 * 64.0 * f64::from(f32::EPSILON) * (1.0 + a.abs()), "{name}: {a} {b}");
+        }
+    }
+    fs::write(dir.path().join("describe.toml"), config.replace("tile", "tiel")).unwrap();
+    run(&["plan", "describe.toml", "-o", "x"]).fails(2, &["describe.toml", "tiel", "did you mean \"tile\""]);
+}
+
+#[test]
 fn metrics_and_events_tell_what_was_made() {
     let (dir, _) = setting();
     fs::remove_file(dir.path().join("whole/novel/records/tile-0000002.json")).unwrap();

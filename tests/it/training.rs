@@ -67,7 +67,7 @@ key = "d.out"
 out = 1
 "#;
 
-fn setting() -> tempfile::TempDir {
+pub fn setting() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let mut idx: Vec<u8> = [0x803u32, 100, 6, 6].iter().flat_map(|v| v.to_be_bytes()).collect();
     idx.extend((0..100u32).flat_map(|i| (0..36u32).map(move |p| if (p % 6 + i) % 3 == 0 { 255 } else { 10 })));
@@ -77,7 +77,7 @@ fn setting() -> tempfile::TempDir {
     dir
 }
 
-fn train(dir: &Path, name: &str) -> Isoline {
+pub fn train(dir: &Path, name: &str) -> Isoline {
     Isoline::new(&["train-generator", "-q", "--device", "cpu", "-c", "mini.toml", "--data", ".", "-o"])
         .arg(format!("work-{name}"))
         .arg("--model")

@@ -187,7 +187,7 @@ pub fn train(job: &Training, device: &Device, progress: &Progress, cancel: &Canc
         }
         let picked = picked(&data, &config, state.step, per_epoch);
         let input = StepInput {
-            real: batch(&data, &card, &picked, device),
+            real: batch(&data, &card, &picked, state.step, device),
             classes: data.classes(&picked),
             learning_rate: learning_rate(&config, state.step, per_epoch * u64::from(config.epochs)),
             step: state.step,
@@ -276,8 +276,9 @@ fn picked(data: &Dataset, config: &TrainConfig, step: u64, per_epoch: u64) -> Ve
     order[first..(first + config.batch).min(order.len())].to_vec()
 }
 
-fn batch(data: &Dataset, card: &Card, picked: &[usize], device: &Device) -> Rows {
-    let values: Vec<f32> = picked.iter().flat_map(|i| data.values(*i, card.raw.sample.range)).collect();
+fn batch(data: &Dataset, card: &Card, picked: &[usize], step: u64, device: &Device) -> Rows {
+    let mut values: Vec<f32> = picked.iter().flat_map(|i| data.values(*i, card.raw.sample.range)).collect();
+    values[0] = failpoint!("train.batch", step + 1).unwrap_or(values[0]);
     let width = values.len() / picked.len();
     Tensor::from_data(TensorData::new(values, [picked.len(), width]), device)
 }

@@ -1,5 +1,6 @@
 //! Kinds of runs, one file each: what their tiles are and how these are made and put together.
 
+mod describe;
 pub mod generate;
 mod labels;
 
@@ -8,6 +9,7 @@ use super::work::Work;
 use crate::error::Error;
 use std::path::Path;
 
+pub use describe::DescribePlan;
 pub use labels::LabelsPlan;
 
 /// Why a plan cannot be opened.
@@ -48,7 +50,7 @@ pub struct KindRow {
 }
 
 /// Every kind of run.
-pub static KINDS: &[KindRow] = &[generate::ROW, labels::ROW];
+pub static KINDS: &[KindRow] = &[generate::ROW, describe::ROW, labels::ROW];
 
 /// The kind's own keys of a plan.
 fn keys<K: serde::de::DeserializeOwned>(plan: &Plan) -> Result<K, Refused> {

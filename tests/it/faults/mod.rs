@@ -1,0 +1,192 @@
+//! The promises of docs/reliability.md, shown by faults: one file for each group of cases.
+//!
+//! Every group has a table of cases; the counts are taken from the tables here and compared with those that the document
+//! names. Where a group needs something that the machine refuses (mount namespaces), it says so, and under `CI=true` fails.
+
+mod r01_weights;
+mod r02_mutations;
+mod r03_pictures;
+mod r04_configs;
+mod r05_directories;
+mod r06_names;
+mod r07_numerics;
+mod r08_crashes;
+mod r09_disks;
+mod r10_locks;
+mod r11_signals;
+mod r12_determinism;
+mod r13_memory;
+
+use crate::cli::Isoline;
+use crate::runs::{hashes, isoline};
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use wait4::Wait4;
+
+/// Cases of each group as promised, and as counted from the tables.
+fn counts() -> Vec<(&'static str, usize, usize)> {
+    vec![
+        ("R1", 64, r01_weights::cases().len()),
+        ("R2", 2_500, r02_mutations::CASES),
+        ("R3", 72, r03_pictures::cases().len()),
+        ("R4", 60, r04_configs::cases().len()),
+        ("R5", 32, r05_directories::cases().len()),
+        ("R6", 60, r06_names::cases().len()),
+        ("R7", 40, r07_numerics::count()),
+        ("R8", 47, r08_crashes::cases().len() + r08_crashes::KILLS),
+        ("R9", 30, r09_disks::cases().len()),
+        ("R10", 52, r10_locks::RACES + r10_locks::KILLS),
+        ("R11", 13, r11_signals::cases().len()),
+        ("R12", 59, r12_determinism::count()),
+        ("R13", 8, r13_memory::CASES),
+    ]
+}
+
+#[test]
+fn the_tables_hold_as_many_cases_as_the_document_says() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reliability.md")).unwrap();
+    for (group, promised, counted) in counts() {
+        assert!(counted >= promised, "{group}: {counted} cases, {promised} are promised");
+        let row = text.lines().find(|l| l.starts_with(&format!("| {group} |")));
+        let row = row.unwrap_or_else(|| panic!("{group} is not in docs/reliability.md"));
+        let documented: usize = row.split('|').nth(3).unwrap().trim().replace(',', "").parse().unwrap();
+        println!("{group}: {counted} cases");
+        assert!(counted >= documented, "{group}: {counted} cases, docs/reliability.md says {documented}");
+        assert!(documented >= promised, "{group}: docs/reliability.md says {documented}, {promised} are promised");
+    }
+}
+
+/// How a process ended, and the most memory it held at once.
+pub struct Ended {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+    pub rss: u64,
+}
+
+/// Runs a call under a limit that only a process that hangs reaches (it then ends with 137).
+///
+/// The kernel counts the memory of whoever starts a process towards that process, and this one holds much. So a fresh
+/// process of this binary is put between, which starts the program and measures it.
+pub fn run(call: Isoline) -> Ended {
+    let dir = tempfile::tempdir().unwrap();
+    let own = call.into_command();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["faults::the_process_between", "--exact", "--nocapture"]).env(BETWEEN, dir.path());
+    let line: Vec<Vec<u8>> =
+        [own.get_program()].into_iter().chain(own.get_args()).map(|a| a.as_bytes().to_vec()).collect();
+    fs::write(dir.path().join("call"), line.join(&0)).unwrap();
+    for (name, value) in own.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    if let Some(folder) = own.get_current_dir() {
+        command.current_dir(folder);
+    }
+    assert!(command.stdout(Stdio::null()).status().unwrap().success());
+    let text = |name: &str| String::from_utf8_lossy(&fs::read(dir.path().join(name)).unwrap()).into_owned();
+    let ended = text("ended");
+    let (code, rss) = ended.split_once(' ').unwrap();
+    Ended { code: code.parse().unwrap(), stdout: text("out"), stderr: text("err"), rss: rss.parse().unwrap() }
+}
+
+/// Tells the process between where the call lies and where its end is to be written.
+const BETWEEN: &str = "ISOLINE_TEST_BETWEEN";
+
+/// Does nothing unless [`run`] has started it.
+#[test]
+fn the_process_between() {
+    let Some(folder) = std::env::var_os(BETWEEN).map(PathBuf::from) else { return };
+    let file = |name: &str| fs::File::create(folder.join(name)).unwrap();
+    let line = fs::read(folder.join("call")).unwrap();
+    let mut command = Command::new("timeout");
+    command.args(["-s", "KILL", "120"]).args(line.split(|b| *b == 0).map(OsStr::from_bytes)).env_remove(BETWEEN);
+    let child = command.stdin(Stdio::null()).stdout(file("out")).stderr(file("err")).spawn();
+    let ended = child.unwrap().wait4().unwrap();
+    let code = ended.status.code().unwrap_or(-1);
+    fs::write(folder.join("ended"), format!("{code} {}", ended.rusage.maxrss)).unwrap();
+}
+
+impl Ended {
+    /// One line on stderr, as all errors have, with nothing in it that drives a terminal.
+    #[track_caller]
+    pub fn is_one_line(&self, case: &str) {
+        assert!(self.stderr.starts_with("isoline: "), "{case}: {:?} {:?}", self.code, self.stderr);
+        assert_eq!(self.stderr.lines().count(), 1, "{case}: {}", self.stderr);
+        let control = |t: &str| t.chars().any(|c| c.is_control() && c != '\n');
+        assert!(!control(&self.stderr) && !control(&self.stdout), "{case}: control characters in {:?}", self.stderr);
+    }
+}
+
+/// A small steered run: two jobs, twelve samples, four tiles.
+pub const SMALL: &str = "model = \"digits-gan\"\nseeds = \"0-7\"\noutdir = \"unused\"\ntile = 4\nsteps = 2\ncorrections = 0\n\
+[[jobs]]\nname = \"novel\"\nmode = \"novel\"\n[[jobs]]\nname = \"plain\"\nmode = \"balanced\"\nseeds = \"2,40-42\"\n";
+
+/// A folder with `job.toml` and its finished run in `whole`, and the hashes of that run.
+pub struct Reference {
+    pub dir: tempfile::TempDir,
+    pub whole: BTreeMap<PathBuf, String>,
+}
+
+impl Reference {
+    pub fn new(job: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("job.toml"), job).unwrap();
+        isoline(&["generate", "-q", "-c", "job.toml", "-o", "whole"]).cwd(dir.path()).succeeds();
+        let whole = hashes(&dir.path().join("whole"));
+        Self { dir, whole }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A call in the folder.
+    pub fn call(&self, args: &[&str]) -> Isoline {
+        isoline(args).cwd(self.dir.path())
+    }
+
+    /// `generate` of the same job into `name`.
+    pub fn generate(&self, name: &str) -> Isoline {
+        self.call(&["generate", "-q", "-c", "job.toml", "-o", name])
+    }
+
+    /// A copy of the finished run.
+    pub fn copy(&self, name: &str) -> PathBuf {
+        let done = Command::new("cp").arg("-r").arg(self.path("whole")).arg(self.path(name)).status().unwrap();
+        assert!(done.success());
+        self.path(name)
+    }
+
+    /// Every file of a run is whole: each record's hashes fit, and what is there is a part of the unbroken run.
+    #[track_caller]
+    pub fn visible_files_are_whole(&self, name: &str, case: &str) {
+        let found = if self.path(name).exists() { hashes(&self.path(name)) } else { BTreeMap::new() };
+        for (path, hash) in found.iter().filter(|(p, _)| !p.to_string_lossy().contains(".isoline-")) {
+            assert_eq!(Some(hash), self.whole.get(path), "{case}: {} differs", path.display());
+        }
+    }
+
+    /// The run is the unbroken one, file by file, with nothing left over.
+    #[track_caller]
+    pub fn is_whole(&self, name: &str, case: &str) {
+        let found = hashes(&self.path(name));
+        assert!(found == self.whole, "{case}: {:?} against {:?}", found.keys(), self.whole.keys());
+    }
+}
+
+/// Whether mounts in a namespace of one's own are allowed here; says so where not, and fails under `CI=true`.
+pub fn can_mount() -> bool {
+    let able = Command::new("unshare").args(["-m", "true"]).stderr(Stdio::null()).status().is_ok_and(|s| s.success());
+    if !able {
+        assert!(std::env::var_os("CI").is_none_or(|v| v != "true"), "no mount namespaces here");
+        println!("skipped: no mount namespaces here");
+    }
+    able
+}
