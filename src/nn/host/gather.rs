@@ -21,9 +21,31 @@ struct Lists<T> {
 }
 
 impl<T> Lists<T> {
-    fn push(&mut self, list: impl IntoIterator<Item = T>) {
-        self.all.extend(list);
-        self.ends.push(self.all.len());
+    /// One list for each of `area` places: what `entry(c·area + place)` gives of the channels, ascending.
+    fn by_place(channels: usize, area: usize, entry: impl Fn(usize, u32) -> Option<T>) -> Self
+    where
+        T: Copy + Default,
+    {
+        // Features are read in the order of memory, so each list is counted first and then filled.
+        let mut next = vec![0; area];
+        for c in 0..channels {
+            let open = |q: usize| usize::from(entry(c * area + q, c as u32).is_some());
+            next.iter_mut().enumerate().for_each(|(q, n)| *n += open(q));
+        }
+        let mut total = 0;
+        for n in &mut next {
+            total += std::mem::replace(n, total);
+        }
+        let mut all = vec![T::default(); total];
+        for c in 0..channels {
+            for (q, next) in next.iter_mut().enumerate() {
+                if let Some(found) = entry(c * area + q, c as u32) {
+                    all[*next] = found;
+                    *next += 1;
+                }
+            }
+        }
+        Self { all, ends: next }
     }
 
     fn get(&self, i: usize) -> &[T] {
@@ -89,23 +111,21 @@ impl Gather {
         Self { channels, area, outputs, places: taps.len(), groups, patterns }
     }
 
-    /// Feature of column `column` of a group.
-    fn feature(&self, group: &Group, column: u32) -> usize {
-        let (member, m) = (column as usize / self.outputs, column as usize % self.outputs);
-        m * self.places + group.members[member]
-    }
-
     /// For each feature the row that its tangents get, if any; and the columns of each group that are wanted.
     fn columns(&self, wanted: Option<&[bool]>) -> (Vec<Option<u32>>, Lists<u32>) {
         let mut index = vec![None; self.outputs * self.places];
         let mut columns = Lists { all: Vec::with_capacity(index.len()), ends: Vec::with_capacity(self.groups.len()) };
-        for (g, group) in self.groups.iter().enumerate() {
-            let first = columns.all.len();
-            let all = 0..(self.outputs * group.members.len()) as u32;
-            columns.push(all.filter(|c| wanted.is_none_or(|w| w[self.feature(group, *c)])));
-            for (i, c) in columns.get(g).iter().enumerate() {
-                index[self.feature(group, *c)] = Some((first + i) as u32);
+        for group in &self.groups {
+            for (member, p) in group.members.iter().enumerate() {
+                for m in 0..self.outputs {
+                    let feature = m * self.places + p;
+                    if wanted.is_none_or(|w| w[feature]) {
+                        index[feature] = Some(columns.all.len() as u32);
+                        columns.all.push((member * self.outputs + m) as u32);
+                    }
+                }
             }
+            columns.ends.push(columns.all.len());
         }
         (index, columns)
     }
@@ -166,11 +186,7 @@ struct Job<'a> {
 
 impl HostLayer for Gather {
     fn value(&self, x: &[f32]) -> (Vec<f32>, Trace) {
-        let mut sources = Lists { all: Vec::with_capacity(x.len()), ends: Vec::with_capacity(self.area) };
-        for q in 0..self.area {
-            let all = (0..self.channels).map(|c| (x[c * self.area + q], c as u32));
-            sources.push(all.filter(|(x, _)| *x != 0.0));
-        }
+        let sources = Lists::by_place(self.channels, self.area, |f, c| Some((x[f], c)).filter(|(x, _)| *x != 0.0));
         let mut y = vec![0.0; self.outputs * self.places];
         let (mut terms, mut out) = (Vec::new(), Vec::new());
         for group in &self.groups {
@@ -191,11 +207,7 @@ impl HostLayer for Gather {
     }
 
     fn tangent(&self, _: &Trace, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
-        let mut sources = Lists { all: Vec::with_capacity(t.features()), ends: Vec::with_capacity(self.area) };
-        for q in 0..self.area {
-            let all = (0..self.channels).map(|c| (t.place(c * self.area + q), c as u32));
-            sources.push(all.filter_map(|(row, weight)| row.map(|row| Term { row, weight })));
-        }
+        let sources = Lists::by_place(self.channels, self.area, |f, weight| t.place(f).map(|row| Term { row, weight }));
         let (index, columns) = self.columns(wanted);
         let mut data = vec![0.0; columns.all.len() * t.lanes()];
         let mut jobs = Vec::with_capacity(self.groups.len());

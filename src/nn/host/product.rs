@@ -9,7 +9,7 @@
 use macerator::{AutoArch, Scalar, Simd, Vector, WithSimd};
 
 /// A row of tangents (or a value) that counts, and the row of the weights that belongs to it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Term {
     /// Row of the tangents.
     pub row: u32,
