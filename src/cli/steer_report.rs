@@ -152,7 +152,7 @@ impl Trial<'_> {
         context: &Context,
     ) -> Result<(Vec<SampleRow>, usize, f64)> {
         let bar = context.progress.start(format!("{guide:?} at {strength}"), self.seeds.len() as u64);
-        let target = self.engine.reward.calibration.psi_at(novelty);
+        let target = self.engine.reward.calibration.level_at(novelty);
         let begin = Instant::now();
         let tiling = Tiling::new(self.args.tile);
         let (mut rows, mut computed) = (Vec::new(), 0);

@@ -26,7 +26,7 @@ pub enum Guide {
 const BACK: usize = 24;
 
 impl Engine {
-    /// Guides the samples of one tile to ψ* by `guide` at `strength`.
+    /// Guides the samples of one tile to the level `target` by `guide` at `strength`.
     ///
     /// # Errors
     /// [`Error::Config`] where the model is no diffusion model or its reward sees latents only; of the device, or a stop.
@@ -47,7 +47,7 @@ impl Engine {
         let noise = sampling_noise(samples, 0, 3, d, sampler.device());
         let potential = Minority { inner: sampler.denoiser(), scale: 0.9, noise };
         let form = match guide {
-            Guide::Reward => Form::SetPoint { target, scale: self.reward.calibration.std() },
+            Guide::Reward => Form::SetPoint { target, scale: 1.0 },
             _ => Form::Push,
         };
         let interval = match guide {

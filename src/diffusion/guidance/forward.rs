@@ -17,7 +17,7 @@ pub enum Form {
     Push,
     /// −½((r − target)/scale)²: towards a value, and past it no further.
     SetPoint {
-        /// ψ*
+        /// r*, in the units of r
         target: f64,
         /// s
         scale: f64,
