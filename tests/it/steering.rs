@@ -4,6 +4,7 @@ use isoline::cancel::Cancel;
 use isoline::device;
 use isoline::run::Engine;
 use isoline::steering::{METHODS, Settings, Status, Steered, angle_between, method, norm, steer};
+use isoline::tensors::{host, rows};
 use std::path::Path;
 
 fn engine() -> Engine {
@@ -100,4 +101,27 @@ fn guard_and_neighbours() {
             assert_eq!(found[2].status, Status::OffManifold, "{}", row.name);
         }
     }
+}
+
+/// Burn decides by the device of the input whether a batch norm takes the statistics of the batch. A latent that is tracked
+/// must change neither the pictures nor, through them, mix the rows.
+#[test]
+fn a_tracked_latent_leaves_the_norms_frozen() {
+    let e = engine();
+    let d = e.generator.spec().latent_width;
+    let z = e.latents(&SAMPLES);
+    let mut other = z.clone();
+    other[d..].iter_mut().for_each(|v| *v = 3.0 - *v);
+    let plain = host(e.generator.generate(rows(z.clone(), d, e.generator.device()))).unwrap();
+    let gradient_of_first = |z: Vec<f32>| {
+        let z = rows(z, d, e.generator.device()).autodiff().require_grad();
+        let x = e.generator.generate(z.clone());
+        let values = host(x.clone().inner()).unwrap();
+        let gradients = (x.clone() * x).sum().backward();
+        (values, host(z.grad(&gradients).unwrap()).unwrap()[..d].to_vec())
+    };
+    let (values, gradient) = gradient_of_first(z);
+    assert_eq!(values, plain);
+    assert!(gradient.iter().any(|v| v.abs() > 1e-3));
+    assert_eq!(gradient_of_first(other).1, gradient);
 }
