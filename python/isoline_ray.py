@@ -10,7 +10,7 @@ work, Ray says where. A task whose worker is killed, or stops with exit code 75,
 was. Wrong usage and bad model files (exit codes 2 and 3) are not tried again. The run folder and the program must lie
 under the same paths on every node.
 
-As a library: `work_on(run, isoline=..., retries=..., cpus=...)` gives {shard: attempts of this call}.
+As a library: `work_on(run, isoline=..., retries=..., cpus=...)` gives {shard: the worker's line}.
 """
 
 import argparse

@@ -2,6 +2,8 @@
 
 /// Bytes of a config or card: the largest shipped one has under 8 KiB.
 pub const CONFIG_BYTES: u64 = 64 << 10;
+/// Levels that tables, arrays and dotted keys of a config or card may be nested: a layer within a layer takes two.
+pub const CONFIG_DEPTH: usize = 16;
 /// Side of a picture that is read, in pixels: bounds the decoder's memory to 4096² × 4 bytes = 64 MiB.
 pub const IMAGE_SIDE_IN: u32 = 4096;
 /// Side of a picture that is made, in pixels.

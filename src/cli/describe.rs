@@ -1,21 +1,13 @@
 //! `isoline describe`: the descriptors of many latents: of seeds, of a file, or of pictures.
 
 use super::geometry_args::GeometryArgs;
+use super::runs::{self, How, RunArgs};
 use super::{Context, output};
 use crate::error::{Error, Result, shown};
-use crate::generator::{self, Generator, find_model};
-use crate::geometry::estimator_with;
-use crate::noise;
-use crate::render::plot;
-use crate::reward::Reward;
-use crate::run::{parse_seeds, run_id};
-use crate::store;
-use crate::study::{
-    DescribeRecipe, Described, Description, Inverter, Measurer, Page, Source, TILE, claim, pack, pictures, spread,
-    unpack,
-};
-use crate::table::{Table, write_csv, write_parquet};
-use serde_json::json;
+use crate::generator::Generator;
+use crate::run::{DescribeKeys, DescribePlan, Describing, Descriptions, Plan, Subject, Work};
+use crate::study::{Description, Results, summary, unpack};
+use crate::table::write_csv;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `isoline describe`.
@@ -70,93 +62,117 @@ pub struct Args {
 /// Those of the model, the latents, the estimator and the disk; [`Error::SamplesNotFinite`] at the end
 /// where some were not.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
-    let settings = args.geometry.settings()?;
-    let estimator = estimator_with(&args.geometry.estimator, &settings)?;
+    match (&args.spectra, &args.outdir) {
+        (Some(spectra), _) => again(args, spectra, context),
+        (None, Some(outdir)) => in_folder(args, outdir, context),
+        (None, None) => in_memory(args, context),
+    }
+}
+
+impl Args {
+    fn keys(&self) -> DescribeKeys {
+        DescribeKeys {
+            model: self.model.clone(),
+            seeds: self.seeds.clone(),
+            latents: self.latents.clone(),
+            key: self.key.clone(),
+            images: self.images.clone(),
+            invert_steps: self.invert_steps,
+            complexity: !self.no_complexity,
+            calibrate_on: self.calibrate_on,
+            csv: self.csv,
+            npz: self.npz,
+            ..self.geometry.keys()
+        }
+    }
+}
+
+/// The plan of a description, and what was loaded to make it.
+///
+/// # Errors
+/// Those of [`Describing::load`].
+pub fn planned(keys: DescribeKeys, context: &Context) -> Result<(DescribePlan, Describing)> {
+    let keys = keys.anchored()?;
     let (name, device) = context.open_device()?;
-    let folder = find_model(&args.model)?;
-    let generator = generator::load(&folder, &device)?;
-    let spec = generator.spec();
-    let reward = match folder.join("reward/card.toml").exists() {
-        true => Some(Reward::load(&folder, &generator, &device)?),
-        false => None,
-    };
-    let rank = args.geometry.model_rank.or(reward.as_ref().map(|r| r.card.model_rank));
-    if let Some(k) = rank.filter(|k| *k > spec.latent_width) {
-        let message = format!("expected 1 to {}, the latent's width, found {k}", spec.latent_width);
-        return Err(Error::config("--model-rank", message));
-    }
-    let found = match &args.spectra {
-        Some(path) => {
-            let (about, samples) = unpack(path)?;
-            check_model(path, &about.model_sha256, &about.model, &*generator)?;
-            Finished {
-                description: Description::new(samples, &[], rank, &args.geometry.scales, &about.column),
-                files: Vec::new(),
-                run_id: about.run_id,
-            }
-        }
-        None => {
-            let directions = estimator.directions(spec)?;
-            let source = source(args, &*generator)?;
-            let inverter = Inverter::new(&*generator, &folder, args.invert_steps)?;
-            let complexity = if args.no_complexity { None } else { Some(args.geometry.complexity(spec.latent_width)?) };
-            let recipe = DescribeRecipe {
-                format: 1,
-                version: env!("CARGO_PKG_VERSION").into(),
-                noise_scheme: noise::SCHEME,
-                model: spec.id.clone(),
-                model_sha256: generator.model_sha256().to_owned(),
-                source: source.about(),
-                inversion: if args.images.is_some() { inverter.about() } else { "none".into() },
-                estimator: estimator.name().into(),
-                directions,
-                radius: settings.radius,
-                frame_seed: settings.seed,
-                complexity: complexity.is_some(),
-                complexity_radius: args.geometry.complexity_radius,
-                complexity_directions: args.geometry.complexity_directions.unwrap_or(16.min(spec.latent_width)),
-                tile: TILE,
-                device: name.class().into(),
-            };
-            let measurer = Measurer {
-                generator: &*generator,
-                inverter: &inverter,
-                source: &source,
-                estimator,
-                complexity,
-                recipe: &recipe,
-            };
-            measure(args, context, &measurer, rank)?
-        }
-    };
-    let calibrated = reward.as_ref().filter(|r| {
-        r.card.estimator == found.description.estimator && r.card.model_rank == found.description.model_rank
-    });
-    let table = found.description.table(calibrated.map(|r| &r.calibration), &found.files)?;
-    report(args, context, &*generator, &found, &table)?;
-    match (found.description.not_finite(), found.description.rows.len()) {
-        (0, _) => Ok(()),
-        (count, total) => Err(Error::SamplesNotFinite { count, total }),
-    }
+    let loaded = Describing::load(&keys, name, &device)?;
+    Ok((DescribePlan::new(keys, &loaded), loaded))
 }
 
-/// What is left to write and print.
-struct Finished {
-    description: Description,
-    files: Vec<Option<String>>,
-    run_id: String,
+fn in_folder(args: &Args, outdir: &Path, context: &Context) -> Result<()> {
+    let _lock = runs::alone(outdir)?;
+    let (asked, loaded) = planned(args.keys(), context)?;
+    let plan = Plan::new("describe", &asked)?;
+    plan.check(outdir)?;
+    let work = Descriptions::open(asked, outdir).map_err(|e| e.at(outdir))?.with(loaded);
+    work.check_table_memory()?;
+    work.claim()?;
+    plan.write(outdir)?;
+    let how = How { force: false, label: shown(outdir), run: RunArgs::default() };
+    let device = context.open_device()?;
+    let maker = &mut *work.maker(device);
+    runs::complete(outdir, &plan, &work, maker, &how, context)?;
+    let device = context.open_device()?;
+    let subject = &work.loaded(&device)?.subject;
+    report(args, work.results()?, subject, context)
 }
 
-fn source(args: &Args, generator: &dyn Generator) -> Result<Source> {
-    let spec = generator.spec();
-    if let Some(path) = &args.latents {
-        return Source::from_file(path, args.key.as_deref(), spec.latent_width);
+fn in_memory(args: &Args, context: &Context) -> Result<()> {
+    let (asked, loaded) = planned(args.keys(), context)?;
+    loaded.check_memory(args.calibrate_on > 0)?;
+    let samples = loaded.samples();
+    let found = loaded.measurer().run(&samples, None, &context.progress, &context.cancel)?;
+    let exact = if loaded.is_exact || args.calibrate_on == 0 {
+        Vec::new()
+    } else {
+        let some = &samples[..samples.len().min(args.calibrate_on)];
+        loaded.exact().run(some, None, &context.progress, &context.cancel)?
+    };
+    let rank = loaded.subject.model_rank;
+    let results = Results {
+        description: Description::new(found, &exact, rank, &asked.asked.scales, loaded.recipe.column()),
+        files: loaded.files(&samples),
+        run_id: loaded.run_id()?,
+        scales: asked.asked.scales,
+        settings: String::new(),
+    };
+    report(args, &results, &loaded.subject, context)
+}
+
+/// Descriptors of spectra that were measured before.
+fn again(args: &Args, spectra: &Path, context: &Context) -> Result<()> {
+    args.geometry.settings()?;
+    let _lock = args.outdir.as_ref().map(|outdir| runs::alone(outdir)).transpose()?;
+    if let Some(outdir) = args.outdir.as_ref().filter(|o| o.join("plan.toml").exists()) {
+        let message = "this folder holds a run, whose tables would be replaced; choose another --outdir";
+        return Err(Error::config(shown(outdir), message));
     }
-    if let Some(folder) = &args.images {
-        return Source::from_images(folder, spec.sample_shape);
+    let (_, device) = context.open_device()?;
+    let subject = Subject::load(&args.model, args.geometry.model_rank, &device)?;
+    let (about, samples) = unpack(spectra)?;
+    check_model(spectra, &about.model_sha256, &about.model, &*subject.generator)?;
+    let scales = args.geometry.scales.clone();
+    let settings = toml::Table::from_iter([
+        ("model".to_owned(), args.model.clone().into()),
+        ("model_sha256".to_owned(), about.model_sha256.into()),
+        ("spectra".to_owned(), spectra.to_string_lossy().into_owned().into()),
+        ("run_id".to_owned(), about.run_id.clone().into()),
+        ("estimator".to_owned(), about.estimator.into()),
+        ("scales".to_owned(), scales.clone().into()),
+    ]);
+    let results = Results {
+        files: vec![None; samples.len()],
+        description: Description::new(samples, &[], subject.model_rank, &scales, &about.column),
+        run_id: about.run_id,
+        scales,
+        settings: settings.to_string(),
+    };
+    if let Some(outdir) = &args.outdir {
+        if args.npz {
+            return Err(Error::config("--npz", "the spectra are those of --spectra; leave one of the two out"));
+        }
+        results.write(outdir, &*subject.generator, subject.reward.as_ref(), args.csv, None)?;
     }
-    let seeds = parse_seeds(args.seeds.as_deref().unwrap_or("0-15")).map_err(|m| Error::config("--seeds", m))?;
-    Ok(Source::Seeds(seeds))
+    report(args, &results, &subject, context)
 }
 
 fn check_model(path: &Path, found: &str, id: &str, generator: &dyn Generator) -> Result<()> {
@@ -173,54 +189,9 @@ fn check_model(path: &Path, found: &str, id: &str, generator: &dyn Generator) ->
     Err(Error::input(path, message))
 }
 
-fn measure(args: &Args, context: &Context, measurer: &Measurer, rank: Option<usize>) -> Result<Finished> {
-    let text = measurer.recipe.text()?;
-    let lock = args.outdir.as_ref().map(|folder| claim(folder, &text)).transpose()?;
-    let tiles = args.outdir.as_ref().map(|o| o.join("tiles"));
-    let samples = measurer.source.samples(measurer.generator.spec().latent_width);
-    let found = measurer.run(&samples, tiles.as_deref(), &context.progress, &context.cancel)?;
-    let exact: Vec<Described> = if measurer.estimator.is_exact() || args.calibrate_on == 0 {
-        Vec::new()
-    } else {
-        let some = &samples[..samples.len().min(args.calibrate_on)];
-        measurer.exact(&args.geometry.settings()?)?.run(some, tiles.as_deref(), &context.progress, &context.cancel)?
-    };
-    let run_id = run_id(&text);
-    if let Some(outdir) = args.outdir.as_ref().filter(|_| args.npz) {
-        let about = measurer.about(&run_id, None, &found);
-        store::write_atomic(&outdir.join("spectra.npz"), &pack(&about, &found)?)?;
-    }
-    drop(lock);
-    let files = samples.iter().map(|s| measurer.source.file(*s)).collect();
-    let description = Description::new(found, &exact, rank, &args.geometry.scales, measurer.source.column());
-    Ok(Finished { description, files, run_id })
-}
-
-fn report(args: &Args, context: &Context, generator: &dyn Generator, found: &Finished, table: &Table) -> Result<()> {
-    let d = &found.description;
-    let biases: serde_json::Map<String, serde_json::Value> =
-        d.biases.iter().map(|(name, bias)| (name.clone(), json!(bias))).collect();
-    let about = json!({
-        "model": generator.spec().id, "model_sha256": generator.model_sha256(), "estimator": d.estimator,
-        "model_rank": d.model_rank, "samples": d.rows.len(), "not_finite": d.not_finite(), "run_id": found.run_id,
-        "scales": args.geometry.scales, "bias": biases,
-    });
-    if let Some(outdir) = &args.outdir {
-        let mut metadata: Vec<(String, String)> = about
-            .as_object()
-            .into_iter()
-            .flatten()
-            .map(|(k, v)| (k.clone(), v.as_str().map_or_else(|| v.to_string(), str::to_owned)))
-            .collect();
-        let settings = settings_text(args, d.model_rank, &about);
-        metadata.push(("settings".into(), settings.clone()));
-        store::write_atomic(&outdir.join("settings.toml"), settings.as_bytes())?;
-        if args.csv {
-            store::write_atomic(&outdir.join("descriptors.csv"), write_csv(table).as_bytes())?;
-        }
-        store::write_atomic(&outdir.join("report.html"), page(d, generator)?.as_bytes())?;
-        store::write_atomic(&outdir.join("descriptors.parquet"), &write_parquet(table, &metadata)?)?;
-    }
+/// Prints the table, or a summary where it was written.
+fn report(args: &Args, results: &Results, subject: &Subject, context: &Context) -> Result<()> {
+    let d = &results.description;
     for (name, b) in &d.biases {
         let rho = b.spearman.map_or("undefined".to_owned(), |r| format!("{r:.3}"));
         context.say(&format!(
@@ -229,94 +200,12 @@ fn report(args: &Args, context: &Context, generator: &dyn Generator, found: &Fin
         ));
     }
     if args.json {
-        return output::print_json(&about);
+        output::print_json(&results.about(&*subject.generator))?;
+    } else if let Some(outdir) = &args.outdir {
+        output::print(&output::columns(&summary(d)))?;
+        context.say(&format!("written: {}", shown(outdir)));
+    } else {
+        output::print(&write_csv(&results.table(subject.reward.as_ref())?))?;
     }
-    match &args.outdir {
-        None => output::print(&write_csv(table)),
-        Some(outdir) => {
-            output::print(&output::columns(&summary(d))).map(|()| context.say(&format!("written: {}", shown(outdir))))
-        }
-    }
-}
-
-/// Every setting with its default spelt out, as TOML.
-fn settings_text(args: &Args, model_rank: usize, about: &serde_json::Value) -> String {
-    let g = &args.geometry;
-    let mut table = toml::Table::new();
-    let path = |p: &Option<PathBuf>| p.as_ref().map(|p| p.to_string_lossy().into_owned());
-    let mut set = |key: &str, value: toml::Value| drop(table.insert(key.to_owned(), value));
-    set("model", args.model.clone().into());
-    set("model_sha256", about["model_sha256"].as_str().unwrap_or("").into());
-    match (path(&args.latents), path(&args.images), path(&args.spectra)) {
-        (Some(p), _, _) => set("latents", p.into()),
-        (_, Some(p), _) => set("images", p.into()),
-        (_, _, Some(p)) => set("spectra", p.into()),
-        _ => set("seeds", args.seeds.clone().unwrap_or("0-15".into()).into()),
-    }
-    set("estimator", about["estimator"].as_str().unwrap_or("").into());
-    if let Some(p) = g.directions {
-        set("directions", (p as i64).into());
-    }
-    set("radius", g.radius.into());
-    set("frame_seed", (g.frame_seed as i64).into());
-    set("complexity", (!args.no_complexity).into());
-    set("complexity_radius", g.complexity_radius.into());
-    set("memory_mib", (g.memory as i64).into());
-    set("scales", g.scales.clone().into());
-    set("model_rank", (model_rank as i64).into());
-    set("calibrate_on", (args.calibrate_on as i64).into());
-    table.to_string()
-}
-
-/// Mean, least and greatest of each descriptor.
-fn summary(d: &Description) -> Vec<Vec<String>> {
-    let mut rows = vec![output::row(["descriptor", "defined", "mean", "least", "greatest"])];
-    for name in &d.names {
-        let values: Vec<f64> = d.values(name).into_iter().flatten().collect();
-        let n = values.len();
-        let number = |v: f64| match v.abs() {
-            _ if n == 0 => "-".to_owned(),
-            a if a == 0.0 || (1e-3..1e6).contains(&a) => format!("{v:.4}"),
-            _ => format!("{v:.4e}"),
-        };
-        let mean = values.iter().sum::<f64>() / n.max(1) as f64;
-        let (least, greatest) =
-            values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)));
-        rows.push(output::row([name, &n.to_string(), &number(mean), &number(least), &number(greatest)]));
-    }
-    rows
-}
-
-/// The page of a description: its numbers, ψ_k as a histogram, pictures from typical to novel.
-fn page(d: &Description, generator: &dyn Generator) -> Result<String> {
-    let id = &generator.spec().id;
-    let mut page = Page::new(&format!("Local geometry of {id}"));
-    let text = format!("{} samples, estimator {}, model rank {}.", d.rows.len(), d.estimator, d.model_rank);
-    page.section("Descriptors", &text);
-    page.table(&summary(d));
-    for (name, b) in &d.biases {
-        let text = format!(
-            "{name} differs from the exact value by {:.4} ± {:.4} on average over {} samples, and by {:.4} (standard deviation) \
-             without that; Spearman {}.",
-            b.bias,
-            1.96 * b.bias_stderr,
-            b.n,
-            b.sd,
-            b.spearman.map_or("undefined".into(), |r| format!("{r:.3}"))
-        );
-        page.section(&format!("Bias of {name}"), &text);
-    }
-    let psi = d.values("psi_k");
-    let defined: Vec<f64> = psi.iter().flatten().copied().collect();
-    page.plot(&plot::histogram("Local scaling of the samples", "psi_k", &defined, 40, &[])?);
-    page.section("From typical to novel", "Pictures in the order of psi_k, lowest first.");
-    let mut shown = Vec::new();
-    for i in spread(&psi, 60) {
-        let row = &d.rows[i].described;
-        if let (Some(Some(picture)), Some(psi)) = (pictures(generator, &row.latent)?.pop(), psi[i]) {
-            shown.push((picture, format!("{} {}: {psi:.2}", d.column, row.sample)));
-        }
-    }
-    page.pictures(&shown)?;
-    Ok(page.html())
+    runs::all_finite(d.not_finite() as u64, d.rows.len() as u64)
 }

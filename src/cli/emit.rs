@@ -117,9 +117,10 @@ run={run}
 "$isoline" work "$run" --shard "$SLURM_ARRAY_TASK_ID/{shards}" --progress none &
 worker=$!
 # The shell is told before the time is up; the worker then finishes its tile and ends with 75.
-trap 'kill -USR1 "$worker" 2>/dev/null' USR1 TERM
-code=0
-while kill -0 "$worker" 2>/dev/null; do
+trap 'again=1; kill -USR1 "$worker" 2>/dev/null' USR1 TERM
+again=1
+while [ $again -eq 1 ]; do
+  again=0
   wait "$worker"
   code=$?
 done

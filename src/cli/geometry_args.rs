@@ -1,7 +1,8 @@
 //! Flags that say how geometry is measured, shared by `describe` and `study`.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::geometry::{COMPLEXITY_RADIUS, EstimatorSettings};
+use crate::run::DescribeKeys;
 
 /// How geometry is measured.
 #[derive(Clone, Debug, clap::Args)]
@@ -36,41 +37,52 @@ pub struct GeometryArgs {
 }
 
 impl GeometryArgs {
+    /// The same as keys of a description, the others at their defaults.
+    pub fn keys(&self) -> DescribeKeys {
+        DescribeKeys {
+            estimator: self.estimator.clone(),
+            directions: self.directions,
+            radius: self.radius,
+            frame_seed: self.frame_seed,
+            complexity_radius: self.complexity_radius,
+            complexity_directions: self.complexity_directions,
+            memory: self.memory,
+            scales: self.scales.clone(),
+            model_rank: self.model_rank,
+            ..DescribeKeys::default()
+        }
+    }
+
     /// Settings of the estimator.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the flag.
+    /// [`crate::error::Error::Config`] naming the flag.
     pub fn settings(&self) -> Result<EstimatorSettings> {
-        if let Some(s) = self.scales.iter().find(|s| !(**s > 0.0 && s.is_finite())) {
-            return Err(Error::config("--scales", format!("expected positive numbers, found {s}")));
-        }
-        if self.model_rank == Some(0) {
-            return Err(Error::config("--model-rank", "expected at least 1, found 0"));
-        }
-        let settings = EstimatorSettings {
-            directions: self.directions,
-            radius: self.radius,
-            seed: self.frame_seed,
-            memory: self.memory.saturating_mul(1 << 20),
-            ..EstimatorSettings::default()
-        };
-        settings.check()?;
-        Ok(settings)
+        self.keys().settings()
     }
 
     /// Settings of local complexity.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the flag.
+    /// [`crate::error::Error::Config`] naming the flag.
     pub fn complexity(&self, d: usize) -> Result<EstimatorSettings> {
-        let c = self.complexity_radius;
-        if !(c > 0.0 && c <= 10.0) {
-            return Err(Error::config("--complexity-radius", format!("expected a radius from 0 to 10, found {c}")));
-        }
-        if let Some(p) = self.complexity_directions.filter(|p| !(1..=d).contains(p)) {
-            let message = format!("expected 1 to {d}, the latent's width, found {p}");
-            return Err(Error::config("--complexity-directions", message));
-        }
-        Ok(EstimatorSettings { directions: self.complexity_directions, radius: c, ..self.settings()? })
+        self.keys().complexity(d)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Only {
+        #[command(flatten)]
+        geometry: GeometryArgs,
+    }
+
+    #[test]
+    fn flags_that_are_not_given_are_the_keys_that_are_not_given() {
+        assert_eq!(Only::parse_from(["isoline"]).geometry.keys(), DescribeKeys::default());
     }
 }

@@ -204,7 +204,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Result<()> {
         quiet: cli.quiet,
         verbose: cli.verbose,
     };
-    cli.command.run(&context)
+    let done = cli.command.run(&context);
+    failpoint!("main.end").map_err(|e| Error::io("<the end>", "reach", e))?;
+    done
 }
 
 /// Help and version are results; anything else is one line.

@@ -3,9 +3,9 @@
 use super::generate::{self, Jobs};
 use super::{Context, output, runs};
 use crate::error::{Error, Result, shown};
-use crate::generator::{self, find_model};
-use crate::reward::{Reward, RewardConfig};
-use crate::run::{DescribePlan, LabelsPlan, Plan, array_expression, parse_seeds};
+use crate::generator::{self, anchored_model, find_model};
+use crate::reward::RewardConfig;
+use crate::run::{DescribeKeys, LabelsPlan, Plan, array_expression};
 use crate::store;
 use std::path::{Path, PathBuf};
 
@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Then isoline work RUN --shard i/N on as many machines as there are, isoline status RUN, and isoline merge RUN. \
-A config with [[jobs]] or seeds plans pictures, one with [describe] (model, seeds, estimator, model_rank, tile) a table of \
-descriptors, one with [labels] the labelling for isoline train-reward -o RUN."
+A config with [[jobs]] or seeds plans pictures, one with [describe] a table of descriptors \
+(its keys are the flags of isoline describe: model, seeds or latents or images, estimator, …), one with [labels] the labelling for isoline train-reward -o RUN."
 )]
 pub struct Args {
     /// Job: a config of isoline generate or of isoline train-reward
@@ -29,7 +29,7 @@ pub struct Args {
     /// Fix the number of shards
     #[arg(long, value_name = "N")]
     shards: Option<u64>,
-    /// Write samples.csv beside samples.parquet
+    /// Write the table as CSV too
     #[arg(long)]
     csv: bool,
 }
@@ -49,9 +49,12 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let plan = if special == Some("labels") {
         labels(&args.config, context)?
     } else if special == Some("describe") {
-        describe(&args.config, context)?
+        describe(&args.config, args.csv, context)?
     } else {
-        let batch = generate::planned(&args.config, &text, &args.set, &args.outdir)?;
+        let mut batch = generate::planned(&args.config, &text, &args.set, &args.outdir)?;
+        for job in &mut batch.jobs {
+            job.model = anchored_model(&job.model)?;
+        }
         Jobs::load(&batch, false, context)?.plan(args.csv)?
     };
     let plan = plan.with_shards(args.shards)?;
@@ -81,49 +84,27 @@ struct DescribeConfig {
     describe: DescribeKeys,
 }
 
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DescribeKeys {
-    model: String,
-    seeds: String,
-    #[serde(default)]
-    estimator: Option<String>,
-    #[serde(default)]
-    model_rank: Option<usize>,
-    #[serde(default)]
-    tile: Option<usize>,
-}
-
-fn describe(path: &Path, context: &Context) -> Result<Plan> {
-    let (DescribeConfig { describe: keys }, _) = store::read_toml(path)?;
+fn describe(path: &Path, csv: bool, context: &Context) -> Result<Plan> {
+    let (DescribeConfig { describe: mut keys }, _) = store::read_toml(path)?;
     let at = |key: &str| format!("{}: describe.{key}", shown(path));
-    parse_seeds(&keys.seeds).map_err(|m| Error::config(at("seeds"), m))?;
-    let (name, device) = context.open_device()?;
-    let model = find_model(&keys.model)?;
-    let generator = generator::load(&model, &device)?;
-    let own = model.join("reward/card.toml").exists();
-    let rank = match keys.model_rank {
-        None if own => Reward::load(&model, &generator, &device)?.card.model_rank,
-        None => {
-            let message =
-                "missing; the model has no reward that tells it, and shards cannot find it from their own share";
-            return Err(Error::config(at("model_rank"), message));
+    if keys.model.is_empty() {
+        return Err(Error::config(at("model"), "missing; expected the name or path of a model"));
+    }
+    if keys.spectra.is_some() {
+        let message = "these are measured already, so that nothing is left to share out; read them with isoline describe MODEL --spectra FILE";
+        return Err(Error::config(at("spectra"), message));
+    }
+    keys.csv |= csv;
+    // What the flags of isoline describe are called there is a key here.
+    let (plan, _) = super::describe::planned(keys, context).map_err(|e| match e {
+        Error::Config { place, message } if place.starts_with("--") && !place.starts_with("--device") => {
+            let mut words = place[2..].splitn(2, ' ');
+            let key = words.next().unwrap_or_default().replace('-', "_");
+            let found = words.next().map_or(String::new(), |w| format!(" = \"{w}\""));
+            Error::config(at(&format!("{key}{found}")), message)
         }
-        Some(k) if (1..=generator.spec().latent_width).contains(&k) => k,
-        Some(k) => {
-            let message = format!("expected 1 to {}, the latent's width, found {k}", generator.spec().latent_width);
-            return Err(Error::config(at("model_rank"), message));
-        }
-    };
-    let plan = DescribePlan {
-        model: keys.model,
-        model_sha256: generator.model_sha256().to_owned(),
-        seeds: keys.seeds,
-        estimator: keys.estimator.unwrap_or_else(|| "exact".into()),
-        model_rank: rank,
-        tile: keys.tile.unwrap_or(16),
-        device: name.class().to_owned(),
-    };
+        other => other,
+    })?;
     Plan::new("describe", &plan)
 }
 
@@ -136,7 +117,7 @@ pub fn labels_plan(config: &RewardConfig, context: &Context) -> Result<Plan> {
     let model = find_model(&config.model)?;
     let generator = generator::load(&model, &device)?;
     let plan = LabelsPlan {
-        model: config.model.clone(),
+        model: anchored_model(&config.model)?,
         model_sha256: generator.model_sha256().to_owned(),
         estimator: config.labels.estimator.clone(),
         seed: config.labels.seed,

@@ -15,7 +15,7 @@ pub struct RunArgs {
     pub metrics_file: Option<PathBuf>,
 }
 
-/// The run directory for this process alone; what killed processes left unfinished is removed.
+/// The run directory, made where it is missing, for this process alone.
 ///
 /// # Errors
 /// [`Error::Busy`], [`Error::Io`].

@@ -1,7 +1,7 @@
 //! `isoline status`: how far a run is.
 
 use super::{Context, output, runs};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::run::{Survey, array_expression, survey};
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Print only the shards that are missing, as a job array takes them, such as 3,17-19
+    /// Print only the shards that are missing, as a job array takes them, such as 3,17-19; an empty line where none is
     #[arg(long, conflicts_with = "json")]
     missing: bool,
 }
@@ -23,13 +23,16 @@ pub struct Args {
 /// Prints done, failed and missing, the rate and the time left.
 ///
 /// # Errors
-/// Where the folder is no run or cannot be read.
+/// Where the folder is no run or cannot be read; [`Error::Config`] for missing shards of a plan that fixes none.
 pub fn run(args: &Args, _context: &Context) -> Result<()> {
     let (plan, work) = runs::open(&args.folder)?;
     let found = survey(&args.folder, &plan, &*work, false)?;
-    let absent = found.missing_shards.as_deref().unwrap_or(&found.missing);
     if args.missing {
-        return output::print(&format!("{}\n", array_expression(absent)));
+        let Some(missing) = &found.missing_shards else {
+            let message = "the plan fixes no number of shards; plan it with isoline plan --shards N, or go on with isoline resume";
+            return Err(Error::config("--missing", message));
+        };
+        return output::print(&format!("{}\n", array_expression(missing)));
     }
     let failed: Vec<(&u64, &String)> = found.sessions.iter().flat_map(|s| &s.failed).collect();
     let (rate, left) = found.rate();

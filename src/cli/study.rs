@@ -96,7 +96,7 @@ impl Opened {
     fn session<'a>(
         &'a self,
         geometry: &'a GeometryArgs,
-        inverter: &'a Inverter<'a>,
+        inverter: &'a Inverter,
         context: &'a Context,
     ) -> Result<Session<'a>> {
         let d = self.generator.spec().latent_width;
@@ -154,6 +154,6 @@ fn number(v: Option<f64>, digits: usize) -> String {
     v.map_or("-".to_owned(), |v| format!("{v:.digits$}"))
 }
 
-fn inverter<'a>(generator: &'a dyn Generator, folder: &Path) -> Result<Inverter<'a>> {
-    Inverter::new(generator, folder, None)
+fn inverter(generator: &Arc<dyn Generator>, folder: &Path) -> Result<Inverter> {
+    Inverter::new(Arc::clone(generator), folder, None)
 }

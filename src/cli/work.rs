@@ -3,7 +3,7 @@
 use super::runs::{self, RunArgs};
 use super::{Context, output};
 use crate::error::{Result, shown};
-use crate::run::{Drive, Shard, work_shard};
+use crate::run::{Drive, Shard, is_finished, work_shard};
 use crate::store::{self, Lock};
 use std::path::PathBuf;
 
@@ -35,6 +35,11 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let _run = Lock::shared(&args.folder.join("run.lock"))?;
     let _own = Lock::exclusive(&args.folder.join(format!("shards/{}.lock", shard.name())))?;
     work.check_claim()?;
+    let say = |what: &str| output::print(&format!("shard {} {what}\n", shard.label()));
+    // Before a device is opened: a machine that has none can still say so.
+    if is_finished(&args.folder, &plan, shard, &*work) {
+        return say("was finished before");
+    }
     let label = format!("{} {}", shown(&args.folder), shard.label());
     let drive = Drive {
         folder: &args.folder,
@@ -47,6 +52,6 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         progress: &context.progress,
         cancel: &context.cancel,
     };
-    let made = work_shard(&drive, shard, &*work, &mut *work.maker(runs::device(context, &*work)?))?;
-    output::print(&format!("shard {} {}\n", shard.label(), if made { "is finished" } else { "was finished before" }))
+    work_shard(&drive, shard, &*work, &mut *work.maker(runs::device(context, &*work)?))?;
+    say("is finished")
 }

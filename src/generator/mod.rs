@@ -8,7 +8,7 @@ pub mod train;
 
 pub use card::{Card, FAMILIES, Output, Provenance, RawCard, finish_card};
 pub use import::{Imported, import};
-pub use one_shot::{Inspection, OneShot, build, card_parameters, find_model, known_models, read_model};
+pub use one_shot::{Inspection, OneShot, anchored_model, build, card_parameters, find_model, known_models, read_model};
 pub use sampler::{AtSigma, Sampler};
 
 use crate::nn::host::HostChain;

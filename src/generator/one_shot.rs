@@ -61,6 +61,19 @@ pub fn find_model(name: &str) -> Result<PathBuf> {
     ))
 }
 
+/// A model's name as it is, its path as an absolute one: what a plan says of it to workers that are started elsewhere.
+///
+/// # Errors
+/// [`Error::Io`] where the system does not tell the folder that this process works in.
+pub fn anchored_model(name: &str) -> Result<String> {
+    let path = Path::new(name);
+    if !path.join("card.toml").is_file() && !path.is_file() {
+        return Ok(name.to_owned());
+    }
+    let found = std::path::absolute(path).map_err(|e| Error::io(path, "find", e))?;
+    Ok(found.to_str().unwrap_or(name).to_owned())
+}
+
 /// Where models are looked for by name, `$ISOLINE_MODELS` or `models`, and the names of those there, sorted.
 pub fn known_models() -> (PathBuf, Vec<String>) {
     let root = std::env::var_os("ISOLINE_MODELS").map_or_else(|| PathBuf::from("models"), PathBuf::from);

@@ -101,6 +101,7 @@ impl BatchConfig {
     /// # Errors
     /// [`Error::Config`] naming place and key.
     pub fn resolve(place: &str, text: &str, overrides: &Overrides, rows: Option<Vec<toml::Table>>) -> Result<Self> {
+        store::check_depth(text, place)?;
         let mut shared: toml::Table =
             toml::from_str(text).map_err(|e| Error::config(place, explain_toml(e.message())))?;
         let listed = match shared.remove("jobs") {

@@ -4,6 +4,7 @@ use super::recipe::Recipe;
 use super::record::SampleRow;
 use crate::cancel::Cancel;
 use crate::device::Device;
+use crate::diffusion::State;
 use crate::error::Result;
 use crate::generator::{self, Generator, Spec};
 use crate::geometry::{DESCRIPTORS, JacobianEstimator, LocalGeometry, Spectrum, estimator};
@@ -57,7 +58,9 @@ impl Engine {
     /// # Errors
     /// [`crate::error::Error::Memory`].
     pub fn check_memory(&self, tile: usize) -> Result<()> {
-        check_memory(self.generator.spec(), tile)
+        let spec = self.generator.spec();
+        let remedy = "choose a smaller tile (--set tile=N), or a machine with more";
+        check_memory(spec, tile, spec.latent_width, DEFAULT_MEMORY, remedy)
     }
 
     /// Name of the estimator.
@@ -128,7 +131,14 @@ impl Engine {
     pub fn pictures(&self, steered: &[Steered]) -> Result<Vec<Vec<f32>>> {
         let flat: Vec<f32> = steered.iter().flat_map(|s| &s.latent).copied().collect();
         let d = self.generator.spec().latent_width;
-        let values = host(self.generator.generate(rows(flat, d, self.generator.device())))?;
+        let z = rows(flat, d, self.generator.device());
+        let values = host(match self.generator.as_sampler() {
+            Some(sampler) => {
+                let samples: Vec<u64> = steered.iter().map(|s| s.sample).collect();
+                sampler.sample(State::plain(z), &samples, sampler.sampling(), &mut |_, _| Ok(()))?.value
+            }
+            None => self.generator.generate(z),
+        })?;
         let mut pictures: Vec<Vec<f32>> =
             values.chunks_exact(values.len() / steered.len().max(1)).map(<[f32]>::to_vec).collect();
         for (picture, s) in pictures.iter_mut().zip(steered) {
@@ -171,21 +181,22 @@ impl Engine {
     }
 }
 
-/// Whether a tile of `tile` samples, with its exact Jacobians, fits into the memory that is free. Counted are the Jacobians,
-/// pictures, a few layers' activations and the estimator's pieces; weights are in memory by then.
+/// Bytes of one pass through the network where nobody sets them.
+pub const DEFAULT_MEMORY: u64 = 192 << 20;
+
+/// Whether a tile of `tile` samples, with the products of their Jacobians and `directions` directions, fits into the memory
+/// that is free. Counted are these, pictures, a few layers' activations and the passes of `memory` bytes that the estimator
+/// makes; weights are in memory by then. `remedy` says how to need less.
 ///
 /// # Errors
 /// [`crate::error::Error::Memory`].
-pub fn check_memory(spec: &Spec, tile: usize) -> Result<()> {
-    let (n, d) = (tile as u64, spec.latent_width as u64);
+pub fn check_memory(spec: &Spec, tile: usize, directions: usize, memory: u64, remedy: &str) -> Result<()> {
+    let (n, d, p) = (tile as u64, spec.latent_width as u64, directions as u64);
     let sample = spec.sample_shape.iter().map(|s| *s as u64).product::<u64>();
-    // Bytes: f32 Jacobian of every sample; two threads' f64 copies of one; picture and its encoding; four layers at once.
-    let jacobians = n * d * sample * 4 + 2 * d * sample * 8;
-    let activations = n * (sample * 8 + 4 * spec.widest as u64 * 4) + (256 << 20);
+    // Bytes: f32 products of every sample; two threads' f64 copies of one; picture and its encoding; four layers at once;
+    // 64 MiB for what allocators keep.
+    let jacobians = n * p * sample * 4 + 2 * p * sample * 8;
+    let activations = n * (sample * 8 + 4 * spec.widest as u64 * 4) + memory + (64 << 20);
     let what = format!("a tile of {tile} samples of {} (latent {d}, sample {sample})", spec.id);
-    crate::memory::require(
-        &what,
-        jacobians + activations,
-        "choose a smaller tile (--set tile=N), or a machine with more",
-    )
+    crate::memory::require(&what, jacobians + activations, remedy)
 }

@@ -22,14 +22,11 @@ pub fn is_finished(folder: &Path, plan: &Plan, shard: Shard, work: &dyn Work) ->
     manifest.hash == hash_of(&files)
 }
 
-/// Makes the tiles of a shard that are not finished and writes its manifest last. Gives `false` where nothing was left to do.
+/// Makes the tiles of a shard that are not finished and writes its manifest last.
 ///
 /// # Errors
 /// Those of [`Drive::run`].
-pub fn work_shard(drive: &Drive, shard: Shard, work: &dyn Work, maker: &mut dyn Maker) -> Result<bool> {
-    if !drive.force && is_finished(drive.folder, drive.plan, shard, work) {
-        return Ok(false);
-    }
+pub fn work_shard(drive: &Drive, shard: Shard, work: &dyn Work, maker: &mut dyn Maker) -> Result<()> {
     let attempt = attempt(drive.folder, shard)?;
     let driven = drive.run(work, maker)?;
     let range = shard.range(work.tiles());
@@ -47,8 +44,7 @@ pub fn work_shard(drive: &Drive, shard: Shard, work: &dyn Work, maker: &mut dyn 
         version: env!("CARGO_PKG_VERSION").into(),
         seconds: (driven.seconds * 1e3).round() / 1e3,
     };
-    manifest.write(drive.folder)?;
-    Ok(true)
+    manifest.write(drive.folder)
 }
 
 /// SHA-256 over the lines `hash  path`, as `sha256sum` prints them.
@@ -85,13 +81,17 @@ pub fn merge(folder: &Path, plan: &Plan, work: &dyn Work) -> Result<(u64, u64)> 
     let mut manifests = Vec::new();
     for index in 0..plan.shards.unwrap_or(0) {
         let shard = Shard { index, count: plan.shards.unwrap_or(0) };
-        if !is_finished(folder, plan, shard, work) {
-            let place = Manifest::path(shard);
-            let message =
-                format!("{place}: its hash is not that of its files; run isoline work --shard {}", shard.label());
-            return Err(Error::input(folder, message));
+        let manifest = Manifest::find(folder, shard, &plan.id());
+        let range = shard.range(found.tiles.0);
+        let files = &found.files[found.starts[range.start as usize]..found.starts[range.end as usize]];
+        match manifest.filter(|m| m.hash == hash_of(files)) {
+            Some(manifest) => manifests.push(manifest),
+            None => {
+                let (place, label) = (Manifest::path(shard), shard.label());
+                let message = format!("{place}: its hash is not that of its files; run isoline work --shard {label}");
+                return Err(Error::input(folder, message));
+            }
         }
-        manifests.extend(Manifest::find(folder, shard, &plan.id()));
     }
     work.finish()?;
     let provenance = serde_json::json!({

@@ -1,7 +1,7 @@
 //! Runs: from a job's config to a run directory that is the truth about what was made.
 
-mod claim;
 mod config;
+mod describing;
 mod engine;
 mod events;
 mod guided;
@@ -18,14 +18,14 @@ mod status;
 mod table;
 mod work;
 
-pub use claim::{claim, run_id};
 pub use config::{BatchConfig, JobConfig, KEYS, Overrides};
+pub use describing::{DescribeKeys, Describing, Subject};
 pub use engine::Engine;
 pub use events::{Event, Session, sessions};
 pub use guided::Guide;
 pub use kinds::generate::{GeneratePlan, Pictures, PlannedJob, check_table_memory};
-pub use kinds::{DescribePlan, KINDS, LabelsPlan};
-pub use merge::{merge, work_shard};
+pub use kinds::{DescribePlan, Descriptions, KINDS, LabelsPlan};
+pub use merge::{is_finished, merge, work_shard};
 pub use plan::Plan;
 pub use recipe::{PictureRecipe, Recipe};
 pub use record::{Record, SampleRow, record_path};

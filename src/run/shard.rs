@@ -66,14 +66,16 @@ impl Shard {
             let message = "expected SHARD_INDEX and SHARD_COUNT, SLURM_ARRAY_TASK_ID, or JOB_COMPLETION_INDEX in the environment, found none; give i/N";
             return Err(Error::config("--shard auto", message));
         };
-        if let Some(count) = planned {
-            return Ok(Self { index: id, count });
-        }
         let (first, last) = (number("SLURM_ARRAY_TASK_MIN")?.unwrap_or(0), number("SLURM_ARRAY_TASK_MAX")?);
-        match number("SLURM_ARRAY_TASK_COUNT")? {
-            Some(count) if id >= first && last.is_none_or(|l| l + 1 == first + count) => {
-                Ok(Self { index: id - first, count })
-            }
+        let size = number("SLURM_ARRAY_TASK_COUNT")?;
+        // An array without gaps may begin at 1 or elsewhere.
+        let whole = size.filter(|count| id >= first && last.is_none_or(|l| l + 1 == first + count));
+        match (planned, whole) {
+            (None, Some(count)) => Ok(Self { index: id - first, count }),
+            // All of the plan's shards in one array: so many numbers from 1 on cannot all be shards counted from 0.
+            (Some(count), Some(size)) if size == count => Ok(Self { index: id - first, count }),
+            // Some of them, submitted again by their own numbers.
+            (Some(count), _) => Ok(Self { index: id, count }),
             _ => Err(Error::config(
                 "--shard auto",
                 "this job array has gaps or does not tell its size; fix the count with isoline plan --shards N, or give i/N",
@@ -223,6 +225,10 @@ mod tests {
             ]
         };
         assert_eq!(auto(None, &slurm("3", "4", "1", "4")).ok(), at(2, 4));
+        assert_eq!(auto(Some(4), &slurm("4", "4", "1", "4")).ok(), at(3, 4));
+        assert_eq!(auto(Some(4), &slurm("0", "4", "0", "3")).ok(), at(0, 4));
+        // 1-3 of 4, resubmitted.
+        assert_eq!(auto(Some(4), &slurm("1", "3", "1", "3")).ok(), at(1, 4));
         // 3,17-19 of 20, resubmitted: the plan knows the count, the array does not.
         assert_eq!(auto(Some(20), &slurm("17", "4", "3", "19")).ok(), at(17, 20));
         assert!(auto(None, &slurm("17", "4", "3", "19")).is_err());

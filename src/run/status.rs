@@ -43,6 +43,8 @@ pub struct Survey {
     pub holders: Vec<String>,
     /// SHA-256 and path of every finished file, in the order of tiles.
     pub files: Vec<(String, String)>,
+    /// Where among these each tile's files begin, and their number.
+    pub starts: Vec<usize>,
 }
 
 impl Survey {
@@ -70,6 +72,7 @@ pub fn survey(folder: &Path, plan: &Plan, work: &dyn Work, hash: bool) -> Result
         survey.wanted += state.wanted;
         survey.done += state.done;
         survey.non_finite += state.non_finite;
+        survey.starts.push(survey.files.len());
         survey.files.append(&mut state.files);
         if state.is_done() {
             survey.tiles.1 += 1;
@@ -78,6 +81,7 @@ pub fn survey(folder: &Path, plan: &Plan, work: &dyn Work, hash: bool) -> Result
         }
         survey.problems.extend(problem(tile, &state));
     }
+    survey.starts.push(survey.files.len());
     survey.holders = holders(folder, plan);
     if survey.holders.is_empty() {
         for found in work.folders() {

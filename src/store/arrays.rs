@@ -45,6 +45,16 @@ impl Arrays {
         self.arrays.insert(name.to_owned(), Array::new(shape, values));
     }
 
+    /// SHA-256 over names, shapes and values of the arrays and over `about`.
+    pub fn sha256(&self) -> String {
+        let mut bytes = self.about.as_bytes().to_vec();
+        for (name, array) in &self.arrays {
+            bytes.extend(format!("\n{name} {:?}\n", array.shape).bytes());
+            bytes.extend(array.values.iter().flat_map(|v| v.to_le_bytes()));
+        }
+        super::sha256_hex(&bytes)
+    }
+
     /// The bytes of an `.npz` file in f64, members in the order of their names, the same for the same
     /// arrays.
     ///

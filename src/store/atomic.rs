@@ -113,12 +113,23 @@ fn set_readable(_: &File) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Creates a folder and its parents.
+/// Creates a folder and its parents, each flushed to the disk in the one above it: what is put into the new folder is
+/// reached after a power failure too.
 ///
 /// # Errors
 /// [`Error::Io`] where a parent is a file or not writable.
 pub fn create_dir(path: &Path) -> Result<()> {
-    std::fs::create_dir_all(path).map_err(|e| Error::io(path, "create the folder", e))
+    if path.as_os_str().is_empty() || path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    create_dir(parent)?;
+    match std::fs::create_dir(path) {
+        Ok(()) => sync_dir(parent),
+        // Another process was faster.
+        Err(_) if path.is_dir() => Ok(()),
+        Err(e) => Err(Error::io(path, "create the folder", e)),
+    }
 }
 
 /// Replaces the files of `folder` by `files` (name, bytes) all together: they are written to a folder beside it, which

@@ -1,7 +1,8 @@
-//! What touches the disk: durable writes, bounded reads, hashes, names, weights files.
+//! What touches the disk: durable writes, bounded reads, hashes, names, weights files, the recipe of a folder.
 
 mod arrays;
 mod atomic;
+mod claim;
 mod hash;
 mod lock;
 mod names;
@@ -10,8 +11,9 @@ mod weights;
 
 pub use arrays::{Array, Arrays};
 pub use atomic::{append_line, create_dir, open_log, remove_unfinished, replace_folder, unfinished, write_atomic};
+pub use claim::{claim, claimed, differences, run_id};
 pub use hash::{sha256_file, sha256_hex};
 pub use lock::{Lock, host};
 pub use names::check_id;
-pub use read::{open_file, parse_toml, read_bounded, read_toml};
+pub use read::{check_depth, open_file, parse_toml, read_bounded, read_toml};
 pub use weights::{WeightTensor, Weights, floats, write_safetensors};

@@ -48,7 +48,44 @@ pub fn read_toml<C: DeserializeOwned>(path: &Path) -> Result<(C, String)> {
 /// # Errors
 /// As [`read_toml`].
 pub fn parse_toml<C: DeserializeOwned>(text: &str, place: &str) -> Result<C> {
+    check_depth(text, place)?;
     toml::from_str(text).map_err(|e| Error::config(format!("{place}{}", position(text, &e)), explain_toml(e.message())))
+}
+
+/// Whether TOML text is nested at most [`limits::CONFIG_DEPTH`] deep, found without a parser, which would take memory and
+/// stack for every level.
+///
+/// # Errors
+/// [`Error::Config`] with the line.
+pub fn check_depth(text: &str, place: &str) -> Result<()> {
+    let (mut brackets, mut dots, mut line) = (0usize, 0usize, 1usize);
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            // Strings and comments to their end; three quotes in a row are an empty string and the start of another, which
+            // comes to the same here.
+            '"' | '\'' => loop {
+                match chars.next() {
+                    Some('\\') if c == '"' => drop(chars.next()),
+                    Some('\n') => line += 1,
+                    Some(other) if other != c => {}
+                    _ => break,
+                }
+            },
+            '#' => while chars.next_if(|c| *c != '\n').is_some() {},
+            '[' | '{' => (brackets, dots) = (brackets + 1, 0),
+            ']' | '}' => (brackets, dots) = (brackets.saturating_sub(1), 0),
+            '.' => dots += 1,
+            '=' | ',' => dots = 0,
+            '\n' => (line, dots) = (line + 1, 0),
+            _ => {}
+        }
+        if brackets + dots > limits::CONFIG_DEPTH {
+            let message = format!("nested deeper than {} levels", limits::CONFIG_DEPTH);
+            return Err(Error::config(format!("{place}:{line}"), message));
+        }
+    }
+    Ok(())
 }
 
 /// `:line:column` of a TOML error.
@@ -58,4 +95,28 @@ fn position(text: &str, error: &toml::de::Error) -> String {
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
     format!(":{line}:{column}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depth_is_counted_outside_of_strings_and_comments() {
+        let (deep, high) = ("[".repeat(17), "]".repeat(17));
+        for good in [
+            format!("a = \"{deep}\" # {deep}"),
+            format!("a = '{deep}'\nb = \"\\\"{deep}\""),
+            format!("a = \"\"\"\n{deep}\n\"\"\""),
+            format!("scales = [{}]", "0.1, ".repeat(40)),
+            "[a.b.c]\n".repeat(99),
+            format!("a = {}{}", "[".repeat(16), "]".repeat(16)),
+        ] {
+            assert!(check_depth(&good, "x").is_ok(), "{good}");
+        }
+        for bad in [format!("\na = {deep}{high}"), format!("\na{} = 1", ".b".repeat(17)), format!("\n{deep}")] {
+            let error = check_depth(&bad, "x.toml").unwrap_err();
+            assert!(error.to_string().contains("x.toml:2") && error.exit_code() == 2, "{error}");
+        }
+    }
 }

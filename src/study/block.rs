@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
+/// Version of the format of these files.
+pub const FORMAT: u32 = 2;
+
 /// One described sample.
 #[derive(Clone, Debug)]
 pub struct Described {
@@ -28,8 +31,10 @@ pub struct Described {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct About {
-    /// Version of this format.
+    /// Version of this format; 2.
     pub format: u32,
+    /// SHA-256 of the arrays and of this text with an empty one here: a file whose numbers were changed is damaged.
+    pub sha256: String,
     /// The run it belongs to.
     pub run_id: String,
     /// The tile; absent for a whole run.
@@ -52,7 +57,7 @@ pub struct About {
     pub stderr: Vec<String>,
 }
 
-/// The file of these samples.
+/// The file of these samples; its hash is filled in.
 ///
 /// # Errors
 /// [`Error::Bug`].
@@ -85,8 +90,33 @@ pub fn pack(about: &About, samples: &[Described]) -> Result<Vec<u8>> {
     arrays.insert("complexity_counted", &[n], counted.collect());
     let errors = samples.iter().flat_map(|s| about.stderr.iter().map(|c| s.stderr.get(c).copied().unwrap_or(f64::NAN)));
     arrays.insert("stderr", &[n, about.stderr.len()], errors.collect());
-    arrays.about = serde_json::to_string(about).map_err(|e| Error::Bug(e.to_string()))?;
+    let text = |about: &About| serde_json::to_string(about).map_err(|e| Error::Bug(e.to_string()));
+    arrays.about = text(&About { sha256: String::new(), ..about.clone() })?;
+    arrays.about = text(&About { sha256: arrays.sha256(), ..about.clone() })?;
     arrays.to_npz()
+}
+
+/// What the file of any version begins with.
+#[derive(Deserialize)]
+pub struct Head {
+    /// Version of the format.
+    pub format: u32,
+    /// The run it belongs to.
+    pub run_id: String,
+}
+
+/// The arrays of such a file and whose they are; nothing else is checked yet.
+///
+/// # Errors
+/// [`Error::Input`] where it is no whole file of this kind.
+pub fn open(path: &Path) -> Result<(Head, Arrays)> {
+    let arrays = Arrays::read_npz(path)?;
+    let head = serde_json::from_str(&arrays.about).map_err(|e| bad(path, &format!("isoline.json: {e}")))?;
+    Ok((head, arrays))
+}
+
+fn bad(path: &Path, message: &str) -> Error {
+    Error::input(path, format!("expected spectra that isoline describe has written: {message}"))
 }
 
 /// The samples of such a file.
@@ -94,11 +124,24 @@ pub fn pack(about: &About, samples: &[Described]) -> Result<Vec<u8>> {
 /// # Errors
 /// [`Error::Input`] where it is damaged or from another program.
 pub fn unpack(path: &Path) -> Result<(About, Vec<Described>)> {
-    let arrays = Arrays::read_npz(path)?;
-    let bad = |m: &str| Error::input(path, format!("expected spectra that isoline describe has written: {m}"));
+    let (head, arrays) = open(path)?;
+    if head.format != FORMAT {
+        return Err(bad(path, &format!("format {}, expected {FORMAT}; describe the samples again", head.format)));
+    }
+    samples(path, arrays)
+}
+
+/// The samples of opened arrays of this version.
+///
+/// # Errors
+/// As [`unpack`].
+pub fn samples(path: &Path, mut arrays: Arrays) -> Result<(About, Vec<Described>)> {
+    let bad = |m: &str| bad(path, m);
     let about: About = serde_json::from_str(&arrays.about).map_err(|e| bad(&format!("isoline.json: {e}")))?;
-    if about.format != 1 {
-        return Err(bad(&format!("format {}, expected 1", about.format)));
+    let blank = About { sha256: String::new(), ..about.clone() };
+    arrays.about = serde_json::to_string(&blank).map_err(|e| Error::Bug(e.to_string()))?;
+    if arrays.sha256() != about.sha256 {
+        return Err(bad("its numbers do not fit the hash in it"));
     }
     let estimator = crate::geometry::estimator_row(&about.estimator).map_err(|_| bad("unknown estimator"))?.name;
     let get = |name: &str, rank: usize| {

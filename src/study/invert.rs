@@ -10,6 +10,7 @@ use crate::store::Weights;
 use crate::tensors::{host, rows};
 use burn::tensor::Tensor;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Starts of a descent without an encoder; the best end is kept.
 const STARTS: usize = 4;
@@ -17,8 +18,8 @@ const STARTS: usize = 4;
 const RATE: f64 = 0.1;
 
 /// Inverts pictures for one model.
-pub struct Inverter<'a> {
-    generator: &'a dyn Generator,
+pub struct Inverter {
+    generator: Arc<dyn Generator>,
     encoder: Option<(Network, Parameters)>,
     steps: usize,
 }
@@ -31,13 +32,13 @@ pub struct Inversion {
     pub residual: f64,
 }
 
-impl<'a> Inverter<'a> {
+impl Inverter {
     /// For the model in `folder`, with `steps` of descent; by default none after an encoder and 300
     /// without one.
     ///
     /// # Errors
     /// Of the card and the weights.
-    pub fn new(generator: &'a dyn Generator, folder: &Path, steps: Option<usize>) -> Result<Self> {
+    pub fn new(generator: Arc<dyn Generator>, folder: &Path, steps: Option<usize>) -> Result<Self> {
         let card = Card::read(&folder.join("card.toml"))?;
         let encoder = match &card.raw.encoder {
             Some(raw) => Some(encoder(&card, raw.layers.clone(), folder, generator.device())?),

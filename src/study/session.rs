@@ -1,7 +1,6 @@
 //! What every study needs: a model, how it is measured, where tiles are kept.
 
 use super::describe::{DescribeRecipe, Measurer, TILE};
-use super::folder::claim;
 use super::invert::Inverter;
 use super::source::Source;
 use super::values::Description;
@@ -19,7 +18,7 @@ pub struct Session<'a> {
     /// The model.
     pub generator: &'a dyn Generator,
     /// Pictures to latents.
-    pub inverter: &'a Inverter<'a>,
+    pub inverter: &'a Inverter,
     /// Name of the estimator.
     pub estimator: &'a str,
     /// Its settings.
@@ -75,18 +74,19 @@ impl Session<'_> {
             tile: TILE,
             device: self.device.to_owned(),
         };
-        let lock = claim(self.folder, &recipe.text()?)?;
+        store::create_dir(self.folder)?;
+        let lock = store::Lock::exclusive(&self.folder.join("run.lock"))?;
+        store::claim(self.folder, &recipe.text()?)?;
         let measurer = Measurer {
             generator: self.generator,
             inverter: self.inverter,
             source: &source,
-            estimator,
-            complexity: Some(self.complexity.clone()),
+            estimator: &*estimator,
+            complexity: Some(&self.complexity),
             recipe: &recipe,
         };
         let samples = source.samples(d);
-        let tiles = self.folder.join("tiles");
-        let found = measurer.run(&samples, Some(&tiles), self.progress, self.cancel)?;
+        let found = measurer.run(&samples, Some(self.folder), self.progress, self.cancel)?;
         drop(lock);
         Ok(Description::new(found, &[], self.model_rank, self.scales, "row"))
     }

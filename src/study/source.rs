@@ -9,6 +9,9 @@ use crate::store::{self, Arrays, Weights};
 use crate::table::{Values, read_parquet};
 use std::path::{Path, PathBuf};
 
+/// What the recipe calls seeds.
+pub const SEEDS: &str = "seeds";
+
 /// The samples to describe, in order. The number of a sample is its seed, or its row in a file or list.
 pub enum Source {
     /// Seeds, whose latents are drawn.
@@ -97,15 +100,19 @@ impl Source {
     /// What the recipe says of it.
     pub fn about(&self) -> String {
         match self {
-            Self::Seeds(_) => "seeds".into(),
+            Self::Seeds(_) => SEEDS.into(),
             Self::File { sha256, .. } => format!("latents {sha256}"),
             Self::Images { sha256, .. } => format!("images {sha256}"),
         }
     }
 
-    /// Name of the column of numbers.
-    pub fn column(&self) -> &'static str {
-        if matches!(self, Self::Seeds(_)) { "seed" } else { "row" }
+    /// Whether there is a sample of this number: any seed, or a row of width `d`.
+    pub fn has(&self, sample: u64, d: usize) -> bool {
+        match self {
+            Self::Seeds(_) => true,
+            Self::File { latents, .. } => sample < (latents.len() / d) as u64,
+            Self::Images { files, .. } => sample < files.len() as u64,
+        }
     }
 
     /// The file of a sample.

@@ -36,8 +36,8 @@ const ORDER: [&str; 27] = [
     "reward",
     "steering",
     "evaluate",
-    "run",
     "study",
+    "run",
     "studio",
     "cli",
 ];

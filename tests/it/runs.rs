@@ -71,8 +71,22 @@ fn shards_merge_to_the_bytes_of_a_single_run() {
         assert!(hashes(&dir.path().join(&run)) == whole, "{shards} shards differ from one run");
         let provenance = json(&fs::read_to_string(dir.path().join(&run).join("provenance.json")).unwrap());
         assert_eq!(provenance["shards"].as_array().unwrap().len() as u64, shards);
-        assert_eq!(provenance["shards"][0]["attempt"], 1);
+        let manifest = provenance["shards"][0].as_object().unwrap();
+        let mut keys: Vec<&str> = manifest.keys().map(String::as_str).collect();
+        keys.sort_unstable();
+        let wanted = [
+            "attempt", "count", "first", "format", "hash", "host", "index", "last", "plan", "rows", "seconds",
+            "version",
+        ];
+        assert_eq!(keys, wanted);
+        assert_eq!((&manifest["attempt"], &manifest["first"]), (&1.into(), &0.into()));
+        let rows: u64 = provenance["shards"].as_array().unwrap().iter().map(|m| m["rows"].as_u64().unwrap()).sum();
+        assert_eq!(rows, 43);
     }
+    // A finished shard says so even where its device is missing.
+    let elsewhere = isoline(&["work", "-q", "run-7", "--shard", "2/7", "--device", "cuda"]).cwd(dir.path());
+    assert_eq!(elsewhere.succeeds(), "shard 2/7 was finished before\n");
+    isoline(&["status", "whole", "--missing"]).cwd(dir.path()).fails(2, &["--missing", "fixes no number of shards"]);
     isoline(&["work", "run-7", "--shard", "0/6"]).cwd(dir.path()).fails(2, &["the plan has 7 shards"]);
     let environment = isoline(&["work", "-q", "run-7"]).env("SHARD_INDEX", "3").env("SHARD_COUNT", "7");
     assert!(environment.cwd(dir.path()).succeeds().contains("shard 3/7 was finished before"));
@@ -161,41 +175,108 @@ fn labels_are_planned_sharded_and_trained_on() {
     assert_eq!((&status["done"], &status["kind"]), (&2600.into(), &"labels".into()));
 }
 
+/// `isoline describe -o` and plan, work, merge: the same table, spectra, page, tiles, from every source of latents.
 #[test]
 fn descriptors_are_planned_sharded_and_merged() {
     let dir = tempfile::tempdir().unwrap();
-    let config = "[describe]\nmodel = \"digits-vae\"\nseeds = \"0-40,90\"\ntile = 4\n";
-    fs::write(dir.path().join("describe.toml"), config).unwrap();
     let run = |args: &[&str]| isoline(args).cwd(dir.path());
-    for shards in [1u64, 2, 7] {
-        let name = format!("run-{shards}");
-        run(&["plan", "-q", "describe.toml", "-o", &name, "--shards", &shards.to_string()]).succeeds();
-        for index in 0..shards {
-            run(&["work", "-q", &name, "--shard", &format!("{index}/{shards}")]).succeeds();
+    run(&["describe", "-q", "digits-vae", "--seeds", "0-24", "--npz", "-o", "made"]).succeeds();
+    run(&["generate", "-q", "-m", "digits-vae", "--mode", "balanced", "--seeds", "0-18", "-o", "pictures"]).succeeds();
+    let seeds = ["--seeds", "0-90,200", "--estimator", "input-subspace", "--directions", "6", "--calibrate-on", "40"];
+    let latents =
+        ["--latents", "made/spectra.npz", "--key", "latents", "--complexity-radius", "0.1", "--model-rank", "5"];
+    let images = ["--images", "pictures/images", "--no-complexity", "--scales", "0.1,1"];
+    for (flags, keys, samples, tiles) in [
+        (
+            &seeds[..],
+            "seeds = \"0-90,200\"\nestimator = \"input-subspace\"\ndirections = 6\ncalibrate_on = 40",
+            92,
+            7 + 3,
+        ),
+        (&latents, "latents = \"made/spectra.npz\"\nkey = \"latents\"\ncomplexity_radius = 0.1\nmodel_rank = 5", 25, 2),
+        (&images, "images = \"pictures/images\"\ncomplexity = false\nscales = [0.1, 1.0]", 19, 2),
+    ] {
+        let config = format!("[describe]\nmodel = \"digits-vae\"\ncsv = true\nnpz = true\n{keys}\n");
+        fs::write(dir.path().join("describe.toml"), config).unwrap();
+        run(&["describe", "-q", "digits-vae", "--csv", "--npz", "-o", "whole"]).args(flags).succeeds();
+        let whole = hashes(&dir.path().join("whole"));
+        let files =
+            ["descriptors.parquet", "descriptors.csv", "spectra.npz", "report.html", "settings.toml", "recipe.toml"];
+        assert!(files.iter().all(|f| whole.contains_key(Path::new(f))), "{:?}", whole.keys());
+        assert_eq!(whole.len(), files.len() + tiles, "{:?}", whole.keys());
+        for shards in [1u64, 2, 7] {
+            let name = format!("run-{shards}");
+            run(&["plan", "-q", "describe.toml", "-o", &name, "--shards", &shards.to_string()]).succeeds();
+            for index in 0..shards {
+                run(&["work", "-q", &name, "--shard", &format!("{index}/{shards}")]).succeeds();
+            }
+            let merged = run(&["merge", "-q", &name]).succeeds();
+            assert!(merged.starts_with(&format!("{samples} samples merged")), "{merged}");
+            run(&["verify", &name]).succeeds();
+            assert!(hashes(&dir.path().join(&name)) == whole, "{keys}: {shards} shards differ from one run");
+            fs::remove_dir_all(dir.path().join(&name)).unwrap();
         }
-        assert!(run(&["merge", "-q", &name]).succeeds().starts_with("42 samples merged"));
-        run(&["verify", &name]).succeeds();
+        run(&["verify", "whole"]).succeeds();
+        fs::remove_dir_all(dir.path().join("whole")).unwrap();
     }
-    let one = hashes(&dir.path().join("run-1"));
-    assert!(one.contains_key(Path::new("descriptors.parquet")) && one.len() == 12 + 3, "{:?}", one.keys());
-    for other in ["run-2", "run-7"] {
-        assert!(hashes(&dir.path().join(other)) == one, "{other} differs from one shard");
-    }
-    // The numbers are those of `isoline describe`.
-    let table = run(&["describe", "-q", "digits-vae", "--seeds", "0-3"]).succeeds();
-    let merged = fs::read_to_string(dir.path().join("run-7/descriptors.csv")).unwrap();
-    let column = |table: &str, name: &str| -> Vec<f64> {
-        let at = table.lines().next().unwrap().split(',').position(|c| c == name).unwrap();
-        table.lines().skip(1).take(4).map(|l| l.split(',').nth(at).unwrap().parse().unwrap()).collect()
+}
+
+#[test]
+fn a_description_that_cannot_be_planned_is_refused_by_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = |keys: &str| {
+        fs::write(dir.path().join("describe.toml"), format!("[describe]\n{keys}\n")).unwrap();
+        isoline(&["plan", "describe.toml", "-o", "x"]).cwd(dir.path())
     };
-    for name in ["psi", "psi_k"] {
-        for (a, b) in column(&table, name).into_iter().zip(column(&merged, name)) {
-            // Tiles of 16 against tiles of 4: other shapes of the calls, so rounding in f32 may differ; 12 directions each.
-            assert!((a - b).abs() <= 12.0 * 64.0 * f64::from(f32::EPSILON) * (1.0 + a.abs()), "{name}: {a} {b}");
-        }
+    let model = |keys: &str| plan(&format!("model = \"digits-vae\"\n{keys}"));
+    plan("seeds = \"0\"").fails(2, &["describe.toml: describe.model", "missing"]);
+    model("tiel = 4").fails(2, &["describe.toml", "tiel", "did you mean \"tile\""]);
+    model("tile = 257").fails(2, &["describe.toml: describe.tile", "1 to 256", "257"]);
+    model("seeds = \"5-3\"").fails(2, &["describe.toml: describe.seeds", "5-3"]);
+    model("seeds = \"0\"\nimages = \"x\"").fails(2, &["describe.seeds", "exclude each other"]);
+    model("spectra = \"x.npz\"").fails(2, &["describe.spectra", "isoline describe MODEL --spectra"]);
+    model("complexity_radius = nan").fails(2, &["describe.complexity_radius", "NaN"]);
+    model("estimator = \"exct\"").fails(2, &["describe.estimator = \"exct\"", "did you mean \"exact\""]);
+    model("model_rank = 13").fails(2, &["describe.model_rank", "12", "13"]);
+    model("key = \"z\"").fails(2, &["describe.key", "only latents"]);
+    model("latents = \"absent.npz\"").fails(4, &["absent.npz", "check the path"]);
+    assert!(!dir.path().join("x").exists());
+}
+
+#[test]
+fn a_description_is_not_gone_on_with_from_other_latents() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| isoline(args).cwd(dir.path());
+    run(&["describe", "-q", "digits-vae", "--seeds", "0-20", "--npz", "-o", "made"]).succeeds();
+    fs::copy(dir.path().join("made/spectra.npz"), dir.path().join("z.npz")).unwrap();
+    let keys = "[describe]\nmodel = \"digits-vae\"\nlatents = \"z.npz\"\nkey = \"latents\"\n";
+    fs::write(dir.path().join("describe.toml"), keys).unwrap();
+    run(&["plan", "-q", "describe.toml", "-o", "run", "--shards", "2"]).succeeds();
+    run(&["work", "-q", "run", "--shard", "0/2"]).succeeds();
+    run(&["describe", "-q", "digits-vae", "--seeds", "7-27", "--npz", "-o", "other"]).succeeds();
+    fs::copy(dir.path().join("other/spectra.npz"), dir.path().join("z.npz")).unwrap();
+    run(&["work", "-q", "run", "--shard", "1/2"]).fails(3, &["is another now", "source was \"latents"]);
+    // Damaged tiles are made again, foreign and later ones are refused and left.
+    let tile = dir.path().join("made/tiles/exact/tile-0000001.npz");
+    let whole = fs::read(&tile).unwrap();
+    let before = hashes(&dir.path().join("made"));
+    let at = whole.windows(8).rposition(|w| w == b"\"format\"").unwrap();
+    for (damage, words) in [(&b"half"[..], "not whole"), (&whole[..whole.len() / 2], "not whole")] {
+        fs::write(&tile, damage).unwrap();
+        run(&["verify", "made"]).fails(3, &["tiles 1 are not whole"]);
+        let found = run(&["verify", "made"]).run().stdout;
+        assert!(found.contains("tile-0000001.npz") && found.contains(words), "{found}");
+        run(&["resume", "-q", "made"]).succeeds();
+        assert!(hashes(&dir.path().join("made")) == before);
     }
-    fs::write(dir.path().join("describe.toml"), config.replace("tile", "tiel")).unwrap();
-    run(&["plan", "describe.toml", "-o", "x"]).fails(2, &["describe.toml", "tiel", "did you mean \"tile\""]);
+    assert!(whole[at..].starts_with(b"\"format\":2,"), "{}", String::from_utf8_lossy(&whole[at..at + 40]));
+    let other = fs::read(dir.path().join("other/tiles/exact/tile-0000001.npz")).unwrap();
+    // The same recipe, so that it is the same tile.
+    assert!(other == whole, "a tile holds all its samples, whatever was asked of it");
+    run(&["describe", "-q", "digits-vae", "--seeds", "0-20", "--frame-seed", "1", "-o", "third"]).succeeds();
+    fs::copy(dir.path().join("third/tiles/exact/tile-0000001.npz"), &tile).unwrap();
+    run(&["resume", "-q", "made"]).fails(2, &["tile-0000001.npz belongs to run", "move it away"]);
+    assert!(fs::read(&tile).unwrap() != whole);
 }
 
 #[test]

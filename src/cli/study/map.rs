@@ -40,7 +40,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         return Err(Error::config("--size", format!("expected 2 to 128, found {}", args.size)));
     }
     let opened = args.common.open("map", context)?;
-    let inverter = inverter(&*opened.generator, &opened.folder)?;
+    let inverter = inverter(&opened.generator, &opened.folder)?;
     let session = opened.session(&args.geometry, &inverter, context)?;
     let n = args.size;
     let points = [a, b, c].map(|s| session.latents(&[s]));

@@ -52,7 +52,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         return Err(Error::config("--seeds", format!("expected at least 16 seeds, found {}", seeds.len())));
     }
     let opened = args.common.open("relate", context)?;
-    let inverter = inverter(&*opened.generator, &opened.folder)?;
+    let inverter = inverter(&opened.generator, &opened.folder)?;
     let session = opened.session(&args.geometry, &inverter, context)?;
     let latents = session.latents(&seeds);
     let found = session.describe(&latents)?;

@@ -39,7 +39,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         return Err(Error::config("--steps", format!("expected 1 to 1024, found {}", args.steps)));
     }
     let opened = args.common.open("trajectory", context)?;
-    let inverter = inverter(&*opened.generator, &opened.folder)?;
+    let inverter = inverter(&opened.generator, &opened.folder)?;
     let session = opened.session(&args.geometry, &inverter, context)?;
     let points: Vec<Vec<f32>> = stations.iter().map(|s| session.latents(&[*s])).collect();
     let latents = path(&points.iter().map(Vec::as_slice).collect::<Vec<_>>(), args.steps, args.straight);

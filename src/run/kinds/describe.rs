@@ -1,29 +1,25 @@
-//! Descriptors of unguided samples: a table of local geometry, made tile by tile.
+//! Descriptors of many latents: a table of local geometry, made tile by tile.
 
 use super::{KindRow, Refused, keys};
 use crate::cancel::Cancel;
-use crate::device::{Device, DeviceName};
-use crate::error::{Error, Result};
-use crate::generator::{self, Generator, find_model};
-use crate::geometry::{DESCRIPTORS, Descriptor, JacobianEstimator, LocalGeometry, estimator, measure_all};
+use crate::device::{self, Device, DeviceName};
+use crate::error::{Error, Result, shown};
 use crate::limits;
-use crate::noise::{self, Stream};
-use crate::run::claim;
+use crate::run::describing::{DescribeKeys, Describing};
 use crate::run::parse_seeds;
-use crate::run::record::{Found, Record, as_recorded, record_path};
 use crate::run::work::{Made, Maker, TileState, Work};
 use crate::steering::Status;
 use crate::store;
-use crate::table::{Column, Table, Values, write_csv, write_parquet};
+use crate::study::{DescribeRecipe, Described, Description, Results, TileFiles, TileFound};
 use crate::tile::Tiling;
 use serde::{Deserialize, Serialize};
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 pub const ROW: KindRow = KindRow {
     name: "describe",
-    about: "descriptors of unguided samples, as a table",
+    about: "descriptors of latents, as a table, as isoline describe makes it",
     open: |plan, folder| Ok(Box::new(Descriptions::open(keys(plan)?, folder)?)),
 };
 
@@ -31,99 +27,174 @@ pub const ROW: KindRow = KindRow {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DescribePlan {
-    /// Model name or path.
-    pub model: String,
-    /// SHA-256 of its card and weights.
-    pub model_sha256: String,
-    /// As in `0-63,99`.
-    pub seeds: String,
-    /// Name of the estimator.
-    pub estimator: String,
-    /// k of ψ_k.
-    pub model_rank: usize,
-    /// Samples per tile.
-    pub tile: usize,
-    /// cpu, wgpu or cuda.
-    pub device: String,
+    /// Rows of the file of latents, or pictures; absent for seeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// Of the reward whose calibration tells novelty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reward_sha256: Option<String>,
+    /// As asked for.
+    pub asked: DescribeKeys,
+    /// What its tiles depend on.
+    pub recipe: DescribeRecipe,
 }
 
-/// One sample of a record: every column that is defined, with its standard error where there is one.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Described {
-    seed: u64,
-    status: Status,
-    values: Vec<(String, Option<f64>, Option<f64>)>,
+impl DescribePlan {
+    /// The plan of what was asked for and loaded.
+    pub fn new(asked: DescribeKeys, loaded: &Describing) -> Self {
+        let rows = (loaded.recipe.column() == "row").then(|| loaded.samples().len() as u64);
+        let reward_sha256 = loaded.subject.reward.as_ref().map(|r| r.sha256.clone());
+        Self { rows, reward_sha256, asked, recipe: loaded.recipe.clone() }
+    }
+
+    fn samples(&self) -> Result<Vec<u64>, Refused> {
+        match self.rows {
+            None => parse_seeds(self.asked.seeds()).map_err(|m| Refused::Key(format!("work.asked.seeds: {m}"))),
+            Some(rows) if (1..=limits::SAMPLES as u64).contains(&rows) => Ok((0..rows).collect()),
+            Some(rows) => Err(Refused::Key(format!("work.rows: expected 1 to {}, found {rows}", limits::SAMPLES))),
+        }
+    }
 }
 
-struct Descriptions {
+/// The tiles of a description.
+pub struct Descriptions {
     plan: DescribePlan,
     folder: PathBuf,
     recipe: String,
     run_id: String,
-    seeds: Vec<u64>,
-    tiles: Vec<(u64, Vec<u64>)>,
+    samples: Vec<u64>,
+    /// Each tile with the samples wanted of it, and those of them that are measured exactly too.
+    tiles: Vec<(u64, Vec<u64>, Vec<u64>)>,
+    loaded: OnceCell<Describing>,
+    results: OnceCell<Results>,
 }
 
 impl Descriptions {
-    fn open(plan: DescribePlan, folder: &Path) -> Result<Self, Refused> {
-        if !(1..=limits::TILE).contains(&plan.tile) {
-            return Err(Refused::Key(format!("work.tile: expected 1 to {}, found {}", limits::TILE, plan.tile)));
+    /// The tiles of a plan in `folder`.
+    ///
+    /// # Errors
+    /// [`Refused::Key`] naming the key.
+    pub fn open(plan: DescribePlan, folder: &Path) -> Result<Self, Refused> {
+        let tile = plan.recipe.tile;
+        if !(1..=limits::TILE).contains(&tile) || tile != plan.asked.tile {
+            return Err(Refused::Key(format!("work.recipe.tile: expected 1 to {}, found {tile}", limits::TILE)));
         }
-        let seeds = parse_seeds(&plan.seeds).map_err(|m| Refused::Key(format!("work.seeds: {m}")))?;
-        estimator(&plan.estimator)?;
-        // The seeds are no part of the recipe: a longer table goes on from a shorter one.
-        let keys = toml::Table::from_iter([
-            ("format".to_owned(), toml::Value::Integer(1)),
-            ("kind".to_owned(), "describe".into()),
-            ("version".to_owned(), env!("CARGO_PKG_VERSION").into()),
-            ("model_sha256".to_owned(), plan.model_sha256.clone().into()),
-            ("estimator".to_owned(), plan.estimator.clone().into()),
-            ("model_rank".to_owned(), (plan.model_rank as i64).into()),
-            ("tile".to_owned(), (plan.tile as i64).into()),
-            ("noise_scheme".to_owned(), i64::from(noise::SCHEME).into()),
-            ("device".to_owned(), plan.device.clone().into()),
-        ]);
-        let recipe = keys.to_string();
-        let tiles = Tiling::new(plan.tile).cover(&seeds).into_iter().collect();
-        Ok(Self { run_id: claim::run_id(&recipe), recipe, folder: folder.to_owned(), seeds, tiles, plan })
+        let estimator = crate::geometry::estimator_row(&plan.recipe.estimator)?;
+        let is_exact = (estimator.make)(&plan.asked.settings()?).is_exact();
+        let samples = plan.samples()?;
+        let tiling = Tiling::new(tile);
+        let calibrated = &samples[..if is_exact { 0 } else { samples.len().min(plan.asked.calibrate_on) }];
+        let mut calibrated = tiling.cover(calibrated);
+        let tiles = tiling.cover(&samples).into_iter();
+        let recipe = plan.recipe.text()?;
+        Ok(Self {
+            run_id: store::run_id(&recipe),
+            recipe,
+            folder: folder.to_owned(),
+            tiles: tiles.map(|(tile, wanted)| (tile, wanted, calibrated.remove(&tile).unwrap_or_default())).collect(),
+            samples,
+            plan,
+            loaded: OnceCell::new(),
+            results: OnceCell::new(),
+        })
     }
 
-    fn place(&self, tile: u64) -> &(u64, Vec<u64>) {
-        &self.tiles[tile as usize]
+    /// The same with what is loaded already.
+    #[must_use]
+    pub fn with(self, loaded: Describing) -> Self {
+        let _ = self.loaded.set(loaded);
+        self
     }
 
-    fn found(&self, number: u64) -> Found<Described> {
-        Record::find(&self.folder, number, &self.run_id)
+    /// What is loaded; loads it on its first use.
+    ///
+    /// # Errors
+    /// Those of [`Describing::load`]; [`Error::Input`] where model, latents or pictures are not those that were planned.
+    pub fn loaded(&self, device: &(DeviceName, Device)) -> Result<&Describing> {
+        if let Some(loaded) = self.loaded.get() {
+            return Ok(loaded);
+        }
+        let found = Describing::load(&self.plan.asked, device.0, &device.1)?;
+        // Tables are put together on the processor, whatever the tiles were made on.
+        let recipe = DescribeRecipe { device: self.plan.recipe.device.clone(), ..found.recipe.clone() };
+        if recipe != self.plan.recipe {
+            let message = format!(
+                "what the run was planned with is another now: {}; plan it again into another folder",
+                store::differences(&self.recipe, &recipe.text()?)
+            );
+            return Err(Error::input(&self.folder, message));
+        }
+        let reward = found.subject.reward.as_ref().map(|r| r.sha256.clone());
+        if reward != self.plan.reward_sha256 {
+            let message = "is not the reward that the run was planned with; plan the run again, which keeps its tiles";
+            return Err(Error::input(found.model().join("reward"), message));
+        }
+        Ok(self.loaded.get_or_init(|| found))
     }
 
-    fn table(&self) -> Result<Table> {
-        let mut rows: BTreeMap<u64, Described> = BTreeMap::new();
-        for (number, _) in &self.tiles {
-            if let Found::Record(record) = self.found(*number) {
-                rows.extend(record.samples.into_iter().map(|s| (s.seed, s)));
+    /// Whether the table with its spectra fits into the memory that is free when tiles are put together.
+    ///
+    /// # Errors
+    /// [`Error::Memory`].
+    pub fn check_table_memory(&self) -> Result<()> {
+        let (n, d) = (self.samples.len() as u64, self.plan.recipe.directions as u64);
+        // The latent in f32, three lists of the spectrum in f64, twice where they are packed; the row and its columns.
+        let packed = if self.plan.asked.npz { 2 } else { 1 };
+        let what = format!("the table of {n} samples in {}", shown(&self.folder));
+        let remedy = "describe fewer samples in one run, or put it together on a machine with more";
+        crate::memory::require(&what, n * (packed * (4 + 24) * d + 2048), remedy)
+    }
+
+    /// What [`Work::finish`] has put together.
+    ///
+    /// # Errors
+    /// Its own, where it was not called yet.
+    pub fn results(&self) -> Result<&Results> {
+        if self.results.get().is_none() {
+            let found = self.collect()?;
+            let _ = self.results.set(found);
+        }
+        self.results.get().ok_or_else(|| Error::Bug("results that were set are not there".into()))
+    }
+
+    /// The two estimators with what is wanted by each of a tile, exact samples first: the others' file is then the last.
+    fn parts<'a>(&'a self, tile: u64) -> impl Iterator<Item = (TileFiles<'a>, bool, &'a [u64])> {
+        let (_, wanted, exact) = &self.tiles[tile as usize];
+        let files = |name| TileFiles::new(&self.folder, name, &self.run_id);
+        let all =
+            [(files("exact"), true, exact.as_slice()), (files(&self.plan.recipe.estimator), false, wanted.as_slice())];
+        all.into_iter().filter(|part| !part.2.is_empty())
+    }
+
+    /// Reads all tiles.
+    fn collect(&self) -> Result<Results> {
+        self.check_table_memory()?;
+        let (mut found, mut exact) = (BTreeMap::new(), BTreeMap::new());
+        for tile in 0..self.tiles() {
+            for (files, is_exact, wanted) in self.parts(tile) {
+                let number = self.tiles[tile as usize].0;
+                let TileFound::Whole(samples) = files.find(number, wanted) else {
+                    let message = format!("{} is not finished here; run isoline resume", files.path(number));
+                    return Err(Error::input(&self.folder, message));
+                };
+                let to = if is_exact { &mut exact } else { &mut found };
+                to.extend(samples.into_iter().map(|s| (s.sample, s)));
             }
         }
-        let missing = |seed: &&u64| !rows.contains_key(seed);
-        if let Some(seed) = self.seeds.iter().find(missing) {
-            return Err(Error::input(&self.folder, format!("seed {seed} is not finished here; run isoline resume")));
-        }
-        let rows: Vec<&Described> = self.seeds.iter().filter_map(|s| rows.get(s)).collect();
-        // Every sample that is finite has the same columns; the first tells their order.
-        let first = rows.iter().find(|r| !r.values.is_empty());
-        let names: Vec<&String> = first.map(|r| r.values.iter().map(|v| &v.0).collect()).unwrap_or_default();
-        let cell = |row: &&Described, name: &str| row.values.iter().find(|v| v.0 == name).map(|v| (v.1, v.2));
-        let mut columns =
-            vec![Column::new("seed", Values::I64(rows.iter().map(|r| i64::try_from(r.seed).ok()).collect()))];
-        for name in names {
-            let values = rows.iter().map(|r| cell(r, name).and_then(|c| c.0)).collect();
-            columns.push(Column::new(name.as_str(), Values::F64(values)));
-            let errors: Vec<Option<f64>> = rows.iter().map(|r| cell(r, name).and_then(|c| c.1)).collect();
-            if errors.iter().any(Option::is_some) {
-                columns.push(Column::new(format!("{name}_stderr"), Values::F64(errors)));
-            }
-        }
-        Table::new(columns)
+        let loaded = self.loaded(&device::open("cpu")?)?;
+        let typed = |from: &mut BTreeMap<u64, Described>| -> Vec<Described> {
+            self.samples.iter().filter_map(|s| from.remove(s)).collect()
+        };
+        let (found, exact) = (typed(&mut found), typed(&mut exact));
+        let scales = self.plan.asked.scales.clone();
+        let rank = loaded.subject.model_rank;
+        Ok(Results {
+            description: Description::new(found, &exact, rank, &scales, self.plan.recipe.column()),
+            files: loaded.files(&self.samples),
+            run_id: self.run_id.clone(),
+            scales,
+            settings: toml::to_string(&self.plan).map_err(|e| Error::Bug(format!("settings: {e}")))?,
+        })
     }
 }
 
@@ -133,124 +204,93 @@ impl Work for Descriptions {
     }
 
     fn wanted(&self, tile: u64) -> u64 {
-        self.place(tile).1.len() as u64
+        self.tiles[tile as usize].1.len() as u64
     }
 
     fn state(&self, tile: u64, _hash: bool) -> TileState {
-        let (number, wanted) = self.place(tile);
-        let mut state = TileState { wanted: wanted.len() as u64, ..TileState::default() };
-        let path = record_path(*number);
-        match self.found(*number) {
-            Found::Nothing => {}
-            Found::Damaged(why) => state.damaged = Some(format!("{path} {why}")),
-            Found::Foreign(why) => state.foreign = Some(format!("{path} {why}")),
-            Found::Record(record) => {
-                let ours = || record.samples.iter().filter(|s| wanted.contains(&s.seed));
-                state.done = ours().count() as u64;
-                state.non_finite = ours().filter(|s| s.status == Status::NonFinite).count() as u64;
-                state.files.extend(store::sha256_file(&self.folder.join(&path)).ok().map(|hash| (hash, path)));
+        let number = self.tiles[tile as usize].0;
+        let mut state = TileState { wanted: self.wanted(tile), ..TileState::default() };
+        let mut not_finite = 0;
+        for (files, is_exact, wanted) in self.parts(tile) {
+            match files.find(number, wanted) {
+                TileFound::Nothing => return state,
+                TileFound::Damaged(why) => return TileState { damaged: Some(why), ..state },
+                TileFound::Foreign(why) => return TileState { foreign: Some(why), ..state },
+                TileFound::Whole(found) => {
+                    let path = files.path(number);
+                    state.files.extend(store::sha256_file(&self.folder.join(&path)).ok().map(|hash| (hash, path)));
+                    not_finite = found.iter().filter(|s| !is_exact && s.spectrum.is_none()).count() as u64;
+                }
             }
         }
-        state
+        TileState { done: state.wanted, non_finite: not_finite, ..state }
     }
 
     fn device_class(&self) -> &str {
-        &self.plan.device
+        &self.plan.recipe.device
     }
 
     fn claim(&self) -> Result<()> {
-        claim::claim(&self.folder, &self.recipe).map(|_| ())
+        store::claim(&self.folder, &self.recipe).map(|_| ())
     }
 
     fn check_claim(&self) -> Result<()> {
-        claim::claimed(&self.folder, &self.recipe).map(|_| ())
+        store::claimed(&self.folder, &self.recipe).map(|_| ())
     }
 
     fn maker<'a>(&'a self, device: (DeviceName, Device)) -> Box<dyn Maker + 'a> {
-        Box::new(DescriptionMaker { work: self, device, loaded: None })
+        Box::new(DescriptionMaker { work: self, device })
     }
 
     fn finish(&self) -> Result<()> {
-        let table = self.table()?;
-        let metadata = [
-            ("model".to_owned(), self.plan.model.clone()),
-            ("model_sha256".to_owned(), self.plan.model_sha256.clone()),
-            ("estimator".to_owned(), self.plan.estimator.clone()),
-            ("model_rank".to_owned(), self.plan.model_rank.to_string()),
-        ];
-        store::write_atomic(&self.folder.join("descriptors.parquet"), &write_parquet(&table, &metadata)?)?;
-        store::write_atomic(&self.folder.join("descriptors.csv"), write_csv(&table).as_bytes())
+        let results = self.results()?;
+        let loaded = self.loaded(&device::open("cpu")?)?;
+        let asked = &self.plan.asked;
+        let spectra = asked.npz.then_some(&self.plan.recipe);
+        let subject = &loaded.subject;
+        results.write(&self.folder, &*subject.generator, subject.reward.as_ref(), asked.csv, spectra)
     }
 
     fn folders(&self) -> Vec<PathBuf> {
-        vec![self.folder.clone(), self.folder.join("records"), self.folder.join("shards")]
+        let mut names = vec!["exact", &self.plan.recipe.estimator];
+        names.dedup();
+        let tiles = names.into_iter().map(|name| self.folder.join(TileFiles::below(name)));
+        tiles.chain([self.folder.clone(), self.folder.join("shards")]).collect()
     }
 }
 
 struct DescriptionMaker<'a> {
     work: &'a Descriptions,
     device: (DeviceName, Device),
-    loaded: Option<(Arc<dyn Generator>, Box<dyn JacobianEstimator>)>,
-}
-
-impl DescriptionMaker<'_> {
-    fn load(&self) -> Result<(Arc<dyn Generator>, Box<dyn JacobianEstimator>)> {
-        let plan = &self.work.plan;
-        let class = self.device.0.class();
-        if class != plan.device {
-            let message = format!("the run was planned for {}, found {class}", plan.device);
-            return Err(Error::config("--device", message));
-        }
-        let model = find_model(&plan.model)?;
-        let generator = generator::load(&model, &self.device.1)?;
-        if generator.model_sha256() != plan.model_sha256 {
-            let (found, wanted) = (generator.model_sha256(), &plan.model_sha256);
-            let message = format!("SHA-256 {found:.12}, expected {wanted:.12}; the run was planned with that model");
-            return Err(Error::input(model, message));
-        }
-        crate::run::engine::check_memory(generator.spec(), plan.tile)?;
-        Ok((generator, estimator(&plan.estimator)?))
-    }
 }
 
 impl Maker for DescriptionMaker<'_> {
     fn make(
         &mut self,
         tile: u64,
-        _force: bool,
+        force: bool,
         tell: &mut dyn FnMut(&Made) -> Result<()>,
         cancel: &Cancel,
     ) -> Result<()> {
-        if self.loaded.is_none() {
-            self.loaded = Some(self.load()?);
+        let (class, planned) = (self.device.0.class(), self.work.device_class());
+        if class != planned {
+            return Err(Error::config("--device", format!("the run was planned for {planned}, found {class}")));
         }
-        let Some((generator, estimator)) = &self.loaded else { return Ok(()) };
-        cancel.check(|| "nothing of the unfinished tile is kept".into())?;
-        let (number, wanted) = self.work.place(tile);
-        let d = generator.spec().latent_width;
-        let samples: Vec<u64> = Tiling::new(self.work.plan.tile).samples(*number).collect();
-        let latents: Vec<f32> = samples.iter().flat_map(|s| noise::normals(0, *s, Stream::Latent, 0, d)).collect();
-        let spectra = estimator.spectra(&**generator, &latents)?;
-        let all: Vec<&Descriptor> = DESCRIPTORS.iter().collect();
-        let mut rows = Vec::new();
-        let each = samples.iter().zip(spectra).zip(latents.chunks_exact(d));
-        for ((seed, spectrum), latent) in each.filter(|((s, _), _)| wanted.contains(s)) {
-            let found = spectrum
-                .as_ref()
-                .map(|s| measure_all(&LocalGeometry::new(s, latent, self.work.plan.model_rank), &all))
-                .unwrap_or_default();
-            let finite = |v: Option<f64>| v.filter(|v| v.is_finite());
-            let values =
-                found.into_iter().map(|(n, m)| (n, finite(m.value()), finite(m.stderr().filter(|e| *e > 0.0))));
-            let status = if spectrum.is_some() { Status::Ok } else { Status::NonFinite };
-            rows.push(as_recorded(&Described { seed: *seed, status, values: values.collect() })?);
-            tell(&Made { job: None, seed: *seed, status })?;
+        let loaded = self.work.loaded(&self.device)?;
+        let number = self.work.tiles[tile as usize].0;
+        for (files, is_exact, wanted) in self.work.parts(tile) {
+            if !force && matches!(files.find(number, wanted), TileFound::Whole(_)) {
+                continue;
+            }
+            cancel.check(|| "finished tiles are kept".into())?;
+            loaded.check_memory(is_exact)?;
+            let measurer = if is_exact { loaded.exact() } else { loaded.measurer() };
+            let made = measurer.make(&files, number)?;
+            for sample in made.iter().filter(|s| !is_exact && wanted.contains(&s.sample)) {
+                let status = if sample.spectrum.is_some() { Status::Ok } else { Status::NonFinite };
+                tell(&Made { job: None, seed: sample.sample, status })?;
+            }
         }
-        // Samples of an earlier plan stay.
-        if let Found::Record(before) = self.work.found(*number) {
-            rows.extend(before.samples.into_iter().filter(|s| !wanted.contains(&s.seed)));
-        }
-        rows.sort_by_key(|r| r.seed);
-        Record::new(&self.work.run_id, *number, rows).write(&self.work.folder)
+        Ok(())
     }
 }

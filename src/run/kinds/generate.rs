@@ -6,7 +6,6 @@ use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
 use crate::generator::find_model;
 use crate::render::{Picture, png};
-use crate::run::claim;
 use crate::run::engine::Engine;
 use crate::run::parse_seeds;
 use crate::run::recipe::{PictureRecipe, Recipe};
@@ -98,7 +97,7 @@ impl Pictures {
             let tiling = Tiling::new(planned.recipe.tile);
             jobs.push(Job {
                 folder: if planned.folder == "." { folder.to_owned() } else { folder.join(&planned.folder) },
-                run_id: claim::run_id(&recipe),
+                run_id: store::run_id(&recipe),
                 recipe,
                 tiles: tiling.cover(&seeds).into_iter().collect(),
                 tiling,
@@ -227,11 +226,11 @@ impl Work for Pictures {
     }
 
     fn claim(&self) -> Result<()> {
-        self.jobs.iter().try_for_each(|j| claim::claim(&j.folder, &j.recipe).map(|_| ()))
+        self.jobs.iter().try_for_each(|j| store::claim(&j.folder, &j.recipe).map(|_| ()))
     }
 
     fn check_claim(&self) -> Result<()> {
-        self.jobs.iter().try_for_each(|j| claim::claimed(&j.folder, &j.recipe).map(|_| ()))
+        self.jobs.iter().try_for_each(|j| store::claimed(&j.folder, &j.recipe).map(|_| ()))
     }
 
     fn maker<'a>(&'a self, device: (DeviceName, Device)) -> Box<dyn Maker + 'a> {
@@ -239,6 +238,7 @@ impl Work for Pictures {
     }
 
     fn finish(&self) -> Result<()> {
+        check_table_memory(&self.folder, (0..self.tiles()).map(|t| self.wanted(t)).sum())?;
         let jobs = self.rows()?;
         let views: Vec<(&str, &Path, &[SampleRow])> =
             jobs.iter().map(|(name, folder, rows)| (name.as_str(), folder.as_path(), rows.as_slice())).collect();

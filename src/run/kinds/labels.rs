@@ -8,7 +8,7 @@ use crate::generator::{self, Generator, find_model};
 use crate::geometry::{JacobianEstimator, estimator};
 use crate::limits;
 use crate::reward::{LabelParts, PartState};
-use crate::run::claim;
+use crate::run::engine;
 use crate::run::work::{Made, Maker, TileState, Work};
 use crate::steering::Status;
 use crate::store::{self, WeightTensor};
@@ -97,11 +97,11 @@ impl Work for Labelling {
     }
 
     fn claim(&self) -> Result<()> {
-        claim::claim(&self.folder, &self.recipe).map(|_| ())
+        store::claim(&self.folder, &self.recipe).map(|_| ())
     }
 
     fn check_claim(&self) -> Result<()> {
-        claim::claimed(&self.folder, &self.recipe).map(|_| ())
+        store::claimed(&self.folder, &self.recipe).map(|_| ())
     }
 
     fn maker<'a>(&'a self, device: (DeviceName, Device)) -> Box<dyn Maker + 'a> {
@@ -160,7 +160,9 @@ impl Maker for LabelMaker<'_> {
             self.loaded = Some((generator, estimator(&plan.estimator)?));
         }
         let Some((generator, estimator)) = &self.loaded else { return Ok(()) };
-        crate::run::engine::check_memory(generator.spec(), crate::reward::LABEL_CALL)?;
+        let (spec, call) = (generator.spec(), crate::reward::LABEL_CALL);
+        let remedy = "choose an estimator of fewer directions (labels.estimator), or a machine with more";
+        engine::check_memory(spec, call, estimator.directions(spec)?, engine::DEFAULT_MEMORY, remedy)?;
         let defined = self.work.parts.make(tile as usize, &**generator, &**estimator, cancel)?;
         for (index, defined) in defined {
             let status = if defined { Status::Ok } else { Status::NonFinite };

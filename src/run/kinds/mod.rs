@@ -9,7 +9,7 @@ use super::work::Work;
 use crate::error::Error;
 use std::path::Path;
 
-pub use describe::DescribePlan;
+pub use describe::{DescribePlan, Descriptions};
 pub use labels::LabelsPlan;
 
 /// Why a plan cannot be opened.

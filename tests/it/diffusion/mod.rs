@@ -12,6 +12,8 @@ use isoline::device::{self, Device};
 use isoline::diffusion::{Component, Mixture};
 use isoline::nn::Rows;
 
+pub use models::rewarded;
+
 /// The CPU.
 pub fn cpu() -> Device {
     device::open("cpu").unwrap().1

@@ -107,6 +107,20 @@ fn a_resumed_training_of_a_denoiser_equals_an_unbroken_one() {
     }
 }
 
+/// A folder with a trained model `mini` and a reward that knows its pictures little: enough where only statuses and bytes
+/// are looked at.
+pub fn rewarded() -> tempfile::TempDir {
+    let dir = setting();
+    train(dir.path(), "mini").succeeds();
+    let text = "model = \"mini\"\n[labels]\ncount = 2048\nestimator = \"exact\"\n[noised]\nsigma = [0.05, 5.0]\nsigma_data = 1.0\n\
+                [fit]\nwidth = 8\nblocks = 0\nepochs = 1\nbatch = 64\nlearning_rate = 3e-3\n";
+    fs::write(dir.path().join("reward.toml"), text).unwrap();
+    Isoline::new(&["train-reward", "-q", "--device", "cpu", "--json", "-c", "reward.toml", "-o", "labels"])
+        .cwd(dir.path())
+        .succeeds();
+    dir
+}
+
 /// Labels, a reward on noised pictures, and pictures at an asked level: as for any generator. A seed's picture does not
 /// depend on its neighbours.
 #[test]

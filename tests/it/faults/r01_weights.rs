@@ -1,9 +1,10 @@
 //! R1: weights files made by hand. Exit 3, one line, bounded memory, the tensor named.
 
-use super::run;
+use super::{Ran, Worst, run};
 use crate::cli::TinyModel;
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
 type Make = Box<dyn Fn(&TinyModel)>;
 
@@ -204,10 +205,13 @@ pub fn cases() -> Vec<Case> {
 
 #[test]
 fn weights_made_by_hand_are_refused_in_bounded_memory() {
+    let (mut ran, mut worst) = (Ran::new("R1"), Worst::new(Duration::from_secs(1)));
     for case in cases() {
         let model = TinyModel::new();
         (case.make)(&model);
         let ended = run(model.inspect());
+        worst.take(&case.name, ended.cpu, ended.rss);
+        ran.case();
         assert_eq!(ended.code, case.code, "{}: {}{}", case.name, ended.stdout, ended.stderr);
         ended.is_one_line(&case.name);
         let size = fs::metadata(model.weights()).map_or(0, |m| m.len());
@@ -216,6 +220,8 @@ fn weights_made_by_hand_are_refused_in_bounded_memory() {
             assert!(ended.stderr.contains(word), "{}: {word} not in {}", case.name, ended.stderr);
         }
     }
+    worst.tell("R1");
+    ran.all(cases().len());
 }
 
 #[test]

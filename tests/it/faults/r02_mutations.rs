@@ -17,7 +17,7 @@ fn mutated_weights_never_panic() {
     };
     let tensors = [("a.weight", tensor(&[4, 3])), ("a.bias", tensor(&[4])), ("b.weight", tensor(&[2, 4, 1, 1]))];
     let valid = write_safetensors(&BTreeMap::from(tensors.map(|(n, t)| (n.to_owned(), t)))).unwrap();
-    let mut loaded = 0;
+    let (mut loaded, mut ran) = (0, super::Ran::new("R2"));
     for case in 0..CASES {
         let mut rng = generator(2, case as u64, Stream::Bootstrap, 0);
         let mut bytes = valid.clone();
@@ -41,7 +41,9 @@ fn mutated_weights_never_panic() {
             Ok(Err(error)) => assert_eq!(error.exit_code(), 3, "case {case}: {error}"),
             Err(_) => panic!("case {case} panicked"),
         }
+        ran.case();
     }
     // Flipped payload bits load; a test in which nothing or everything loads would show nothing.
     assert!((100..CASES - 1_000).contains(&loaded), "{loaded}");
+    ran.all(CASES);
 }

@@ -1,11 +1,12 @@
 //! R3: pictures and data sets made by hand. Exit 3, one line, bounded memory.
 
-use super::run;
+use super::{Ran, Worst, run};
 use crate::cli::Isoline;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 /// What reads the file.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -226,6 +227,7 @@ pub fn cases() -> Vec<Case> {
 
 #[test]
 fn pictures_and_data_sets_made_by_hand_are_refused_in_bounded_memory() {
+    let (mut ran, mut worst) = (Ran::new("R3"), Worst::new(Duration::from_millis(200)));
     for case in cases() {
         let setting = crate::training::setting();
         let data = setting.path().join("data");
@@ -249,5 +251,9 @@ fn pictures_and_data_sets_made_by_hand_are_refused_in_bounded_memory() {
         assert_eq!(ended.code, case.code, "{:?} {}: {}", case.reader, case.name, ended.stderr);
         ended.is_one_line(&case.name);
         assert!(ended.rss <= 128 << 20, "{:?} {}: {} bytes held", case.reader, case.name, ended.rss);
+        worst.take(&case.name, ended.cpu, ended.rss);
+        ran.case();
     }
+    worst.tell("R3");
+    ran.all(cases().len());
 }

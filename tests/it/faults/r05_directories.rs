@@ -1,6 +1,6 @@
 //! R5: damaged run directories. What is bad is made again, what is foreign is refused and left as it is.
 
-use super::{Reference, SMALL};
+use super::{Ran, Reference, SMALL};
 use std::fs;
 use std::path::Path;
 
@@ -159,7 +159,7 @@ pub fn cases() -> Vec<Case> {
 
 #[test]
 fn damaged_run_directories_are_mended_or_refused() {
-    let reference = Reference::new(SMALL);
+    let (reference, mut ran) = (Reference::new(SMALL), Ran::new("R5"));
     for (name, damage, outcome) in cases() {
         let run = reference.copy("run");
         // Files of others, which must survive whatever happens.
@@ -186,5 +186,7 @@ fn damaged_run_directories_are_mended_or_refused() {
             reference.is_whole("run", name);
         }
         fs::remove_dir_all(run).unwrap();
+        ran.case();
     }
+    ran.all(cases().len());
 }

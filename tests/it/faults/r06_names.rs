@@ -1,6 +1,6 @@
 //! R6: names. They work, or are refused in one line; nothing of them drives the terminal.
 
-use super::{SMALL, run};
+use super::{Ran, SMALL, run};
 use crate::runs::isoline;
 use std::ffi::OsString;
 use std::fs;
@@ -64,6 +64,7 @@ fn copy_model(to: &Path) -> std::io::Result<()> {
 
 #[test]
 fn names_work_or_are_refused_and_never_drive_the_terminal() {
+    let mut ran = Ran::new("R6");
     for (place, what, bytes) in cases() {
         let case = format!("{place:?} {what}");
         let dir = tempfile::tempdir().unwrap();
@@ -132,5 +133,7 @@ fn names_work_or_are_refused_and_never_drive_the_terminal() {
         if matches!(place, Place::Job | Place::Weights) && outside.exists() {
             assert_eq!(fs::read_dir(outside).unwrap().count(), 0, "{case}: written through a link");
         }
+        ran.case();
     }
+    ran.all(cases().len());
 }

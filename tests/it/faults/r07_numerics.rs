@@ -1,6 +1,6 @@
 //! R7: numbers that are not finite, put into every place of the way, and spectra at the edges.
 
-use super::Reference;
+use super::{Ran, Reference};
 use crate::runs::hashes;
 use crate::training::{setting, train};
 use isoline::linalg::right_singular;
@@ -13,7 +13,9 @@ const JOB: &str = "model = \"digits-gan\"\nseeds = \"0-7\"\noutdir = \"unused\"\
 const SAMPLE: u64 = 5;
 
 /// (points, whether the sample itself must end as not finite)
-fn poisons() -> Vec<(String, Option<bool>)> {
+type Poison = (String, Option<bool>);
+
+fn poisons() -> Vec<Poison> {
     let mut cases = Vec::new();
     for action in ["nan", "inf", "-inf"] {
         for place in ["noise", "generator"] {
@@ -30,15 +32,45 @@ fn poisons() -> Vec<(String, Option<bool>)> {
     cases
 }
 
+/// The like for descriptions, by estimators whose samples meet the Jacobian once or, with a calibration, twice.
+const DESCRIBED: [&[&str]; 2] =
+    [&["--estimator", "exact"], &["--estimator", "stencil", "--directions", "6", "--calibrate-on", "4"]];
+
+#[test]
+fn a_description_marks_a_sample_that_is_not_finite_and_no_other() {
+    let mut ran = Ran::new("R7, descriptions");
+    let dir = tempfile::tempdir().unwrap();
+    for flags in DESCRIBED {
+        ran.case();
+        let call = |out: &str| {
+            let words = ["describe", "-q", "digits-vae", "--seeds", "0-19", "--csv", "-o", out];
+            crate::runs::isoline(&words).args(flags).cwd(dir.path())
+        };
+        call("whole").succeeds();
+        call("run").env("ISOLINE_FAILPOINTS", format!("jacobian#{SAMPLE}=nan")).fails(6, &["1 of 20 samples"]);
+        let lines = |out: &str| -> Vec<String> {
+            let text = fs::read_to_string(dir.path().join(out).join("descriptors.csv")).unwrap();
+            text.lines().map(str::to_owned).collect()
+        };
+        let (whole, found) = (lines("whole"), lines("run"));
+        let own = SAMPLE as usize + 1;
+        assert!(found[own].starts_with("5,not finite,,"), "{flags:?}: {}", found[own]);
+        assert_eq!(found.len(), whole.len());
+        let others = |lines: &[String]| [&lines[..own], &lines[own + 1..]].concat();
+        assert_eq!(others(&found), others(&whole), "{flags:?}");
+        crate::runs::isoline(&["verify", "run"]).cwd(dir.path()).succeeds();
+        ["whole", "run"].iter().for_each(|out| fs::remove_dir_all(dir.path().join(out)).unwrap());
+    }
+    ran.all(DESCRIBED.len());
+}
+
 type Spectrum = (&'static str, usize, Vec<f32>, fn(&[f64]) -> bool);
 
 /// (name, columns, rows of the transposed Jacobian, what its singular values must be)
 fn spectra() -> Vec<Spectrum> {
-    let near = |a: f64, b: f64| (a - b).abs() <= 1e-5 * b.abs().max(f64::MIN_POSITIVE);
     fn scaled(by: f32) -> Vec<f32> {
         [3.0, 0.0, 0.0, 0.0, 2.0, 0.0].map(|v: f32| v * by).to_vec()
     }
-    let _ = near;
     vec![
         ("zero", 2, vec![0.0; 6], |s| s.iter().all(|v| *v == 0.0)),
         ("of rank 1", 2, vec![1.0, 2.0, 2.0, 2.0, 4.0, 4.0], |s| (s[0] - 45f64.sqrt()).abs() < 1e-5 && s[1] < 1e-5),
@@ -64,14 +96,39 @@ fn trainings() -> Vec<(&'static str, Vec<u64>, bool)> {
 }
 
 pub fn count() -> usize {
-    poisons().len() + spectra().len() + trainings().len()
+    poisons().len() + denoiser_poisons().len() + DESCRIBED.len() + spectra().len() + trainings().len()
+}
+
+/// The like for a diffusion model, whose sampler asks its denoiser five times (three steps of Heun, the last one halved):
+/// the first, the middle and the last answer; the reward and its gradient at the first, the middle and the last step.
+fn denoiser_poisons() -> Vec<Poison> {
+    let mut cases = Vec::new();
+    for action in ["nan", "inf", "-inf"] {
+        cases.extend([1, 3, 5].map(|answer| (format!("denoiser#{SAMPLE}@{answer}={action}"), Some(true))));
+    }
+    for place in ["reward", "gradient"] {
+        cases.extend([1, 3, 5].map(|step| (format!("{place}#{SAMPLE}@{step}=nan"), None)));
+    }
+    cases
 }
 
 #[test]
 fn a_sample_that_is_not_finite_is_marked_and_its_neighbours_do_not_move() {
-    let reference = Reference::new(JOB);
+    poisoned_samples_are_marked(&Reference::new(JOB), poisons(), Ran::new("R7, one-shot models"));
+}
+
+#[test]
+fn a_denoiser_that_is_not_finite_marks_its_sample_and_no_other() {
+    let dir = crate::diffusion::rewarded();
+    let reference = Reference::within(dir, &JOB.replace("digits-gan", "mini"));
+    poisoned_samples_are_marked(&reference, denoiser_poisons(), Ran::new("R7, diffusion"));
+}
+
+fn poisoned_samples_are_marked(reference: &Reference, cases: Vec<Poison>, mut ran: Ran) {
     let own = format!("novel/images/{SAMPLE:06}.png");
-    for (points, not_finite) in poisons() {
+    let all = cases.len();
+    for (points, not_finite) in cases {
+        ran.case();
         let ended = reference.generate("run").env("ISOLINE_FAILPOINTS", &points).run();
         let record = fs::read_to_string(reference.path("run/novel/records/tile-0000001.json")).unwrap();
         let record: serde_json::Value = serde_json::from_str(&record).unwrap();
@@ -105,19 +162,25 @@ fn a_sample_that_is_not_finite_is_marked_and_its_neighbours_do_not_move() {
         reference.call(&["verify", "-q", "run"]).succeeds();
         fs::remove_dir_all(reference.path("run")).unwrap();
     }
+    ran.all(all);
 }
 
 #[test]
 fn spectra_at_the_edges_are_right_or_undefined() {
+    let mut ran = Ran::new("R7, spectra");
     for (name, d, rows, holds) in spectra() {
+        ran.case();
         let found = right_singular(&rows, d, rows.len() / d).singular_values;
         assert!(found.iter().all(|v| v.is_finite() && *v >= 0.0) && holds(&found), "{name}: {found:?}");
     }
+    ran.all(spectra().len());
 }
 
 #[test]
 fn training_steps_that_are_not_finite_are_skipped_and_counted() {
+    let mut ran = Ran::new("R7, trainings");
     for (name, steps, resumed) in trainings() {
+        ran.case();
         let dir = setting();
         let points: Vec<String> = steps.iter().map(|s| format!("train.batch#{s}=nan")).collect();
         let call = |model: &str| train(dir.path(), model).env("ISOLINE_FAILPOINTS", points.join(";"));
@@ -141,4 +204,5 @@ fn training_steps_that_are_not_finite_are_skipped_and_counted() {
             assert!(weights("a") == weights("b"), "{name}: weights differ after a resume");
         }
     }
+    ran.all(trainings().len());
 }

@@ -1,8 +1,12 @@
 //! R10: two processes on one run directory.
 
-use super::{Reference, SMALL};
+use super::{Ran, Reference, SMALL, Worst};
 use std::fs;
-use std::process::{Child, Output, Stdio};
+use std::io::Read;
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+use wait4::Wait4;
 
 /// Two processes that are released at the same moment.
 pub const RACES: usize = 50;
@@ -11,13 +15,39 @@ pub const KILLS: usize = 2;
 
 fn spawn(reference: &Reference, points: &str) -> Child {
     let mut command = reference.generate("run").env("ISOLINE_FAILPOINTS", points).into_command();
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// How a process of a race ended.
+struct Racer {
+    id: u32,
+    code: Option<i32>,
+    stderr: String,
+    cpu: Duration,
+}
+
+/// Waits for both, and gives each as it ends.
+fn race(children: Vec<Child>) -> Receiver<Racer> {
+    let (ended, racers) = channel();
+    for mut child in children {
+        let ended = ended.clone();
+        std::thread::spawn(move || {
+            let id = child.id();
+            let usage = child.wait4().unwrap();
+            let mut stderr = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+            let cpu = usage.rusage.utime + usage.rusage.stime;
+            ended.send(Racer { id, code: usage.status.code(), stderr, cpu }).unwrap();
+        });
+    }
+    racers
 }
 
 #[test]
 fn exactly_one_of_two_processes_works() {
-    let reference = Reference::new(SMALL);
-    for race in 0..RACES {
+    let (reference, mut ran) = (Reference::new(SMALL), Ran::new("R10, races"));
+    let mut worst = Worst::new(Duration::from_millis(100));
+    for number in 0..RACES {
         let barriers = [reference.path("a"), reference.path("b")];
         // Each stops before the lock; the winner stops again where it loads the model, so that it cannot be done before the
         // other has tried.
@@ -26,43 +56,38 @@ fn exactly_one_of_two_processes_works() {
             format!("lock.before@1=pause:{};engine.load@1=pause:{}", b.display(), loading.display())
         };
         let children: Vec<Child> = barriers.iter().map(|b| spawn(&reference, &point(b))).collect();
+        let ids: Vec<u32> = children.iter().map(Child::id).collect();
+        let racers = race(children);
         let wait = |path: &std::path::Path| {
             while !path.exists() {
-                std::thread::sleep(std::time::Duration::from_micros(200));
+                std::thread::sleep(Duration::from_micros(200));
             }
         };
         barriers.iter().for_each(|b| wait(b));
         barriers.iter().for_each(|b| fs::remove_file(b).unwrap());
         wait(&loading);
-        let mut losers = 0;
-        let mut ended: Vec<Option<Output>> = Vec::new();
-        let mut children: Vec<Option<Child>> = children.into_iter().map(Some).collect();
         // The loser ends while the winner waits: it has not waited for it, nor loaded a model.
-        while losers == 0 {
-            for child in children.iter_mut().filter(|c| c.is_some()) {
-                if child.as_mut().unwrap().try_wait().unwrap().is_some() {
-                    ended.push(Some(child.take().unwrap().wait_with_output().unwrap()));
-                    losers += 1;
-                }
-            }
-        }
-        let loser = ended.pop().flatten().unwrap();
-        let line = String::from_utf8(loser.stderr).unwrap();
-        assert_eq!((loser.status.code(), line.lines().count()), (Some(7), 1), "race {race}: {line}");
-        let winner = children.into_iter().flatten().next().unwrap();
-        assert!(line.contains(&format!("process {} on", winner.id())), "race {race}: {line}");
+        let loser = racers.recv().unwrap();
+        let line = &loser.stderr;
+        assert_eq!((loser.code, line.lines().count()), (Some(7), 1), "race {number}: {line}");
+        let winner = ids.iter().find(|id| **id != loser.id).unwrap();
+        assert!(line.contains(&format!("process {winner} on")), "race {number}: {line}");
+        worst.take(&format!("race {number}"), loser.cpu, 0);
         fs::remove_file(loading).unwrap();
-        let winner = winner.wait_with_output().unwrap();
-        assert_eq!(winner.status.code(), Some(0), "race {race}: {}", String::from_utf8_lossy(&winner.stderr));
-        reference.is_whole("run", &format!("race {race}"));
+        let winner = racers.recv().unwrap();
+        assert_eq!(winner.code, Some(0), "race {number}: {}", winner.stderr);
+        reference.is_whole("run", &format!("race {number}"));
         // The next race finds a part of the work done.
-        fs::remove_file(reference.path("run/novel/images").join(format!("{:06}.png", race % 8))).unwrap();
+        fs::remove_file(reference.path("run/novel/images").join(format!("{:06}.png", number % 8))).unwrap();
+        ran.case();
     }
+    worst.tell("R10, losers");
+    ran.all(RACES);
 }
 
 #[test]
 fn a_killed_holder_leaves_no_lock() {
-    let reference = Reference::new(SMALL);
+    let (reference, mut ran) = (Reference::new(SMALL), Ran::new("R10, killed holders"));
     for (kill, points) in ["tile.before@2", "store.write.half@9"].iter().take(KILLS).enumerate() {
         let marker = reference.path("marker");
         let mut child = spawn(&reference, &format!("{points}=pause:{}", marker.display()));
@@ -79,5 +104,7 @@ fn a_killed_holder_leaves_no_lock() {
         reference.generate("run").succeeds();
         reference.is_whole("run", &format!("kill {kill}"));
         fs::remove_dir_all(reference.path("run")).unwrap();
+        ran.case();
     }
+    ran.all(KILLS);
 }

@@ -1,8 +1,9 @@
 //! R11: signals while the model is loaded, in a step, in a write; a second one; a closed pipe.
 
-use super::{Reference, SMALL};
+use super::{Ran, Reference, SMALL, Worst, run};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM};
 use std::fs;
+use std::time::Duration;
 
 /// Where, which signal, exit code.
 pub fn cases() -> Vec<(&'static str, i32, i32)> {
@@ -16,7 +17,7 @@ pub fn cases() -> Vec<(&'static str, i32, i32)> {
 
 #[test]
 fn a_signal_stops_within_a_step_and_keeps_what_is_committed() {
-    let reference = Reference::new(SMALL);
+    let (reference, mut ran, mut worst) = (Reference::new(SMALL), Ran::new("R11"), Worst::new(Duration::from_secs(2)));
     for (place, signal, code) in cases() {
         let case = format!("{place} {signal}");
         // Shells start what runs in the background with SIGINT ignored, and nohup does so with SIGHUP; it stays ignored.
@@ -25,9 +26,16 @@ fn a_signal_stops_within_a_step_and_keeps_what_is_committed() {
             "second" => format!(
                 "steer.step@1=signal:{signal};store.write.before@1=signal:{signal};engine.load@1=signal:{signal}"
             ),
-            _ => format!("{place}=signal:{signal}"),
+            _ if code == 0 => format!("{place}=signal:{signal}"),
+            // Nothing may begin behind the step in which the signal came: it would panic.
+            "engine.load@1" => format!("{place}=signal:{signal};steer.step@1=panic"),
+            "steer.step@3" => format!("{place}=signal:{signal};steer.step@4=panic"),
+            _ => format!("{place}=signal:{signal};tile.before@3=panic"),
         };
-        let ended = reference.generate("run").env("ISOLINE_FAILPOINTS", points).run();
+        let ended = run(reference.generate("run").env("ISOLINE_FAILPOINTS", points));
+        // The whole process with its work before the signal.
+        worst.take(&case, ended.cpu, ended.rss);
+        ran.case();
         assert_eq!(ended.code, code, "{case}: {}", ended.stderr);
         match code {
             0 => assert_eq!(ended.stderr, "", "{case}"),
@@ -57,6 +65,8 @@ fn a_signal_stops_within_a_step_and_keeps_what_is_committed() {
         reference.is_whole("run", &case);
         fs::remove_dir_all(reference.path("run")).unwrap();
     }
+    worst.tell("R11");
+    ran.all(cases().len());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! R12: sample i depends on the recipe and i alone: not on count, neighbours, threads, workers, restarts.
 
-use super::Reference;
+use super::{Ran, Reference};
 use crate::layers;
 use crate::runs::hashes;
 use isoline::device;
@@ -15,10 +15,15 @@ use std::process::{Child, Stdio};
 const WORKERS: [u64; 3] = [1, 2, 4];
 const THREADS: [&str; 2] = ["1", "2"];
 const COUNTS: [u64; 2] = [37, 200];
+const GENERATORS: [&str; 2] = ["digits-gan", "digits-vae"];
 
 /// Every way to make a run, and every component whose rows must not touch.
 pub fn count() -> usize {
-    WORKERS.len() * THREADS.len() * 2 * COUNTS.len() + layers::SAMPLES.len() + ESTIMATORS.len() + 2 * METHODS.len() + 3
+    WORKERS.len() * THREADS.len() * 2 * COUNTS.len()
+        + layers::SAMPLES.len()
+        + ESTIMATORS.len()
+        + 2 * METHODS.len()
+        + GENERATORS.len()
 }
 
 fn job(count: u64) -> String {
@@ -33,7 +38,7 @@ fn job(count: u64) -> String {
 fn pictures_do_not_depend_on_workers_threads_or_restarts() {
     // The larger run is the reference for both: its first 37 pictures are those of the smaller.
     let reference = Reference::new(&job(200));
-    let mut made = 0;
+    let mut ran = Ran::new("R12, ways to make a run");
     for count in COUNTS {
         fs::write(reference.path("job.toml"), job(count)).unwrap();
         for (workers, threads) in WORKERS.iter().flat_map(|w| THREADS.map(|t| (*w, t))) {
@@ -66,16 +71,18 @@ fn pictures_do_not_depend_on_workers_threads_or_restarts() {
                     assert_eq!(reference.whole.get(path), Some(hash), "{case}: {}", path.display());
                 }
                 fs::remove_dir_all(reference.path("run")).unwrap();
-                made += 1;
+                ran.case();
             }
         }
     }
-    assert_eq!(made, 24);
+    ran.all(WORKERS.len() * THREADS.len() * 2 * COUNTS.len());
 }
 
 #[test]
 fn a_row_of_nan_leaves_every_layer_s_other_rows() {
-    assert_eq!(layers::poisoned_rows_stay_alone(), layers::SAMPLES.len());
+    let mut ran = Ran::new("R12, layers");
+    (0..layers::poisoned_rows_stay_alone()).for_each(|_| ran.case());
+    ran.all(layers::SAMPLES.len());
 }
 
 fn generator(name: &str) -> OneShot {
@@ -90,6 +97,7 @@ fn a_latent_of_nan_leaves_every_estimator_s_other_rows() {
     let latents: Vec<f32> = (0..6).flat_map(|i| normals(3, i, Stream::Latent, 0, d)).collect();
     let mut poisoned = latents.clone();
     poisoned[2 * d..3 * d].fill(f32::NAN);
+    let mut ran = Ran::new("R12, estimators");
     for row in ESTIMATORS {
         let estimator = (row.make)(&EstimatorSettings::default());
         let bits = |latents: &[f32]| -> Vec<Option<Vec<u64>>> {
@@ -101,12 +109,15 @@ fn a_latent_of_nan_leaves_every_estimator_s_other_rows() {
         assert_eq!(found[2], None, "{}", row.name);
         let others = |rows: &[Option<Vec<u64>>]| [&rows[..2], &rows[3..]].concat();
         assert_eq!(others(&found), others(&clean), "{}", row.name);
+        ran.case();
     }
+    ran.all(ESTIMATORS.len());
 }
 
 #[test]
 fn generators_keep_rows_apart() {
-    for name in ["digits-gan", "digits-vae"] {
+    let mut ran = Ran::new("R12, generators");
+    for name in GENERATORS {
         let generator = generator(name);
         let d = generator.spec().latent_width;
         let latents: Vec<f32> = (0..4).flat_map(|i| normals(3, i, Stream::Latent, 0, d)).collect();
@@ -124,11 +135,14 @@ fn generators_keep_rows_apart() {
             found[width..2 * width].iter().any(|v| f32::from_bits(*v).is_nan()),
             "{name}: the poison did not arrive"
         );
+        ran.case();
     }
+    ran.all(GENERATORS.len());
 }
 
 #[test]
 fn a_poisoned_sample_leaves_every_method_s_other_samples() {
+    let mut ran = Ran::new("R12, methods");
     for row in METHODS {
         let method = format!("method = \"{}\"\n{}", row.name, job(12).replace("steps = 1", "steps = 4"));
         let reference = Reference::new(&method);
@@ -144,6 +158,8 @@ fn a_poisoned_sample_leaves_every_method_s_other_samples() {
             }
             assert_eq!(compared, 11);
             fs::remove_dir_all(reference.path("run")).unwrap();
+            ran.case();
         }
     }
+    ran.all(2 * METHODS.len());
 }

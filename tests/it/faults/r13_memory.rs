@@ -1,13 +1,15 @@
 //! R13: more memory than there is, and workers that panic, hang, are killed or fail for good.
 
-use super::{Reference, SMALL};
+use super::{Ran, Reference, SMALL};
 use crate::cli::{CARD, Isoline, TinyModel};
 use crate::runs::isoline;
 use std::fs;
 use std::process::{Command, Stdio};
 
-/// Requests that are refused, and workers that end badly.
-pub const CASES: usize = 8;
+/// Requests that are refused.
+pub const REQUESTS: usize = 5;
+/// Workers that end badly.
+pub const WORKERS: usize = 4;
 
 /// A model whose pictures are 2048×2048 of three channels, and which is otherwise tiny.
 fn large() -> TinyModel {
@@ -34,7 +36,7 @@ fn megabytes(line: &str, before: &str) -> f64 {
 
 #[test]
 fn more_memory_than_there_is_is_refused_with_numbers() {
-    let model = large();
+    let (model, mut ran) = (large(), Ran::new("R13, requests"));
     let inspect = model.inspect().succeeds();
     assert!(inspect.contains("2048"), "{inspect}");
     // 1: tiles of latents to label need more than an address space of 1 GiB leaves.
@@ -49,22 +51,26 @@ fn more_memory_than_there_is_is_refused_with_numbers() {
         command.envs(own.get_envs().filter_map(|(k, v)| Some((k, v?))));
         Isoline::from_command(command)
     };
-    let words = ["needs about", "MiB of memory", "are free", "smaller tile"];
+    let words = ["needs about", "MiB of memory", "are free"];
     let line = limited(&["train-reward", "-q", "-c", "reward.toml", "-o", "labels"]).fails(5, &words);
     assert!(megabytes(&line, " MiB of memory") > 0.8 * megabytes(&line, " MiB are free"), "{line}");
+    ran.case();
     // 2: the same as a shard.
     Isoline::new(&["plan", "-q", "reward.toml", "-o", "planned", "--shards", "1"])
         .env("ISOLINE_MODELS", model.root())
         .env("ISOLINE_DEVICE", "cpu")
         .cwd(model.root())
         .succeeds();
-    limited(&["work", "-q", "planned", "--shard", "0/1"]).fails(5, &words);
+    let line = limited(&["work", "-q", "planned", "--shard", "0/1"]).fails(5, &words);
+    assert!(line.contains("labels.estimator"), "{line}");
+    ran.case();
     // 3: three times what the machine has, in library terms, without any limit.
     let free = isoline::memory::free().expect("this test runs on Linux");
     let error = isoline::memory::require("a tile", 3 * free, "choose a smaller tile").unwrap_err();
     assert_eq!(error.exit_code(), 5);
     let line = error.to_string();
     assert!(megabytes(&line, " MiB of memory") >= 2.9 * megabytes(&line, " MiB are free"), "{line}");
+    ran.case();
     // 4: a table of samples that no machine holds is refused before the first is made.
     let table = isoline(&["generate", "-q", "-o", "run", "--mode", "novel", "--seeds", "0-9999999"]).cwd(model.root());
     let own = table.into_command();
@@ -73,11 +79,18 @@ fn more_memory_than_there_is_is_refused_with_numbers() {
     command.envs(own.get_envs().filter_map(|(k, v)| Some((k, v?))));
     Isoline::from_command(command).fails(5, &["the table of 10000000 samples", "fewer seeds"]);
     assert!(!model.root().join("run/images").exists());
+    ran.case();
+    // 5: a description.
+    let line = limited(&["describe", "-q", "tiny", "-o", "described"]).fails(5, &words);
+    assert!(line.contains("--directions"), "{line}");
+    assert!(!model.root().join("described/tiles").exists());
+    ran.case();
+    ran.all(REQUESTS);
 }
 
 #[test]
 fn workers_that_end_badly_cost_their_tile_and_no_more() {
-    let reference = Reference::new(SMALL);
+    let (reference, mut ran) = (Reference::new(SMALL), Ran::new("R13, workers"));
     let status = |field: &str| {
         let text = reference.call(&["status", "run", "--json"]).succeeds();
         serde_json::from_str::<serde_json::Value>(&text).unwrap()[field].clone()
@@ -86,9 +99,11 @@ fn workers_that_end_badly_cost_their_tile_and_no_more() {
     let panicking = reference.generate("run").env("ISOLINE_FAILPOINTS", "tile.before@2=panic");
     panicking.fails(70, &["1 tiles failed, tile 1 first", "8 of 12 samples are complete"]);
     assert_eq!((status("done"), status("failed")[0]["tile"].clone()), (8.into(), 1.into()));
+    ran.case();
     // 6: panics without end; it gives up instead of going through all tiles.
     let failing = reference.generate("loop").env("ISOLINE_FAILPOINTS", "tile.before=panic");
     failing.fails(70, &["3 tiles failed, tile 0 first", "0 of 12 samples are complete"]);
+    ran.case();
     // 7: a worker that hangs: the run can be looked at, a second process is told, and it can be killed.
     let mut hanging = reference
         .generate("run")
@@ -105,9 +120,12 @@ fn workers_that_end_badly_cost_their_tile_and_no_more() {
     assert_eq!(status("done"), 8);
     hanging.kill().unwrap();
     hanging.wait().unwrap();
+    ran.case();
     // 8: killed, and the next one goes on.
     assert_eq!(status("working").as_array().unwrap().len(), 0);
     reference.generate("run").succeeds();
     assert_eq!(status("failed").as_array().unwrap().len(), 0);
     reference.is_whole("run", "after a panic, a hang and a kill");
+    ran.case();
+    ran.all(WORKERS);
 }

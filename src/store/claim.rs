@@ -1,8 +1,8 @@
 //! The recipe in a run directory: written once, and ever after compared.
 
+use super::{read_bounded, sha256_hex, write_atomic};
 use crate::error::{Error, Result, shown};
 use crate::limits;
-use crate::store;
 use std::path::Path;
 
 /// Writes `text` as `folder/recipe.toml`, or checks that the folder was made with the same recipe. Gives the run's id.
@@ -12,7 +12,7 @@ use std::path::Path;
 pub fn claim(folder: &Path, text: &str) -> Result<String> {
     let path = folder.join("recipe.toml");
     match found(&path)? {
-        None => store::write_atomic(&path, text.as_bytes())?,
+        None => write_atomic(&path, text.as_bytes())?,
         Some(found) if found == text => {}
         Some(found) => {
             let message = format!(
@@ -40,19 +40,19 @@ pub fn claimed(folder: &Path, text: &str) -> Result<String> {
 
 /// 16 hex digits of the recipe's SHA-256.
 pub fn run_id(text: &str) -> String {
-    store::sha256_hex(text.as_bytes())[..16].to_owned()
+    sha256_hex(text.as_bytes())[..16].to_owned()
 }
 
 fn found(path: &Path) -> Result<Option<String>> {
     if !path.exists() {
         return Ok(None);
     }
-    let bytes = store::read_bounded(path, limits::CONFIG_BYTES)?;
+    let bytes = read_bounded(path, limits::CONFIG_BYTES)?;
     String::from_utf8(bytes).map(Some).map_err(|_| Error::input(path, "expected a recipe, found no UTF-8 text"))
 }
 
 /// `novelty was 90, is 10; tile was 16, is 8`: the keys in which two recipes differ.
-fn differences(found: &str, now: &str) -> String {
+pub fn differences(found: &str, now: &str) -> String {
     let Ok(found) = toml::from_str::<toml::Table>(found) else { return "the one here is damaged".into() };
     let (found, now) = (flat(found), flat(toml::from_str(now).unwrap_or_default()));
     let mut keys: Vec<&String> = found.keys().chain(now.keys()).collect();
