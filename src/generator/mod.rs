@@ -9,7 +9,7 @@ pub mod train;
 pub use card::{Card, FAMILIES, Output, Provenance, RawCard, finish_card};
 pub use import::{Imported, import};
 pub use one_shot::{Inspection, OneShot, build, card_parameters, find_model, known_models, read_model};
-pub use sampler::{AtSigma, Sampler};
+pub use sampler::{AtSigma, Sampler, spoilt};
 
 use crate::nn::host::HostChain;
 use crate::nn::{Rows, Tangents};

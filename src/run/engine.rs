@@ -4,6 +4,7 @@ use super::recipe::Recipe;
 use super::record::SampleRow;
 use crate::cancel::Cancel;
 use crate::device::Device;
+use crate::diffusion::State;
 use crate::error::Result;
 use crate::generator::{self, Generator, Spec};
 use crate::geometry::{DESCRIPTORS, JacobianEstimator, LocalGeometry, Spectrum, estimator};
@@ -128,7 +129,14 @@ impl Engine {
     pub fn pictures(&self, steered: &[Steered]) -> Result<Vec<Vec<f32>>> {
         let flat: Vec<f32> = steered.iter().flat_map(|s| &s.latent).copied().collect();
         let d = self.generator.spec().latent_width;
-        let values = host(self.generator.generate(rows(flat, d, self.generator.device())))?;
+        let z = rows(flat, d, self.generator.device());
+        let values = host(match self.generator.as_sampler() {
+            Some(sampler) => {
+                let samples: Vec<u64> = steered.iter().map(|s| s.sample).collect();
+                sampler.sample(State::plain(z), &samples, sampler.sampling(), &mut |_, _| Ok(()))?.value
+            }
+            None => self.generator.generate(z),
+        })?;
         let mut pictures: Vec<Vec<f32>> =
             values.chunks_exact(values.len() / steered.len().max(1)).map(<[f32]>::to_vec).collect();
         for (picture, s) in pictures.iter_mut().zip(steered) {

@@ -6,7 +6,7 @@ use crate::cancel::Cancel;
 use crate::diffusion::guidance::{DensityScaled, Form, Forward, Interval, Minority, Normalisation};
 use crate::diffusion::{Denoiser, State, sampling_noise, to_noise};
 use crate::error::{Error, Result};
-use crate::generator::{Generator, Sampler};
+use crate::generator::{Generator, Sampler, spoilt};
 use crate::geometry::psi_k;
 use crate::steering::{Status, Steered};
 use crate::tensors::{host, rows};
@@ -64,7 +64,7 @@ impl Engine {
         };
         let density = DensityScaled { inner: sampler.denoiser(), quantile: strength, interval };
         let guided: &dyn Denoiser = if guide == Guide::Density { &density } else { &forward };
-        let picture = sampled(sampler, guided, &z, cancel)?;
+        let picture = sampled(sampler, guided, samples, &z, cancel)?;
         self.measured_back(sampler, samples, &start, picture)
     }
 
@@ -119,9 +119,15 @@ impl Engine {
 }
 
 /// The guided sampler's pictures.
-fn sampled(sampler: &Sampler, guided: &dyn Denoiser, z: &crate::nn::Rows, cancel: &Cancel) -> Result<crate::nn::Rows> {
+fn sampled(
+    sampler: &Sampler,
+    guided: &dyn Denoiser,
+    samples: &[u64],
+    z: &crate::nn::Rows,
+    cancel: &Cancel,
+) -> Result<crate::nn::Rows> {
     let sampling = sampler.sampling();
-    let mut denoise = |x: &State, sigma: f64| guided.denoise(x, sigma, None);
+    let mut denoise = |x: &State, sigma: f64| guided.denoise(x, sigma, None).map(|out| spoilt(out, samples));
     let mut noise =
         |step: u32, draw: u32| sampling_noise(&[], step, draw, sampler.spec().latent_width, sampler.device());
     let mut before = |_: usize, _: &State| cancel.check(|| "finished tiles are kept".into());
