@@ -1,6 +1,7 @@
 //! From a model folder to a map noise → picture with tangents.
 
 mod card;
+mod host_sampler;
 mod import;
 mod one_shot;
 mod sampler;

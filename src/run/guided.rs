@@ -47,7 +47,10 @@ impl Engine {
         let noise = sampling_noise(samples, 0, 3, d, sampler.device());
         let potential = Minority { inner: sampler.denoiser(), scale: 0.9, noise };
         let form = match guide {
-            Guide::Reward => Form::SetPoint { target, scale: self.reward.calibration.std() },
+            Guide::Reward => {
+                let targets = rows(vec![target as f32; samples.len()], 1, sampler.device());
+                Form::SetPoint { targets, scale: self.reward.calibration.std() }
+            }
             _ => Form::Push,
         };
         let interval = match guide {

@@ -2,6 +2,7 @@
 
 mod digits;
 mod dimension;
+mod golden;
 mod guidance;
 mod models;
 mod pretrained;
