@@ -2,6 +2,7 @@
 
 mod claim;
 mod config;
+mod denoising;
 mod engine;
 mod events;
 mod guided;
@@ -9,6 +10,7 @@ mod kinds;
 mod merge;
 mod metrics;
 mod plan;
+mod populations;
 mod recipe;
 mod record;
 mod seeds;
@@ -20,9 +22,10 @@ mod work;
 
 pub use claim::{claim, run_id};
 pub use config::{BatchConfig, JobConfig, KEYS, Overrides};
+pub use denoising::{DENOISING_KEYS, Denoising, GUIDES, Guide, GuideRow, guide};
 pub use engine::Engine;
 pub use events::{Event, Session, sessions};
-pub use guided::Guide;
+pub use guided::Finished;
 pub use kinds::generate::{GeneratePlan, Pictures, PlannedJob, check_table_memory};
 pub use kinds::{DescribePlan, KINDS, LabelsPlan};
 pub use merge::{merge, work_shard};
