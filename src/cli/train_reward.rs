@@ -85,9 +85,12 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         output::row(["model rank k", &report.model_rank.to_string()]),
         output::row(["labels", &report.labels.to_string()]),
         output::row(["Spearman, test split", &number(report.spearman)]),
-        output::row(["R², test split", &number(report.r_squared)]),
+        output::row(["R² of levels, test split", &number(report.r_squared)]),
         output::row(["expected calibration error", &format!("{:.4}", report.expected_calibration_error)]),
-        output::row(["psi_k, mean and deviation", &format!("{:.4} {:.4}", report.mean, report.std)]),
+        output::row([
+            "psi_k, mean and deviation",
+            &format!("{:.4} {:.4}", report.calibration.mean(), report.calibration.std()),
+        ]),
     ];
     output::print(&output::columns(&rows))?;
     context.say(&format!("written: {}/reward; open report.html there", crate::error::shown(&model)));

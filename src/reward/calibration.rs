@@ -1,6 +1,11 @@
 //! What a number of ψ means for this model (theory, 14): the sorted ψ_k of unguided samples.
+//!
+//! Beside the percentile, which the user sees, a ψ_k has a *level*: the standard normal quantile of its place in the
+//! table. Levels of unguided samples are N(0, 1) whatever the distribution of ψ_k, so they are what a reward is taught and
+//! what a steering measures distances in.
 
 use super::quantile;
+use super::statistics::normal_quantile;
 
 /// A place in the model's own distribution of ψ_k.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,6 +21,8 @@ pub struct Novelty {
 #[derive(Clone, Debug)]
 pub struct Calibration {
     sorted: Vec<f64>,
+    /// Φ⁻¹((i + ½)/n) of the i-th value.
+    levels: Vec<f64>,
     mean: f64,
     std: f64,
 }
@@ -27,7 +34,9 @@ impl Calibration {
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
         let std = (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
-        (values.len() >= 2 && std.is_finite() && std > 0.0).then_some(Self { sorted: values, mean, std })
+        let place = |i: usize| normal_quantile((i as f64 + 0.5) / n).unwrap_or(0.0);
+        let levels = (0..values.len()).map(place).collect();
+        (values.len() >= 2 && std.is_finite() && std > 0.0).then_some(Self { sorted: values, levels, mean, std })
     }
 
     /// The table, ascending.
@@ -50,6 +59,27 @@ impl Calibration {
         quantile(&self.sorted, novelty / 100.0).unwrap_or(self.mean)
     }
 
+    /// The level at a novelty of 0 to 100.
+    pub fn level_at(&self, novelty: f64) -> f64 {
+        self.level_of(self.psi_at(novelty))
+    }
+
+    /// The level of a ψ_k: Φ⁻¹ of its place among the values, linear between them; beyond the table's ends it goes on by
+    /// one for each standard deviation s of ψ_k.
+    pub fn level_of(&self, psi: f64) -> f64 {
+        interpolated(&self.sorted, &self.levels, psi, 1.0 / self.std)
+    }
+
+    /// Whether a level lies inside the table.
+    pub fn spans(&self, level: f64) -> bool {
+        (self.levels[0]..=self.levels[self.levels.len() - 1]).contains(&level)
+    }
+
+    /// The ψ_k of a level: the inverse of [`level_of`](Self::level_of) where no two values of the table are equal.
+    pub fn psi_at_level(&self, level: f64) -> f64 {
+        interpolated(&self.levels, &self.sorted, level, self.std)
+    }
+
     /// The novelty of a ψ_k: the inverse of [`psi_at`](Self::psi_at).
     pub fn novelty_of(&self, psi: f64) -> Novelty {
         let (low, high) = (self.sorted[0], self.sorted[self.sorted.len() - 1]);
@@ -65,9 +95,42 @@ impl Calibration {
     }
 }
 
+/// y at `x` on the line through the points (xs, ys), xs ascending; beyond its ends it goes on with `slope`.
+fn interpolated(xs: &[f64], ys: &[f64], x: f64, slope: f64) -> f64 {
+    let last = xs.len() - 1;
+    if x < xs[0] {
+        return ys[0] + (x - xs[0]) * slope;
+    }
+    if x > xs[last] {
+        return ys[last] + (x - xs[last]) * slope;
+    }
+    let above = xs.partition_point(|v| *v <= x).clamp(1, last);
+    let (a, b) = (xs[above - 1], xs[above]);
+    let part = if b > a { ((x - a) / (b - a)).clamp(0.0, 1.0) } else { 0.0 };
+    ys[above - 1] + part * (ys[above] - ys[above - 1])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn levels_are_normal_whatever_the_table() {
+        // A table with a tail as heavy as e^(u³): levels are read off the ranks alone.
+        let n = 1001;
+        let table = Calibration::new((0..n).map(|i| (f64::from(i) / 100.0 - 5.0).powi(3).exp()).collect())
+            .unwrap_or_else(|| unreachable!("1001 values"));
+        assert!(table.level_of(table.sorted()[500]).abs() < 1e-12);
+        for i in [0, 3, 250, 977, 1000] {
+            let level = table.level_of(table.sorted()[i]);
+            let place = 0.5 * libm::erfc(-level * std::f64::consts::FRAC_1_SQRT_2);
+            assert!((place - (i as f64 + 0.5) / f64::from(n)).abs() < 1e-12, "{i}");
+            assert!((table.psi_at_level(level) / table.sorted()[i] - 1.0).abs() < 1e-9, "{i}");
+        }
+        let (low, high) = (table.sorted()[0] - table.std(), table.sorted()[1000] + 2.0 * table.std());
+        assert!((table.level_of(low) - (table.level_of(table.sorted()[0]) - 1.0)).abs() < 1e-9);
+        assert!((table.level_of(high) - (table.level_of(table.sorted()[1000]) + 2.0)).abs() < 1e-9);
+    }
 
     #[test]
     fn there_and_back() {

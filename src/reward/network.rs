@@ -1,4 +1,4 @@
-//! The reward network: latent → mean and log-variance of the standardised ψ_k (theory, 11).
+//! The reward network: latent → mean and log-variance of the level of ψ_k (theory, 11).
 
 use super::Calibration;
 use super::predictor::{NoisedConfig, Predictor};
@@ -17,7 +17,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RewardCard {
-    /// Version of this format; 1.
+    /// Version of this format, [`CARD_FORMAT`].
     pub format: u32,
     /// The model it was trained for.
     pub model: String,
@@ -27,21 +27,17 @@ pub struct RewardCard {
     pub sha256: String,
     /// SHA-256 of `calibration.safetensors`.
     pub calibration_sha256: String,
-    /// What is predicted.
+    /// What is predicted, [`TARGET`].
     pub target: String,
     /// Estimator of the labels.
     pub estimator: String,
     /// Model rank k.
     pub model_rank: usize,
-    /// Mean of the labels: prediction = mean + std · first output.
-    pub mean: f64,
-    /// Standard deviation of the labels.
-    pub std: f64,
     /// Labelled latents.
     pub labels: usize,
     /// Guard: ‖z‖ of the labelled latents, least and greatest.
     pub norm_range: [f64; 2],
-    /// Guard: the predicted standard deviation (in units of ψ) that 99.9 % of the test split stay below.
+    /// Guard: the predicted standard deviation that 99.9 % of the test split stay below.
     pub std_limit: f64,
     /// What it sees beside a clean input: noised pictures, where this is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,19 +46,24 @@ pub struct RewardCard {
     pub layers: Vec<toml::Table>,
 }
 
+/// Version of `reward/card.toml`.
+pub const CARD_FORMAT: u32 = 2;
+/// What every reward predicts: [`Calibration::level_of`] of ψ_k.
+pub const TARGET: &str = "level of psi_k";
+
 /// What the reward says of one latent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Score {
-    /// Predicted ψ_k.
-    pub psi: f64,
-    /// Predicted standard deviation of ψ_k around it.
+    /// Predicted level of ψ_k, see [`Calibration::level_of`].
+    pub level: f64,
+    /// Predicted standard deviation of the level around it.
     pub std: f64,
 }
 
 impl Score {
     /// Whether both numbers are finite.
     pub fn is_finite(&self) -> bool {
-        self.psi.is_finite() && self.std.is_finite()
+        self.level.is_finite() && self.std.is_finite()
     }
 }
 
@@ -95,11 +96,9 @@ impl Reward {
             return Err(Error::input(folder, "no reward here; make one with isoline train-reward"));
         }
         let (card, text): (RewardCard, String) = store::read_toml(&path)?;
-        if card.format != 1 {
-            return Err(Error::config(
-                format!("{}: format", path.display()),
-                format!("expected 1, found {}", card.format),
-            ));
+        if card.target != TARGET {
+            let message = format!("expected \"{TARGET}\", found \"{}\"; run isoline train-reward again", card.target);
+            return Err(Error::config(format!("{}: target", crate::error::shown(&path)), message));
         }
         if card.model_sha256 != model_sha256 {
             return Err(Error::input(
@@ -161,7 +160,7 @@ impl Reward {
         self.scores(self.at_latents(rows(latents.to_vec(), self.width, &self.device))?)
     }
 
-    /// Scores and ∂ψ/∂z of the predicted ψ, row-major `[n, d]`.
+    /// Scores and the gradient of the predicted level by z, row-major `[n, d]`.
     ///
     /// # Errors
     /// [`Error::Device`].
@@ -169,13 +168,13 @@ impl Reward {
         let z = rows(latents.to_vec(), self.width, &self.device).autodiff().require_grad();
         let out = self.at_latents(z.clone())?;
         // Rows are independent, so the gradient of the sum is each row's own gradient.
-        let gradients = (out.clone().narrow(1, 0, 1).sum() * self.card.std).backward();
+        let gradients = out.clone().narrow(1, 0, 1).sum().backward();
         let gradient =
             z.grad(&gradients).ok_or_else(|| Error::Bug("the reward does not depend on the latent".into()))?;
         Ok((self.scores(out.inner())?, host(gradient)?))
     }
 
-    /// ψ_k of finished pictures, `[n, 1]`, in nats; a graph that they carry goes on through it.
+    /// Levels of finished pictures, `[n, 1]`; a graph that they carry goes on through it.
     ///
     /// # Errors
     /// [`Error::Config`] for a reward that sees latents.
@@ -185,21 +184,17 @@ impl Reward {
         };
         let sigmas = vec![noised.sigma[0]; x.dims()[0]];
         let out = self.network.forward(&self.parameters, x, &sigmas)?;
-        Ok(out.narrow(1, 0, 1) * self.card.std + self.card.mean)
+        Ok(out.narrow(1, 0, 1))
     }
 
     fn scores(&self, out: Rows) -> Result<Vec<Score>> {
-        let scale = self.card.std;
         let values = host(out)?;
-        let one = |v: &[f32]| Score {
-            psi: self.card.mean + scale * f64::from(v[0]),
-            std: scale * (0.5 * f64::from(v[1])).exp(),
-        };
+        let one = |v: &[f32]| Score { level: f64::from(v[0]), std: (0.5 * f64::from(v[1])).exp() };
         Ok(values.chunks_exact(2).map(one).collect())
     }
 }
 
-/// ψ_k of noised pictures, in nats: what guides a denoiser (24). Only a reward with `noised` in its card has it.
+/// The level of ψ_k from noised pictures: what guides a denoiser (24). Only a reward with `noised` in its card has it.
 impl Potential for Reward {
     fn value_and_gradient(&self, x: &Rows, sigma: f64) -> Result<(Rows, Rows)> {
         let Some(noised) = &self.card.noised else {
@@ -208,7 +203,7 @@ impl Potential for Reward {
         let sigmas = vec![sigma.max(noised.sigma[0]); x.dims()[0]];
         let x = x.clone().autodiff().require_grad();
         let out = self.network.forward(&self.parameters, x.clone(), &sigmas)?;
-        let value = out.narrow(1, 0, 1) * self.card.std + self.card.mean;
+        let value = out.narrow(1, 0, 1);
         let gradients = value.clone().sum().backward();
         let gradient = x.grad(&gradients).ok_or_else(|| Error::Bug("the reward does not depend on x".into()))?;
         Ok((value.inner(), gradient))

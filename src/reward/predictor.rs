@@ -127,7 +127,7 @@ impl Predictor {
         self.network.parameters().into_iter().chain(embed).collect()
     }
 
-    /// Mean and log-variance of the standardised ψ_k, `[n, 2]`, at one noise level per row where it sees noise.
+    /// Mean and log-variance of the level of ψ_k, `[n, 2]`, at one noise level per row where it sees noise.
     ///
     /// # Errors
     /// [`crate::error::Error::Bug`].

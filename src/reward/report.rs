@@ -37,7 +37,7 @@ pub struct Report {
     pub labels: usize,
     /// Spearman of prediction and truth on the test split.
     pub spearman: Option<f64>,
-    /// Coefficient of determination on the test split.
+    /// Coefficient of determination of the levels on the test split.
     pub r_squared: Option<f64>,
     /// Expected calibration error: mean |nominal − actual coverage| over central intervals of 10 … 90 %.
     pub expected_calibration_error: f64,
@@ -47,15 +47,13 @@ pub struct Report {
     pub learning_curve: Vec<(f64, f64)>,
     /// (σ, Spearman on test pictures with that noise), where the reward sees noise.
     pub levels: Vec<[f64; 2]>,
-    /// Mean of the labels.
-    pub mean: f64,
-    /// Standard deviation of the labels.
-    pub std: f64,
     /// Share of latents whose own rank is below k.
     pub below_rank: f64,
+    /// The labels' own table.
+    pub calibration: Calibration,
     validation_nll: f64,
+    /// (truth, prediction) on the test split, as levels.
     pairs: Vec<(f64, f64)>,
-    psi: Vec<f64>,
 }
 
 /// Standard normal quantiles of central intervals: coverage, half-width.
@@ -86,12 +84,10 @@ impl Report {
             coverage: Vec::new(),
             learning_curve: Vec::new(),
             levels: Vec::new(),
-            mean: calibration.mean(),
-            std: calibration.std(),
             below_rank: weak as f64 / spectra.len().max(1) as f64,
+            calibration: calibration.clone(),
             validation_nll: 0.0,
             pairs: Vec::new(),
-            psi: calibration.sorted().to_vec(),
         }
     }
 
@@ -103,7 +99,7 @@ impl Report {
         }
     }
 
-    /// Takes the standardised predictions on the test split.
+    /// Takes the predictions on the test split; everything is a level.
     pub fn test(&mut self, mean: &[f32], log_var: &[f32], truth: &[f32], validation_nll: f64) {
         let wide = |v: &[f32]| v.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
         let (m, t) = (wide(mean), wide(truth));
@@ -119,7 +115,7 @@ impl Report {
             .collect();
         self.expected_calibration_error = self.coverage.iter().map(|(a, b)| (a - b).abs()).sum::<f64>() / 9.0;
         self.validation_nll = validation_nll;
-        self.pairs = t.iter().zip(&m).map(|(t, m)| (self.mean + self.std * t, self.mean + self.std * m)).collect();
+        self.pairs = t.into_iter().zip(m).collect();
     }
 
     /// `report.json`
@@ -128,7 +124,7 @@ impl Report {
             "model": self.model, "model_rank": self.model_rank, "labels": self.labels, "test": self.pairs.len(),
             "spearman": self.spearman, "r_squared": self.r_squared,
             "expected_calibration_error": self.expected_calibration_error, "coverage": self.coverage,
-            "validation_nll": self.validation_nll, "psi_k_mean": self.mean, "psi_k_std": self.std,
+            "validation_nll": self.validation_nll, "psi_k_mean": self.calibration.mean(), "psi_k_std": self.calibration.std(),
             "share_below_model_rank": self.below_rank, "learning_curve": self.learning_curve,
         });
         if !self.levels.is_empty() {
@@ -144,15 +140,17 @@ impl Report {
 /// Of the plots.
 pub fn report_html(report: &Report) -> Result<String> {
     let residuals: Vec<(f64, f64)> = report.pairs.iter().map(|(t, p)| (*p, t - p)).collect();
+    let table = &report.calibration;
+    let nats: Vec<_> = report.pairs.iter().map(|(t, p)| (table.psi_at_level(*t), table.psi_at_level(*p))).collect();
     let mut plots = vec![
         plot::scatter(
             "Predicted against exact (test split)",
             "exact psi_k (nats)",
             "predicted psi_k (nats)",
-            &report.pairs,
+            &nats,
             true,
         )?,
-        plot::scatter("Residuals", "predicted psi_k (nats)", "exact - predicted (nats)", &residuals, false)?,
+        plot::scatter("Residuals", "predicted level", "exact - predicted level", &residuals, false)?,
         plot::scatter(
             "Coverage of the predicted intervals",
             "nominal coverage",
@@ -160,7 +158,7 @@ pub fn report_html(report: &Report) -> Result<String> {
             &report.coverage,
             true,
         )?,
-        plot::histogram("psi_k of unguided samples", "psi_k (nats)", &report.psi, 60, &[])?,
+        plot::histogram("psi_k of unguided samples", "psi_k (nats)", table.sorted(), 60, &[])?,
     ];
     if report.learning_curve.len() > 1 {
         plots.push(plot::lines(
@@ -181,9 +179,9 @@ pub fn report_html(report: &Report) -> Result<String> {
         ("Model rank k", report.model_rank.to_string()),
         ("Labels", report.labels.to_string()),
         ("Spearman, test split", number(report.spearman)),
-        ("R², test split", number(report.r_squared)),
+        ("R² of levels, test split", number(report.r_squared)),
         ("Expected calibration error", format!("{:.4}", report.expected_calibration_error)),
-        ("ψ_k, mean ± standard deviation", format!("{:.3} ± {:.3} nats", report.mean, report.std)),
+        ("ψ_k, mean ± standard deviation", format!("{:.3} ± {:.3} nats", table.mean(), table.std())),
     ];
     let rows: String =
         figures.iter().map(|(name, value)| format!("<tr><th>{name}</th><td>{value}</td></tr>")).collect();

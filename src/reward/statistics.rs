@@ -51,6 +51,27 @@ pub fn r_squared(predicted: &[f64], truth: &[f64]) -> Option<f64> {
     (total > 0.0).then(|| 1.0 - rest / total)
 }
 
+/// u with Φ(u) = p, the standard normal quantile; `None` outside 0 < p < 1. Newton's method on Φ from the bound
+/// Φ(u) < e^(−u²/2) below 0, to rounding.
+pub fn normal_quantile(p: f64) -> Option<f64> {
+    if !(p > 0.0 && p < 1.0) {
+        return None;
+    }
+    // Near 1 the distance to 1 is what is known exactly.
+    let small = p.min(1.0 - p);
+    let mut u = -(-2.0 * small.ln()).sqrt();
+    for _ in 0..64 {
+        let below = 0.5 * libm::erfc(-u * std::f64::consts::FRAC_1_SQRT_2);
+        let density = (-0.5 * u * u).exp() / (2.0 * std::f64::consts::PI).sqrt();
+        let step = (below - small) / density;
+        u -= step;
+        if step.abs() <= 1e-14 * u.abs().max(1e-2) {
+            break;
+        }
+    }
+    Some(if p < 0.5 { u } else { -u })
+}
+
 /// The q-quantile of an ascending table, linear between its values; `None` when it is empty.
 pub fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;

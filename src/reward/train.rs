@@ -1,7 +1,7 @@
 //! Training the reward (theory, 11-14): label, split, fit, report on the test split, calibrate.
 
 use super::labels::{self, LabelConfig, Labels, label};
-use super::network::RewardCard;
+use super::network::{CARD_FORMAT, RewardCard, TARGET};
 use super::predictor::{NoisedConfig, Predictor, picture_layers};
 use super::report::{Report, Split, report_html};
 use super::{Calibration, quantile};
@@ -82,7 +82,7 @@ struct Fit {
     validation_nll: f64,
 }
 
-/// The standardised data of a fit: latents or pictures, `d` values each.
+/// The data of a fit: latents or pictures, `d` values each, and the level of each ψ_k.
 struct Table {
     d: usize,
     inputs: Vec<f32>,
@@ -133,7 +133,6 @@ pub fn train_reward(job: &TrainReward, device: &Device, progress: &Progress, can
             ),
         ));
     };
-    let standard = |psi: f64| ((psi - calibration.mean()) / calibration.std()) as f32;
     let (layers, noised, sees) = plan(config, &*generator)?;
     let network =
         Predictor::build(&layers, noised.as_ref(), &sees).map_err(|(key, m)| Error::Bug(format!("{key}: {m}")))?;
@@ -146,7 +145,7 @@ pub fn train_reward(job: &TrainReward, device: &Device, progress: &Progress, can
         let mut table = Table { d: width, inputs: Vec::new(), targets: Vec::new() };
         for (i, psi) in labelled.iter().filter(|(i, _)| Split::of(*i) == which) {
             table.inputs.extend_from_slice(&inputs[i * width..(i + 1) * width]);
-            table.targets.push(standard(*psi));
+            table.targets.push(calibration.level_of(*psi) as f32);
         }
         table
     };
@@ -170,20 +169,18 @@ pub fn train_reward(job: &TrainReward, device: &Device, progress: &Progress, can
     report.levels = noised.as_ref().map(|n| n.levels.clone()).unwrap_or_default();
     let (mean, log_var) = predict(&network, &fit.parameters, &test, None, device)?;
     report.test(&mean, &log_var, &test.targets, fit.validation_nll);
-    let mut stds: Vec<f64> = log_var.iter().map(|v| calibration.std() * (0.5 * f64::from(*v)).exp()).collect();
+    let mut stds: Vec<f64> = log_var.iter().map(|v| (0.5 * f64::from(*v)).exp()).collect();
     stds.sort_by(f64::total_cmp);
     let norms = norm_range(&labels, d);
     let card = RewardCard {
-        format: 1,
+        format: CARD_FORMAT,
         model: generator.spec().id.clone(),
         model_sha256: generator.model_sha256().to_owned(),
         sha256: String::new(),
         calibration_sha256: String::new(),
-        target: "psi_k".into(),
+        target: TARGET.into(),
         estimator: config.labels.estimator.clone(),
         model_rank: k,
-        mean: calibration.mean(),
-        std: calibration.std(),
         labels: labelled.len(),
         norm_range: norms,
         std_limit: quantile(&stds, 0.999).unwrap_or(f64::MAX),
@@ -396,7 +393,7 @@ fn batch(
     (rows(x, table.d, device), rows(y, 1, device), sigmas)
 }
 
-/// Means and log-variances, standardised; at the noise level `sigma`, or the least, where the network sees noise.
+/// Means and log-variances of the level; at the noise level `sigma`, or the least, where the network sees noise.
 fn predict(
     network: &Predictor,
     parameters: &Parameters,

@@ -105,7 +105,7 @@ impl Engine {
             _ => start.clone(),
         };
         let method = steering::method(if plain { "none" } else { method })?;
-        let targets: Vec<f64> = novelty.iter().map(|n| self.reward.calibration.psi_at(n.unwrap_or(50.0))).collect();
+        let targets: Vec<f64> = novelty.iter().map(|n| self.reward.calibration.level_at(n.unwrap_or(50.0))).collect();
         let corrections = if plain { 0 } else { settings.corrections };
         let settings = Settings { corrections, ..settings.clone() };
         let measure = |latents: &[f32]| {
@@ -177,7 +177,7 @@ impl Engine {
         let psi_k = measured("psi_k");
         let reached = psi_k.map(|p| table.novelty_of(p));
         let finite = steered.status != Status::NonFinite;
-        let predicted = (finite && steered.predicted.is_finite()).then_some(steered.predicted.psi);
+        let predicted = (finite && steered.predicted.is_finite()).then(|| table.psi_at_level(steered.predicted.level));
         SampleRow {
             seed: steered.sample,
             file: None,

@@ -31,7 +31,7 @@ pub struct Finished {
 
 /// Levels of the way back to the noise: enough that its own error is small beside what guidance does.
 const BACK: usize = 24;
-/// Distance from ψ* at which no further round is made, in standard deviations of ψ_k.
+/// Distance of levels at which no further round is made: at the median, four fifths of a percentile.
 const CLOSE_ENOUGH: f64 = 0.02;
 /// Gradient steps of backward guidance in each evaluation.
 const BACKWARD_STEPS: usize = 3;
@@ -95,10 +95,9 @@ impl Engine {
         self.check_denoising(guide, how)?;
         let Some(sampler) = self.generator.as_sampler() else { return Err(Error::Bug("checked above".into())) };
         let task = Task { engine: self, sampler, how, samples, cancel };
-        let target = novelty.filter(|_| !how.push).map(|n| self.reward.calibration.psi_at(n));
+        let target = novelty.filter(|_| !how.push).map(|n| self.reward.calibration.level_at(n));
         let start = self.latents(samples);
         let Some(target) = target else { return task.round(guide, &start, None) };
-        let enough = CLOSE_ENOUGH * self.reward.calibration.std();
         let mut aims = vec![target; samples.len()];
         let mut best: Vec<Option<Finished>> = samples.iter().map(|_| None).collect();
         let mut tried: Vec<Vec<[f64; 2]>> = vec![Vec::new(); samples.len()];
@@ -106,11 +105,11 @@ impl Engine {
             let found = task.round(guide, &start, Some(&aims))?;
             let mut open = false;
             for (i, found) in found.into_iter().enumerate() {
-                let gap = |f: &Finished| self.psi(&f.steered).map_or(f64::INFINITY, |p| (p - target).abs());
-                if best[i].as_ref().is_some_and(|b| gap(b) <= enough) {
+                let gap = |f: &Finished| self.level(&f.steered).map_or(f64::INFINITY, |l| (l - target).abs());
+                if best[i].as_ref().is_some_and(|b| gap(b) <= CLOSE_ENOUGH) {
                     continue;
                 }
-                let psi = self.psi(&found.steered);
+                let level = self.level(&found.steered);
                 let before = best[i].as_ref().map_or(0, |b| b.steered.steps);
                 let steps = before + found.steered.steps;
                 if best[i].as_ref().is_none_or(|b| gap(&found) < gap(b)) {
@@ -119,9 +118,9 @@ impl Engine {
                 if let Some(b) = &mut best[i] {
                     b.steered.steps = steps;
                 }
-                let Some(psi) = psi.filter(|p| (p - target).abs() > enough) else { continue };
-                tried[i].push([aims[i], psi]);
-                aims[i] += gain(&tried[i]) * (target - psi);
+                let Some(level) = level.filter(|l| (l - target).abs() > CLOSE_ENOUGH) else { continue };
+                tried[i].push([aims[i], level]);
+                aims[i] += gain(&tried[i]) * (target - level);
                 open = true;
             }
             if !open || round == corrections {
@@ -131,12 +130,14 @@ impl Engine {
         Ok(best.into_iter().flatten().collect())
     }
 
-    fn psi(&self, steered: &Steered) -> Option<f64> {
-        steered.spectrum.as_ref().and_then(|s| psi_k(&s.singular_values, self.reward.card.model_rank))
+    /// The level of the measured ψ_k.
+    fn level(&self, steered: &Steered) -> Option<f64> {
+        let psi = psi_k(&steered.spectrum.as_ref()?.singular_values, self.reward.card.model_rank)?;
+        Some(self.reward.calibration.level_of(psi))
     }
 }
 
-/// How far an aim must be moved for one nat of measured ψ_k: from the last two rounds, within ⅓ … 3.
+/// How far an aim must be moved for one unit of the measured level: from the last two rounds, within ⅓ … 3.
 fn gain(tried: &[[f64; 2]]) -> f64 {
     match tried {
         [.., a, b] if (b[1] - a[1]).abs() > 1e-9 => ((b[0] - a[0]) / (b[1] - a[1])).clamp(1.0 / 3.0, 3.0),
@@ -156,7 +157,7 @@ impl Task<'_> {
             None => Form::Push,
             Some(aims) => {
                 let targets = rows(aims.iter().map(|a| *a as f32).collect(), 1, self.sampler.device());
-                Form::SetPoint { targets, scale: self.engine.reward.calibration.std() }
+                Form::SetPoint { targets, scale: 1.0 }
             }
         }
     }
@@ -236,14 +237,13 @@ impl Task<'_> {
     fn optimised(&self, inner: &dyn Denoiser, start: &[f32], aims: Option<&[f64]>) -> Result<Vec<Finished>> {
         let (sampler, reward) = (self.sampler, &self.engine.reward);
         let d = sampler.spec().latent_width;
-        let (mean, std) = (reward.calibration.mean(), reward.calibration.std());
         let form = self.form(aims);
         let worth = |x: Rows| -> Result<Rows> {
-            let psi = reward.of_pictures(x)?;
+            let level = reward.of_pictures(x)?;
             Ok(match &form {
-                Form::Push => (psi - mean) / std,
+                Form::Push => level,
                 Form::SetPoint { targets, scale } => {
-                    let off = (psi - targets.clone()) / *scale;
+                    let off = (level - targets.clone()) / *scale;
                     off.clone() * off * -0.5
                 }
             })
@@ -316,9 +316,9 @@ impl Task<'_> {
                 steps,
                 status: Status::Ok,
             };
-            steered.status = match engine.psi(&steered) {
+            steered.status = match engine.level(&steered) {
                 _ if latent.iter().any(|v| !v.is_finite()) => Status::NonFinite,
-                Some(p) if engine.reward.calibration.novelty_of(p).beyond == 0.0 => Status::Ok,
+                Some(level) if engine.reward.calibration.spans(level) => Status::Ok,
                 _ => Status::OffManifold,
             };
             steered

@@ -63,16 +63,14 @@ impl<'a> Population<'a> {
         (0..self.count() as u64).flat_map(|p| noise::normals(p, self.sample, stream, step, width)).collect()
     }
 
-    /// r of pictures: −½((ψ − ψ*)/s)² towards a target, (ψ − μ)/s without one.
+    /// r of pictures: −½(level − level*)² towards a target, the level itself without one.
     fn rewards(&self, pictures: &Rows) -> Result<Vec<f64>> {
-        let reward = &self.task.engine.reward;
-        let (mean, std) = (reward.calibration.mean(), reward.calibration.std());
-        let psi = host(reward.of_pictures(pictures.clone())?)?;
-        let one = |psi: f32| match self.target {
-            Some(target) => -0.5 * ((f64::from(psi) - target) / std).powi(2),
-            None => (f64::from(psi) - mean) / std,
+        let levels = host(self.task.engine.reward.of_pictures(pictures.clone())?)?;
+        let one = |level: f32| match self.target {
+            Some(target) => -0.5 * (f64::from(level) - target).powi(2),
+            None => f64::from(level),
         };
-        Ok(psi.into_iter().map(one).collect())
+        Ok(levels.into_iter().map(one).collect())
     }
 
     /// One particle's picture, drawn by the last weights, and the effective size at each weighing. Where no particle is

@@ -33,15 +33,16 @@ pub struct Steered {
 struct Point {
     latent: Vec<f32>,
     score: Score,
-    psi: f64,
+    /// Level of the measured ψ_k.
+    level: f64,
     spectrum: Spectrum,
 }
 
-/// Distance from ψ* at which no correction is made, in standard deviations of ψ_k.
+/// Distance of levels at which no correction is made: at the median a fifth of a percentile.
 const CLOSE_ENOUGH: f64 = 0.005;
 
-/// Steers the samples of one tile to `targets` (ψ*), measures, corrects, and keeps the point whose
-/// measured ψ_k is nearest. The reward gives the direction, the measurement the truth.
+/// Steers the samples of one tile to the levels `targets`, measures, corrects, and keeps the point whose
+/// measured level is nearest. The reward gives the direction, the measurement the truth.
 ///
 /// # Errors
 /// Of the device, or a stop by `cancel`.
@@ -69,9 +70,7 @@ pub fn steer(
         take(measure, starts, &mut points, reward)?;
     }
     for _ in 0..settings.corrections {
-        let enough = |p: &[Point], t: f64| {
-            nearest(p, t).is_none_or(|b| (b.psi - t).abs() <= CLOSE_ENOUGH * reward.calibration.std())
-        };
+        let enough = |p: &[Point], t: f64| nearest(p, t).is_none_or(|b| (b.level - t).abs() <= CLOSE_ENOUGH);
         if points.iter().zip(targets).all(|(p, t)| enough(p, *t)) {
             break;
         }
@@ -82,8 +81,8 @@ pub fn steer(
                 continue;
             };
             arcs[i] = if method.is_local() { between(&points[i], targets[i]) } else { None };
-            let residual = targets[i] - best.psi;
-            slot.aim(best.score.psi + residual * gain(&points[i]), (best.latent.clone(), best.score));
+            let residual = targets[i] - best.level;
+            slot.aim(best.score.level + residual * gain(&points[i]), (best.latent.clone(), best.score));
             slot.done |= arcs[i].is_some();
         }
         refresh_gradients(method, &mut slots, reward)?;
@@ -116,7 +115,8 @@ fn take(
         let psi = found.as_ref().and_then(|s| psi_k(&s.singular_values, reward.card.model_rank));
         match (found, psi) {
             (Some(spectrum), Some(psi)) if score.is_finite() => {
-                points.push(Point { latent, score, psi, spectrum });
+                let level = reward.calibration.level_of(psi);
+                points.push(Point { latent, score, level, spectrum });
                 others.push(None);
             }
             (found, _) => others.push(found),
@@ -126,25 +126,25 @@ fn take(
 }
 
 fn nearest(points: &[Point], target: f64) -> Option<&Point> {
-    points.iter().min_by(|a, b| (a.psi - target).abs().total_cmp(&(b.psi - target).abs()))
+    points.iter().min_by(|a, b| (a.level - target).abs().total_cmp(&(b.level - target).abs()))
 }
 
-/// How far the reward must be moved for one nat of measured ψ_k: from the last two points, within ⅓ … 3.
+/// How far the reward must be moved for one unit of the measured level: from the last two points, within ⅓ … 3.
 fn gain(points: &[Point]) -> f64 {
     match points {
-        [.., a, b] if (b.psi - a.psi).abs() > 1e-9 => {
-            ((b.score.psi - a.score.psi) / (b.psi - a.psi)).clamp(1.0 / 3.0, 3.0)
+        [.., a, b] if (b.level - a.level).abs() > 1e-9 => {
+            ((b.score.level - a.score.level) / (b.level - a.level)).clamp(1.0 / 3.0, 3.0)
         }
         _ => 1.0,
     }
 }
 
 /// Where two measured points bracket the target: the point between them at which a straight line
-/// between their ψ_k meets it.
+/// between their levels meets it.
 fn between(points: &[Point], target: f64) -> Option<Vec<f32>> {
-    let below = points.iter().filter(|p| p.psi < target).max_by(|a, b| a.psi.total_cmp(&b.psi))?;
-    let above = points.iter().filter(|p| p.psi > target).min_by(|a, b| a.psi.total_cmp(&b.psi))?;
-    let part = (target - below.psi) / (above.psi - below.psi);
+    let below = points.iter().filter(|p| p.level < target).max_by(|a, b| a.level.total_cmp(&b.level))?;
+    let above = points.iter().filter(|p| p.level > target).min_by(|a, b| a.level.total_cmp(&b.level))?;
+    let part = (target - below.level) / (above.level - below.level);
     Some(sphere::arc(&below.latent, &above.latent, part.clamp(0.05, 0.95)))
 }
 
@@ -166,8 +166,7 @@ fn finish(slot: Slot, points: &[Point], first: Option<Spectrum>, target: f64, re
         return Steered { sample, start, latent, predicted: score, spectrum: first, steps, status };
     };
     // (1b): below the model rank ψ_k counts directions that are rounding.
-    let inside =
-        reward.calibration.novelty_of(best.psi).beyond == 0.0 && best.spectrum.rank() >= reward.card.model_rank;
+    let inside = reward.calibration.spans(best.level) && best.spectrum.rank() >= reward.card.model_rank;
     let status =
         if inside && driver::on_manifold(&best.latent, best.score, reward) { Status::Ok } else { Status::OffManifold };
     Steered {

@@ -30,9 +30,9 @@ pub struct Slot {
     pub score: Score,
     /// Its gradient there; empty unless the method is local.
     pub gradient: Vec<f32>,
-    /// ψ_k to reach by the reward's word; the closed loop moves it.
+    /// Level to reach by the reward's word; the closed loop moves it.
     pub set_point: f64,
-    /// Best point so far: distance to the set-point in ψ, latent, score.
+    /// Best point so far: distance of its level to the set-point, latent, score.
     pub best: (f64, Vec<f32>, Score),
     /// Shrinks where the guard refuses.
     pub step_scale: f64,
@@ -48,14 +48,14 @@ impl Slot {
     /// Aims at another set-point from the point `from`.
     pub fn aim(&mut self, set_point: f64, from: (Vec<f32>, Score)) {
         self.set_point = set_point;
-        self.best = ((from.1.psi - set_point).abs(), from.0.clone(), from.1);
+        self.best = ((from.1.level - set_point).abs(), from.0.clone(), from.1);
         (self.latent, self.score) = from;
         self.step_scale = 1.0;
         self.done = self.non_finite;
     }
 }
 
-/// Distance to the set-point, in standard deviations of ψ_k, at which a local method rests.
+/// Distance of levels at which a local method rests.
 const REST: f64 = 0.001;
 /// Halvings of a refused step before a sample rests where it is.
 const LEAST_STEP: f64 = 1.0 / 64.0;
@@ -77,7 +77,7 @@ pub fn start(latents: &[f32], samples: &[u64], set_points: &[f64], reward: &Rewa
                 latent: z.to_vec(),
                 gradient: gradients.get(i * d..(i + 1) * d).unwrap_or_default().to_vec(),
                 set_point: *set_point,
-                best: ((score.psi - set_point).abs(), z.to_vec(), score),
+                best: ((score.level - set_point).abs(), z.to_vec(), score),
                 score,
                 step_scale: 1.0,
                 steps: 0,
@@ -108,11 +108,7 @@ pub fn open_loop(
         let proposals: Vec<Option<Vec<f32>>> = slots
             .iter()
             .map(|s| {
-                if s.done || (method.is_local() && s.best.0 <= REST * reward.calibration.std()) {
-                    None
-                } else {
-                    method.propose(s, step, settings)
-                }
+                if s.done || (method.is_local() && s.best.0 <= REST) { None } else { method.propose(s, step, settings) }
             })
             .collect();
         if proposals.iter().all(Option::is_none) {
@@ -125,7 +121,7 @@ pub fn open_loop(
         let (mut scores, mut gradients) = evaluate(&latents, reward, method.is_local())?;
         for (i, (slot, proposal)) in slots.iter_mut().zip(proposals).enumerate() {
             let Some(proposal) = proposal else { continue };
-            scores[i].psi = failpoint!("reward", slot.sample).map_or(scores[i].psi, f64::from);
+            scores[i].level = failpoint!("reward", slot.sample).map_or(scores[i].level, f64::from);
             if let Some(first) = gradients.get_mut(i * d) {
                 *first = failpoint!("gradient", slot.sample).unwrap_or(*first);
             }
@@ -154,7 +150,7 @@ fn accept(
         slot.done |= local && slot.step_scale < LEAST_STEP;
         return;
     }
-    let distance = (score.psi - slot.set_point).abs();
+    let distance = (score.level - slot.set_point).abs();
     if distance < slot.best.0 {
         slot.best = (distance, proposal.clone(), score);
     } else if local {

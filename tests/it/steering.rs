@@ -25,8 +25,8 @@ const SAMPLES: [u64; 4] = [0, 1, 2, 3];
 fn methods_reach_what_the_reward_says() {
     let e = engine();
     for row in METHODS.iter().filter(|m| m.name != "none") {
-        let target = e.reward.calibration.psi_at(80.0);
-        let gap = |steered: &[Steered]| steered.iter().map(|s| (s.predicted.psi - target).abs()).sum::<f64>();
+        let target = e.reward.calibration.level_at(80.0);
+        let gap = |steered: &[Steered]| steered.iter().map(|s| (s.predicted.level - target).abs()).sum::<f64>();
         let moved = e.steer(row.name, &SAMPLES, &[Some(80.0); 4], &settings(0), &Cancel::never()).unwrap();
         let still = e.steer("none", &SAMPLES, &[Some(80.0); 4], &settings(0), &Cancel::never()).unwrap();
         assert!(gap(&moved) < 0.5 * gap(&still), "{}: {} against {}", row.name, gap(&moved), gap(&still));
@@ -81,7 +81,7 @@ fn guard_and_neighbours() {
     let cancel = Cancel::never();
     let clean = e.latents(&SAMPLES);
     let d = clean.len() / 4;
-    let target = vec![e.reward.calibration.psi_at(85.0); 4];
+    let target = vec![e.reward.calibration.level_at(85.0); 4];
     let estimator = isoline::geometry::estimator("exact").unwrap();
     let measure = |z: &[f32]| estimator.spectra(&*e.generator, z);
     for row in METHODS {

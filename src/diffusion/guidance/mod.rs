@@ -37,7 +37,7 @@ pub enum Form {
     Push,
     /// −½((r − target)/scale)²: towards a value, and past it no further.
     SetPoint {
-        /// ψ* of each row, `[n, 1]`.
+        /// r* of each row, `[n, 1]`, in the units of r.
         targets: Rows,
         /// s
         scale: f64,

@@ -20,7 +20,7 @@ impl Steering for Gradient {
         if !(slope > 0.0 && slope.is_finite()) {
             return None;
         }
-        let gap = slot.set_point - slot.score.psi;
+        let gap = slot.set_point - slot.score.level;
         let theta = (gap / slope).clamp(-settings.max_angle, settings.max_angle) * slot.step_scale;
         Some(sphere::walk(&slot.latent, &tangent, theta))
     }
