@@ -297,13 +297,10 @@ fn recipe(job: &JobConfig, engine: &Engine, device: DeviceName) -> Result<Recipe
     if let Some(how) = &denoising {
         engine.check_denoising(guide(method).map_or(Guide::Plain, |g| g.guide), how)?;
     }
+    let usual = engine.usual_settings();
     let settings = Settings {
-        // A step through a sampler costs as much as the many of a one-shot generator.
-        steps: job.steps.unwrap_or(if engine.generator.as_sampler().is_some() {
-            SAMPLER_STEPS
-        } else {
-            job.settings().steps
-        }),
+        steps: job.steps.unwrap_or(usual.steps),
+        max_angle: job.max_angle.unwrap_or(usual.max_angle),
         ..job.settings()
     };
     Ok(Recipe {
@@ -323,9 +320,6 @@ fn recipe(job: &JobConfig, engine: &Engine, device: DeviceName) -> Result<Recipe
         denoising,
     })
 }
-
-/// Steps of the open loop through a diffusion model's sampler.
-const SAMPLER_STEPS: usize = 12;
 
 fn finish(args: &Args, context: &Context, outdir: &Path, rows: &Rows) -> Result<()> {
     if args.json {

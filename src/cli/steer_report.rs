@@ -9,6 +9,7 @@ use crate::run::{Denoising, Engine, GuideRow, SampleRow, guide, parse_seeds};
 use crate::steering::{Settings, Status};
 use crate::tile::Tiling;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// Arguments of `isoline steer-report`.
@@ -71,7 +72,8 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let seeds = parse_seeds(&args.seeds).map_err(|m| Error::config("--seeds", m))?;
     let (_, device) = context.open_device()?;
     let engine = Engine::load(&find_model(&args.model)?, &device)?;
-    let usual = Settings { steps: args.steps.unwrap_or_else(|| usual_steps(&engine)), ..Settings::default() };
+    let usual = engine.usual_settings();
+    let usual = Settings { steps: args.steps.unwrap_or(usual.steps), ..usual };
     let open = Settings { corrections: 0, ..usual.clone() };
     let closed = Settings { corrections: args.corrections, ..usual };
     let warm = Trial { engine: &engine, args, seeds: &seeds[..seeds.len().min(args.tile)], cancel: &context.cancel };
@@ -113,14 +115,9 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
 const GUIDES: [(&str, &str, bool, &[f64]); 4] = [
     ("forward guidance, open loop", "forward", false, &[0.15, 0.3, 0.6]),
     ("forward guidance, closed loop", "forward", true, &[0.15, 0.3, 0.6]),
-    ("density guidance", "density", false, &[-0.2, -0.1, -0.03, 0.0, 0.03, 0.1, 0.2]),
+    ("density guidance", "density", false, &[-0.2, -0.05, 0.0, 0.05, 0.2]),
     ("minority guidance", "minority", false, &[-0.3, -0.1, 0.0, 0.1, 0.3]),
 ];
-
-/// As `isoline generate` has them.
-fn usual_steps(engine: &Engine) -> usize {
-    if engine.generator.as_sampler().is_some() { 12 } else { Settings::default().steps }
-}
 
 #[derive(Clone, Copy)]
 struct Trial<'a> {
@@ -135,23 +132,27 @@ impl Trial<'_> {
     /// nearest; finding it is no part of the seconds.
     fn guided(&self, warm: &Self, context: &Context) -> Result<Vec<Line>> {
         let mut lines = Vec::new();
-        let mut chosen: std::collections::BTreeMap<(&str, u64), f64> = std::collections::BTreeMap::new();
+        let mut means: BTreeMap<(&str, u64, u64), f64> = BTreeMap::new();
         for (name, method, closed, strengths) in GUIDES {
             let row = guide(method).ok_or_else(|| Error::Bug(format!("no guide {method}")))?;
             let mut rows = Vec::new();
             let (mut computed, mut seconds) = (0, 0.0);
             for &novelty in &self.args.novelty {
-                let known = chosen.get(&(method, novelty.to_bits())).copied();
-                let mut best = (f64::INFINITY, known.unwrap_or(strengths[0]));
-                for strength in strengths.iter().filter(|_| known.is_none()) {
-                    let (found, ..) = warm.guide(row, *strength, novelty, false, context)?;
-                    let reached: Vec<f64> = found.iter().filter_map(|r| r.novelty_reached).collect();
-                    let mean = reached.iter().sum::<f64>() / reached.len().max(1) as f64;
-                    if (mean - novelty).abs() < best.0 {
-                        best = ((mean - novelty).abs(), *strength);
+                let mut best = (f64::INFINITY, strengths[0]);
+                for strength in strengths {
+                    // Without a set-point a strength gives the same pictures whatever is asked.
+                    let level = if row.has_set_point { novelty.to_bits() } else { 0 };
+                    let key = (method, level, strength.to_bits());
+                    if !means.contains_key(&key) {
+                        let (found, ..) = warm.guide(row, *strength, novelty, false, context)?;
+                        let reached: Vec<f64> = found.iter().filter_map(|r| r.novelty_reached).collect();
+                        means.insert(key, reached.iter().sum::<f64>() / reached.len().max(1) as f64);
+                    }
+                    let off = (means[&key] - novelty).abs();
+                    if off < best.0 {
+                        best = (off, *strength);
                     }
                 }
-                chosen.insert((method, novelty.to_bits()), best.1);
                 let (found, count, spent) = self.guide(row, best.1, novelty, closed, context)?;
                 rows.extend(found);
                 computed += count;

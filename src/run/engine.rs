@@ -62,6 +62,15 @@ impl Engine {
         check_memory(self.generator.spec(), tile)
     }
 
+    /// Steering settings where none are given. A step through a sampler costs as much as many of a one-shot generator, so
+    /// there are fewer and they may be longer.
+    pub fn usual_settings(&self) -> Settings {
+        match self.generator.as_sampler() {
+            Some(_) => Settings { steps: 12, max_angle: 0.2, ..Settings::default() },
+            None => Settings::default(),
+        }
+    }
+
     /// Name of the estimator.
     pub fn estimator(&self) -> &'static str {
         self.estimator.name()

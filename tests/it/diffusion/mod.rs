@@ -4,6 +4,7 @@ mod digits;
 mod dimension;
 mod golden;
 mod guidance;
+mod guided;
 mod models;
 mod pretrained;
 mod sampling;
