@@ -1,5 +1,6 @@
 //! `isoline generate`: the main job.
 
+use super::denoising_args::DenoisingArgs;
 use super::runs::{self, How, RunArgs};
 use super::{Context, output};
 use crate::device::{Device, DeviceName};
@@ -8,10 +9,10 @@ use crate::generator::find_model;
 use crate::noise;
 use crate::render::png;
 use crate::run::{
-    BatchConfig, Engine, GeneratePlan, JobConfig, KEYS, PictureRecipe, Pictures, Plan, PlannedJob, Recipe, SampleRow,
-    Work, check_table_memory, parse_seeds,
+    BatchConfig, DENOISING_KEYS, Engine, GeneratePlan, Guide, JobConfig, KEYS, PictureRecipe, Pictures, Plan,
+    PlannedJob, Recipe, SampleRow, Work, check_table_memory, guide, parse_seeds,
 };
-use crate::steering::Status;
+use crate::steering::{Settings, Status};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -51,7 +52,7 @@ pub struct Args {
     /// Measured corrections of the closed loop [default: 2]
     #[arg(long, value_name = "N")]
     corrections: Option<i64>,
-    /// Steps of the open loop [default: 48]
+    /// Steps of the open loop [default: 48; 12 for diffusion models]
     #[arg(long, value_name = "N")]
     steps: Option<i64>,
     /// Fixed truncation factor, with --method truncation
@@ -61,7 +62,7 @@ pub struct Args {
     #[arg(short, long, value_name = "DIR")]
     outdir: Option<PathBuf>,
     /// Make this picture again from the recipe inside it
-    #[arg(long, value_name = "PNG", conflicts_with_all = ["config", "set", "seeds", "seed", "count", "mode", "novelty", "method", "steps", "corrections", "trunc", "no_metadata", "csv", "json", "print_config"])]
+    #[arg(long, value_name = "PNG", conflicts_with_all = ["config", "set", "seeds", "seed", "count", "mode", "novelty", "method", "steps", "corrections", "trunc", "no_metadata", "csv", "json", "print_config", "class", "cfg_scale", "guidance", "form", "interval", "recurrence", "particles", "potential", "preview_every"])]
     from: Option<PathBuf>,
     /// Make samples again that are already there
     #[arg(long)]
@@ -78,6 +79,8 @@ pub struct Args {
     /// Print the table as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    denoising: DenoisingArgs,
     #[command(flatten)]
     run: RunArgs,
 }
@@ -102,7 +105,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     }
     batch.jobs.iter().try_for_each(|j| find_model(&j.model).map(|_| ()))?;
     let outdir = batch.outdir.clone();
-    let single = args.config.is_none() && args.mode.len() + args.novelty.len() == 1;
+    let single = args.config.is_none() && batch.jobs.len() == 1;
     // Before the model is loaded, so that a second process learns at once that the folder is taken.
     let _lock = runs::alone(&outdir)?;
     let jobs = Jobs::load(&batch, single, context)?;
@@ -139,7 +142,7 @@ impl Jobs {
                 folder: if single && batch.jobs.len() == 1 { ".".into() } else { job.name.clone() },
                 model: job.model.clone(),
                 seeds: job.seeds.clone(),
-                recipe: recipe(job, &engines[&model], device.0),
+                recipe: recipe(job, &engines[&model], device.0)?,
             });
         }
         Ok(Self { jobs, engines, device })
@@ -211,6 +214,7 @@ fn batch(args: &Args, context: &Context) -> Result<BatchConfig> {
     put("outdir", args.outdir.as_deref().map(|p| utf8("--outdir", p)).transpose()?.map(Into::into));
     put("metadata", args.no_metadata.then_some(false.into()));
     put("seeds", seeds(args, context)?.map(Into::into));
+    args.denoising.keys().for_each(|(key, value)| drop(over.insert(key.to_owned(), value)));
     if args.mode.len() + args.novelty.len() > 0 {
         over.remove("mode");
         over.remove("novelty");
@@ -230,7 +234,11 @@ fn batch(args: &Args, context: &Context) -> Result<BatchConfig> {
                 ("novelty".to_owned(), (*n).into()),
             ])
         });
-        modes.chain(levels).collect()
+        // A method without a set-point has a single row, for it cannot be asked for a level.
+        let method = args.method.as_deref().filter(|m| args.denoising.is_push(Some(m)));
+        let push = method.filter(|_| args.mode.len() + args.novelty.len() == 0);
+        let push = push.map(|m| toml::Table::from_iter([("name".to_owned(), m.into())]));
+        modes.chain(levels).chain(push).collect()
     };
     if args.config.is_some() && args.mode.len() + args.novelty.len() > 1 {
         return Err(Error::config(
@@ -250,7 +258,7 @@ fn batch(args: &Args, context: &Context) -> Result<BatchConfig> {
 
 /// `ISOLINE_KEY=value` for the keys of a job.
 fn environment() -> toml::Table {
-    let found = KEYS.iter().filter(|k| **k != "name").filter_map(|k| {
+    let found = KEYS.iter().chain(&DENOISING_KEYS).filter(|k| **k != "name").filter_map(|k| {
         std::env::var(format!("ISOLINE_{}", k.to_uppercase())).ok().map(|v| ((*k).to_owned(), literal(k, &v)))
     });
     found.collect()
@@ -259,7 +267,7 @@ fn environment() -> toml::Table {
 /// A TOML value where the text is one and the key takes no text, else the text.
 fn literal(key: &str, text: &str) -> toml::Value {
     let parsed = toml::from_str::<toml::Table>(&format!("v = {text}")).ok().and_then(|mut t| t.remove("v"));
-    let takes_text = ["name", "model", "seeds", "outdir", "method", "mode"].contains(&key);
+    let takes_text = ["name", "model", "seeds", "outdir", "method", "mode", "form", "potential"].contains(&key);
     parsed.filter(|v| !takes_text || v.is_str()).unwrap_or_else(|| text.into())
 }
 
@@ -282,22 +290,35 @@ fn seeds(args: &Args, context: &Context) -> Result<Option<String>> {
     Ok(Some(format!("{first}-{}", first.saturating_add(count - 1))))
 }
 
-fn recipe(job: &JobConfig, engine: &Engine, device: DeviceName) -> Recipe {
-    Recipe {
+fn recipe(job: &JobConfig, engine: &Engine, device: DeviceName) -> Result<Recipe> {
+    let denoising = job.denoising();
+    let acts = job.target().is_some() || job.trunc.is_some() || denoising.as_ref().is_some_and(|d| d.push);
+    let method = if acts { job.method.as_str() } else { "none" };
+    if let Some(how) = &denoising {
+        engine.check_denoising(guide(method).map_or(Guide::Plain, |g| g.guide), how)?;
+    }
+    let usual = engine.usual_settings();
+    let settings = Settings {
+        steps: job.steps.unwrap_or(usual.steps),
+        max_angle: job.max_angle.unwrap_or(usual.max_angle),
+        ..job.settings()
+    };
+    Ok(Recipe {
         format: 1,
         version: env!("CARGO_PKG_VERSION").into(),
         noise_scheme: noise::SCHEME,
         model: engine.generator.spec().id.clone(),
         model_sha256: engine.generator.model_sha256().to_owned(),
         reward_sha256: engine.reward.sha256.clone(),
-        method: if job.target().is_some() || job.trunc.is_some() { job.method.clone() } else { "none".into() },
+        method: method.into(),
         novelty: job.target(),
         estimator: engine.estimator().into(),
         tile: job.tile,
         device: device.class().into(),
         metadata: job.metadata,
-        settings: job.settings(),
-    }
+        settings,
+        denoising,
+    })
 }
 
 fn finish(args: &Args, context: &Context, outdir: &Path, rows: &Rows) -> Result<()> {

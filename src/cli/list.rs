@@ -7,6 +7,7 @@ use crate::generator::train::OBJECTIVES;
 use crate::generator::{Card, FAMILIES, known_models};
 use crate::geometry::{DESCRIPTORS, ESTIMATORS};
 use crate::nn::layers::KINDS;
+use crate::run::GUIDES;
 use crate::steering::METHODS;
 use serde_json::json;
 
@@ -66,7 +67,10 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         }
         What::Descriptors => DESCRIPTORS.iter().map(|d| own(d.name, d.about)).collect(),
         What::Families => FAMILIES.iter().map(|f| own(f.0, f.1)).collect(),
-        What::Steering => METHODS.iter().map(|m| own(m.name, m.about)).collect(),
+        What::Steering => {
+            let guides = GUIDES.iter().map(|g| own(g.name, g.about));
+            METHODS.iter().map(|m| own(m.name, m.about)).chain(guides).collect()
+        }
         What::Objectives => OBJECTIVES.iter().map(|o| own(o.0, o.1)).collect(),
         What::Predictions => PREDICTIONS.iter().map(|p| own(p.name, p.about)).collect(),
         What::Schedules => SCHEDULES.iter().map(|s| own(s.name, s.about)).collect(),

@@ -5,10 +5,11 @@ use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::generator::find_model;
 use crate::reward::{quantile, spearman, spearman_ceiling};
-use crate::run::{Engine, Guide, SampleRow, parse_seeds};
+use crate::run::{Denoising, Engine, GuideRow, SampleRow, guide, parse_seeds};
 use crate::steering::{Settings, Status};
 use crate::tile::Tiling;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// Arguments of `isoline steer-report`.
@@ -26,6 +27,9 @@ pub struct Args {
     /// Measured corrections of the closed loop
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = corrections)]
     corrections: usize,
+    /// Steps of the open loop [default: 48; 12 for diffusion models]
+    #[arg(long, value_name = "N")]
+    steps: Option<usize>,
     /// Samples per tile
     #[arg(long, value_name = "N", default_value_t = 16)]
     tile: usize,
@@ -49,6 +53,8 @@ struct Line {
     off_manifold: f64,
     undefined: usize,
     mean_angle: f64,
+    /// Denoiser calls that the steering took, mean over samples; of a diffusion model.
+    evaluations: Option<f64>,
     seconds_per_sample: f64,
 }
 
@@ -66,8 +72,10 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let seeds = parse_seeds(&args.seeds).map_err(|m| Error::config("--seeds", m))?;
     let (_, device) = context.open_device()?;
     let engine = Engine::load(&find_model(&args.model)?, &device)?;
-    let open = Settings { corrections: 0, ..Settings::default() };
-    let closed = Settings { corrections: args.corrections, ..Settings::default() };
+    let usual = engine.usual_settings();
+    let usual = Settings { steps: args.steps.unwrap_or(usual.steps), ..usual };
+    let open = Settings { corrections: 0, ..usual.clone() };
+    let closed = Settings { corrections: args.corrections, ..usual };
     let warm = Trial { engine: &engine, args, seeds: &seeds[..seeds.len().min(args.tile)], cancel: &context.cancel };
     warm.run("gradient", "warm-up", &open, context)?;
     let trial = Trial { seeds: &seeds, ..warm };
@@ -80,10 +88,12 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         warm.run("search", "sizing the search", &Settings { steps, ..open.clone() }, context)
             .map(|l| l.seconds_per_sample)
     };
-    let (short, long) = (cost(32)?, cost(288)?);
+    let sizes = if engine.generator.as_sampler().is_some() { [4, 20] } else { [32, 288] };
+    let (short, long) = (cost(sizes[0])?, cost(sizes[1])?);
     // On a busy machine the longer search may seem free; it then gets no more than the longer one's candidates.
-    let per_step = (long - short) / 256.0;
-    let fitting = if per_step > 0.0 { 32.0 + (lines[1].seconds_per_sample - short) / per_step } else { 288.0 };
+    let per_step = (long - short) / (sizes[1] - sizes[0]) as f64;
+    let [first, last] = sizes.map(|s| s as f64);
+    let fitting = if per_step > 0.0 { first + (lines[1].seconds_per_sample - short) / per_step } else { last };
     let steps = fitting.clamp(1.0, crate::limits::STEPS as f64) as usize;
     lines.push(trial.run(
         "search",
@@ -100,11 +110,13 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     print(args, &engine, &lines)
 }
 
-/// Guidance during denoising: its name, the guide, and the strengths that are tried for each asked level.
-const GUIDES: [(&str, Guide, &[f64]); 3] = [
-    ("reward guidance", Guide::Reward, &[0.1, 0.3]),
-    ("density guidance", Guide::Density, &[-0.1, -0.03, 0.0, 0.03, 0.1, 0.2]),
-    ("minority guidance", Guide::Minority, &[-0.3, -0.1, 0.0, 0.1, 0.3]),
+/// Guidance during denoising: its name in the report, its name as a method, whether the loop is closed, and the strengths
+/// of which the warm-up tile chooses one for each asked level.
+const GUIDES: [(&str, &str, bool, &[f64]); 4] = [
+    ("forward guidance, open loop", "forward", false, &[0.15, 0.3, 0.6]),
+    ("forward guidance, closed loop", "forward", true, &[0.15, 0.3, 0.6]),
+    ("density guidance", "density", false, &[-0.2, -0.05, 0.0, 0.05, 0.2]),
+    ("minority guidance", "minority", false, &[-0.3, -0.1, 0.0, 0.1, 0.3]),
 ];
 
 #[derive(Clone, Copy)]
@@ -120,25 +132,34 @@ impl Trial<'_> {
     /// nearest; finding it is no part of the seconds.
     fn guided(&self, warm: &Self, context: &Context) -> Result<Vec<Line>> {
         let mut lines = Vec::new();
-        for (name, guide, strengths) in GUIDES {
+        let mut means: BTreeMap<(&str, u64, u64), f64> = BTreeMap::new();
+        for (name, method, closed, strengths) in GUIDES {
+            let row = guide(method).ok_or_else(|| Error::Bug(format!("no guide {method}")))?;
             let mut rows = Vec::new();
             let (mut computed, mut seconds) = (0, 0.0);
             for &novelty in &self.args.novelty {
                 let mut best = (f64::INFINITY, strengths[0]);
                 for strength in strengths {
-                    let (found, ..) = warm.guide(guide, *strength, novelty, context)?;
-                    let reached: Vec<f64> = found.iter().filter_map(|r| r.novelty_reached).collect();
-                    let mean = reached.iter().sum::<f64>() / reached.len().max(1) as f64;
-                    if (mean - novelty).abs() < best.0 {
-                        best = ((mean - novelty).abs(), *strength);
+                    // Without a set-point a strength gives the same pictures whatever is asked.
+                    let level = if row.has_set_point { novelty.to_bits() } else { 0 };
+                    let key = (method, level, strength.to_bits());
+                    if !means.contains_key(&key) {
+                        let (found, ..) = warm.guide(row, *strength, novelty, false, context)?;
+                        let reached: Vec<f64> = found.iter().filter_map(|r| r.novelty_reached).collect();
+                        means.insert(key, reached.iter().sum::<f64>() / reached.len().max(1) as f64);
+                    }
+                    let off = (means[&key] - novelty).abs();
+                    if off < best.0 {
+                        best = (off, *strength);
                     }
                 }
-                let (found, count, spent) = self.guide(guide, best.1, novelty, context)?;
+                let (found, count, spent) = self.guide(row, best.1, novelty, closed, context)?;
                 rows.extend(found);
                 computed += count;
                 seconds += spent;
             }
-            lines.push(line(name, &rows, seconds / computed.max(1) as f64));
+            let mean = rows.iter().map(|r: &SampleRow| r.steps as f64).sum::<f64>() / rows.len().max(1) as f64;
+            lines.push(line(name, &rows, Some(mean), seconds / computed.max(1) as f64));
         }
         Ok(lines)
     }
@@ -146,21 +167,23 @@ impl Trial<'_> {
     /// One guide at one strength: rows of the wanted seeds, samples computed, seconds.
     fn guide(
         &self,
-        guide: Guide,
+        row: &GuideRow,
         strength: f64,
         novelty: f64,
+        closed: bool,
         context: &Context,
     ) -> Result<(Vec<SampleRow>, usize, f64)> {
-        let bar = context.progress.start(format!("{guide:?} at {strength}"), self.seeds.len() as u64);
-        let target = self.engine.reward.calibration.level_at(novelty);
+        let bar = context.progress.start(format!("{} at {strength}, {novelty}", row.name), self.seeds.len() as u64);
+        let how = Denoising { strength, push: !row.has_set_point, ..Denoising::default() };
+        let corrections = if closed { self.args.corrections } else { 0 };
         let begin = Instant::now();
         let tiling = Tiling::new(self.args.tile);
         let (mut rows, mut computed) = (Vec::new(), 0);
         for (tile, wanted) in tiling.cover(self.seeds) {
             let samples: Vec<u64> = tiling.samples(tile).collect();
-            let guided = self.engine.guide(guide, strength, &samples, target, self.cancel)?;
+            let guided = self.engine.guide(row.guide, &how, &samples, Some(novelty), corrections, self.cancel)?;
             computed += guided.len();
-            let kept = guided.iter().filter(|s| wanted.contains(&s.sample));
+            let kept = guided.iter().map(|f| &f.steered).filter(|s| wanted.contains(&s.sample));
             rows.extend(kept.map(|s| self.engine.row(s, Some(novelty))));
             bar.advance(wanted.len() as u64);
         }
@@ -187,11 +210,15 @@ impl Trial<'_> {
             }
         }
         bar.finish();
-        Ok(line(name, &rows, begin.elapsed().as_secs_f64() / computed.max(1) as f64))
+        let seconds = begin.elapsed().as_secs_f64() / computed.max(1) as f64;
+        // A step of a latent is a pass through the sampler, and the start is one more.
+        let mean = rows.iter().map(|r| 1.0 + r.steps as f64).sum::<f64>() / rows.len().max(1) as f64;
+        let calls = self.engine.generator.as_sampler().map(|s| mean * s.sampling().evaluations() as f64);
+        Ok(line(name, &rows, calls, seconds))
     }
 }
 
-fn line(name: &str, rows: &[SampleRow], seconds_per_sample: f64) -> Line {
+fn line(name: &str, rows: &[SampleRow], evaluations: Option<f64>, seconds_per_sample: f64) -> Line {
     let pairs: Vec<(f64, f64)> = rows.iter().filter_map(|r| r.novelty_asked.zip(r.novelty_reached)).collect();
     let (asked, reached): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
     let mut errors: Vec<f64> = pairs.iter().map(|(a, r)| (a - r).abs()).collect();
@@ -205,6 +232,7 @@ fn line(name: &str, rows: &[SampleRow], seconds_per_sample: f64) -> Line {
         off_manifold: rows.iter().filter(|r| r.status != Status::Ok).count() as f64 / n,
         undefined: rows.len() - pairs.len(),
         mean_angle: rows.iter().map(|r| r.angle).sum::<f64>() / n,
+        evaluations,
         seconds_per_sample,
     }
 }
@@ -215,7 +243,7 @@ fn print(args: &Args, engine: &Engine, lines: &[Line]) -> Result<()> {
             .iter()
             .map(|l| {
                 json!({"name": l.name, "spearman": l.spearman, "spearman_unadjusted": l.spearman_unadjusted, "median_abs_error": l.median_abs_error, "off_manifold": l.off_manifold,
-                    "undefined": l.undefined, "mean_angle": l.mean_angle, "seconds_per_sample": l.seconds_per_sample})
+                    "undefined": l.undefined, "mean_angle": l.mean_angle, "evaluations": l.evaluations, "seconds_per_sample": l.seconds_per_sample})
             })
             .collect();
         return output::print_json(&json!({"model": engine.generator.spec().id, "methods": methods}));
@@ -229,6 +257,7 @@ fn print(args: &Args, engine: &Engine, lines: &[Line]) -> Result<()> {
         "undefined",
         "off manifold",
         "mean angle",
+        "evaluations",
         "ms/sample",
     ])];
     table.extend(lines.iter().map(|l| {
@@ -240,6 +269,7 @@ fn print(args: &Args, engine: &Engine, lines: &[Line]) -> Result<()> {
             &l.undefined.to_string(),
             &format!("{:.1} %", 100.0 * l.off_manifold),
             &format!("{:.0}°", l.mean_angle),
+            &number(l.evaluations, 1),
             &format!("{:.1}", 1e3 * l.seconds_per_sample),
         ])
     }));

@@ -4,6 +4,7 @@ use super::predictions::{Prediction, prediction};
 use super::{Classes, Denoiser, SamplerConfig, State};
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::nn::host::{HostChain, HostParameters};
 use crate::nn::{Network, ParameterSpec, Parameters, Pass, Rows};
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
@@ -139,6 +140,26 @@ impl NetworkDenoiser {
     /// The networks.
     pub fn parts(&self) -> &Parts {
         &self.parts
+    }
+
+    /// What x₀ is held within, where it is.
+    pub fn clip(&self) -> Option<[f32; 2]> {
+        self.clip
+    }
+
+    /// The weights on the host, where the processor computes.
+    pub fn host_parameters(&self) -> Option<HostParameters> {
+        HostParameters::read(&self.parameters).ok().filter(|_| crate::device::is_host(&self.device))
+    }
+
+    /// The bare prediction at `time` for one class on host memory; `None` where a layer has no host rule.
+    ///
+    /// # Errors
+    /// As [`Denoiser::denoise`].
+    pub fn host(&self, parameters: &HostParameters, time: f64, class: Option<usize>) -> Result<Option<HostChain>> {
+        let condition = self.pass(1, time, class.map(|c| [c]).as_ref().map(<[usize; 1]>::as_slice))?.condition();
+        let network = &self.parts.network;
+        Ok(network.host(&parameters.under(crate::tensors::host(condition)?), network.layers().len()))
     }
 
     fn pass(&self, rows: usize, time: f64, classes: Classes) -> Result<Pass<'_>> {

@@ -10,11 +10,17 @@ pub enum FkPotential {
     Max,
     /// λ Σ of what was seen; the end corrects to λ r.
     Add,
+    /// λ β r with a temperature β that rises to 1 as fast as the effective size allows [DAS].
+    Tempered,
 }
 
 /// Names as typed, for lists.
-pub static POTENTIALS: &[(&str, FkPotential)] =
-    &[("diff", FkPotential::Difference), ("max", FkPotential::Max), ("add", FkPotential::Add)];
+pub static POTENTIALS: &[(&str, FkPotential)] = &[
+    ("diff", FkPotential::Difference),
+    ("max", FkPotential::Max),
+    ("add", FkPotential::Add),
+    ("tempered", FkPotential::Tempered),
+];
 
 /// The particles of one sample: their weights and what their potentials remember.
 #[derive(Clone, Debug)]
@@ -25,18 +31,27 @@ pub struct Particles {
     spent: Vec<f64>,
     potential: FkPotential,
     lambda: f64,
+    temperature: f64,
 }
+
+/// Share of the particles that the effective size may fall to before they are resampled, and that a rise of the
+/// temperature leaves.
+pub const SHARE: f64 = 0.5;
 
 impl Particles {
     /// `count` particles of equal weight whose target is p(x)·e^{λ r(x)}.
     pub fn new(count: usize, potential: FkPotential, lambda: f64) -> Self {
         let (log_weights, spent) = (vec![0.0; count], vec![0.0; count]);
-        Self { log_weights, seen: vec![Vec::new(); count], spent, potential, lambda }
+        Self { log_weights, seen: vec![Vec::new(); count], spent, potential, lambda, temperature: 0.0 }
     }
 
     /// Takes the rewards of the clean estimates at one noise level into the weights; `last` at the end, where the total
     /// must be λ r whatever came before. A reward that is not finite ends its particle.
     pub fn weigh(&mut self, rewards: &[f64], last: bool) {
+        if self.potential == FkPotential::Tempered && !last {
+            let scaled: Vec<f64> = rewards.iter().map(|r| self.lambda * r).collect();
+            self.temperature = next_temperature(&scaled, &self.spent, self.temperature, SHARE);
+        }
         for (i, r) in rewards.iter().enumerate() {
             if !r.is_finite() {
                 self.log_weights[i] = f64::NEG_INFINITY;
@@ -49,6 +64,7 @@ impl Particles {
                 (FkPotential::Difference, _) => self.lambda * (r - before),
                 (FkPotential::Max, _) => self.lambda * self.seen[i].iter().copied().fold(f64::MIN, f64::max),
                 (FkPotential::Add, _) => self.lambda * self.seen[i].iter().sum::<f64>(),
+                (FkPotential::Tempered, _) => self.temperature * self.lambda * r - self.spent[i],
             };
             self.spent[i] += total;
             self.log_weights[i] += total;
@@ -104,12 +120,29 @@ pub fn systematic(weights: &[f64], uniform: f64) -> Vec<usize> {
     taken
 }
 
-/// The next temperature of tempered sequential Monte Carlo [DAS]: the largest step from `from` towards 1 that leaves an
-/// effective size of `share` of the particles with rewards `r` (weights e^{(β' − β) r}), by bisection.
-pub fn next_temperature(r: &[f64], from: f64, share: f64) -> f64 {
+/// The particle that a uniform in [0, 1) picks by normalised weights.
+pub fn drawn(weights: &[f64], uniform: f64) -> usize {
+    let mut sum = 0.0;
+    let found = weights.iter().position(|w| {
+        sum += w;
+        sum > uniform
+    });
+    // Rounding may leave the sum of all a little below the uniform.
+    found.or_else(|| weights.iter().rposition(|w| *w > 0.0)).unwrap_or(0)
+}
+
+/// The next temperature of tempered sequential Monte Carlo [DAS]: the largest β' from `from` to 1 that leaves an effective
+/// size of `share` of the particles with rewards `r` and weights e^{β' r − spent}, by bisection; what was `spent` on the way
+/// to `from` is β r for the rewards seen then. Rewards that are not finite are left out.
+pub fn next_temperature(r: &[f64], spent: &[f64], from: f64, share: f64) -> f64 {
+    let (r, spent): (Vec<f64>, Vec<f64>) = r.iter().zip(spent).filter(|(r, _)| r.is_finite()).unzip();
+    if r.is_empty() {
+        return from;
+    }
     let effective = |to: f64| {
-        let top = r.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let w: Vec<f64> = r.iter().map(|v| ((to - from) * (v - top)).exp()).collect();
+        let logs: Vec<f64> = r.iter().zip(&spent).map(|(v, s)| to * v - s).collect();
+        let top = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let w: Vec<f64> = logs.iter().map(|l| (l - top).exp()).collect();
         w.iter().sum::<f64>().powi(2) / w.iter().map(|v| v * v).sum::<f64>()
     };
     let wanted = share * r.len() as f64;
@@ -170,9 +203,18 @@ mod tests {
         assert!(parents.len() == 4 && !parents.contains(&1));
         assert_eq!(p.effective(), 4.0);
         // Two rewards: ESS of weights 1 and e^{−Δ} is (1 + w)²/(1 + w²); half-way to 1.5 of 2.
-        let t = next_temperature(&[0.0, 10.0], 0.0, 0.75);
+        let t = next_temperature(&[0.0, 10.0], &[0.0; 2], 0.0, 0.75);
         let w = (-10.0 * t).exp();
         assert!(((1.0 + w).powi(2) / (1.0 + w * w) - 1.5).abs() < 1e-9);
-        assert_eq!(next_temperature(&[1.0, 1.0], 0.2, 0.9), 1.0);
+        assert_eq!(next_temperature(&[1.0, 1.0], &[0.2; 2], 0.2, 0.9), 1.0);
+        assert_eq!(next_temperature(&[f64::NAN], &[0.0], 0.3, 0.5), 0.3);
+    }
+
+    #[test]
+    fn a_particle_is_drawn_by_its_weight() {
+        let weights = [0.25, 0.0, 0.5, 0.25];
+        let picked: Vec<usize> = (0..8).map(|k| drawn(&weights, f64::from(k) / 8.0)).collect();
+        assert_eq!(picked, [0, 0, 2, 2, 2, 2, 3, 3]);
+        assert_eq!(drawn(&[0.5, 0.5 - 1e-12, 0.0], 1.0 - 1e-15), 1);
     }
 }

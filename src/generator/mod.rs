@@ -1,6 +1,7 @@
 //! From a model folder to a map noise → picture with tangents.
 
 mod card;
+mod host_sampler;
 mod import;
 mod one_shot;
 mod sampler;
@@ -9,7 +10,7 @@ pub mod train;
 pub use card::{Card, FAMILIES, Output, Provenance, RawCard, finish_card};
 pub use import::{Imported, import};
 pub use one_shot::{Inspection, OneShot, anchored_model, build, card_parameters, find_model, known_models, read_model};
-pub use sampler::{AtSigma, Sampler};
+pub use sampler::{AtSigma, Sampler, spoilt};
 
 use crate::nn::host::HostChain;
 use crate::nn::{Rows, Tangents};

@@ -1,11 +1,14 @@
 //! A diffusion model with its sampler as a map noise → picture.
 
+use super::host_sampler::{Plan, host_sampler};
 use super::{Card, Generator, Output, Spec, read_model};
 use crate::device::Device;
 use crate::diffusion::{Classes, Denoiser, NetworkDenoiser, SamplerConfig, Sampling, State, sampling_noise};
 use crate::error::{Error, Result};
+use crate::nn::host::HostChain;
 use crate::nn::{Parameters, Rows, Tangents};
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// A loaded diffusion model. As a [`Generator`] it is the deterministic sampler of its card: latent z ~ N(0, I), start
 /// σ_max·z, end the picture, tangents carried through every step (theory, 23).
@@ -17,6 +20,7 @@ pub struct Sampler {
     class: Option<usize>,
     device: Device,
     model_sha256: String,
+    host: OnceLock<Option<HostChain>>,
 }
 
 impl Sampler {
@@ -64,6 +68,7 @@ impl Sampler {
             class: None,
             device: device.clone(),
             model_sha256: card.model_sha256()?,
+            host: OnceLock::new(),
         })
     }
 
@@ -73,7 +78,7 @@ impl Sampler {
     /// [`Error::Config`].
     pub fn with_sampler(mut self, config: SamplerConfig, place: &str) -> Result<Self> {
         self.sampling = build(&config, &self.denoiser, place)?;
-        self.config = config;
+        (self.config, self.host) = (config, OnceLock::new());
         Ok(self)
     }
 
@@ -90,7 +95,7 @@ impl Sampler {
             };
             return Err(Error::config("--class", message));
         }
-        self.class = class;
+        (self.class, self.host) = (class, OnceLock::new());
         Ok(self)
     }
 
@@ -192,6 +197,14 @@ impl Generator for Sampler {
         taps
     }
 
+    fn host(&self) -> Option<&HostChain> {
+        let build = || {
+            let plan = Plan::of(&self.sampling, &self.device).ok()?;
+            host_sampler(&self.denoiser, &self.denoiser.host_parameters()?, plan, self.class).ok()?
+        };
+        self.host.get_or_init(build).as_ref()
+    }
+
     fn device(&self) -> &Device {
         &self.device
     }
@@ -211,6 +224,7 @@ pub struct AtSigma<'a> {
     sampler: &'a Sampler,
     spec: Spec,
     sigma: f64,
+    host: OnceLock<Option<HostChain>>,
 }
 
 impl<'a> AtSigma<'a> {
@@ -225,7 +239,7 @@ impl<'a> AtSigma<'a> {
             return Err(Error::config("--sigma", message));
         }
         let spec = Spec { activations: sampler.denoiser.parts().network.activations(), ..sampler.spec.clone() };
-        Ok(Self { sampler, spec, sigma })
+        Ok(Self { sampler, spec, sigma, host: OnceLock::new() })
     }
 
     fn denoised(&self, x: State) -> State {
@@ -257,6 +271,15 @@ impl Generator for AtSigma<'_> {
         let classes = self.sampler.class.map(|c| vec![c; x.dims()[0]]);
         #[allow(clippy::expect_used)] // As in `denoised`.
         self.sampler.denoiser.taps(x, self.sigma, classes.as_deref()).expect("a checked class")
+    }
+
+    fn host(&self) -> Option<&HostChain> {
+        let sampler = self.sampler;
+        let build = || {
+            let plan = Plan::denoiser(self.sigma);
+            host_sampler(&sampler.denoiser, &sampler.denoiser.host_parameters()?, plan, sampler.class).ok()?
+        };
+        self.host.get_or_init(build).as_ref()
     }
 
     fn device(&self) -> &Device {

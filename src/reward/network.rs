@@ -174,6 +174,19 @@ impl Reward {
         Ok((self.scores(out.inner())?, host(gradient)?))
     }
 
+    /// Levels of finished pictures, `[n, 1]`; a graph that they carry goes on through it.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a reward that sees latents.
+    pub fn of_pictures(&self, x: Rows) -> Result<Rows> {
+        let Some(noised) = &self.card.noised else {
+            return Err(Error::config("reward", "it sees latents, not noised pictures; train one with [noised]"));
+        };
+        let sigmas = vec![noised.sigma[0]; x.dims()[0]];
+        let out = self.network.forward(&self.parameters, x, &sigmas)?;
+        Ok(out.narrow(1, 0, 1))
+    }
+
     fn scores(&self, out: Rows) -> Result<Vec<Score>> {
         let values = host(out)?;
         let one = |v: &[f32]| Score { level: f64::from(v[0]), std: (0.5 * f64::from(v[1])).exp() };

@@ -1,5 +1,6 @@
 //! A batch config: shared keys at the top, one table per job; flags, environment and `--set` over both.
 
+use super::denoising::{DENOISING_KEYS, Denoising, DenoisingKeys, GUIDES, guide};
 use super::seeds::parse_seeds;
 use crate::error::{Error, Result, did_you_mean, explain_toml};
 use crate::limits;
@@ -44,6 +45,33 @@ pub struct JobConfig {
     /// Fixed truncation factor.
     #[serde(default)]
     pub trunc: Option<f64>,
+    /// What is done during denoising, each key as in [`DenoisingKeys`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<usize>,
+    #[allow(missing_docs)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cfg_scale: Option<f64>,
+    #[allow(missing_docs)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guidance: Option<f64>,
+    #[allow(missing_docs)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub form: Option<String>,
+    #[allow(missing_docs)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<[f64; 2]>,
+    #[allow(missing_docs)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recurrence: Option<usize>,
+    #[allow(missing_docs)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub particles: Option<usize>,
+    #[allow(missing_docs)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub potential: Option<String>,
+    #[allow(missing_docs)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview_every: Option<usize>,
     /// Samples per tile.
     #[serde(default = "tile")]
     pub tile: usize,
@@ -52,7 +80,7 @@ pub struct JobConfig {
     pub metadata: bool,
 }
 
-/// Keys a job may have.
+/// Keys a job may have, beside those of [`DENOISING_KEYS`].
 pub static KEYS: &[&str] = &[
     "name",
     "model",
@@ -136,14 +164,11 @@ impl BatchConfig {
             }
             keys.extend(overrides.clone());
             let at = format!("{place}: jobs[{i}]");
-            if let Some(unknown) = keys.keys().find(|k| !KEYS.contains(&k.as_str())) {
+            let known = || KEYS.iter().chain(&DENOISING_KEYS).copied();
+            if let Some(unknown) = keys.keys().find(|k| known().all(|key| key != k.as_str())) {
                 return Err(Error::config(
                     at,
-                    format!(
-                        "unknown key \"{}\"{}",
-                        unknown.escape_debug(),
-                        did_you_mean(unknown, KEYS.iter().copied())
-                    ),
+                    format!("unknown key \"{}\"{}", unknown.escape_debug(), did_you_mean(unknown, known())),
                 ));
             }
             let job = Self::job(keys, &at)?;
@@ -163,7 +188,8 @@ impl BatchConfig {
         let text = keys.to_string();
         toml::from_str(&text).map_err(|e| {
             let line = e.span().and_then(|s| text.get(..s.start)?.lines().count().checked_sub(1));
-            let key = line.and_then(|n| text.lines().nth(n)?.split(" = ").next()).filter(|k| KEYS.contains(k));
+            let key = line.and_then(|n| text.lines().nth(n)?.split(" = ").next());
+            let key = key.filter(|k| KEYS.contains(k) || DENOISING_KEYS.contains(k));
             let place = key.map_or(at.to_owned(), |k| format!("{at}: {k}"));
             Error::config(place, explain_toml(e.message()))
         })
@@ -192,7 +218,15 @@ fn table(value: toml::Value, place: &str) -> Result<toml::Table> {
 impl JobConfig {
     fn check(&self, at: &str) -> Result<()> {
         let bad = |key: &str, message: String| Err(Error::config(format!("{at}: {key}"), message));
-        steering::method(&self.method)?;
+        if guide(&self.method).is_none() {
+            let also = GUIDES.iter().map(|g| g.name);
+            steering::method(&self.method).map_err(|e| match did_you_mean(&self.method, also) {
+                near if near.contains("did you mean") => {
+                    Error::config(format!("--method {}", self.method.escape_debug()), format!("no such method{near}"))
+                }
+                _ => e,
+            })?;
+        }
         if self.mode.is_some() && self.novelty.is_some() {
             return bad("novelty", "mode and novelty are two ways to say the same; give one".into());
         }
@@ -227,7 +261,27 @@ impl JobConfig {
         if !(s.max_angle > 0.0 && s.max_angle <= 1.0) {
             return bad("max_angle", format!("expected an angle from 0 to 1 radian, found {}", s.max_angle));
         }
+        self.denoising_keys().check(&self.method, self.target()).or_else(|(key, m)| bad(key, m))?;
         self.check_truncation().or_else(|m| bad("trunc", m))
+    }
+
+    fn denoising_keys(&self) -> DenoisingKeys {
+        DenoisingKeys {
+            class: self.class,
+            cfg_scale: self.cfg_scale,
+            guidance: self.guidance,
+            form: self.form.clone(),
+            interval: self.interval,
+            recurrence: self.recurrence,
+            particles: self.particles,
+            potential: self.potential.clone(),
+            preview_every: self.preview_every,
+        }
+    }
+
+    /// What is done during denoising; `None` where nothing is asked.
+    pub fn denoising(&self) -> Option<Denoising> {
+        self.denoising_keys().filled(&self.method)
     }
 
     fn check_truncation(&self) -> Result<(), String> {

@@ -1,5 +1,7 @@
 //! A model with its reward: what computes tiles.
 
+use super::denoising::{Guide, guide};
+use super::guided::{Finished, pictures};
 use super::recipe::Recipe;
 use super::record::SampleRow;
 use crate::cancel::Cancel;
@@ -63,6 +65,15 @@ impl Engine {
         check_memory(spec, tile, spec.latent_width, DEFAULT_MEMORY, remedy)
     }
 
+    /// Steering settings where none are given. A step through a sampler costs as much as many of a one-shot generator, so
+    /// there are fewer and they may be longer.
+    pub fn usual_settings(&self) -> Settings {
+        match self.generator.as_sampler() {
+            Some(_) => Settings { steps: 12, max_angle: 0.2, ..Settings::default() },
+            None => Settings::default(),
+        }
+    }
+
     /// Name of the estimator.
     pub fn estimator(&self) -> &'static str {
         self.estimator.name()
@@ -124,27 +135,47 @@ impl Engine {
         Ok(steered)
     }
 
-    /// The pictures' values of steered samples, one call of the tile's shape.
+    /// Makes the samples of one tile by `recipe`: steered or guided, measured, with their pictures.
     ///
     /// # Errors
-    /// Of the device.
-    pub fn pictures(&self, steered: &[Steered]) -> Result<Vec<Vec<f32>>> {
-        let flat: Vec<f32> = steered.iter().flat_map(|s| &s.latent).copied().collect();
-        let d = self.generator.spec().latent_width;
-        let z = rows(flat, d, self.generator.device());
-        let values = host(match self.generator.as_sampler() {
-            Some(sampler) => {
-                let samples: Vec<u64> = steered.iter().map(|s| s.sample).collect();
-                sampler.sample(State::plain(z), &samples, sampler.sampling(), &mut |_, _| Ok(()))?.value
+    /// Of the device, or a stop; [`crate::error::Error::Config`] where the model cannot do it.
+    pub fn make(&self, recipe: &Recipe, samples: &[u64], cancel: &Cancel) -> Result<Vec<Finished>> {
+        let how = recipe.denoising.as_ref();
+        let guide = guide(&recipe.method).map_or(Guide::Plain, |g| g.guide);
+        let mut finished = match how {
+            Some(how) if how.is_guided(guide) => {
+                self.guide(guide, how, samples, recipe.novelty, recipe.settings.corrections, cancel)?
             }
-            None => self.generator.generate(z),
-        })?;
-        let mut pictures: Vec<Vec<f32>> =
-            values.chunks_exact(values.len() / steered.len().max(1)).map(<[f32]>::to_vec).collect();
-        for (picture, s) in pictures.iter_mut().zip(steered) {
-            picture[0] = failpoint!("generator", s.sample).unwrap_or(picture[0]);
+            _ => {
+                let novelty = vec![recipe.novelty; samples.len()];
+                let steered = self.steer(&recipe.method, samples, &novelty, &recipe.settings, cancel)?;
+                self.pictures(steered, how.map_or(0, |h| h.preview_every), cancel)?
+            }
+        };
+        for f in &mut finished {
+            f.picture[0] = failpoint!("generator", f.steered.sample).unwrap_or(f.picture[0]);
         }
-        Ok(pictures)
+        Ok(finished)
+    }
+
+    /// The pictures of steered samples, one call of the tile's shape.
+    fn pictures(&self, steered: Vec<Steered>, preview_every: usize, cancel: &Cancel) -> Result<Vec<Finished>> {
+        let flat: Vec<f32> = steered.iter().flat_map(|s| &s.latent).copied().collect();
+        let samples: Vec<u64> = steered.iter().map(|s| s.sample).collect();
+        let d = self.generator.spec().latent_width;
+        let (values, previews) = match self.generator.as_sampler() {
+            Some(sampler) => pictures(sampler, &samples, flat, preview_every, cancel)?,
+            None => (host(self.generator.generate(rows(flat, d, self.generator.device())))?, Vec::new()),
+        };
+        let width = values.len() / steered.len().max(1);
+        let of = |i: usize, all: &[f32]| all[i * width..(i + 1) * width].to_vec();
+        let one = |(i, steered): (usize, Steered)| Finished {
+            picture: of(i, &values),
+            effective_sizes: Vec::new(),
+            previews: previews.iter().map(|(step, all)| (*step, of(i, all))).collect(),
+            steered,
+        };
+        Ok(steered.into_iter().enumerate().map(one).collect())
     }
 
     /// The row of a steered sample, without its picture.
@@ -176,6 +207,7 @@ impl Engine {
             distance: if finite { steering::distance(&steered.start, &steered.latent) } else { 0.0 },
             angle: if finite { steering::angle_between(&steered.start, &steered.latent).to_degrees() } else { 0.0 },
             steps: steered.steps,
+            effective_sizes: Vec::new(),
             status: steered.status,
         }
     }

@@ -1,6 +1,7 @@
 //! Runs: from a job's config to a run directory that is the truth about what was made.
 
 mod config;
+mod denoising;
 mod describing;
 mod engine;
 mod events;
@@ -9,6 +10,7 @@ mod kinds;
 mod merge;
 mod metrics;
 mod plan;
+mod populations;
 mod recipe;
 mod record;
 mod seeds;
@@ -19,10 +21,11 @@ mod table;
 mod work;
 
 pub use config::{BatchConfig, JobConfig, KEYS, Overrides};
+pub use denoising::{DENOISING_KEYS, Denoising, GUIDES, Guide, GuideRow, guide};
 pub use describing::{DescribeKeys, Describing, Subject};
 pub use engine::Engine;
 pub use events::{Event, Session, sessions};
-pub use guided::Guide;
+pub use guided::Finished;
 pub use kinds::generate::{GeneratePlan, Pictures, PlannedJob, check_table_memory};
 pub use kinds::{DescribePlan, Descriptions, KINDS, LabelsPlan};
 pub use merge::{is_finished, merge, work_shard};

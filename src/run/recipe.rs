@@ -1,6 +1,7 @@
 //! The recipe: everything a sample's bytes depend on beside its seed. It does not hold the list of
 //! seeds, so that seed 17 is the same picture whoever its neighbours are.
 
+use super::denoising::Denoising;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::steering::Settings;
@@ -38,6 +39,9 @@ pub struct Recipe {
     pub metadata: bool,
     /// Steering settings.
     pub settings: Settings,
+    /// What is done during denoising, where anything is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub denoising: Option<Denoising>,
 }
 
 impl Recipe {
@@ -54,6 +58,7 @@ impl Recipe {
         (1..=limits::TILE).contains(&self.tile)
             && (1..=limits::STEPS).contains(&self.settings.steps)
             && self.settings.corrections <= 64
+            && self.denoising.as_ref().is_none_or(Denoising::is_bounded)
             && self.settings.truncation.is_none_or(|t| t > 0.0 && t <= 3.0)
             && self.novelty.is_none_or(|n| (0.0..=100.0).contains(&n))
     }

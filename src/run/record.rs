@@ -42,8 +42,11 @@ pub struct SampleRow {
     pub distance: f64,
     /// Angle between z and z₀, degrees.
     pub angle: f64,
-    /// Steering steps.
+    /// Steering steps; denoiser calls where a denoiser was guided.
     pub steps: usize,
+    /// Effective size of the sample's particles at each weighing, where it had some.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub effective_sizes: Vec<f64>,
     /// How it ended.
     pub status: Status,
 }
@@ -167,6 +170,11 @@ impl<R: Serialize + DeserializeOwned> Record<R> {
         store::write_atomic(&path, text.as_bytes())?;
         failpoint!("record.after").map_err(|e| Error::io(&path, "write", e))
     }
+}
+
+/// Preview of a seed's picture at a step, below the run directory.
+pub fn preview_path(seed: u64, step: usize) -> String {
+    format!("previews/{seed:06}-{step:03}.png")
 }
 
 /// Picture of a seed below the run directory.

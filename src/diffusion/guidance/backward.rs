@@ -1,7 +1,8 @@
 //! Backward universal guidance (theory, 25; arXiv 2302.07121): the clean estimate itself is moved by a few gradient steps
-//! on the reward of clean pictures, D' = D + Δ with Δ ≈ argmax r₀(D + Δ) − ‖Δ‖²/2ρ², ρ the strength times σ.
+//! on the reward of clean pictures, D' = D + Δ with Δ ≈ argmax f(D + Δ) − ‖Δ‖²/2ρ², ρ the strength times σ; f is r₀, or
+//! −½((r₀ − ψ*)/s)² in the set-point form.
 
-use super::{GuidanceRow, Interval, Potential, corrected, no_tangents};
+use super::{Form, GuidanceRow, Interval, Potential, corrected, no_tangents};
 use crate::diffusion::{Classes, Denoiser, State};
 use crate::error::Result;
 
@@ -16,6 +17,8 @@ pub struct Backward<'a> {
     pub inner: &'a dyn Denoiser,
     /// r₀ of clean pictures; it is asked at σ = 0.
     pub potential: &'a dyn Potential,
+    /// Push or set-point.
+    pub form: Form,
     /// w
     pub strength: f64,
     /// Gradient steps.
@@ -38,9 +41,17 @@ impl Denoiser for Backward<'_> {
         let variance = (self.strength * sigma).powi(2);
         let mut moved = base.zeros_like();
         for _ in 0..self.steps {
-            // Half-way between where Δ stands and ρ²∇r₀(D + Δ), where its own gradient is 0: no step size to choose.
-            let (_, gradient) = self.potential.value_and_gradient(&(base.clone() + moved.clone()), 0.0)?;
-            moved = (moved + gradient * variance) * 0.5;
+            let (value, gradient) = self.potential.value_and_gradient(&(base.clone() + moved.clone()), 0.0)?;
+            moved = match &self.form {
+                // Half-way between where Δ stands and ρ²∇r₀(D + Δ), where its own gradient is 0: no step size to choose.
+                Form::Push => (moved + gradient * variance) * 0.5,
+                // The answer for r₀ as it is to first order around D + Δ.
+                Form::SetPoint { targets, scale } => {
+                    let gap = targets.clone() - value + (gradient.clone() * moved).sum_dim(1);
+                    let square = (gradient.clone() * gradient.clone()).sum_dim(1);
+                    gradient * gap * variance / (square * variance + scale * scale)
+                }
+            };
         }
         Ok(State::plain(corrected(base, moved)))
     }

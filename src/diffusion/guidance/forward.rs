@@ -1,7 +1,7 @@
 //! Forward guidance (theory, 24): D' = D + w · σ² · g · ∇_x r(x, σ). With r(x, σ) = ln E[e^{r₀(x₀)} | x], w = 1 and g = 1 it
 //! is the exact denoiser of the density tilted by e^{r₀}.
 
-use super::{GuidanceRow, Interval, Potential, corrected, no_tangents, norm};
+use super::{Form, GuidanceRow, Interval, Potential, corrected, no_tangents, norm};
 use crate::diffusion::{Classes, Denoiser, State};
 use crate::error::Result;
 
@@ -9,20 +9,6 @@ pub const ROW: GuidanceRow = GuidanceRow {
     name: "forward",
     about: "D + w·σ²·g·∇r(x, σ), g = 1 or the correction at a stated share of |D − x|; push or set-point form; a σ-interval",
 };
-
-/// What is climbed.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Form {
-    /// r itself.
-    Push,
-    /// −½((r − target)/scale)²: towards a value, and past it no further.
-    SetPoint {
-        /// r*, in the units of r
-        target: f64,
-        /// s
-        scale: f64,
-    },
-}
 
 /// The size of a correction.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,11 +49,13 @@ impl Denoiser for Forward<'_> {
         let base = self.inner.denoise(x, sigma, classes)?.value;
         let (value, gradient) = self.potential.value_and_gradient(&x.value, sigma)?;
         // How far to go along the gradient: 1 for a push; for a set-point −(r − ψ*)/s², in units of s when normalised.
-        let along = match (self.form, self.normalisation) {
+        let along = match (&self.form, self.normalisation) {
             (Form::Push, _) => value.ones_like(),
-            (Form::SetPoint { target, scale }, Normalisation::None) => (value - target) * (-1.0 / (scale * scale)),
-            (Form::SetPoint { target, scale }, Normalisation::Ratio) => {
-                ((value - target) * (-1.0 / scale)).clamp(-1.0, 1.0)
+            (Form::SetPoint { targets, scale }, Normalisation::None) => {
+                (value - targets.clone()) * (-1.0 / (scale * scale))
+            }
+            (Form::SetPoint { targets, scale }, Normalisation::Ratio) => {
+                ((value - targets.clone()) * (-1.0 / scale)).clamp(-1.0, 1.0)
             }
         };
         let correction = match self.normalisation {

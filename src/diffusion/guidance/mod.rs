@@ -13,7 +13,7 @@ mod recurrence;
 pub use backward::Backward;
 pub use classifier_free::ClassifierFree;
 pub use density::DensityScaled;
-pub use forward::{Form, Forward, Normalisation};
+pub use forward::{Forward, Normalisation};
 pub use minority::Minority;
 pub use recurrence::Recurrent;
 
@@ -28,6 +28,20 @@ pub trait Potential: Send + Sync {
     /// # Errors
     /// Of the device.
     fn value_and_gradient(&self, x: &Rows, sigma: f64) -> Result<(Rows, Rows)>;
+}
+
+/// What is climbed.
+#[derive(Clone, Debug)]
+pub enum Form {
+    /// r itself.
+    Push,
+    /// −½((r − target)/scale)²: towards a value, and past it no further.
+    SetPoint {
+        /// r* of each row, `[n, 1]`, in the units of r.
+        targets: Rows,
+        /// s
+        scale: f64,
+    },
 }
 
 /// One row of the table of guidances.

@@ -6,10 +6,12 @@
 //! ([`Gather`]). Every sum is formed in one order that depends on neither the number of threads nor the
 //! number of directions nor the other samples, so the bits do not either.
 
+mod attention;
 mod gather;
 mod product;
 mod rows;
 
+pub use attention::HostAttention;
 pub use gather::{Gather, Tap};
 pub use rows::HostTangents;
 
@@ -17,9 +19,14 @@ use super::{Layer, Parameters};
 use crate::error::Result;
 use burn::tensor::Tensor;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-/// The weights of a network on the host, by name.
-pub struct HostParameters(BTreeMap<String, Vec<f32>>);
+/// The weights of a network on the host, by name, and the condition it is under.
+#[derive(Clone)]
+pub struct HostParameters {
+    tensors: Arc<BTreeMap<String, Vec<f32>>>,
+    condition: Option<Vec<f32>>,
+}
 
 impl HostParameters {
     /// Reads `parameters` from their device.
@@ -28,7 +35,17 @@ impl HostParameters {
     /// [`crate::error::Error::Device`] when the device has failed.
     pub fn read(parameters: &Parameters) -> Result<Self> {
         let read = |(name, t): (&str, &Tensor<1>)| Ok((name.to_owned(), crate::tensors::host(t.clone())?));
-        Ok(Self(parameters.iter().map(read).collect::<Result<_>>()?))
+        Ok(Self { tensors: Arc::new(parameters.iter().map(read).collect::<Result<_>>()?), condition: None })
+    }
+
+    /// The same weights under a condition, which becomes part of the layers that are made from them.
+    pub fn under(&self, condition: Vec<f32>) -> Self {
+        Self { condition: Some(condition), ..self.clone() }
+    }
+
+    /// The condition, where there is one.
+    pub fn condition(&self) -> Option<&[f32]> {
+        self.condition.as_deref()
     }
 
     /// The flat values under `key`.
@@ -36,7 +53,7 @@ impl HostParameters {
     /// # Panics
     /// When the key is absent: layers ask only for what they have listed as their parameters.
     pub fn get(&self, key: &str) -> &[f32] {
-        &self.0[key]
+        &self.tensors[key]
     }
 }
 
@@ -111,6 +128,11 @@ impl HostChain {
         Some(Self { layers: chain, before })
     }
 
+    /// A chain of one layer that `before` values enter.
+    pub fn of(layer: Box<dyn HostLayer>, before: usize) -> Self {
+        Self { layers: vec![layer], before }
+    }
+
     /// Values that enter.
     pub fn width(&self) -> usize {
         self.before
@@ -167,6 +189,25 @@ impl HostChain {
             before = layer.features(before);
         }
         peak
+    }
+}
+
+/// A chain as a layer of another.
+impl HostLayer for HostChain {
+    fn value(&self, x: &[f32]) -> (Vec<f32>, Trace) {
+        Self::value(self, x)
+    }
+
+    fn tangent(&self, trace: &Trace, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
+        Self::tangent(self, trace, t, wanted, 0)
+    }
+
+    fn peak_rows(&self, _: usize) -> usize {
+        Self::peak_rows(self)
+    }
+
+    fn features(&self, _: usize) -> usize {
+        Self::features(self)
     }
 }
 

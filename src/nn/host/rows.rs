@@ -134,6 +134,21 @@ impl HostTangents {
         })
     }
 
+    /// Σ c·t over `parts`, feature by feature; at least one part.
+    pub fn combined(parts: &[(f32, &Self)]) -> Self {
+        parts[0].1.rebuilt(|_, f, into| {
+            let start = into.len();
+            for (c, row) in parts.iter().filter_map(|(c, t)| t.row(f).map(|row| (*c, row))) {
+                if into.len() == start {
+                    into.extend(row.iter().map(|v| c * v));
+                } else {
+                    into[start..].iter_mut().zip(row).for_each(|(sum, v)| *sum += c * v);
+                }
+            }
+            into.len() > start
+        })
+    }
+
     /// The features of several branches one after another.
     pub fn concatenated(parts: &[Self]) -> Self {
         let lanes = parts.first().map_or(REGISTER, |p| p.lanes);

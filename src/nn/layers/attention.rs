@@ -2,6 +2,7 @@
 //! back. The residual connection and the norm before it are layers of their own.
 
 use super::planes;
+use crate::nn::host::{HostAttention, HostLayer, HostParameters};
 use crate::nn::{
     BuildError, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer,
 };
@@ -162,6 +163,12 @@ impl Layer for Attention {
     // q, k, v, logits and weights, the weighted sum, the output.
     fn activations(&self) -> usize {
         5 * self.channels() * self.places() + 2 * self.heads * self.places() * self.places()
+    }
+
+    fn host(&self, parameters: &HostParameters) -> Option<Box<dyn HostLayer>> {
+        let get = |name: &str| ["weight", "bias"].map(|part| parameters.get(&format!("{}.{name}.{part}", self.key)));
+        let sizes = [self.channels(), self.places(), self.heads];
+        Some(Box::new(HostAttention::new(sizes, get("qkv"), get("out"))))
     }
 
     fn is_piecewise_linear(&self) -> bool {

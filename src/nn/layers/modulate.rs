@@ -1,5 +1,6 @@
 //! The condition of a pass (a noise level, a class) enters a network: a shift, or a scale and a shift, of each channel.
 
+use crate::nn::host::{Affine, HostLayer, HostParameters};
 use crate::nn::{
     BuildError, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer,
 };
@@ -116,6 +117,24 @@ impl Layer for Modulate {
             }
         };
         (y, t)
+    }
+
+    // Under a fixed condition it is a fixed scale and shift of each channel.
+    fn host(&self, parameters: &HostParameters) -> Option<Box<dyn HostLayer>> {
+        let condition = parameters.condition().filter(|c| c.len() == self.width)?;
+        let all: Vec<f32> = match &self.key {
+            None => condition.to_vec(),
+            Some(key) => {
+                let (weight, bias) = (parameters.get(&format!("{key}.weight")), parameters.get(&format!("{key}.bias")));
+                let sum =
+                    |row: &[f32]| row.iter().zip(condition).map(|(w, c)| f64::from(*w) * f64::from(*c)).sum::<f64>();
+                weight.chunks_exact(self.width).zip(bias).map(|(row, b)| (sum(row) + f64::from(*b)) as f32).collect()
+            }
+        };
+        let (shift, scale) = all.split_at(self.channels);
+        let scale = if self.scale { scale.iter().map(|s| 1.0 + s).collect() } else { vec![1.0; self.channels] };
+        let area = self.shape.iter().skip(1).product();
+        Some(Box::new(Affine::new(scale, shift.to_vec(), area)))
     }
 
     fn is_piecewise_linear(&self) -> bool {

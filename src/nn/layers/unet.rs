@@ -5,6 +5,7 @@
 //! input (through a 1×1 convolution where the channels change). Attention, where asked for, follows a block.
 
 use super::planes;
+use crate::nn::host::{HostChain, HostLayer, HostParameters};
 use crate::nn::{
     BuildError, Layer, LayerKind, ParameterSpec, Pass, Rows, Tangents, build_layers, check_range, parse_layer,
 };
@@ -43,6 +44,7 @@ fn eight() -> usize {
 struct Unet {
     layers: Vec<Box<dyn Layer>>,
     channels: Vec<usize>,
+    before: usize,
     shape: Vec<usize>,
 }
 
@@ -67,7 +69,7 @@ fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildErr
     }
     let layers = build_layers(c.level(0, channels), input, "unet")?;
     let shape = layers.last().map_or(input.to_vec(), |l| l.output_shape().to_vec());
-    Ok(Box::new(Unet { layers, channels: c.channels, shape }))
+    Ok(Box::new(Unet { layers, channels: c.channels, before: input.iter().product(), shape }))
 }
 
 /// One layer's table.
@@ -181,6 +183,10 @@ impl Layer for Unet {
 
     fn activations(&self) -> usize {
         self.layers.iter().map(|l| l.activations()).sum()
+    }
+
+    fn host(&self, parameters: &HostParameters) -> Option<Box<dyn HostLayer>> {
+        Some(Box::new(HostChain::build(&self.layers, self.before, parameters)?))
     }
 
     fn is_piecewise_linear(&self) -> bool {

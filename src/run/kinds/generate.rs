@@ -9,7 +9,7 @@ use crate::render::{Picture, png};
 use crate::run::engine::Engine;
 use crate::run::parse_seeds;
 use crate::run::recipe::{PictureRecipe, Recipe};
-use crate::run::record::{Found, Record, SampleRow, as_recorded, picture_path};
+use crate::run::record::{Found, Record, SampleRow, as_recorded, picture_path, preview_path};
 use crate::run::sheet::contact_sheet;
 use crate::run::table::samples_table;
 use crate::run::work::{Made, Maker, TileState, Work};
@@ -259,7 +259,9 @@ impl Work for Pictures {
     }
 
     fn folders(&self) -> Vec<PathBuf> {
-        let each = self.jobs.iter().flat_map(|j| [j.folder.clone(), j.folder.join("images"), j.folder.join("records")]);
+        let each = self.jobs.iter().flat_map(|j| {
+            [j.folder.clone(), j.folder.join("images"), j.folder.join("records"), j.folder.join("previews")]
+        });
         each.chain([self.folder.clone(), self.folder.join("shards")]).collect()
     }
 }
@@ -309,16 +311,17 @@ impl Job {
     ) -> Result<()> {
         let recipe = &self.planned.recipe;
         let samples: Vec<u64> = self.tiling.samples(tile).collect();
-        let novelty = vec![recipe.novelty; samples.len()];
-        let steered = engine.steer(&recipe.method, &samples, &novelty, &recipe.settings, cancel)?;
-        let pictures = engine.pictures(&steered)?;
+        let finished = engine.make(recipe, &samples, cancel)?;
         let spec = engine.generator.spec();
         let mut done = self.kept(tile, if force { wanted } else { &[] });
-        for (s, values) in steered.iter().zip(&pictures).filter(|(s, _)| wanted.contains(&s.sample)) {
+        for one in finished.iter().filter(|f| wanted.contains(&f.steered.sample)) {
+            let (s, values) = (&one.steered, &one.picture);
             if done.contains_key(&s.sample) {
                 continue;
             }
-            let mut row = as_recorded(&engine.row(s, recipe.novelty))?;
+            let mut row = engine.row(s, recipe.novelty);
+            row.effective_sizes.clone_from(&one.effective_sizes);
+            let mut row = as_recorded(&row)?;
             if values.iter().any(|v| !v.is_finite()) {
                 row.status = Status::NonFinite;
             }
@@ -329,6 +332,12 @@ impl Job {
                 store::write_atomic(&self.folder.join(&file), &bytes)?;
                 row.sha256 = Some(store::sha256_hex(&bytes));
                 row.file = Some(file);
+            }
+            // Not part of the record: a look at the way, which the same recipe makes again.
+            for (step, values) in one.previews.iter().filter(|p| p.1.iter().all(|v| v.is_finite())) {
+                let preview = Picture::from_values(values, spec.sample_shape, spec.range)?;
+                let bytes = png::encode(&preview, &png::PngText::default())?;
+                store::write_atomic(&self.folder.join(preview_path(s.sample, *step)), &bytes)?;
             }
             tell(&Made { job: Some(&self.planned.name), seed: s.sample, status: row.status })?;
             done.insert(s.sample, row);

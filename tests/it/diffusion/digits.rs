@@ -129,3 +129,38 @@ fn asked_digits_are_recognised() {
     // sampler or a network that has lost something falls more than four of them below.
     assert!(right * 100 >= 58 * 10 * per_class as usize, "{right} recognised, by class {by_class:?}");
 }
+
+/// How well ψ of the sampler on few directions orders samples as the exact one does, whose 784 tangents go through every
+/// step: the figure in docs/results.md. Some minutes of processor time.
+#[test]
+#[ignore = "minutes; the figure is in docs/results.md"]
+fn few_directions_order_samples_as_all_do() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits-diffusion");
+    let sampler = Sampler::load(&shipped, &cpu()).unwrap();
+    let n = std::env::var("SAMPLES").map_or(32, |v| v.parse().unwrap());
+    let z: Vec<f32> = (0..n).flat_map(|i| normals(0, i, Stream::Latent, 0, 784)).collect();
+    let spectra = |name: &str| -> Vec<Vec<f64>> {
+        let estimator = isoline::geometry::estimator(name).unwrap();
+        let start = std::time::Instant::now();
+        let found = estimator.spectra(&sampler, &z).unwrap();
+        println!("{name}: {:.3} s a sample", start.elapsed().as_secs_f64() / n as f64);
+        found.into_iter().map(|s| s.unwrap().singular_values).collect()
+    };
+    let exact = spectra("exact");
+    let k = isoline::geometry::model_rank(&exact);
+    let psi = |spectra: &[Vec<f64>], k: usize| -> Vec<f64> {
+        spectra.iter().map(|s| isoline::geometry::psi_k(s, k).unwrap()).collect()
+    };
+    let whole: Vec<f64> = exact.iter().map(|s| s.iter().filter(|v| **v > 1e-6 * s[0]).map(|v| v.ln()).sum()).collect();
+    println!("model rank {k}; ψ_k from {:.2} on", psi(&exact, k).iter().copied().fold(f64::INFINITY, f64::min));
+    for p in [8, 16, 32, 64] {
+        let found = psi(&spectra(&format!("input-subspace:{p}")), p);
+        let of = |exact: &[f64]| isoline::reward::spearman(&found, exact).unwrap();
+        // Fisher's interval of a rank correlation, with Bonett and Wright's standard error.
+        let r = of(&psi(&exact, k));
+        let se = ((1.0 + r * r / 2.0) / (n as f64 - 3.0)).sqrt();
+        let (low, high) = ((r.atanh() - 1.96 * se).tanh(), (r.atanh() + 1.96 * se).tanh());
+        println!("{p} directions: Spearman {r:.3} with ψ_k ({low:.3} to {high:.3}), {:.3} with ψ", of(&whole));
+        assert!(p < 16 || high > 0.9, "{p} directions: {r}");
+    }
+}

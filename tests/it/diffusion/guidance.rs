@@ -180,7 +180,7 @@ fn normalised_guidance_has_the_stated_size_and_keeps_to_its_interval() {
     let (value, gradient) = Quadratic.value_and_gradient(&rows64(x[..2].to_vec(), 2), 0.5).unwrap();
     let (value, gradient) = (host64(value)[0], host64(gradient));
     for (target, sign) in [(value, 0.0), (value + 0.1, 1.0), (value - 0.1, -1.0)] {
-        let form = Form::SetPoint { target, scale: 1.0 };
+        let form = Form::SetPoint { targets: rows64(vec![target], 1), scale: 1.0 };
         let moved = at(&Forward { form, ..forward(&base, &Quadratic) }, x[..2].to_vec(), 0.5);
         let still = at(&base, x[..2].to_vec(), 0.5);
         let along: f64 = (0..2).map(|j| (moved[j] - still[j]) * gradient[j]).sum();
@@ -220,13 +220,42 @@ fn a_bad_gradient_stays_in_its_row() {
 fn backward_guidance_settles_where_it_should() {
     let base = gaussian();
     // At σ = 0 the reward of Quadratic is r₀.
-    let guided = Backward { inner: &base, potential: &Quadratic, strength: 0.5, steps: 60, interval: Interval::ALL };
+    let (form, interval) = (Form::Push, Interval::ALL);
+    let guided = Backward { inner: &base, potential: &Quadratic, form, strength: 0.5, steps: 60, interval };
     for sigma in [0.1, 0.8] {
         let rho2 = (0.5f64 * sigma).powi(2);
         let plain = at(&base, points(), sigma);
         for (i, found) in at(&guided, points(), sigma).into_iter().enumerate() {
             let expected = plain[i] + rho2 * (AIM[i % 2] - plain[i]) / (TAU2 + rho2);
             assert!((found - expected).abs() < 1e-12, "σ = {sigma}: {found} {expected}");
+        }
+    }
+}
+
+/// (25) to a set-point: a linear reward r₀ = a·x₀ is answered in one step, Δ = ρ²a(ψ* − a·D)/(s² + ρ²‖a‖²).
+#[test]
+fn backward_guidance_to_a_set_point() {
+    struct Plane([f64; 2]);
+    impl Potential for Plane {
+        fn value_and_gradient(&self, x: &Rows, _: f64) -> Result<(Rows, Rows)> {
+            let gradient = rows64(self.0.to_vec(), 2).repeat_dim(0, x.dims()[0]);
+            Ok(((x.clone() * gradient.clone()).sum_dim(1), gradient))
+        }
+    }
+    let (base, plane, scale) = (gaussian(), Plane([0.7, -1.2]), 0.8);
+    let targets: Vec<f64> = (0..6).map(|i| f64::from(i) * 0.5 - 1.0).collect();
+    for steps in [1, 3] {
+        let form = Form::SetPoint { targets: rows64(targets.clone(), 1), scale };
+        let guided = Backward { inner: &base, potential: &plane, form, strength: 0.5, steps, interval: Interval::ALL };
+        let rho2 = 0.25 * 0.64;
+        let (plain, found) = (at(&base, points(), 0.8), at(&guided, points(), 0.8));
+        for i in 0..6 {
+            let value = 0.7 * plain[2 * i] - 1.2 * plain[2 * i + 1];
+            let along = rho2 * (targets[i] - value) / (scale * scale + rho2 * (0.49 + 1.44));
+            for (j, a) in plane.0.iter().enumerate() {
+                let expected = plain[2 * i + j] + a * along;
+                assert!((found[2 * i + j] - expected).abs() < 1e-12, "{steps}: {} {expected}", found[2 * i + j]);
+            }
         }
     }
 }

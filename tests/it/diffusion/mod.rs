@@ -2,7 +2,9 @@
 
 mod digits;
 mod dimension;
+mod golden;
 mod guidance;
+mod guided;
 mod models;
 mod pretrained;
 mod sampling;

@@ -63,7 +63,7 @@ drop_class = 0.3
 "#;
 
 /// Stripes at three places, their place as the class.
-fn setting() -> tempfile::TempDir {
+pub fn setting() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let mut idx: Vec<u8> = [0x803u32, 120, 4, 4].iter().flat_map(|v| v.to_be_bytes()).collect();
     idx.extend(
@@ -79,12 +79,30 @@ fn setting() -> tempfile::TempDir {
     dir
 }
 
-fn train(dir: &Path, name: &str) -> Isoline {
+pub fn train(dir: &Path, name: &str) -> Isoline {
     Isoline::new(&["train-generator", "-q", "--device", "cpu", "-c", "mini.toml", "--data", ".", "-o"])
         .arg(format!("work-{name}"))
         .arg("--model")
         .arg(name)
         .cwd(dir)
+}
+
+const REWARD: &str = "model = \"mini\"\n[labels]\ncount = 2048\nestimator = \"exact\"\n[noised]\nsigma = [0.05, 5.0]\nsigma_data = 1.0\n\
+                [fit]\nwidth = 32\nblocks = 0\nepochs = 6\nbatch = 64\nlearning_rate = 3e-3\n";
+
+/// A folder with `mini` and its reward, made once for all tests; each writes under names of its own.
+pub fn taught() -> &'static Path {
+    static TAUGHT: std::sync::OnceLock<tempfile::TempDir> = std::sync::OnceLock::new();
+    let made = TAUGHT.get_or_init(|| {
+        let dir = setting();
+        train(dir.path(), "mini").succeeds();
+        fs::write(dir.path().join("reward.toml"), REWARD).unwrap();
+        Isoline::new(&["train-reward", "-q", "--device", "cpu", "-c", "reward.toml", "-o", "labels"])
+            .cwd(dir.path())
+            .succeeds();
+        dir
+    });
+    made.path()
 }
 
 #[test]
@@ -127,9 +145,7 @@ pub fn rewarded() -> tempfile::TempDir {
 fn a_diffusion_model_is_steered_like_any_generator() {
     let dir = setting();
     train(dir.path(), "mini").succeeds();
-    let text = "model = \"mini\"\n[labels]\ncount = 2048\nestimator = \"exact\"\n[noised]\nsigma = [0.05, 5.0]\nsigma_data = 1.0\n\
-                [fit]\nwidth = 32\nblocks = 0\nepochs = 6\nbatch = 64\nlearning_rate = 3e-3\n";
-    fs::write(dir.path().join("reward.toml"), text).unwrap();
+    fs::write(dir.path().join("reward.toml"), REWARD).unwrap();
     let report =
         Isoline::new(&["train-reward", "-q", "--device", "cpu", "--json", "-c", "reward.toml", "-o", "labels"])
             .cwd(dir.path())
@@ -184,7 +200,7 @@ fn a_diffusion_model_is_steered_like_any_generator() {
     .succeeds();
     let report: serde_json::Value = serde_json::from_str(&text).unwrap();
     let names: Vec<&str> = report["methods"].as_array().unwrap().iter().map(|m| m["name"].as_str().unwrap()).collect();
-    for guide in ["reward guidance", "density guidance", "minority guidance"] {
+    for guide in ["forward guidance, closed loop", "density guidance", "minority guidance"] {
         assert!(names.contains(&guide), "{names:?}");
     }
     let undefined: u64 = report["methods"].as_array().unwrap().iter().map(|m| m["undefined"].as_u64().unwrap()).sum();

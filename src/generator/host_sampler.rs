@@ -1,0 +1,155 @@
+//! A deterministic sampler on host memory: value and tangents of the map noise → picture for one sample at a time.
+//!
+//! Solvers are linear in the start and in the denoiser's answers. So nothing of them is written twice: a solver is run
+//! once on unit vectors, which tells how every state is made of z and the answers so far, and those numbers are used here.
+
+use crate::device::Device;
+use crate::diffusion::predictions::Coefficients;
+use crate::diffusion::{NetworkDenoiser, Sampling, State, to_f64};
+use crate::error::{Error, Result};
+use crate::nn::Rows;
+use crate::nn::host::{HostChain, HostLayer, HostParameters, HostTangents, Trace};
+use burn::tensor::{DType, Tensor, TensorData};
+
+/// One call of the denoiser.
+struct Evaluation {
+    /// Shares of z and of the answers before in what it is asked.
+    mix: Vec<f64>,
+    coefficients: Coefficients,
+    network: HostChain,
+}
+
+/// The whole sampler as one layer.
+struct HostSampler {
+    evaluations: Vec<Evaluation>,
+    /// Shares of z and of all answers in the picture.
+    end: Vec<f64>,
+    clip: Option<[f32; 2]>,
+    width: usize,
+}
+
+/// The sampler of `denoiser` at `sampling` under a class; `None` where a layer has no host rule. Give a sampling with
+/// the single level σ for the denoiser itself at σ.
+///
+/// # Errors
+/// Of the device.
+pub fn host_sampler(
+    denoiser: &NetworkDenoiser,
+    parameters: &HostParameters,
+    plan: Plan,
+    class: Option<usize>,
+) -> Result<Option<HostChain>> {
+    let width = denoiser.parts().network.input_shape().iter().product();
+    let mut evaluations = Vec::with_capacity(plan.calls.len());
+    for (sigma, mix) in plan.calls {
+        let coefficients = denoiser.parts().prediction.at(sigma);
+        let Some(network) = denoiser.host(parameters, coefficients.time, class)? else { return Ok(None) };
+        evaluations.push(Evaluation { mix, coefficients, network });
+    }
+    let layer = HostSampler { evaluations, end: plan.end, clip: denoiser.clip(), width };
+    Ok(Some(HostChain::of(Box::new(layer), width)))
+}
+
+/// How states are made of the start and the answers.
+pub struct Plan {
+    /// σ and shares of each call.
+    calls: Vec<(f64, Vec<f64>)>,
+    /// Shares of the end.
+    end: Vec<f64>,
+}
+
+impl Plan {
+    /// The denoiser alone, at σ.
+    pub fn denoiser(sigma: f64) -> Self {
+        Self { calls: vec![(sigma, vec![1.0])], end: vec![0.0, 1.0] }
+    }
+
+    /// What a deterministic sampler does with z.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn of(sampling: &Sampling, device: &Device) -> Result<Self> {
+        let count = 1 + sampling.evaluations();
+        let unit = |i: usize| -> Rows {
+            let mut values = vec![0.0; count];
+            values[i] = 1.0;
+            Tensor::from_data(TensorData::new(values, [1, count]), (device, DType::F64))
+        };
+        let mut calls: Vec<(f64, Vec<f64>)> = Vec::new();
+        let mut denoise = |x: &State, sigma: f64| {
+            let mut mix = to_f64(x.value.clone())?;
+            calls.push((sigma, mix.drain(..=calls.len()).collect()));
+            match calls.len() < count {
+                true => Ok(State::plain(unit(calls.len()))),
+                false => Err(Error::Bug("a solver asks more often than it says".into())),
+            }
+        };
+        let start = State::plain(unit(0) * sampling.sigmas[0]);
+        let mut noise = |_, _| unit(0) * 0.0;
+        let end = to_f64(sampling.run(start, &mut denoise, &mut noise, &mut |_, _| Ok(()))?.value)?;
+        Ok(Self { calls, end })
+    }
+}
+
+/// Σ of the parts by their shares.
+fn mixed(parts: &[Vec<f32>], shares: &[f64], factor: f64) -> Vec<f32> {
+    let mut sum = vec![0.0f64; parts[0].len()];
+    for (part, share) in parts.iter().zip(shares).filter(|(_, s)| **s != 0.0) {
+        sum.iter_mut().zip(part).for_each(|(sum, v)| *sum += share * f64::from(*v));
+    }
+    sum.into_iter().map(|v| (v * factor) as f32).collect()
+}
+
+fn mixed_tangents(parts: &[HostTangents], shares: &[f64], factor: f64) -> HostTangents {
+    let shown: Vec<(f32, &HostTangents)> =
+        parts.iter().zip(shares).filter(|(_, s)| **s != 0.0).map(|(t, s)| ((s * factor) as f32, t)).collect();
+    HostTangents::combined(&shown)
+}
+
+impl HostLayer for HostSampler {
+    // The trace holds that of each call, and in its values which of the call's answers were held within the range.
+    fn value(&self, z: &[f32]) -> (Vec<f32>, Trace) {
+        let mut parts = vec![z.to_vec()];
+        let mut trace = Trace::default();
+        for call in &self.evaluations {
+            let c = call.coefficients;
+            let asked = mixed(&parts, &call.mix, 1.0);
+            let shown: Vec<f32> = asked.iter().map(|v| v * c.input as f32).collect();
+            let (predicted, inner) = call.network.value(&shown);
+            let answer = |(x, f): (&f32, &f32)| (c.skip * f64::from(*x) + c.output * f64::from(*f)) as f32;
+            let mut answer: Vec<f32> = asked.iter().zip(&predicted).map(answer).collect();
+            if let Some([low, high]) = self.clip {
+                trace.values.extend(answer.iter().map(|v| f32::from(u8::from(*v > low && *v < high))));
+                answer.iter_mut().for_each(|v| *v = v.clamp(low, high));
+            }
+            trace.inner.push(inner);
+            parts.push(answer);
+        }
+        (mixed(&parts, &self.end, 1.0), trace)
+    }
+
+    fn tangent(&self, trace: &Trace, t: HostTangents, _: Option<&[bool]>) -> HostTangents {
+        let mut parts = vec![t];
+        for (i, call) in self.evaluations.iter().enumerate() {
+            let c = call.coefficients;
+            let shown = mixed_tangents(&parts, &call.mix, c.input);
+            let predicted = call.network.tangent(&trace.inner[i], shown.clone(), None, 0);
+            let skip = (c.skip / c.input) as f32;
+            let answer = HostTangents::combined(&[(skip, &shown), (c.output as f32, &predicted)]);
+            parts.push(match self.clip {
+                None => answer,
+                Some(_) => answer.scaled(&trace.values[i * self.width..(i + 1) * self.width], None),
+            });
+        }
+        mixed_tangents(&parts, &self.end, 1.0)
+    }
+
+    fn peak_rows(&self, before: usize) -> usize {
+        let inside = self.evaluations.iter().map(|e| e.network.peak_rows()).max().unwrap_or(0);
+        inside + (self.evaluations.len() + 3) * before
+    }
+
+    fn features(&self, _: usize) -> usize {
+        self.width
+    }
+}

@@ -1,0 +1,184 @@
+//! Self-attention between places on host memory, for one sample.
+
+use super::product::{PANEL, TangentProduct, Term};
+use super::{Gather, HostLayer, HostTangents, Tap, Trace};
+
+/// y = W_out(softmax(QᵀK/√d)·V) with (Q, K, V) = W_qkv x, head by head; features are channel-major.
+pub struct HostAttention {
+    qkv: Gather,
+    out: Gather,
+    heads: usize,
+    channels: usize,
+    places: usize,
+}
+
+impl HostAttention {
+    /// `channels` planes of `places` values in `heads` heads; the weights are `[3·channels, channels]` and
+    /// `[channels, channels]`, each with its bias.
+    pub fn new(
+        [channels, places, heads]: [usize; 3],
+        [qkv, qkv_bias]: [&[f32]; 2],
+        [out, out_bias]: [&[f32]; 2],
+    ) -> Self {
+        let taps: Vec<Vec<Tap>> = (0..places).map(|place| vec![Tap { place, matrix: 0 }]).collect();
+        let mix = |outputs, weight: &[f32], bias| {
+            Gather::new([channels, places, outputs], &taps, Some(bias), |_, c, m| weight[m * channels + c])
+        };
+        Self { qkv: mix(3 * channels, qkv, qkv_bias), out: mix(channels, out, out_bias), heads, channels, places }
+    }
+
+    /// Channels of a head.
+    fn width(&self) -> usize {
+        self.channels / self.heads
+    }
+
+    fn scale(&self) -> f32 {
+        1.0 / (self.width() as f32).sqrt()
+    }
+
+    /// First feature of channel `c` of a head in q (0), k (1) or v (2).
+    fn at(&self, part: usize, head: usize, c: usize) -> usize {
+        (part * self.channels + head * self.width() + c) * self.places
+    }
+
+    /// The weights of a head, `[query, key]`.
+    fn weights(&self, all: &[f32], head: usize) -> Vec<f32> {
+        let (s, scale) = (self.places, self.scale());
+        let mut weights = vec![0.0; s * s];
+        for (i, row) in weights.chunks_exact_mut(s).enumerate() {
+            for c in 0..self.width() {
+                let q = all[self.at(0, head, c) + i] * scale;
+                let k = &all[self.at(1, head, c)..][..s];
+                row.iter_mut().zip(k).for_each(|(l, k)| *l += q * k);
+            }
+            let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            row.iter_mut().for_each(|l| *l = (*l - top).exp());
+            let sum: f32 = row.iter().sum();
+            row.iter_mut().for_each(|l| *l /= sum);
+        }
+        weights
+    }
+
+    /// The tangents of one head's weighted sums, written to `into` (`[width, places, lanes]`).
+    fn head(&self, all: &[f32], weights: &[f32], head: usize, t: &HostTangents, into: &mut [f32]) {
+        let (s, w, lanes) = (self.places, self.width(), t.lanes());
+        let places: Vec<u32> = (0..s as u32).collect();
+        let channels: Vec<u32> = (0..w as u32).collect();
+        let of = |part: usize| panels(w, s, |c, i| all[self.at(part, head, c) + i]);
+        let along = |part: usize, place: usize| terms(t, (0..w).map(|c| self.at(part, head, c) + place));
+        // Σ_c ∂q[c, i] k[c, j] at [i, j], and Σ_c q[c, i] ∂k[c, j] at [j, i].
+        let (mut by_q, mut by_k) = (vec![0.0; s * s * lanes], vec![0.0; s * s * lanes]);
+        let (queries, keys) = (of(0), of(1));
+        for i in 0..s {
+            let row = i * s * lanes..(i + 1) * s * lanes;
+            product(t.rows(), lanes, &along(0, i), (&keys, w), &places, &mut by_q[row.clone()]);
+            product(t.rows(), lanes, &along(1, i), (&queries, w), &places, &mut by_k[row]);
+        }
+        let scale = self.scale();
+        let mut mean = vec![0.0; lanes];
+        for i in 0..s {
+            let row = &mut by_q[i * s * lanes..(i + 1) * s * lanes];
+            mean.fill(0.0);
+            for (j, moved) in row.chunks_exact_mut(lanes).enumerate() {
+                let other = &by_k[(j * s + i) * lanes..][..lanes];
+                let weight = weights[i * s + j];
+                for ((m, o), mean) in moved.iter_mut().zip(other).zip(&mut mean) {
+                    *m = (*m + o) * scale;
+                    *mean += weight * *m;
+                }
+            }
+            for (moved, weight) in row.chunks_exact_mut(lanes).zip(&weights[i * s..]) {
+                moved.iter_mut().zip(&mean).for_each(|(m, mean)| *m = weight * (*m - mean));
+            }
+        }
+        // A ∂v at [c, i], then ∂A v at [i, c].
+        let transposed = panels(s, s, |j, i| weights[i * s + j]);
+        for c in 0..w {
+            let rows = terms(t, (0..s).map(|j| self.at(2, head, c) + j));
+            product(t.rows(), lanes, &rows, (&transposed, s), &places, &mut into[c * s * lanes..(c + 1) * s * lanes]);
+        }
+        let values = panels(s, w, |j, c| all[self.at(2, head, c) + j]);
+        let mut at_place = vec![0.0; w * lanes];
+        for i in 0..s {
+            at_place.fill(0.0);
+            let rows: Vec<Term> = (0..s as u32).map(|j| Term { row: (i * s) as u32 + j, weight: j }).collect();
+            product(&by_q, lanes, &rows, (&values, s), &channels, &mut at_place);
+            for (c, moved) in at_place.chunks_exact(lanes).enumerate() {
+                into[(c * s + i) * lanes..][..lanes].iter_mut().zip(moved).for_each(|(y, m)| *y += m);
+            }
+        }
+    }
+}
+
+/// Weights `[height, columns]` in the layout of a product.
+fn panels(height: usize, columns: usize, at: impl Fn(usize, usize) -> f32) -> Vec<f32> {
+    let mut all = vec![0.0; columns.div_ceil(PANEL) * height * PANEL];
+    for column in 0..columns {
+        for row in 0..height {
+            all[(column / PANEL * height + row) * PANEL + column % PANEL] = at(row, column);
+        }
+    }
+    all
+}
+
+/// The rows of `features` that are not zero, each with its number in the list.
+fn terms(t: &HostTangents, features: impl Iterator<Item = usize>) -> Vec<Term> {
+    features.enumerate().filter_map(|(i, f)| t.place(f).map(|row| Term { row, weight: i as u32 })).collect()
+}
+
+fn product(
+    rows: &[f32],
+    lanes: usize,
+    terms: &[Term],
+    (weights, height): (&[f32], usize),
+    wanted: &[u32],
+    out: &mut [f32],
+) {
+    TangentProduct { terms, rows, lanes, weights, height, wanted, out }.run();
+}
+
+impl HostLayer for HostAttention {
+    // The trace holds q, k, v and then the weights of all heads.
+    fn value(&self, x: &[f32]) -> (Vec<f32>, Trace) {
+        let s = self.places;
+        let (mut all, _) = self.qkv.value(x);
+        let mut y = vec![0.0; self.channels * s];
+        let mut kept = Vec::with_capacity(self.heads * s * s);
+        for head in 0..self.heads {
+            let weights = self.weights(&all, head);
+            for c in 0..self.width() {
+                let v = &all[self.at(2, head, c)..][..s];
+                let into = &mut y[self.at(0, head, c)..][..s];
+                for (i, y) in into.iter_mut().enumerate() {
+                    *y = weights[i * s..(i + 1) * s].iter().zip(v).map(|(a, v)| a * v).sum();
+                }
+            }
+            kept.extend(weights);
+        }
+        all.extend(kept);
+        (self.out.value(&y).0, Trace { values: all, inner: Vec::new() })
+    }
+
+    // With L = QᵀK/√d and A = softmax(L):  ∂A = A ∘ (∂L − Σ_j A_j ∂L_j),  ∂y = ∂A V + A ∂V.
+    fn tangent(&self, trace: &Trace, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
+        let none = Trace::default();
+        let (all, weights) = trace.values.split_at(3 * self.channels * self.places);
+        let t = self.qkv.tangent(&none, t, None);
+        let size = self.width() * self.places * t.lanes();
+        let mut data = vec![0.0; self.heads * size];
+        for (head, into) in data.chunks_exact_mut(size).enumerate() {
+            let square = self.places * self.places;
+            self.head(all, &weights[head * square..(head + 1) * square], head, &t, into);
+        }
+        let index = (0..(self.channels * self.places) as u32).map(Some).collect();
+        self.out.tangent(&none, HostTangents::from_rows(t.lanes(), index, data), wanted)
+    }
+
+    fn peak_rows(&self, before: usize) -> usize {
+        before + 5 * self.channels * self.places + 2 * self.places * self.places
+    }
+
+    fn features(&self, before: usize) -> usize {
+        before
+    }
+}

@@ -1,0 +1,121 @@
+//! The particles of one sample (theory, 27): their own noise, weights and choice, so that a sample is the same whoever its
+//! neighbours are.
+
+use super::guided::Task;
+use crate::diffusion::guidance::Interval;
+use crate::diffusion::particles::{FkPotential, POTENTIALS, Particles, SHARE, drawn};
+use crate::diffusion::schedules::schedule;
+use crate::diffusion::solvers::solver;
+use crate::diffusion::{Classes, Denoiser, Sampling, State};
+use crate::error::{Error, Result};
+use crate::generator::{Generator, spoilt};
+use crate::nn::Rows;
+use crate::noise::{self, Stream};
+use crate::tensors::{host, rows};
+use burn::tensor::{Int, Tensor};
+
+/// Noised steps for each of the sampler's own: a stochastic solver needs more of them for the same picture.
+const STEPS: usize = 3;
+
+/// A population before its walk.
+pub struct Population<'a> {
+    task: &'a Task<'a>,
+    sample: u64,
+    target: Option<f64>,
+    interval: Interval,
+    sigmas: Vec<f64>,
+    potential: FkPotential,
+}
+
+impl<'a> Population<'a> {
+    /// The particles of `sample`, on their way to `target`, or upwards.
+    ///
+    /// # Errors
+    /// Of the sampler's schedule.
+    pub fn new(task: &'a Task, sample: u64, target: Option<f64>, interval: Interval) -> Result<Self> {
+        let config = task.sampler.config();
+        let bug = |(key, m): (String, String)| Error::Bug(format!("denoiser.sampler.{key}: {m}"));
+        let schedule = schedule(&config.schedule, config.schedule_settings.clone()).map_err(bug)?;
+        let (count, [low, high]) = (STEPS * config.steps, config.sigma);
+        let level = |i: usize| schedule.sigma(i as f64 / (count - 1) as f64, low, high);
+        let sigmas = (0..count).map(level).chain([0.0]).collect();
+        let potential = POTENTIALS
+            .iter()
+            .find(|p| p.0 == task.how.potential)
+            .map(|p| p.1)
+            .ok_or_else(|| Error::Bug(format!("potential {}", task.how.potential)))?;
+        Ok(Self { task, sample, target, interval, sigmas, potential })
+    }
+
+    /// Network evaluations of one sample.
+    pub fn evaluations(&self) -> usize {
+        let class = if self.task.how.class.is_some() { 2 } else { 1 };
+        class * self.task.how.particles * (self.sigmas.len() - 1)
+    }
+
+    fn count(&self) -> usize {
+        self.task.how.particles
+    }
+
+    /// Normals `[particles, width]`; particle 0 of the start is the sample's own noise.
+    fn noise(&self, stream: Stream, step: u32) -> Vec<f32> {
+        let width = self.task.sampler.spec().latent_width;
+        (0..self.count() as u64).flat_map(|p| noise::normals(p, self.sample, stream, step, width)).collect()
+    }
+
+    /// r of pictures: −½(level − level*)² towards a target, the level itself without one.
+    fn rewards(&self, pictures: &Rows) -> Result<Vec<f64>> {
+        let levels = host(self.task.engine.reward.of_pictures(pictures.clone())?)?;
+        let one = |level: f32| match self.target {
+            Some(target) => -0.5 * (f64::from(level) - target).powi(2),
+            None => f64::from(level),
+        };
+        Ok(levels.into_iter().map(one).collect())
+    }
+
+    /// One particle's picture, drawn by the last weights, and the effective size at each weighing. Where no particle is
+    /// left the picture is that of the first, which is not finite.
+    ///
+    /// # Errors
+    /// Of the denoiser, or a stop.
+    pub fn run(&self, inner: &dyn Denoiser, start: &[f32]) -> Result<(Vec<f32>, Vec<f64>)> {
+        let (device, width) = (self.task.sampler.device(), self.task.sampler.spec().latent_width);
+        let samples = vec![self.sample; self.count()];
+        let classes = self.task.how.class.map(|c| vec![c; self.count()]);
+        let mut z = self.noise(Stream::Latent, 0);
+        z[..width].copy_from_slice(start);
+        let mut x = rows(z, width, device) * self.sigmas[0];
+        let mut particles = Particles::new(self.count(), self.potential, self.task.how.strength);
+        let share = if self.potential == FkPotential::Tempered { 1.0 } else { SHARE };
+        let mut sizes = Vec::new();
+        let uniform = |i: usize| f64::from(noise::uniforms(0, self.sample, Stream::Sampling, 1 << 20 | i as u32, 1)[0]);
+        for (i, ends) in self.sigmas.windows(2).enumerate() {
+            self.task.cancel.check(|| "finished tiles are kept".into())?;
+            let state = State::plain(x.clone());
+            let mut answer = spoilt(inner.denoise(&state, ends[0], classes.as_deref() as Classes)?, &samples).value;
+            if self.interval.holds(ends[0]) && i + 2 < self.sigmas.len() {
+                particles.weigh(&self.rewards(&answer)?, false);
+                sizes.push(particles.effective());
+                if let Some(parents) = particles.resample(share, uniform(i)) {
+                    let parents: Vec<i64> = parents.into_iter().map(|p| p as i64).collect();
+                    let chosen = |x: Rows| x.select(0, Tensor::<1, Int>::from_data(parents.as_slice(), device));
+                    (x, answer) = (chosen(x), chosen(answer));
+                }
+            }
+            // One evaluation a step, which is made already.
+            let mut made = Some(answer);
+            let mut denoise = |x: &State, sigma: f64| match made.take() {
+                Some(answer) => Ok(State::plain(answer)),
+                None => inner.denoise(x, sigma, classes.as_deref() as Classes),
+            };
+            let mut noise = |_: u32, draw: u32| rows(self.noise(Stream::Sampling, 4 * i as u32 + draw), width, device);
+            let ancestral = solver("ancestral", toml::Table::new()).map_err(|(_, m)| Error::Bug(m))?;
+            let step = Sampling::new(ancestral, ends.to_vec());
+            x = step.run(State::plain(x), &mut denoise, &mut noise, &mut |_, _| Ok(()))?.value;
+        }
+        particles.weigh(&self.rewards(&x)?, true);
+        sizes.push(particles.effective());
+        let picked = particles.weights().map_or(0, |w| drawn(&w, uniform(self.sigmas.len())));
+        Ok((host(x.slice([picked..picked + 1, 0..width]))?, sizes))
+    }
+}

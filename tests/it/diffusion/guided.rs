@@ -1,0 +1,226 @@
+//! Guidance in `isoline generate`: every method on a small model, a sample alone and among others, particles and their
+//! records, classes, previews, recipes, bad input, and numbers that are not finite on the way.
+
+use super::models::{setting, taught, train};
+use crate::cli::{Finished, Isoline};
+use isoline::run::GUIDES;
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+
+fn call(dir: &Path, out: &str, more: &[&str]) -> Isoline {
+    Isoline::new(&["generate", "-q", "--device", "cpu", "--json", "-m", "mini", "--set", "tile=4", "-o", out])
+        .args(more)
+        .cwd(dir)
+}
+
+/// The samples of a run.
+fn rows(text: &str) -> Vec<Value> {
+    let rows: Value = serde_json::from_str(text).unwrap();
+    rows.as_array().unwrap().iter().map(|r| r["sample"].clone()).collect()
+}
+
+/// How each method is asked: to a set-point where it has one.
+fn asked(name: &str, has_set_point: bool) -> Vec<&str> {
+    match has_set_point {
+        true => vec!["--method", name, "--novelty", "80", "--corrections", "1"],
+        false => vec!["--method", name, "--guidance", "0.2"],
+    }
+}
+
+#[test]
+fn a_guided_sample_is_the_same_alone_among_others_and_again() {
+    let dir = taught();
+    let mut cases: Vec<(String, Vec<&str>)> =
+        GUIDES.iter().map(|g| (g.name.to_owned(), asked(g.name, g.has_set_point))).collect();
+    for potential in ["diff", "max", "add", "tempered"] {
+        let mut more = asked("particles", true);
+        more.extend(["--particles", "5", "--potential", potential]);
+        cases.push((format!("particles-{potential}"), more));
+    }
+    cases.push(("push".into(), vec!["--method", "forward", "--form", "push", "--guidance", "-0.2"]));
+    cases.push(("recurrence".into(), [asked("forward", true), vec!["--recurrence", "3"]].concat()));
+    cases.push(("class".into(), vec!["--method", "none", "--mode", "balanced", "--class", "2", "--cfg-scale", "1.5"]));
+    cases.push(("class-forward".into(), [asked("forward", true), vec!["--class", "1"]].concat()));
+    for (name, more) in &cases {
+        let (alone, among) = (format!("{name}-alone"), format!("{name}-among"));
+        let one = rows(&call(dir, &alone, &[&["--seeds", "6"], more.as_slice()].concat()).succeeds());
+        let again = || call(dir, &among, &[&["--seeds", "5-7,10"], more.as_slice()].concat());
+        let all = rows(&again().succeeds());
+        let six = all.iter().find(|r| r["seed"] == 6).unwrap();
+        assert_eq!(&one[0], six, "{name}: a sample depends on its neighbours");
+        assert!(six["novelty_reached"].is_number() && six["psi_k"].is_number(), "{name}: {six}");
+        // A picture that is lost is made again to the same bytes, and so from its own recipe.
+        let picture = dir.join(&among).join(six["file"].as_str().unwrap());
+        let bytes = fs::read(&picture).unwrap();
+        fs::remove_file(&picture).unwrap();
+        assert_eq!(rows(&again().succeeds()), all, "{name}: resumed");
+        assert!(fs::read(&picture).unwrap() == bytes, "{name}: another picture after a resume");
+        let copy = format!("{name}-copy");
+        let printed = Isoline::new(&["generate", "-q", "--device", "cpu", "-m", "mini", "-o", &copy, "--from"])
+            .arg(&picture)
+            .cwd(dir)
+            .succeeds();
+        assert!(fs::read(dir.join(printed.trim())).unwrap() == bytes, "{name}: another picture from its recipe");
+        Isoline::new(&["verify", "-q", &among]).cwd(dir).succeeds();
+        let sizes: Vec<f64> =
+            six["effective_sizes"].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
+        if name.starts_with("particles") {
+            // Two levels of nine steps at least are inside the reward's interval, and the end.
+            let most = if name == "particles" { 8.0 } else { 5.0 };
+            assert!(sizes.len() >= 3 && sizes.iter().all(|s| (1.0..=most + 1e-9).contains(s)), "{name}: {sizes:?}");
+        } else {
+            assert!(sizes.is_empty(), "{name}: {sizes:?}");
+        }
+    }
+    // Guidance does something, and another class is another picture.
+    let hash = |name: &str| {
+        rows(&call(dir, &format!("{name}-alone"), &[&["--seeds", "6"], find(&cases, name)].concat()).succeeds())[0]["sha256"].clone()
+    };
+    let mut hashes: Vec<String> = cases.iter().map(|c| hash(&c.0).to_string()).collect();
+    hashes.sort();
+    hashes.dedup();
+    assert_eq!(hashes.len(), cases.len(), "two ways to guide made the same file");
+}
+
+fn find<'a>(cases: &'a [(String, Vec<&'a str>)], name: &str) -> &'a [&'a str] {
+    &cases.iter().find(|c| c.0 == name).unwrap().1
+}
+
+/// Sixteen samples to two levels: the closed loop of forward guidance reaches what was asked more nearly than the open one,
+/// and both tell the levels apart.
+#[test]
+fn forward_guidance_reaches_what_is_asked() {
+    let dir = taught();
+    let errors = |corrections: &str, novelty: &str| -> Vec<f64> {
+        let asked: f64 = novelty.parse().unwrap();
+        let more = [
+            "--method",
+            "forward",
+            "--seeds",
+            "0-15",
+            "--corrections",
+            corrections,
+            "--novelty",
+            novelty,
+            "--guidance",
+            "0.6",
+        ];
+        let found = rows(&call(dir, &format!("reach-{corrections}-{novelty}"), &more).succeeds());
+        found.iter().map(|r| r["novelty_reached"].as_f64().unwrap() - asked).collect()
+    };
+    let mean = |e: &[f64]| e.iter().sum::<f64>() / e.len() as f64;
+    let absolute = |e: &[f64]| e.iter().map(|v| v.abs()).sum::<f64>() / e.len() as f64;
+    let (low, high) = (errors("0", "20"), errors("0", "80"));
+    assert!(mean(&low) + 20.0 + 15.0 < mean(&high) + 80.0, "{} {}", mean(&low) + 20.0, mean(&high) + 80.0);
+    let (closed_low, closed_high) = (errors("2", "20"), errors("2", "80"));
+    // The nearest of all rounds is kept, so no sample is farther than in the open loop.
+    for (open, closed) in low.iter().zip(&closed_low).chain(high.iter().zip(&closed_high)) {
+        assert!(closed.abs() <= open.abs() + 1e-9, "{closed} {open}");
+    }
+    assert!(absolute(&closed_low) + absolute(&closed_high) < absolute(&low) + absolute(&high));
+}
+
+#[test]
+fn previews_show_the_estimates_on_the_way() {
+    let dir = taught();
+    for more in [vec!["--novelty", "80"], vec!["--method", "forward", "--novelty", "80"]] {
+        let out = format!("previews-{}", more.len());
+        let plain = rows(&call(dir, &format!("{out}-none"), &[&["--seeds", "6"], more.as_slice()].concat()).succeeds());
+        let more = [&["--seeds", "6", "--preview-every", "2"], more.as_slice()].concat();
+        let shown = rows(&call(dir, &out, &more).succeeds());
+        assert_eq!(shown[0]["psi_k"], plain[0]["psi_k"]);
+        // Steps 0 and 2 of three.
+        let mut names: Vec<String> = fs::read_dir(dir.join(&out).join("previews"))
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["000006-000.png", "000006-002.png"]);
+        Isoline::new(&["verify", "-q", &out]).cwd(dir).succeeds();
+    }
+}
+
+#[test]
+fn bad_keys_of_guidance_are_refused() {
+    let dir = taught();
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["--method", "forwart", "--novelty", "80"], &["--method forwart", "did you mean \"forward\""]),
+        (&["--method", "forward", "--novelty", "80", "--class", "3"], &["--class", "0 to 2", "found 3"]),
+        (&["--class", "1", "--novelty", "80"], &["class", "gradient"]),
+        (&["--method", "none", "--mode", "balanced", "--cfg-scale", "2"], &["cfg_scale", "needs a class"]),
+        (&["--method", "density", "--novelty", "80"], &["novelty", "no set-point"]),
+        (&["--method", "forward", "--form", "pull", "--novelty", "80"], &["form", "set-point or push"]),
+        (&["--method", "forward", "--form", "push", "--novelty", "80"], &["form", "no end"]),
+        (&["--method", "forward", "--novelty", "80", "--interval", "3,1"], &["interval", "least < greatest"]),
+        (&["--method", "forward", "--novelty", "80", "--recurrence", "9"], &["recurrence", "1 to 4"]),
+        (&["--method", "particles", "--novelty", "80", "--particles", "0"], &["particles", "1 to 256"]),
+        (&["--method", "particles", "--novelty", "80", "--potential", "mox"], &["potential", "did you mean \"max\""]),
+        (&["--method", "forward", "--novelty", "80", "--particles", "4"], &["particles", "needs the method"]),
+        (&["--method", "gradient", "--novelty", "80", "--guidance", "1"], &["guidance", "a method that guides"]),
+        (&["--method", "forward", "--novelty", "80", "--guidance", "1000"], &["guidance", "found 1000"]),
+    ];
+    for (more, words) in cases {
+        call(dir, "bad", &[&["--seeds", "1"], *more].concat()).fails(2, words);
+        assert!(!dir.join("bad").exists() || !dir.join("bad/recipe.toml").exists(), "{more:?} left a recipe");
+    }
+    // A generator of one pass has no denoiser.
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits-gan");
+    let more = ["--method", "forward", "--novelty", "80", "--seeds", "1"];
+    Isoline::new(&["generate", "-q", "--device", "cpu", "-o", "bad", "-m"])
+        .arg(folder)
+        .args(&more)
+        .cwd(dir)
+        .fails(2, &["--method", "no diffusion model"]);
+    // The reward of another model.
+    fs::create_dir(dir.join("other")).unwrap();
+    for file in ["card.toml", "weights.safetensors"] {
+        fs::copy(dir.join("mini").join(file), dir.join("other").join(file)).unwrap();
+    }
+    let card = fs::read_to_string(dir.join("other/card.toml")).unwrap();
+    fs::write(dir.join("other/card.toml"), card.replace("steps = 3", "steps = 5")).unwrap();
+    let copied =
+        std::process::Command::new("cp").arg("-r").arg(dir.join("mini/reward")).arg(dir.join("other")).status();
+    assert!(copied.unwrap().success());
+    Isoline::new(&["generate", "-q", "--device", "cpu", "-m", "other", "--method", "forward", "--novelty", "80"])
+        .cwd(dir)
+        .fails(3, &["reward", "another card"]);
+}
+
+/// NaN from the network in one sample, on every way to a picture: its status says so, its neighbours keep their bits.
+#[test]
+fn a_denoiser_that_is_not_finite_costs_one_sample() {
+    let dir = taught();
+    let ways: [(&str, Vec<&str>); 6] = [
+        ("plain", vec!["--mode", "balanced"]),
+        ("latent", vec!["--novelty", "80"]),
+        ("forward", asked("forward", true)),
+        ("particles", asked("particles", true)),
+        ("noise", asked("noise", true)),
+        ("class", vec!["--method", "none", "--mode", "balanced", "--class", "2"]),
+    ];
+    for (name, more) in &ways {
+        let more = [&["--seeds", "4-7"], more.as_slice()].concat();
+        let clean = rows(&call(dir, &format!("{name}-clean"), &more).succeeds());
+        let ended: Finished =
+            call(dir, &format!("{name}-spoilt"), &more).env("ISOLINE_FAILPOINTS", "denoiser#5=nan").run();
+        assert_eq!(ended.code, 6, "{name}: {}", ended.stderr);
+        assert!(ended.stderr.contains("1 of 4 samples were not finite") && ended.stderr.lines().count() == 1);
+        let spoilt = rows(&ended.stdout);
+        for (a, b) in clean.iter().zip(&spoilt) {
+            match a["seed"].as_u64() {
+                Some(5) => assert!(b["status"] == "non_finite" && b["file"].is_null(), "{name}: {b}"),
+                _ => assert_eq!(a, b, "{name}: a neighbour moved"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_trained_model_needs_no_guidance_keys() {
+    let dir = setting();
+    train(dir.path(), "mini").succeeds();
+    Isoline::new(&["generate", "-q", "--device", "cpu", "-m", "mini", "--mode", "novel", "--seeds", "1"])
+        .cwd(dir.path())
+        .fails(3, &["no reward here", "isoline train-reward"]);
+}
