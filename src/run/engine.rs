@@ -6,7 +6,6 @@ use super::recipe::Recipe;
 use super::record::SampleRow;
 use crate::cancel::Cancel;
 use crate::device::Device;
-use crate::diffusion::State;
 use crate::error::Result;
 use crate::generator::{self, Generator, Spec};
 use crate::geometry::{DESCRIPTORS, JacobianEstimator, LocalGeometry, Spectrum, estimator};
