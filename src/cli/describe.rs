@@ -11,7 +11,7 @@ use crate::reward::Reward;
 use crate::run::{parse_seeds, run_id};
 use crate::store;
 use crate::study::{
-    DescribeRecipe, Described, Description, Inverter, Measurer, Page, Source, TILE, claim, pack, pictures, spread,
+    DescribeRecipe, Described, Description, Inverter, Measurer, Page, Source, claim, pack, pictures, spread, tile,
     unpack,
 };
 use crate::table::{Table, write_csv, write_parquet};
@@ -47,9 +47,10 @@ pub struct Args {
     /// Leave out local complexity
     #[arg(long, help_heading = "Geometry")]
     no_complexity: bool,
-    /// Samples whose exact spectrum is measured too, to tell the bias of an estimator that is not exact
-    #[arg(long, value_name = "N", default_value_t = 64, help_heading = "Geometry")]
-    calibrate_on: usize,
+    /// Samples whose exact spectrum is measured too, to tell the bias of an estimator that is not exact [default: 64;
+    /// 8 for a diffusion model]
+    #[arg(long, value_name = "N", help_heading = "Geometry")]
+    calibrate_on: Option<usize>,
     /// Run folder: tiles, descriptors.parquet, settings; the same command goes on where it was stopped
     #[arg(short, long, value_name = "DIR")]
     outdir: Option<PathBuf>,
@@ -64,6 +65,12 @@ pub struct Args {
     json: bool,
 }
 
+impl Args {
+    fn calibrate_on(&self, generator: &dyn Generator) -> usize {
+        self.calibrate_on.unwrap_or(if generator.as_sampler().is_some() { 8 } else { 64 })
+    }
+}
+
 /// Measures; prints the table, or with --outdir writes it and prints a summary.
 ///
 /// # Errors
@@ -71,10 +78,10 @@ pub struct Args {
 /// where some were not.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     let settings = args.geometry.settings()?;
-    let estimator = estimator_with(&args.geometry.estimator, &settings)?;
     let (name, device) = context.open_device()?;
     let folder = find_model(&args.model)?;
     let generator = generator::load(&folder, &device)?;
+    let estimator = estimator_with(args.geometry.estimator_for(&*generator), &settings)?;
     let spec = generator.spec();
     let reward = match folder.join("reward/card.toml").exists() {
         true => Some(Reward::load(&folder, &generator, &device)?),
@@ -115,7 +122,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
                 complexity: complexity.is_some(),
                 complexity_radius: args.geometry.complexity_radius,
                 complexity_directions: args.geometry.complexity_directions.unwrap_or(16.min(spec.latent_width)),
-                tile: TILE,
+                tile: tile(&*generator),
                 device: name.class().into(),
             };
             let measurer = Measurer {
@@ -179,10 +186,11 @@ fn measure(args: &Args, context: &Context, measurer: &Measurer, rank: Option<usi
     let tiles = args.outdir.as_ref().map(|o| o.join("tiles"));
     let samples = measurer.source.samples(measurer.generator.spec().latent_width);
     let found = measurer.run(&samples, tiles.as_deref(), &context.progress, &context.cancel)?;
-    let exact: Vec<Described> = if measurer.estimator.is_exact() || args.calibrate_on == 0 {
+    let calibrate_on = args.calibrate_on(measurer.generator);
+    let exact: Vec<Described> = if measurer.estimator.is_exact() || calibrate_on == 0 {
         Vec::new()
     } else {
-        let some = &samples[..samples.len().min(args.calibrate_on)];
+        let some = &samples[..samples.len().min(calibrate_on)];
         measurer.exact(&args.geometry.settings()?)?.run(some, tiles.as_deref(), &context.progress, &context.cancel)?
     };
     let run_id = run_id(&text);
@@ -212,7 +220,7 @@ fn report(args: &Args, context: &Context, generator: &dyn Generator, found: &Fin
             .flatten()
             .map(|(k, v)| (k.clone(), v.as_str().map_or_else(|| v.to_string(), str::to_owned)))
             .collect();
-        let settings = settings_text(args, d.model_rank, &about);
+        let settings = settings_text(args, args.calibrate_on(generator), d.model_rank, &about);
         metadata.push(("settings".into(), settings.clone()));
         store::write_atomic(&outdir.join("settings.toml"), settings.as_bytes())?;
         if args.csv {
@@ -240,7 +248,7 @@ fn report(args: &Args, context: &Context, generator: &dyn Generator, found: &Fin
 }
 
 /// Every setting with its default spelt out, as TOML.
-fn settings_text(args: &Args, model_rank: usize, about: &serde_json::Value) -> String {
+fn settings_text(args: &Args, calibrate_on: usize, model_rank: usize, about: &serde_json::Value) -> String {
     let g = &args.geometry;
     let mut table = toml::Table::new();
     let path = |p: &Option<PathBuf>| p.as_ref().map(|p| p.to_string_lossy().into_owned());
@@ -264,7 +272,7 @@ fn settings_text(args: &Args, model_rank: usize, about: &serde_json::Value) -> S
     set("memory_mib", (g.memory as i64).into());
     set("scales", g.scales.clone().into());
     set("model_rank", (model_rank as i64).into());
-    set("calibrate_on", (args.calibrate_on as i64).into());
+    set("calibrate_on", (calibrate_on as i64).into());
     table.to_string()
 }
 

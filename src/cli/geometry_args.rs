@@ -1,14 +1,15 @@
 //! Flags that say how geometry is measured, shared by `describe` and `study`.
 
 use crate::error::{Error, Result};
-use crate::geometry::{COMPLEXITY_RADIUS, EstimatorSettings};
+use crate::generator::Generator;
+use crate::geometry::{COMPLEXITY_RADIUS, EstimatorSettings, estimator_row};
 
 /// How geometry is measured.
 #[derive(Clone, Debug, clap::Args)]
 pub struct GeometryArgs {
-    /// Way to the spectrum; see isoline list estimators
-    #[arg(long, value_name = "NAME", default_value = "exact", help_heading = "Geometry")]
-    pub estimator: String,
+    /// Way to the spectrum; see isoline list estimators [default: exact; input-subspace for a diffusion model]
+    #[arg(long, value_name = "NAME", help_heading = "Geometry")]
+    pub estimator: Option<String>,
     /// Directions P of an estimator that is not exact [default: the estimator's own]
     #[arg(long, value_name = "P", help_heading = "Geometry")]
     pub directions: Option<usize>,
@@ -36,6 +37,13 @@ pub struct GeometryArgs {
 }
 
 impl GeometryArgs {
+    /// The estimator asked for, or what suits the model: a sampler's latent is as wide as its picture and every
+    /// tangent goes through every step, so not all of them unless it is asked for.
+    pub fn estimator_for(&self, generator: &dyn Generator) -> &str {
+        let usual = if generator.as_sampler().is_some() { "input-subspace" } else { "exact" };
+        self.estimator.as_deref().unwrap_or(usual)
+    }
+
     /// Settings of the estimator.
     ///
     /// # Errors
@@ -43,6 +51,9 @@ impl GeometryArgs {
     pub fn settings(&self) -> Result<EstimatorSettings> {
         if let Some(s) = self.scales.iter().find(|s| !(**s > 0.0 && s.is_finite())) {
             return Err(Error::config("--scales", format!("expected positive numbers, found {s}")));
+        }
+        if let Some(name) = &self.estimator {
+            estimator_row(name)?;
         }
         if self.model_rank == Some(0) {
             return Err(Error::config("--model-rank", "expected at least 1, found 0"));

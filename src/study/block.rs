@@ -138,7 +138,6 @@ pub fn unpack(path: &Path) -> Result<(About, Vec<Described>)> {
         estimator,
         sample_width: about.sample_width,
         h: some(h[i]),
-        by_qr: false,
     };
     let sample = |i: usize| Described {
         sample: numbers.values[i] as u64,

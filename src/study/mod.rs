@@ -17,7 +17,7 @@ mod values;
 pub use bias::Bias;
 pub use block::{About, Described, pack, unpack};
 pub use convergence::{Convergence, Trial, Trials};
-pub use describe::{DescribeRecipe, Measurer, TILE};
+pub use describe::{DescribeRecipe, Measurer, tile};
 pub use folder::claim;
 pub use invert::{Inversion, Inverter};
 pub use page::{Page, pictures, spread};

@@ -2,8 +2,8 @@
 
 use super::Reference;
 use crate::runs::hashes;
+use crate::shared::singular_values;
 use crate::training::{setting, train};
-use isoline::linalg::right_singular;
 use std::fs;
 use std::path::Path;
 
@@ -110,7 +110,7 @@ fn a_sample_that_is_not_finite_is_marked_and_its_neighbours_do_not_move() {
 #[test]
 fn spectra_at_the_edges_are_right_or_undefined() {
     for (name, d, rows, holds) in spectra() {
-        let found = right_singular(&rows, d, rows.len() / d).singular_values;
+        let found = singular_values(&rows, d);
         assert!(found.iter().all(|v| v.is_finite() && *v >= 0.0) && holds(&found), "{name}: {found:?}");
     }
 }
