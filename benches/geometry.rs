@@ -5,7 +5,7 @@
 use isoline::device;
 use isoline::geometry::gram::{Directions, grams};
 use isoline::geometry::{ESTIMATORS, estimator};
-use isoline::linalg::{GramSum, eigenvalues_along};
+use isoline::linalg::{GramSum, Tridiagonal, eigenvalues_along};
 use isoline::nn::{Network, Parameters, Pass, Tangents};
 use isoline::noise::{Stream, normals};
 use isoline::run::Engine;
@@ -70,10 +70,20 @@ fn gram(bencher: divan::Bencher, lanes: usize) {
     });
 }
 
+/// The two halves of the eigen-solve; the second of eight matrices, which go side by side.
 #[divan::bench(args = [10, 64, 100, 512])]
-fn eigenvalues(bencher: divan::Bencher, n: usize) {
-    let a: Vec<f64> = (0..n * n).map(|i| ((i / n * (i % n)) as f64).sin()).collect();
-    bencher.bench_local(|| eigenvalues_along(&a, &vec![1.0; n]));
+fn tridiagonal_form(bencher: divan::Bencher, n: usize) {
+    bencher.bench_local(|| tridiagonal(n));
+}
+
+#[divan::bench(args = [10, 64, 100, 512])]
+fn eigenvalues_of_eight(bencher: divan::Bencher, n: usize) {
+    let problems: Vec<Tridiagonal> = (0..8).map(|_| tridiagonal(n)).collect();
+    bencher.bench_local(|| eigenvalues_along(&problems));
+}
+
+fn tridiagonal(n: usize) -> Tridiagonal {
+    Tridiagonal::of((0..n * n).map(|i| ((i / n * (i % n)) as f64).sin()).collect(), vec![1.0; n])
 }
 
 /// Layers on a tile of 16, with 32 tangents each.

@@ -39,9 +39,10 @@ pub struct Args {
     /// Leave out local complexity
     #[arg(long, help_heading = "Geometry")]
     no_complexity: bool,
-    /// Samples whose exact spectrum is measured too, to tell the bias of an estimator that is not exact
-    #[arg(long, value_name = "N", default_value_t = 64, help_heading = "Geometry")]
-    calibrate_on: usize,
+    /// Samples whose exact spectrum is measured too, to tell the bias of an estimator that is not exact [default: 64;
+    /// 8 for a diffusion model]
+    #[arg(long, value_name = "N", help_heading = "Geometry")]
+    calibrate_on: Option<usize>,
     /// Run folder: tiles, descriptors.parquet, settings; the same command goes on where it was stopped
     #[arg(short, long, value_name = "DIR")]
     outdir: Option<PathBuf>,
@@ -95,6 +96,7 @@ pub fn planned(keys: DescribeKeys, context: &Context) -> Result<(DescribePlan, D
     let keys = keys.anchored()?;
     let (name, device) = context.open_device()?;
     let loaded = Describing::load(&keys, name, &device)?;
+    let keys = keys.resolved(&*loaded.subject.generator);
     Ok((DescribePlan::new(keys, &loaded), loaded))
 }
 
@@ -118,13 +120,14 @@ fn in_folder(args: &Args, outdir: &Path, context: &Context) -> Result<()> {
 
 fn in_memory(args: &Args, context: &Context) -> Result<()> {
     let (asked, loaded) = planned(args.keys(), context)?;
-    loaded.check_memory(args.calibrate_on > 0)?;
+    let calibrate_on = asked.asked.calibrate_on.unwrap_or(0);
+    loaded.check_memory(calibrate_on > 0)?;
     let samples = loaded.samples();
     let found = loaded.measurer().run(&samples, None, &context.progress, &context.cancel)?;
-    let exact = if loaded.is_exact || args.calibrate_on == 0 {
+    let exact = if loaded.is_exact || calibrate_on == 0 {
         Vec::new()
     } else {
-        let some = &samples[..samples.len().min(args.calibrate_on)];
+        let some = &samples[..samples.len().min(calibrate_on)];
         loaded.exact().run(some, None, &context.progress, &context.cancel)?
     };
     let rank = loaded.subject.model_rank;

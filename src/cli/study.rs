@@ -93,6 +93,12 @@ impl Opened {
         Ok(Some(Reward::load(&self.folder, &self.generator, &self.device)?.card.model_rank))
     }
 
+    /// What suits the model where nothing was asked for: of a diffusion model less, as every latent of it takes a whole
+    /// sampling of tangents.
+    fn usual<T>(&self, asked: Option<T>, usual: T, diffusion: T) -> T {
+        asked.unwrap_or(if self.generator.as_sampler().is_some() { diffusion } else { usual })
+    }
+
     fn session<'a>(
         &'a self,
         geometry: &'a GeometryArgs,
@@ -107,7 +113,7 @@ impl Opened {
         Ok(Session {
             generator: &*self.generator,
             inverter,
-            estimator: &geometry.estimator,
+            estimator: geometry.estimator_for(&*self.generator),
             settings: geometry.settings()?,
             complexity: geometry.complexity(d)?,
             model_rank: rank,

@@ -1,11 +1,9 @@
 //! From the products of a Jacobian with P directions to a spectrum with its uncertainty.
 
 use super::spectrum::{Replicate, Spectrum};
-use super::uncertainty::{
-    ENTRY_ERROR, frobenius, jackknife, left_out, projected_log_det, projected_shift, rounding, without,
-};
-use crate::linalg::{eigenvalues_along, right_singular, symmetric_singular};
-use nalgebra::{DMatrix, DVector};
+use super::uncertainty::{ENTRY_ERROR, frobenius, jackknife, left_out, projected_log_det, projected_shift, rounding};
+use crate::linalg::{Tridiagonal, eigenvalues_along, gram_of_columns, gram_of_rows};
+use std::ops::Range;
 
 /// P products of one Jacobian, and what is needed to read them.
 pub struct Sketch<'a> {
@@ -31,44 +29,23 @@ impl Sketch<'_> {
     /// Spectrum of A·B from its columns; `frame` holds the rows b_p, `[P, d]`. The singular values are
     /// those of A restricted to the subspace, not scaled up. `None` where a product is not finite.
     pub fn of_inputs(&self, frame: &[f32]) -> Option<Spectrum> {
-        if !self.is_finite() {
-            return None;
-        }
-        let d = self.latent.len();
-        let p = self.directions;
-        let inside: Vec<f64> = frame.chunks_exact(d).map(|b| dot(b, self.latent)).collect();
-        let found = right_singular(self.products, p, self.products.len() / p);
-        let rotated = rotate(&found.vectors, &inside, &(0..p).collect::<Vec<_>>());
-        let replicates = if p < d {
-            let gram = gram(self.products, p);
-            self.sets()
-                .iter()
-                .map(|out| {
-                    let (singular_values, vectors, kept) = without(&gram, out);
-                    Replicate { rotated_latent: rotate(&vectors, &inside, &kept), singular_values }
-                })
-                .collect()
-        } else {
-            Vec::new()
-        };
-        Some(self.spectrum(found.singular_values, rotated, found.by_qr, replicates, d))
+        let problems = || self.problems(&gram_of_rows(self.products, self.directions), frame);
+        self.is_finite().then(|| self.of_solved(eigenvalues_along(&problems())))
     }
 
-    /// As [`of_inputs`](Self::of_inputs) from M = (A·B)ᵀ(A·B) alone, `[P, P]` in f64, with no `products`.
-    pub fn of_gram(&self, gram: &[f64], frame: &[f32]) -> Spectrum {
-        let (p, d) = (self.directions, self.latent.len());
+    /// What is to be solved for the spectrum of A·B, from M = (A·B)ᵀ(A·B) alone, `[P, P]` in f64, with no `products`: M
+    /// and, for the jackknife, M without each of the sets.
+    pub fn problems(&self, gram: &[f64], frame: &[f32]) -> Vec<Tridiagonal> {
+        let d = self.latent.len();
         let inside: Vec<f64> = frame.chunks_exact(d).map(|b| dot(b, self.latent)).collect();
-        let spectrum_of = |kept: &[usize]| {
-            let part: Vec<f64> = kept.iter().flat_map(|i| kept.iter().map(move |j| gram[i * p + j])).collect();
-            let (values, rotated_latent) =
-                eigenvalues_along(&part, &kept.iter().map(|i| inside[*i]).collect::<Vec<_>>());
-            Replicate { singular_values: values.iter().map(|v| v.max(0.0).sqrt()).collect(), rotated_latent }
-        };
-        let without = |out: &std::ops::Range<usize>| (0..p).filter(|i| !out.contains(i)).collect::<Vec<_>>();
-        let sets = if p < d { self.sets() } else { Vec::new() };
-        let replicates = sets.iter().map(|out| spectrum_of(&without(out))).collect();
-        let whole = spectrum_of(&(0..p).collect::<Vec<_>>());
-        self.spectrum(whole.singular_values, whole.rotated_latent, false, replicates, d)
+        let sets = if self.directions < d { self.sets() } else { Vec::new() };
+        std::iter::once(&(0..0)).chain(&sets).map(|out| without(gram, &inside, out)).collect()
+    }
+
+    /// The spectrum from what [`problems`](Self::problems) had as solutions.
+    pub fn of_solved(&self, solved: Vec<(Vec<f64>, Vec<f64>)>) -> Spectrum {
+        let spectrum = |(values, rotated_latent)| Replicate { singular_values: roots(values), rotated_latent };
+        self.spectrum(solved.into_iter().map(spectrum).collect(), self.latent.len())
     }
 
     /// Spectrum of W·A from its rows w_p·A, scaled so that ψ has no bias of its own: by
@@ -81,24 +58,29 @@ impl Sketch<'_> {
             return None;
         }
         let (p, d) = (self.directions, self.latent.len());
-        let z: Vec<f64> = self.latent.iter().map(|v| f64::from(*v)).collect();
         let wide = p <= d;
-        let (singular_values, rotated, by_qr) = if wide {
-            let found = right_singular(self.products, p, d);
+        let sets = if p < self.sample_width { self.sets() } else { Vec::new() };
+        let all = std::iter::once(&(0..0)).chain(&sets);
+        let problems: Vec<Tridiagonal> = if wide {
+            let gram = gram_of_rows(self.products, p);
             let images: Vec<f64> = self.products.chunks_exact(d).map(|row| dot(row, self.latent)).collect();
-            let rotated = rotate(&found.vectors, &images, &(0..p).collect::<Vec<_>>());
-            (found.singular_values.clone(), over(rotated, &found.singular_values), found.by_qr)
+            all.map(|out| without(&gram, &images, out)).collect()
         } else {
-            let columns: Vec<f32> =
-                (0..d).flat_map(|j| (0..p).map(move |i| (i, j))).map(|(i, j)| self.products[i * d + j]).collect();
-            let found = right_singular(&columns, d, p);
-            let rotated = rotate(&found.vectors, &z, &(0..d).collect::<Vec<_>>());
-            (found.singular_values, rotated, found.by_qr)
+            let gram = gram_of_columns(self.products, d);
+            let z: Vec<f64> = self.latent.iter().map(|v| f64::from(*v)).collect();
+            let rows = |out: &Range<usize>| gram_of_columns(&self.products[out.start * d..out.end * d], d);
+            let less = |out| gram.iter().zip(rows(out)).map(|(all, out)| all - out).collect();
+            all.map(|out| Tridiagonal::of(less(out), z.clone())).collect()
         };
-        let scale = |directions: usize, values: Vec<f64>| self.unbiased(directions, values);
-        let replicates = if p < self.sample_width { self.output_replicates(&z, &scale) } else { Vec::new() };
-        let (singular_values, rotated) = sorted(scale(p, singular_values), rotated);
-        let mut found = self.spectrum(singular_values, rotated, by_qr, replicates, self.sample_width);
+        let spectrum = |(i, (values, along)): (usize, (Vec<f64>, Vec<f64>))| {
+            let directions = p - i.checked_sub(1).map_or(0, |i| sets[i].len());
+            let values = roots(values);
+            let along = if wide { over(along, &values) } else { along };
+            let (singular_values, rotated_latent) = sorted(self.unbiased(directions, values), along);
+            Replicate { singular_values, rotated_latent }
+        };
+        let found = eigenvalues_along(&problems).into_iter().enumerate().map(spectrum).collect();
+        let mut found = self.spectrum(found, self.sample_width);
         let rank = found.rank();
         if p >= d && rank > 0 {
             // The closed form in place of the jackknife, at the one k where it holds.
@@ -107,36 +89,6 @@ impl Sketch<'_> {
             found.psi_stderr[rank - 1] = variance.sqrt().hypot(numeric);
         }
         Some(found)
-    }
-
-    fn output_replicates(&self, z: &[f64], scale: &dyn Fn(usize, Vec<f64>) -> Vec<f64>) -> Vec<Replicate> {
-        let (p, d) = (self.directions, self.latent.len());
-        let sets = self.sets();
-        let left = |out: &std::ops::Range<usize>| p - out.len();
-        if p <= d {
-            let gram = gram(self.products, p);
-            let images: Vec<f64> = self.products.chunks_exact(d).map(|row| dot(row, self.latent)).collect();
-            return sets
-                .iter()
-                .map(|out| {
-                    let (singular_values, vectors, kept) = without(&gram, out);
-                    let rotated = over(rotate(&vectors, &images, &kept), &singular_values);
-                    let (singular_values, rotated_latent) = sorted(scale(left(out), singular_values), rotated);
-                    Replicate { rotated_latent, singular_values }
-                })
-                .collect();
-        }
-        let w = DMatrix::from_row_iterator(p, d, self.products.iter().map(|v| f64::from(*v)));
-        let whole = w.tr_mul(&w);
-        sets.iter()
-            .map(|out| {
-                let part = w.rows(out.start, out.len());
-                let (singular_values, vectors) = symmetric_singular(&whole - part.tr_mul(&part));
-                let rotated = rotate(&vectors, z, &(0..d).collect::<Vec<_>>());
-                let (singular_values, rotated_latent) = sorted(scale(left(out), singular_values), rotated);
-                Replicate { rotated_latent, singular_values }
-            })
-            .collect()
     }
 
     /// Singular values of W·A from P = `directions` rows, scaled up. With P ≥ d each by its own
@@ -166,18 +118,15 @@ impl Sketch<'_> {
         self.error.hypot(ENTRY_ERROR * frobenius(singular_values))
     }
 
-    fn spectrum(
-        &self,
-        singular_values: Vec<f64>,
-        rotated_latent: Vec<f64>,
-        by_qr: bool,
-        replicates: Vec<Replicate>,
-        of: usize,
-    ) -> Spectrum {
+    /// From the spectrum of all directions and those without some, in this order.
+    fn spectrum(&self, mut found: Vec<Replicate>, of: usize) -> Spectrum {
+        let Replicate { singular_values, rotated_latent } = found.remove(0);
+        let replicates = found;
         let numeric = rounding(&singular_values, self.noise(&singular_values));
+        let running: Vec<Vec<Option<f64>>> = replicates.iter().map(|r| running_psi(&r.singular_values)).collect();
         let by_chance = |k: usize| {
             // ψ over all directions is left with one set fewer: what is left of it.
-            let values = replicates.iter().map(|r| super::psi_k(&r.singular_values, k.min(r.singular_values.len())));
+            let values = running.iter().map(|r| r.get(k.min(r.len()).wrapping_sub(1)).copied().flatten());
             jackknife(&values.collect::<Vec<_>>(), self.directions, of)
         };
         let missing = if self.directions < of { f64::INFINITY } else { 0.0 };
@@ -193,9 +142,30 @@ impl Sketch<'_> {
             estimator: self.estimator,
             sample_width: self.sample_width,
             h: self.h,
-            by_qr,
         }
     }
+}
+
+/// ψ_1, ψ_2, …; `None` from the first singular value on that is zero.
+fn running_psi(singular_values: &[f64]) -> Vec<Option<f64>> {
+    let add = |sum: &mut Option<f64>, s: &f64| {
+        *sum = sum.filter(|_| *s > 0.0).map(|sum| sum + s.ln());
+        Some(*sum)
+    };
+    singular_values.iter().scan(Some(0.0), add).collect()
+}
+
+/// A Gram matrix of directions and a vector over them, without the directions of `out`.
+fn without(gram: &[f64], along: &[f64], out: &Range<usize>) -> Tridiagonal {
+    let p = along.len();
+    let kept: Vec<usize> = (0..p).filter(|i| !out.contains(i)).collect();
+    let part = kept.iter().flat_map(|i| kept.iter().map(move |j| gram[i * p + j])).collect();
+    Tridiagonal::of(part, kept.iter().map(|i| along[*i]).collect())
+}
+
+/// Singular values from the eigenvalues of a Gram matrix; those that rounding made negative are 0.
+fn roots(eigenvalues: Vec<f64>) -> Vec<f64> {
+    eigenvalues.into_iter().map(|v| v.max(0.0).sqrt()).collect()
 }
 
 /// Singular values and what goes with them, in descending order again.
@@ -209,19 +179,7 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
 }
 
-/// Vᵀx over the kept entries of x.
-fn rotate(vectors: &DMatrix<f64>, x: &[f64], kept: &[usize]) -> Vec<f64> {
-    let x = DVector::from_iterator(kept.len(), kept.iter().map(|i| x[*i]));
-    vectors.tr_mul(&x).as_slice().to_vec()
-}
-
 /// Entry by entry; 0 where the divisor is 0.
 fn over(values: Vec<f64>, by: &[f64]) -> Vec<f64> {
     values.into_iter().zip(by).map(|(v, s)| if *s > 0.0 { v / s } else { 0.0 }).collect()
-}
-
-fn gram(products: &[f32], directions: usize) -> DMatrix<f64> {
-    let width = products.len() / directions;
-    let rows = DMatrix::from_row_iterator(directions, width, products.iter().map(|v| f64::from(*v)));
-    &rows * rows.transpose()
 }

@@ -1,7 +1,6 @@
 //! Singular values of a local Jacobian, in f64.
 
 use super::uncertainty::{ENTRY_ERROR, frobenius, rounding};
-use crate::linalg::RightSingular;
 
 /// What an estimator found at one latent. Singular values are never NaN.
 #[derive(Clone, Debug)]
@@ -25,8 +24,6 @@ pub struct Spectrum {
     pub sample_width: usize,
     /// Radius of a stencil.
     pub h: Option<f64>,
-    /// Whether the QR route was taken instead of the Gram matrix.
-    pub by_qr: bool,
 }
 
 /// A spectrum from fewer directions.
@@ -47,19 +44,12 @@ pub fn tolerance(sample_width: usize, latent_width: usize) -> f64 {
 }
 
 impl Spectrum {
-    /// The spectrum of a whole Jacobian with `sample_width` rows at the latent `z`.
-    pub fn exact(found: RightSingular, z: &[f32], sample_width: usize, estimator: &'static str) -> Self {
-        let rotated = found.vectors.column_iter().map(|v| v.iter().zip(z).map(|(v, z)| v * f64::from(*z)).sum());
-        Self::whole(found.singular_values, rotated.collect(), sample_width, estimator, found.by_qr)
-    }
-
-    /// As [`exact`](Self::exact), from the singular values and Vᵀz in their order.
+    /// The spectrum of a whole Jacobian with `sample_width` rows, from its singular values and Vᵀz in their order.
     pub fn whole(
         singular_values: Vec<f64>,
         rotated_latent: Vec<f64>,
         sample_width: usize,
         estimator: &'static str,
-        by_qr: bool,
     ) -> Self {
         let d = singular_values.len();
         Self {
@@ -72,7 +62,6 @@ impl Spectrum {
             estimator,
             sample_width,
             h: None,
-            by_qr,
         }
     }
 

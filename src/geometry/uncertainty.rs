@@ -1,8 +1,5 @@
 //! How far an estimate may be off: rounding, and the chance of the directions (theory, 6b).
 
-use crate::linalg::symmetric_singular;
-use nalgebra::DMatrix;
-
 /// Relative Frobenius error of a Jacobian that was pushed through a network in f32: 8 eps. Sums of some
 /// thousand terms in up to 40 layers leave 1 to 4 eps (`pretrained::*` compare with f64).
 pub const ENTRY_ERROR: f64 = 8.0 * f32::EPSILON as f64;
@@ -122,14 +119,6 @@ fn trigamma(mut x: f64) -> f64 {
             * (1.0
                 + 0.5 / x
                 + y * (1.0 / 6.0 - y * (1.0 / 30.0 - y * (1.0 / 42.0 - y * (1.0 / 30.0 - y * (5.0 / 66.0))))))
-}
-
-/// Singular values and vectors of what is left of a Gram matrix of directions without those of `out`.
-pub fn without(gram: &DMatrix<f64>, out: &std::ops::Range<usize>) -> (Vec<f64>, DMatrix<f64>, Vec<usize>) {
-    let kept: Vec<usize> = (0..gram.nrows()).filter(|i| !out.contains(i)).collect();
-    let part = DMatrix::from_fn(kept.len(), kept.len(), |i, j| gram[(kept[i], kept[j])]);
-    let (singular_values, vectors) = symmetric_singular(part);
-    (singular_values, vectors, kept)
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ pub struct GramSum {
     lanes: [usize; 2],
     same: bool,
     held: usize,
-    a: Vec<f64>,
-    b: Vec<f64>,
+    rows: [Vec<f32>; 2],
+    wide: [Vec<f64>; 2],
     sums: Vec<f64>,
 }
 
@@ -23,19 +23,18 @@ impl GramSum {
     /// For rows of `lanes[0]` and `lanes[1]` values, both multiples of 16. With `same`, the two rows of a
     /// pair are one, and only the part on and above the diagonal is formed and then mirrored.
     pub fn new(lanes: [usize; 2], same: bool) -> Self {
-        let buffer = |lanes: usize| vec![0.0; ROWS * lanes];
-        let b = if same { Vec::new() } else { buffer(lanes[1]) };
-        Self { lanes, same, held: 0, a: buffer(lanes[0]), b, sums: vec![0.0; lanes[0] * lanes[1]] }
+        let sizes = [ROWS * lanes[0], if same { 0 } else { ROWS * lanes[1] }];
+        let (rows, wide) = (sizes.map(|n| vec![0.0; n]), sizes.map(|n| vec![0.0; n]));
+        Self { lanes, same, held: 0, rows, wide, sums: vec![0.0; lanes[0] * lanes[1]] }
     }
 
     /// Adds a pair of rows.
     pub fn push(&mut self, a: &[f32], b: &[f32]) {
         let place = |lanes: usize| self.held * lanes..(self.held + 1) * lanes;
-        let widen = |into: &mut [f64], from: &[f32]| into.iter_mut().zip(from).for_each(|(i, f)| *i = f64::from(*f));
         let (at, bt) = (place(self.lanes[0]), place(self.lanes[1]));
-        widen(&mut self.a[at], a);
+        self.rows[0][at].copy_from_slice(a);
         if !self.same {
-            widen(&mut self.b[bt], b);
+            self.rows[1][bt].copy_from_slice(b);
         }
         self.held += 1;
         if self.held == ROWS {
@@ -44,16 +43,9 @@ impl GramSum {
     }
 
     fn flush(&mut self) {
-        let b = if self.same { &self.a } else { &self.b };
-        AutoArch::new().dispatch(Add {
-            rows: self.held,
-            lanes: self.lanes,
-            same: self.same,
-            a: &self.a,
-            b,
-            sums: &mut self.sums,
-        });
-        self.held = 0;
+        let Self { lanes, same, held, rows, wide, sums } = self;
+        AutoArch::new().dispatch(Add { count: *held, lanes: *lanes, same: *same, rows, wide, sums });
+        *held = 0;
     }
 
     /// The sums.
@@ -71,12 +63,42 @@ impl GramSum {
     }
 }
 
+/// R·Rᵀ for `count` rows of equal length, row-major in and out.
+pub fn gram_of_rows(rows: &[f32], count: usize) -> Vec<f64> {
+    let width = rows.len() / count.max(1);
+    let lanes = count.next_multiple_of(16);
+    let mut sum = GramSum::new([lanes, lanes], true);
+    let mut column = vec![0.0; lanes];
+    for i in 0..width {
+        column.iter_mut().zip(rows.chunks_exact(width)).for_each(|(c, row)| *c = row[i]);
+        sum.push(&column, &column);
+    }
+    trimmed(&sum.finish(), lanes, count)
+}
+
+/// RᵀR for rows of `width` values, row-major in and out.
+pub fn gram_of_columns(rows: &[f32], width: usize) -> Vec<f64> {
+    let lanes = width.next_multiple_of(16);
+    let mut sum = GramSum::new([lanes, lanes], true);
+    let mut padded = vec![0.0; lanes];
+    for row in rows.chunks_exact(width.max(1)) {
+        padded[..width].copy_from_slice(row);
+        sum.push(&padded, &padded);
+    }
+    trimmed(&sum.finish(), lanes, width)
+}
+
+/// The first n×n entries.
+fn trimmed(sums: &[f64], lanes: usize, n: usize) -> Vec<f64> {
+    sums.chunks_exact(lanes.max(1)).take(n).flat_map(|row| &row[..n]).copied().collect()
+}
+
 struct Add<'a> {
-    rows: usize,
+    count: usize,
     lanes: [usize; 2],
     same: bool,
-    a: &'a [f64],
-    b: &'a [f64],
+    rows: &'a [Vec<f32>; 2],
+    wide: &'a mut [Vec<f64>; 2],
     sums: &'a mut [f64],
 }
 
@@ -89,14 +111,14 @@ fn load<S: Simd>(values: &[f64]) -> Vector<S, f64> {
 fn block<S: Simd, const M: usize, const N: usize>(p: &mut Add, i: usize, j: usize) {
     let w = f64::lanes::<S>();
     let [la, lb] = p.lanes;
-    let (a, b) = (p.a, p.b);
+    let (a, b) = (&p.wide[0], &p.wide[usize::from(!p.same)]);
     let mut sums = [[0f64.splat::<S>(); N]; M];
     for m in 0..M {
         for n in 0..N {
             sums[m][n] = load::<S>(&p.sums[(i + m) * lb + j + n * w..][..w]);
         }
     }
-    for r in 0..p.rows {
+    for r in 0..p.count {
         let left = &a[r * la + i..][..M];
         let right = &b[r * lb + j..][..N * w];
         let mut t = [0f64.splat::<S>(); N];
@@ -125,6 +147,9 @@ impl WithSimd for Add<'_> {
     fn with_simd<S: Simd>(mut self) {
         let w = f64::lanes::<S>();
         let [la, lb] = self.lanes;
+        for (wide, rows) in self.wide.iter_mut().zip(self.rows) {
+            wide.iter_mut().zip(rows).for_each(|(wide, v)| *wide = f64::from(*v));
+        }
         for i in (0..la).step_by(4) {
             // From the register that holds the diagonal on.
             let mut j = if self.same { i / (2 * w) * (2 * w) } else { 0 };
@@ -144,6 +169,15 @@ impl WithSimd for Add<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_and_columns_without_their_padding() {
+        // R = [1 2 0; 0 1 -1]
+        let r = [1.0, 2.0, 0.0, 0.0, 1.0, -1.0];
+        assert_eq!(gram_of_rows(&r, 2), [5.0, 2.0, 2.0, 2.0]);
+        assert_eq!(gram_of_columns(&r, 3), [1.0, 2.0, 0.0, 2.0, 5.0, -1.0, 0.0, -1.0, 1.0]);
+        assert_eq!((gram_of_columns(&[], 1), gram_of_rows(&[], 1)), (vec![0.0], vec![0.0]));
+    }
 
     /// Against the plain triple loop: each entry is a sum of `count` products, exact but for the rounding of the sum.
     #[test]

@@ -4,11 +4,11 @@ use super::seeds::parse_seeds;
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
 use crate::generator::{self, Generator, anchored_model, find_model};
-use crate::geometry::{COMPLEXITY_RADIUS, EstimatorSettings, JacobianEstimator, estimator_with};
+use crate::geometry::{COMPLEXITY_RADIUS, EstimatorSettings, JacobianEstimator, estimator_row, estimator_with};
 use crate::noise;
 use crate::reward::Reward;
 use crate::store::run_id;
-use crate::study::{DescribeRecipe, Inverter, Measurer, Source, TILE};
+use crate::study::{DescribeRecipe, Inverter, Measurer, Source, tile};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,8 +38,9 @@ pub struct DescribeKeys {
     /// Steps of descent for pictures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invert_steps: Option<usize>,
-    /// Name of the estimator.
-    pub estimator: String,
+    /// Name of the estimator; [`usual_estimator`] where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimator: Option<String>,
     /// P; the estimator's own number where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub directions: Option<usize>,
@@ -61,10 +62,12 @@ pub struct DescribeKeys {
     /// k of ψ_k; the reward's, else from the spectra, where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_rank: Option<usize>,
-    /// Samples measured exactly too, where the estimator is not exact.
-    pub calibrate_on: usize,
-    /// Samples per tile.
-    pub tile: usize,
+    /// Samples measured exactly too, where the estimator is not exact; 64 where absent, 8 of a diffusion model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calibrate_on: Option<usize>,
+    /// Samples per tile; what suits the model where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tile: Option<usize>,
     /// Whether `descriptors.csv` is written.
     pub csv: bool,
     /// Whether `spectra.npz` is written.
@@ -81,7 +84,7 @@ impl Default for DescribeKeys {
             images: None,
             spectra: None,
             invert_steps: None,
-            estimator: "exact".into(),
+            estimator: None,
             directions: None,
             radius: EstimatorSettings::default().radius,
             frame_seed: EstimatorSettings::default().seed,
@@ -91,12 +94,18 @@ impl Default for DescribeKeys {
             memory: EstimatorSettings::default().memory >> 20,
             scales: vec![0.1],
             model_rank: None,
-            calibrate_on: 64,
-            tile: TILE,
+            calibrate_on: None,
+            tile: None,
             csv: false,
             npz: false,
         }
     }
+}
+
+/// The estimator where none is asked for: the exact one; of a diffusion model, whose latent is as wide as its picture and
+/// whose every tangent goes through every step, an input subspace.
+pub fn usual_estimator(generator: &dyn Generator) -> &'static str {
+    if generator.as_sampler().is_some() { "input-subspace" } else { "exact" }
 }
 
 impl DescribeKeys {
@@ -107,6 +116,9 @@ impl DescribeKeys {
     pub fn settings(&self) -> Result<EstimatorSettings> {
         if let Some(s) = self.scales.iter().find(|s| !(**s > 0.0 && s.is_finite())) {
             return Err(Error::config("--scales", format!("expected positive numbers, found {s}")));
+        }
+        if let Some(name) = &self.estimator {
+            estimator_row(name)?;
         }
         if self.model_rank == Some(0) {
             return Err(Error::config("--model-rank", "expected at least 1, found 0"));
@@ -152,6 +164,15 @@ impl DescribeKeys {
             *typed = std::path::absolute(&*typed).map_err(|e| Error::io(&*typed, "find", e))?;
         }
         Ok(self)
+    }
+
+    /// The same with what was left open as suits the model.
+    pub fn resolved(mut self, generator: &dyn Generator) -> Self {
+        let exact_samples = if generator.as_sampler().is_some() { 8 } else { 64 };
+        self.estimator.get_or_insert_with(|| usual_estimator(generator).to_owned());
+        self.calibrate_on.get_or_insert(exact_samples);
+        self.tile.get_or_insert_with(|| tile(generator));
+        self
     }
 
     /// Seeds as typed, where latents come from none of the other sources.
@@ -239,15 +260,16 @@ impl Describing {
     /// [`Error::Config`] naming the flag; those of model, reward, latents and pictures.
     pub fn load(keys: &DescribeKeys, name: DeviceName, device: &Device) -> Result<Self> {
         let settings = keys.settings()?;
-        let estimator = estimator_with(&keys.estimator, &settings)?;
         let exact = estimator_with("exact", &EstimatorSettings { directions: None, ..settings.clone() })?;
-        if !(1..=crate::limits::TILE).contains(&keys.tile) {
+        if let Some(tile) = keys.tile.filter(|t| !(1..=crate::limits::TILE).contains(t)) {
             let most = crate::limits::TILE;
-            return Err(Error::config("--tile", format!("expected 1 to {most}, found {}", keys.tile)));
+            return Err(Error::config("--tile", format!("expected 1 to {most}, found {tile}")));
         }
         let subject = Subject::load(&keys.model, keys.model_rank, device)?;
         let generator = &subject.generator;
         let spec = generator.spec();
+        let name_of_estimator = keys.estimator.as_deref().unwrap_or_else(|| usual_estimator(&**generator));
+        let estimator = estimator_with(name_of_estimator, &settings)?;
         let directions = estimator.directions(spec)?;
         let source = keys.source(&**generator)?;
         let inverter = Inverter::new(Arc::clone(generator), &subject.folder, keys.invert_steps)?;
@@ -267,7 +289,7 @@ impl Describing {
             complexity: complexity.is_some(),
             complexity_radius: keys.complexity_radius,
             complexity_directions: keys.complexity_directions.unwrap_or(16.min(spec.latent_width)),
-            tile: keys.tile,
+            tile: keys.tile.unwrap_or_else(|| tile(&**generator)),
             device: name.class().into(),
         };
         let (is_exact, memory) = (estimator.is_exact(), settings.memory as u64);

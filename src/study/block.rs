@@ -181,7 +181,6 @@ pub fn samples(path: &Path, mut arrays: Arrays) -> Result<(About, Vec<Described>
         estimator,
         sample_width: about.sample_width,
         h: some(h[i]),
-        by_qr: false,
     };
     let sample = |i: usize| Described {
         sample: numbers.values[i] as u64,

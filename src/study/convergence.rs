@@ -125,9 +125,8 @@ impl Trials<'_> {
         let estimator = estimator_with(name, settings)?;
         let d = g.spec().latent_width;
         let calls = || self.latents.chunks(CALL * d);
-        if let Some(first) = calls().next() {
-            estimator.spectra(g, first)?;
-        }
+        // Frames are drawn and memory is taken once, not per latent.
+        estimator.spectra(g, &self.latents[..d.min(self.latents.len())])?;
         let begin = Instant::now();
         let mut found = Vec::new();
         for call in calls() {

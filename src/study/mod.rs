@@ -17,7 +17,7 @@ mod values;
 pub use bias::Bias;
 pub use block::{About, Described, unpack};
 pub use convergence::{Convergence, Trial, Trials};
-pub use describe::{DescribeRecipe, Measurer, TILE, TileFiles, TileFound};
+pub use describe::{DescribeRecipe, Measurer, TileFiles, TileFound, tile};
 pub use invert::{Inversion, Inverter};
 pub use page::{Page, pictures, spread};
 pub use paths::{cell, path, plane};

@@ -1,6 +1,6 @@
 //! What every study needs: a model, how it is measured, where tiles are kept.
 
-use super::describe::{DescribeRecipe, Measurer, TILE};
+use super::describe::{DescribeRecipe, Measurer, tile};
 use super::invert::Inverter;
 use super::source::Source;
 use super::values::Description;
@@ -71,7 +71,7 @@ impl Session<'_> {
             complexity: true,
             complexity_radius: self.complexity.radius,
             complexity_directions: self.complexity.directions.unwrap_or(16.min(d)),
-            tile: TILE,
+            tile: tile(self.generator),
             device: self.device.to_owned(),
         };
         store::create_dir(self.folder)?;

@@ -5,7 +5,6 @@ use isoline::geometry::{
     Complexity, DESCRIPTORS, EstimatorSettings, LocalGeometry, Measured, Spectrum, Undefined, Use, frame,
     local_complexity, measure_all,
 };
-use isoline::linalg::RightSingular;
 use nalgebra::DMatrix;
 
 /// What a row does when the map is multiplied by c.
@@ -37,10 +36,7 @@ fn scaling(name: &str) -> Scaling {
 
 /// A spectrum of singular values with the latent in the coordinates of the singular vectors.
 fn spectrum(singular_values: &[f64], latent: &[f32]) -> Spectrum {
-    let d = latent.len();
-    let found =
-        RightSingular { singular_values: singular_values.to_vec(), vectors: DMatrix::identity(d, d), by_qr: false };
-    Spectrum::exact(found, latent, 12, "exact")
+    Spectrum::whole(singular_values.to_vec(), latent.iter().map(|v| f64::from(*v)).collect(), 12, "exact")
 }
 
 fn all(s: &[f64], z: &[f32], scale: f64) -> Vec<Measured> {
@@ -78,8 +74,9 @@ fn isometries_change_nothing() {
     let spectrum = |w: &DMatrix<f64>, z: &DMatrix<f64>| {
         let rows: Vec<f32> = w.as_slice().iter().map(|v| *v as f32).collect();
         let z: Vec<f32> = z.as_slice().iter().map(|v| *v as f32).collect();
-        let found = isoline::linalg::right_singular(&rows, 4, 9);
-        (Spectrum::exact(found, &z, 9, "exact"), z)
+        let (values, vectors) = crate::shared::right_singular(&rows, 4);
+        let turned = vectors.tr_mul(&DMatrix::from_column_slice(4, 1, &z).map(f64::from));
+        (Spectrum::whole(values, turned.as_slice().to_vec(), 9, "exact"), z)
     };
     let (a, z) = (random(1, 9, 4).map(f64::from), random(2, 4, 1).map(f64::from));
     let (u, v) = (random(3, 9, 9).map(f64::from).qr().q(), random(4, 4, 4).map(f64::from).qr().q());

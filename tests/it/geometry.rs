@@ -38,10 +38,19 @@ fn network_of(text: &str) -> (Card, Network) {
 }
 
 pub fn one_shot(latent: usize, width: usize, layers: &str, weights: &[(&str, &[f32])]) -> OneShot {
+    one_shot_on(&device::open("cpu").unwrap().1, latent, width, layers, weights)
+}
+
+pub fn one_shot_on(
+    device: &device::Device,
+    latent: usize,
+    width: usize,
+    layers: &str,
+    weights: &[(&str, &[f32])],
+) -> OneShot {
     let (card, network) = network_of(&card_text(latent, width, layers));
-    let (_, device) = device::open("cpu").unwrap();
     let values = weights.iter().map(|(name, v)| ((*name).to_owned(), v.to_vec()));
-    OneShot::from_parts(&card, network, Parameters::from_values(values, &device), &device).unwrap()
+    OneShot::from_parts(&card, network, Parameters::from_values(values, device), device).unwrap()
 }
 
 /// The map z → W z.

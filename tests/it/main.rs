@@ -8,6 +8,7 @@ mod architecture;
 mod cancel;
 mod cli;
 mod descriptors;
+mod devices;
 mod diffusion;
 mod estimators;
 #[cfg(target_os = "linux")]

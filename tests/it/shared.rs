@@ -1,5 +1,7 @@
 //! Foreign data and weights that lie outside the repository, and their reference values.
 
+use isoline::linalg::{Tridiagonal, eigenvalues_along, gram_of_rows};
+use nalgebra::DMatrix;
 use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -62,4 +64,18 @@ pub fn relative_l2(found: &[f32], expected: &[f64]) -> f64 {
     let square = |v: f64| v * v;
     let difference: f64 = found.iter().zip(expected).map(|(a, b)| square(f64::from(*a) - b)).sum();
     (difference / expected.iter().map(|v| square(*v)).sum::<f64>()).sqrt()
+}
+
+/// Singular values, descending, and right singular vectors (columns) of a tall matrix given as its transpose: `d` rows.
+/// By nalgebra's SVD, which shares nothing with the program's own route.
+pub fn right_singular(rows: &[f32], d: usize) -> (Vec<f64>, DMatrix<f64>) {
+    let jt = DMatrix::from_row_iterator(d, rows.len() / d, rows.iter().map(|v| f64::from(*v)));
+    let svd = jt.transpose().svd(false, true);
+    (svd.singular_values.as_slice().to_vec(), svd.v_t.unwrap().transpose())
+}
+
+/// The same singular values by the program's route.
+pub fn singular_values(rows: &[f32], d: usize) -> Vec<f64> {
+    let problem = Tridiagonal::of(gram_of_rows(rows, d), vec![0.0; d]);
+    eigenvalues_along(&[problem]).remove(0).0.into_iter().map(|v| v.max(0.0).sqrt()).collect()
 }

@@ -17,15 +17,15 @@ use serde_json::json;
 pub struct Args {
     #[command(flatten)]
     common: Common,
-    /// Seeds of the latents, as in 0-63
-    #[arg(long, value_name = "LIST", default_value = "0-63")]
-    seeds: String,
-    /// Directions to try; those that do not fit an estimator are left out
+    /// Seeds of the latents, as in 0-63 [default: 0-63; 0-15 for a diffusion model]
+    #[arg(long, value_name = "LIST")]
+    seeds: Option<String>,
+    /// Directions to try, and all of them but for a diffusion model; those that do not fit an estimator are left out
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "4,8,16,32,64,128")]
     directions: Vec<usize>,
-    /// Radii of the stencil to try, in units of ‖z‖/√d
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "0.003,0.01,0.03,0.1,0.3")]
-    radius: Vec<f64>,
+    /// Radii of the stencil to try, in units of ‖z‖/√d [default: 0.003,0.01,0.03,0.1,0.3; 0.01,0.1 for a diffusion model]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    radius: Option<Vec<f64>>,
     /// Model rank k of psi_k [default: the reward's, else from the exact spectra]
     #[arg(long, value_name = "K")]
     model_rank: Option<usize>,
@@ -41,19 +41,21 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, context: &Context) -> Result<()> {
-    let seeds = seeds(&args.seeds, "--seeds")?;
+    let asked = args.seeds.as_ref().map(|text| seeds(text, "--seeds")).transpose()?;
     let settings = EstimatorSettings {
         seed: args.frame_seed,
         memory: args.memory.saturating_mul(1 << 20),
         ..EstimatorSettings::default()
     };
-    for radius in &args.radius {
+    for radius in args.radius.iter().flatten() {
         EstimatorSettings { radius: *radius, ..settings.clone() }.check()?;
     }
     if args.directions.iter().any(|p| *p < 2) {
         return Err(Error::config("--directions", "expected at least 2 each"));
     }
     let opened = args.common.open("convergence", context)?;
+    let seeds = opened.usual(asked, (0..64).collect(), (0..16).collect());
+    let radii = opened.usual(args.radius.clone(), vec![0.003, 0.01, 0.03, 0.1, 0.3], vec![0.01, 0.1]);
     let d = opened.generator.spec().latent_width;
     if let Some(k) = args.model_rank.filter(|k| !(1..=d).contains(k)) {
         return Err(Error::config("--model-rank", format!("expected 1 to {d}, the latent's width, found {k}")));
@@ -62,10 +64,12 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let own = args.model_rank.map_or_else(|| opened.reward_rank(), |k| Ok(Some(k)))?;
     // All d directions too: there every estimator in latent space must meet the exact one.
     let mut directions = args.directions.clone();
-    directions.push(d);
+    if opened.generator.as_sampler().is_none() {
+        directions.push(d);
+    }
     directions.sort_unstable();
     directions.dedup();
-    let trials = Trials { latents: &latents, directions: &directions, radii: &args.radius, model_rank: own, settings };
+    let trials = Trials { latents: &latents, directions: &directions, radii: &radii, model_rank: own, settings };
     let mut found = vec![trials.run(&*opened.generator, &context.progress, &context.cancel)?];
     if let (false, Some(other)) = (args.one_map, other_map(&opened)?) {
         // The reward's model rank belongs to the card's map.
@@ -188,7 +192,7 @@ fn plots(map: &Convergence, output: &str) -> Result<Vec<(&'static str, String)>>
         ("spearman-seconds", "milliseconds per latent", |t: &Trial| 1e3 * t.seconds),
     ] {
         let lines: Vec<Line> = names.iter().map(|n| (*n, of(n, x))).collect();
-        let title = format!("Order of latents by psi_k of the {output}");
+        let title = format!("Order of latents by psi_k of the {output}, over {label}");
         found.push((name, plot::lines(&title, label, "Spearman with the exact psi_k", &lines, true)?));
     }
     let mut sizes: Vec<usize> = map.trials.iter().filter(|t| t.estimator == "stencil").map(|t| t.directions).collect();

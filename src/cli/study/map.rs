@@ -17,9 +17,9 @@ pub struct Args {
     /// Three seeds that span the plane, as in 0,1,2
     #[arg(long, value_name = "SEEDS", default_value = "0,1,2")]
     plane: String,
-    /// Latents along a side
-    #[arg(long, value_name = "N", default_value_t = 33)]
-    size: usize,
+    /// Latents along a side [default: 33; 9 for a diffusion model]
+    #[arg(long, value_name = "N")]
+    size: Option<usize>,
     #[command(flatten)]
     geometry: GeometryArgs,
 }
@@ -36,13 +36,13 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
             format!("expected three different seeds, as in 0,1,2, found {}", corners.len()),
         ));
     };
-    if !(2..=128).contains(&args.size) {
-        return Err(Error::config("--size", format!("expected 2 to 128, found {}", args.size)));
+    if let Some(size) = args.size.filter(|n| !(2..=128).contains(n)) {
+        return Err(Error::config("--size", format!("expected 2 to 128, found {size}")));
     }
     let opened = args.common.open("map", context)?;
     let inverter = inverter(&opened.generator, &opened.folder)?;
     let session = opened.session(&args.geometry, &inverter, context)?;
-    let n = args.size;
+    let n = opened.usual(args.size, 33, 9);
     let points = [a, b, c].map(|s| session.latents(&[s]));
     let (latents, places) = plane([&points[0], &points[1], &points[2]], n);
     let found = session.describe(&latents)?;

@@ -15,9 +15,9 @@ use serde_json::json;
 pub struct Args {
     #[command(flatten)]
     common: Common,
-    /// Seeds of the samples, as in 0-255
-    #[arg(long, value_name = "LIST", default_value = "0-255")]
-    seeds: String,
+    /// Seeds of the samples, as in 0-255 [default: 0-255; 0-63 for a diffusion model]
+    #[arg(long, value_name = "LIST")]
+    seeds: Option<String>,
     #[command(flatten)]
     geometry: GeometryArgs,
 }
@@ -47,11 +47,12 @@ struct Gain {
 }
 
 pub fn run(args: &Args, context: &Context) -> Result<()> {
-    let seeds = seeds(&args.seeds, "--seeds")?;
-    if seeds.len() < 16 {
-        return Err(Error::config("--seeds", format!("expected at least 16 seeds, found {}", seeds.len())));
+    let asked = args.seeds.as_ref().map(|text| seeds(text, "--seeds")).transpose()?;
+    if let Some(few) = asked.as_ref().filter(|s| s.len() < 16) {
+        return Err(Error::config("--seeds", format!("expected at least 16 seeds, found {}", few.len())));
     }
     let opened = args.common.open("relate", context)?;
+    let seeds = opened.usual(asked, (0..256).collect(), (0..64).collect());
     let inverter = inverter(&opened.generator, &opened.folder)?;
     let session = opened.session(&args.geometry, &inverter, context)?;
     let latents = session.latents(&seeds);

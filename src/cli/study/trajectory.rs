@@ -16,9 +16,9 @@ pub struct Args {
     /// Seeds to go through, as in 3,14,15
     #[arg(long, value_name = "SEEDS", default_value = "0,1,2")]
     seeds: String,
-    /// Steps from a seed to the next
-    #[arg(long, value_name = "N", default_value_t = 32)]
-    steps: usize,
+    /// Steps from a seed to the next [default: 32; 8 for a diffusion model]
+    #[arg(long, value_name = "N")]
+    steps: Option<usize>,
     /// Straight lines instead of great circles
     #[arg(long)]
     straight: bool,
@@ -35,26 +35,27 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     if !(2..=64).contains(&stations.len()) {
         return Err(Error::config("--seeds", format!("expected 2 to 64 different seeds, found {}", stations.len())));
     }
-    if !(1..=1024).contains(&args.steps) {
-        return Err(Error::config("--steps", format!("expected 1 to 1024, found {}", args.steps)));
+    if let Some(steps) = args.steps.filter(|n| !(1..=1024).contains(n)) {
+        return Err(Error::config("--steps", format!("expected 1 to 1024, found {steps}")));
     }
     let opened = args.common.open("trajectory", context)?;
+    let steps = opened.usual(args.steps, 32, 8);
     let inverter = inverter(&opened.generator, &opened.folder)?;
     let session = opened.session(&args.geometry, &inverter, context)?;
     let points: Vec<Vec<f32>> = stations.iter().map(|s| session.latents(&[*s])).collect();
-    let latents = path(&points.iter().map(Vec::as_slice).collect::<Vec<_>>(), args.steps, args.straight);
+    let latents = path(&points.iter().map(Vec::as_slice).collect::<Vec<_>>(), steps, args.straight);
     let found = session.describe(&latents)?;
 
     let d = opened.generator.spec().latent_width;
     let n = latents.len() / d;
-    let position = |i: usize| i as f64 / args.steps as f64;
+    let position = |i: usize| i as f64 / steps as f64;
     let id = &opened.generator.spec().id;
     let mut page = Page::new(&format!("A path through {id}'s latent space"));
     let way = if args.straight { "straight lines" } else { "great circles, the norm changing evenly" };
     let list = stations.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
     page.section(
         "From seed to seed",
-        &format!("Seeds {list}, by {way}; {} steps each. Whole numbers on the axis are the seeds.", args.steps),
+        &format!("Seeds {list}, by {way}; {steps} steps each. Whole numbers on the axis are the seeds."),
     );
     let stride = n.div_ceil(33);
     let mut strip = Vec::new();
@@ -90,7 +91,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let along: serde_json::Map<String, serde_json::Value> =
         found.names.iter().map(|name| (name.clone(), json!(found.values(name)))).collect();
     let json = json!({
-        "model": id, "model_sha256": opened.generator.model_sha256(), "seeds": stations, "steps": args.steps,
+        "model": id, "model_sha256": opened.generator.model_sha256(), "seeds": stations, "steps": steps,
         "straight": args.straight, "estimator": found.estimator, "model_rank": found.model_rank,
         "position": (0..n).map(position).collect::<Vec<_>>(), "descriptors": along,
     });

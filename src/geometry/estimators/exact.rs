@@ -6,7 +6,7 @@ use crate::generator::{Generator, Spec};
 use crate::geometry::Spectrum;
 use crate::geometry::gram::{Directions, grams};
 use crate::geometry::pushforward::push;
-use crate::linalg::{eigenvalues_along, right_singular};
+use crate::linalg::{Tridiagonal, eigenvalues_along, gram_of_rows};
 use crate::nn::host::HostChain;
 use rayon::prelude::*;
 
@@ -51,7 +51,10 @@ impl JacobianEstimator for Exact {
         let mut identity = vec![0.0f32; d * d];
         (0..d).for_each(|j| identity[j * d + j] = 1.0);
         let jacobians = push(generator, latents, &identity, self.settings.memory)?;
-        Ok(jacobians.par_iter().zip(latents.par_chunks(d)).map(|(rows, z)| spectrum(rows, z)).collect())
+        let each = jacobians.par_iter().zip(latents.par_chunks(d));
+        let reduced = each.map(|(rows, z)| reduced(all_finite(&[rows, z]).then(|| gram_of_rows(rows, d)), z)).collect();
+        let width = jacobians.first().map_or(0, |rows| rows.len() / d);
+        Ok(spectra(reduced, width))
     }
 }
 
@@ -60,19 +63,25 @@ impl JacobianEstimator for Exact {
 /// every σ_i above d·1e-9·σ₁. So nothing is lost by the square of the condition number here.
 fn on_host(chain: &HostChain, latents: &[f32], memory: usize) -> Vec<Option<Spectrum>> {
     let d = chain.width();
-    grams(chain, latents, Directions::Units, memory, |i, gram| {
-        let z = &latents[i * d..(i + 1) * d];
-        let (eigenvalues, rotated) = eigenvalues_along(&gram?, &z.iter().map(|v| f64::from(*v)).collect::<Vec<_>>());
-        let singular_values = eigenvalues.iter().map(|v| v.max(0.0).sqrt()).collect();
-        Some(Spectrum::whole(singular_values, rotated, chain.features(), ROW.name, false))
-    })
+    let one = |i: usize, gram| reduced(gram, &latents[i * d..(i + 1) * d]);
+    spectra(grams(chain, latents, Directions::Units, memory, one), chain.features())
 }
 
-/// From the transposed Jacobian: row j is ∂G/∂z_j.
-fn spectrum(rows: &[f32], z: &[f32]) -> Option<Spectrum> {
-    if rows.iter().chain(z).any(|v| !v.is_finite()) {
-        return None;
-    }
-    let width = rows.len() / z.len();
-    Some(Spectrum::exact(right_singular(rows, z.len(), width), z, width, ROW.name))
+fn all_finite(values: &[&[f32]]) -> bool {
+    values.iter().all(|v| v.iter().all(|v| v.is_finite()))
+}
+
+fn reduced(gram: Option<Vec<f64>>, z: &[f32]) -> Option<Tridiagonal> {
+    Some(Tridiagonal::of(gram?, z.iter().map(|v| f64::from(*v)).collect()))
+}
+
+/// Eigenvalues of all matrices together, which is quicker than of each alone.
+fn spectra(reduced: Vec<Option<Tridiagonal>>, sample_width: usize) -> Vec<Option<Spectrum>> {
+    let finite: Vec<bool> = reduced.iter().map(Option::is_some).collect();
+    let mut solved = eigenvalues_along(&reduced.into_iter().flatten().collect::<Vec<_>>()).into_iter();
+    let spectrum = |(eigenvalues, rotated): (Vec<f64>, Vec<f64>)| {
+        let singular_values = eigenvalues.iter().map(|v| v.max(0.0).sqrt()).collect();
+        Spectrum::whole(singular_values, rotated, sample_width, ROW.name)
+    };
+    finite.into_iter().map(|finite| if finite { solved.next().map(spectrum) } else { None }).collect()
 }

@@ -8,6 +8,7 @@ use crate::geometry::frame::{FrameCache, Use};
 use crate::geometry::gram::{Directions, grams};
 use crate::geometry::pushforward::push;
 use crate::geometry::sketch::Sketch;
+use crate::linalg::{Tridiagonal, eigenvalues_along};
 use rayon::prelude::*;
 
 pub const ROW: EstimatorRow = EstimatorRow {
@@ -36,10 +37,17 @@ impl JacobianEstimator for InputSubspace {
         let (p, d) = (self.directions(spec)?, spec.latent_width);
         let frame = self.frames.get(self.settings.seed, Use::Input, p, d);
         if let Some(chain) = generator.host() {
-            let of = |i: usize, gram: Option<Vec<f64>>| {
-                Some(self.sketch(&[], &latents[i * d..(i + 1) * d], p, chain.features()).of_gram(&gram?, &frame))
+            let sketch = |i: usize| self.sketch(&[], &latents[i * d..(i + 1) * d], p, chain.features());
+            let of = |i: usize, gram: Option<Vec<f64>>| Some(sketch(i).problems(&gram?, &frame));
+            let problems = grams(chain, latents, Directions::Rows(&frame), self.settings.memory, of);
+            // All latents' together: eight at a time take the time of one.
+            let counts: Vec<Option<usize>> = problems.iter().map(|p| p.as_ref().map(Vec::len)).collect();
+            let all: Vec<Tridiagonal> = problems.into_iter().flatten().flatten().collect();
+            let mut solved = eigenvalues_along(&all).into_iter();
+            let spectrum = |(i, count): (usize, Option<usize>)| {
+                count.map(|count| sketch(i).of_solved(solved.by_ref().take(count).collect()))
             };
-            return Ok(grams(chain, latents, Directions::Rows(&frame), self.settings.memory, of));
+            return Ok(counts.into_iter().enumerate().map(spectrum).collect());
         }
         let products = push(generator, latents, &frame, self.settings.memory)?;
         let of = |(products, latent): (&Vec<f32>, &[f32])| {

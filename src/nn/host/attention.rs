@@ -1,6 +1,6 @@
 //! Self-attention between places on host memory, for one sample.
 
-use super::product::{PANEL, TangentProduct, Term};
+use super::product::{PANEL, TangentPart, TangentProduct, Term};
 use super::{Gather, HostLayer, HostTangents, Tap, Trace};
 
 /// y = W_out(softmax(QᵀK/√d)·V) with (Q, K, V) = W_qkv x, head by head; features are channel-major.
@@ -134,7 +134,8 @@ fn product(
     wanted: &[u32],
     out: &mut [f32],
 ) {
-    TangentProduct { terms, rows, lanes, weights, height, wanted, out }.run();
+    let parts = &mut [TangentPart { terms, wanted, out }];
+    TangentProduct { parts, rows, lanes, weights, height }.run();
 }
 
 impl HostLayer for HostAttention {

@@ -1,6 +1,6 @@
 //! Linear layers and convolutions: each place of the output gathers from some places of the input.
 
-use super::product::{PANEL, TangentProduct, Term, ValueProduct};
+use super::product::{PANEL, TangentPart, TangentProduct, Term, ValuePart, ValueProduct};
 use super::{HostLayer, HostTangents, Trace};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -85,6 +85,10 @@ struct Pattern {
 /// Multiplications from which an operation is split over threads: below it, splitting costs more.
 const SPLIT: usize = 1 << 21;
 
+/// Bytes of tangents, counted once for each group that reads them, that groups with the same weights may share a call
+/// with: about half of that in fact, which with a panel of weights stays in a cache of 2 MiB.
+const TOGETHER: usize = 2 << 20;
+
 impl Gather {
     /// From `channels` planes of `area` places to `outputs` planes of `taps.len()` places. The weight of
     /// matrix i, channel c, output m is `weight(i, c, m)`.
@@ -108,6 +112,7 @@ impl Gather {
             });
             groups.push(Group { sources, members, pattern });
         }
+        groups.sort_by_key(|g| g.pattern);
         Self { channels, area, outputs, places: taps.len(), groups, patterns }
     }
 
@@ -130,21 +135,53 @@ impl Gather {
         (index, columns)
     }
 
-    fn product(&self, job: Job, sources: &Lists<Term>, t: &HostTangents, terms: &mut Vec<Term>) {
-        terms.clear();
-        for (i, place) in job.group.sources.iter().enumerate() {
-            let base = (i * self.channels) as u32;
-            terms.extend(sources.get(*place).iter().map(|s| Term { row: s.row, weight: s.weight + base }));
+    /// Groups in turn that take the same weights, as long as their terms stay within [`TOGETHER`]: so weights come
+    /// from memory once for several groups.
+    fn together<'a>(&self, jobs: Vec<Job<'a>>, sources: &Lists<Term>, lanes: usize) -> Vec<Vec<Job<'a>>> {
+        let bytes = |job: &Job| 4 * lanes * job.group.sources.iter().map(|p| sources.get(*p).len()).sum::<usize>();
+        let mut all: Vec<Vec<Job>> = Vec::new();
+        let mut taken = 0;
+        for job in jobs {
+            taken += bytes(&job);
+            match all.last_mut() {
+                Some(last) if last[0].group.pattern == job.group.pattern && taken <= TOGETHER => last.push(job),
+                _ => {
+                    taken = bytes(&job);
+                    all.push(vec![job]);
+                }
+            }
         }
-        let pattern = &self.patterns[job.group.pattern];
+        all
+    }
+
+    /// Appends the entries of all sources of a group, each with the first row of its source's weights.
+    fn terms<T: Copy>(&self, group: &Group, sources: &Lists<T>, with: impl Fn(T, u32) -> T, into: &mut Vec<T>) {
+        for (i, place) in group.sources.iter().enumerate() {
+            let base = (i * self.channels) as u32;
+            into.extend(sources.get(*place).iter().map(|t| with(*t, base)));
+        }
+    }
+
+    fn product(&self, jobs: Vec<Job>, sources: &Lists<Term>, t: &HostTangents, terms: &mut Vec<Term>) {
+        let Some(pattern) = jobs.first().map(|job| &self.patterns[job.group.pattern]) else { return };
+        terms.clear();
+        let mut ends = Vec::with_capacity(jobs.len());
+        for job in &jobs {
+            self.terms(job.group, sources, |s, base| Term { row: s.row, weight: s.weight + base }, terms);
+            ends.push(terms.len());
+        }
+        let mut parts = Vec::with_capacity(jobs.len());
+        let mut begin = 0;
+        for (job, end) in jobs.into_iter().zip(ends) {
+            parts.push(TangentPart { terms: &terms[begin..end], wanted: job.columns, out: job.out });
+            begin = end;
+        }
         TangentProduct {
-            terms,
+            parts: &mut parts,
             rows: t.rows(),
             lanes: t.lanes(),
             weights: &pattern.weights,
             height: pattern.height,
-            wanted: job.columns,
-            out: job.out,
         }
         .run();
     }
@@ -188,19 +225,28 @@ impl HostLayer for Gather {
     fn value(&self, x: &[f32]) -> (Vec<f32>, Trace) {
         let sources = Lists::by_place(self.channels, self.area, |f, c| Some((x[f], c)).filter(|(x, _)| *x != 0.0));
         let mut y = vec![0.0; self.outputs * self.places];
-        let (mut terms, mut out) = (Vec::new(), Vec::new());
-        for group in &self.groups {
+        let (mut terms, mut ends, mut sums) = (Vec::new(), Vec::new(), Vec::new());
+        for groups in self.groups.chunk_by(|a, b| a.pattern == b.pattern) {
+            let pattern = &self.patterns[groups[0].pattern];
             terms.clear();
-            for (i, place) in group.sources.iter().enumerate() {
-                let base = (i * self.channels) as u32;
-                terms.extend(sources.get(*place).iter().map(|(x, c)| (*x, c + base)));
+            ends.clear();
+            sums.clear();
+            for group in groups {
+                self.terms(group, &sources, |(x, c), base| (x, c + base), &mut terms);
+                ends.push(terms.len());
+                sums.extend_from_slice(&pattern.bias);
             }
-            let pattern = &self.patterns[group.pattern];
-            out.clear();
-            out.extend_from_slice(&pattern.bias);
-            ValueProduct { terms: &terms, weights: &pattern.weights, height: pattern.height, out: &mut out }.run();
-            for (p, out) in group.members.iter().zip(out.chunks_exact(self.outputs)) {
-                out.iter().enumerate().for_each(|(m, v)| y[m * self.places + p] = *v);
+            let mut begin = 0;
+            let mut parts = Vec::with_capacity(groups.len());
+            for (end, out) in ends.iter().zip(sums.chunks_exact_mut(pattern.bias.len().max(1))) {
+                parts.push(ValuePart { terms: &terms[begin..*end], out });
+                begin = *end;
+            }
+            ValueProduct { parts: &mut parts, weights: &pattern.weights, height: pattern.height }.run();
+            for (group, sums) in groups.iter().zip(sums.chunks_exact(pattern.bias.len().max(1))) {
+                for (p, sums) in group.members.iter().zip(sums.chunks_exact(self.outputs)) {
+                    sums.iter().enumerate().for_each(|(m, v)| y[m * self.places + p] = *v);
+                }
             }
         }
         (y, Trace::default())
@@ -219,11 +265,12 @@ impl HostLayer for Gather {
             jobs.push(Job { group, columns, out });
         }
         let terms: usize = self.groups.iter().flat_map(|g| &g.sources).map(|place| sources.get(*place).len()).sum();
+        let batches = self.together(jobs, &sources, t.lanes());
         if terms * (columns.all.len() / self.groups.len().max(1)) * t.lanes() < SPLIT {
             let mut terms = Vec::new();
-            jobs.into_iter().for_each(|job| self.product(job, &sources, &t, &mut terms));
+            batches.into_iter().for_each(|jobs| self.product(jobs, &sources, &t, &mut terms));
         } else {
-            jobs.into_par_iter().for_each_init(Vec::new, |terms, job| self.product(job, &sources, &t, terms));
+            batches.into_par_iter().for_each_init(Vec::new, |terms, jobs| self.product(jobs, &sources, &t, terms));
         }
         HostTangents::from_rows(t.lanes(), index, data)
     }

@@ -24,10 +24,10 @@ pub const PANEL: usize = 32;
 /// Terms that a block takes before the next block has its turn: their tangents stay in the innermost cache.
 const TURN: usize = 64;
 
-/// out[i, :] += Σ over `terms` of weights[weight, wanted[i]] · rows[row, :].
+/// For each part: out[i, :] += Σ over its `terms` of weights[weight, wanted[i]] · rows[row, :].
 pub struct TangentProduct<'a> {
-    /// What is summed.
-    pub terms: &'a [Term],
+    /// Sums with the same weights. A panel of them serves all parts before the next comes from memory.
+    pub parts: &'a mut [TangentPart<'a>],
     /// `[_, lanes]`
     pub rows: &'a [f32],
     /// Values in a row, a multiple of 16.
@@ -36,6 +36,12 @@ pub struct TangentProduct<'a> {
     pub weights: &'a [f32],
     /// Rows of the weights.
     pub height: usize,
+}
+
+/// What is summed, and where to.
+pub struct TangentPart<'a> {
+    /// What is summed.
+    pub terms: &'a [Term],
     /// Columns of the weights that are wanted, ascending.
     pub wanted: &'a [u32],
     /// `[wanted, lanes]`
@@ -59,18 +65,30 @@ fn store<S: Simd>(into: &mut [f32], values: &Vector<S, f32>) {
     into.copy_from_slice(bytemuck::cast_slice(bytemuck::bytes_of(values)));
 }
 
+/// One panel of the weights with the tangents.
+#[derive(Clone, Copy)]
+struct Panel<'a> {
+    rows: &'a [f32],
+    lanes: usize,
+    weights: &'a [f32],
+}
+
 /// A block of `M` wanted columns of one panel by `N` registers of lanes.
 #[inline(always)]
-fn block<S: Simd, const M: usize, const N: usize>(p: &mut TangentProduct, terms: &[Term], first: usize, lane: usize) {
+fn block<S: Simd, const M: usize, const N: usize>(
+    p: Panel,
+    part: &mut TangentPart,
+    terms: &[Term],
+    first: usize,
+    lane: usize,
+) {
     let w = f32::lanes::<S>();
-    let (rows, lanes) = (p.rows, p.lanes);
-    let panel = p.wanted[first] as usize / PANEL;
-    let weights = &p.weights[panel * p.height * PANEL..][..p.height * PANEL];
+    let Panel { rows, lanes, weights } = p;
     let mut sums = [[0f32.splat::<S>(); N]; M];
     let mut columns = [0usize; M];
     for i in 0..M {
-        columns[i] = p.wanted[first + i] as usize % PANEL;
-        let out = &p.out[(first + i) * lanes + lane..][..N * w];
+        columns[i] = part.wanted[first + i] as usize % PANEL;
+        let out = &part.out[(first + i) * lanes + lane..][..N * w];
         for j in 0..N {
             sums[i][j] = load::<S>(&out[j * w..(j + 1) * w]);
         }
@@ -90,7 +108,7 @@ fn block<S: Simd, const M: usize, const N: usize>(p: &mut TangentProduct, terms:
         }
     }
     for (i, sums) in sums.iter().enumerate() {
-        let out = &mut p.out[(first + i) * lanes + lane..][..N * w];
+        let out = &mut part.out[(first + i) * lanes + lane..][..N * w];
         for j in 0..N {
             store(&mut out[j * w..(j + 1) * w], &sums[j]);
         }
@@ -100,27 +118,31 @@ fn block<S: Simd, const M: usize, const N: usize>(p: &mut TangentProduct, terms:
 /// All wanted columns for `N` registers of lanes, in blocks of nearly equal size, `most` columns each.
 #[inline(always)]
 fn stripe<S: Simd, const N: usize>(p: &mut TangentProduct, lane: usize, most: usize) {
-    let terms = p.terms;
-    for turn in terms.chunks(TURN) {
-        let mut first = 0;
-        while first < p.wanted.len() {
-            let panel = p.wanted[first] as usize / PANEL;
-            let mut left = p.wanted[first..].iter().take_while(|c| **c as usize / PANEL == panel).count();
-            while left > 0 {
-                let m = left.div_ceil(left.div_ceil(most));
-                match m {
-                    1 => block::<S, 1, N>(p, turn, first, lane),
-                    2 => block::<S, 2, N>(p, turn, first, lane),
-                    3 => block::<S, 3, N>(p, turn, first, lane),
-                    4 => block::<S, 4, N>(p, turn, first, lane),
-                    5 => block::<S, 5, N>(p, turn, first, lane),
-                    6 => block::<S, 6, N>(p, turn, first, lane),
-                    7 => block::<S, 7, N>(p, turn, first, lane),
-                    _ => block::<S, 8, N>(p, turn, first, lane),
+    let mut begun = vec![0; p.parts.len()];
+    for (panel, weights) in p.weights.chunks_exact((p.height * PANEL).max(1)).enumerate() {
+        let view = Panel { rows: p.rows, lanes: p.lanes, weights };
+        for (part, begun) in p.parts.iter_mut().zip(&mut begun) {
+            let of_panel = part.wanted[*begun..].iter().take_while(|c| **c as usize / PANEL == panel).count();
+            for turn in part.terms.chunks(TURN) {
+                let mut first = *begun;
+                let mut left = of_panel;
+                while left > 0 {
+                    let m = left.div_ceil(left.div_ceil(most));
+                    match m {
+                        1 => block::<S, 1, N>(view, part, turn, first, lane),
+                        2 => block::<S, 2, N>(view, part, turn, first, lane),
+                        3 => block::<S, 3, N>(view, part, turn, first, lane),
+                        4 => block::<S, 4, N>(view, part, turn, first, lane),
+                        5 => block::<S, 5, N>(view, part, turn, first, lane),
+                        6 => block::<S, 6, N>(view, part, turn, first, lane),
+                        7 => block::<S, 7, N>(view, part, turn, first, lane),
+                        _ => block::<S, 8, N>(view, part, turn, first, lane),
+                    }
+                    first += m;
+                    left -= m;
                 }
-                first += m;
-                left -= m;
             }
+            *begun += of_panel;
         }
     }
 }
@@ -152,14 +174,20 @@ impl WithSimd for TangentProduct<'_> {
     }
 }
 
-/// out[m] += Σ over `terms` of x · weights[weight, m], for all m.
+/// For each part: out[m] += Σ over its `terms` of x · weights[weight, m], for all m.
 pub struct ValueProduct<'a> {
-    /// (value, row of the weights)
-    pub terms: &'a [(f32, u32)],
+    /// Sums with the same weights, which come from memory once for all of them.
+    pub parts: &'a mut [ValuePart<'a>],
     /// `[panel, height, PANEL]`
     pub weights: &'a [f32],
     /// Rows of the weights.
     pub height: usize,
+}
+
+/// What is summed, and where to.
+pub struct ValuePart<'a> {
+    /// (value, row of the weights)
+    pub terms: &'a [(f32, u32)],
     /// `[panels·PANEL]`
     pub out: &'a mut [f32],
 }
@@ -173,16 +201,16 @@ impl ValueProduct<'_> {
 
 /// `P` panels of `N` registers each.
 #[inline(always)]
-fn panels<S: Simd, const P: usize, const N: usize>(p: &mut ValueProduct, first: usize) {
+fn panels<S: Simd, const P: usize, const N: usize>(weights: &[f32], height: usize, part: &mut ValuePart, first: usize) {
     let w = f32::lanes::<S>();
-    let (weights, size) = (&p.weights[first * p.height * PANEL..], p.height * PANEL);
+    let (weights, size) = (&weights[first * height * PANEL..], height * PANEL);
     let mut sums = [[0f32.splat::<S>(); N]; P];
     for i in 0..P {
         for j in 0..N {
-            sums[i][j] = load::<S>(&p.out[(first + i) * PANEL + j * w..][..w]);
+            sums[i][j] = load::<S>(&part.out[(first + i) * PANEL + j * w..][..w]);
         }
     }
-    for (x, weight) in p.terms {
+    for (x, weight) in part.terms {
         let x = x.splat::<S>();
         for i in 0..P {
             let weight = &weights[i * size + *weight as usize * PANEL..][..N * w];
@@ -193,7 +221,7 @@ fn panels<S: Simd, const P: usize, const N: usize>(p: &mut ValueProduct, first: 
     }
     for i in 0..P {
         for j in 0..N {
-            store(&mut p.out[(first + i) * PANEL + j * w..][..w], &sums[i][j]);
+            store(&mut part.out[(first + i) * PANEL + j * w..][..w], &sums[i][j]);
         }
     }
 }
@@ -201,15 +229,18 @@ fn panels<S: Simd, const P: usize, const N: usize>(p: &mut ValueProduct, first: 
 /// All panels, `N` registers each.
 #[inline(always)]
 fn all_panels<S: Simd, const N: usize>(p: &mut ValueProduct) {
-    let count = p.out.len() / PANEL;
+    let count = p.parts.first().map_or(0, |part| part.out.len()) / PANEL;
     let mut first = 0;
-    while first + 4 <= count {
-        panels::<S, 4, N>(p, first);
-        first += 4;
-    }
     while first < count {
-        panels::<S, 1, N>(p, first);
-        first += 1;
+        let four = first + 4 <= count;
+        for part in p.parts.iter_mut() {
+            if four {
+                panels::<S, 4, N>(p.weights, p.height, part, first);
+            } else {
+                panels::<S, 1, N>(p.weights, p.height, part, first);
+            }
+        }
+        first += if four { 4 } else { 1 };
     }
 }
 

@@ -76,14 +76,17 @@ impl Descriptions {
     /// [`Refused::Key`] naming the key.
     pub fn open(plan: DescribePlan, folder: &Path) -> Result<Self, Refused> {
         let tile = plan.recipe.tile;
-        if !(1..=limits::TILE).contains(&tile) || tile != plan.asked.tile {
+        if !(1..=limits::TILE).contains(&tile) || Some(tile) != plan.asked.tile {
             return Err(Refused::Key(format!("work.recipe.tile: expected 1 to {}, found {tile}", limits::TILE)));
         }
         let estimator = crate::geometry::estimator_row(&plan.recipe.estimator)?;
         let is_exact = (estimator.make)(&plan.asked.settings()?).is_exact();
+        let Some(calibrate_on) = plan.asked.calibrate_on else {
+            return Err(Refused::Key("work.asked.calibrate_on: expected a number, found none".into()));
+        };
         let samples = plan.samples()?;
         let tiling = Tiling::new(tile);
-        let calibrated = &samples[..if is_exact { 0 } else { samples.len().min(plan.asked.calibrate_on) }];
+        let calibrated = &samples[..if is_exact { 0 } else { samples.len().min(calibrate_on) }];
         let mut calibrated = tiling.cover(calibrated);
         let tiles = tiling.cover(&samples).into_iter();
         let recipe = plan.recipe.text()?;

@@ -5,7 +5,7 @@ use super::{host64, rows64, ten, three};
 use crate::shared::{self, Fixtures};
 use isoline::diffusion::lid::{Cloud, METHODS};
 use isoline::diffusion::{Denoiser, Mixture, State, Trace, flipd, log_likelihood, trace};
-use isoline::linalg::{orthonormal_columns, right_singular};
+use isoline::linalg::orthonormal_columns;
 use isoline::noise::{Stream, normals};
 
 fn doubles(seed: u64, sample: u64, n: usize) -> Vec<f64> {
@@ -107,7 +107,7 @@ fn the_spectrum_of_a_linear_generator_gives_its_flipd() {
     let a: Vec<f64> = doubles(7, 0, width * d);
     let columns: Vec<f32> =
         (0..d).flat_map(|j| (0..width).map(move |i| (i, j))).map(|(i, j)| a[i * d + j] as f32).collect();
-    let found = right_singular(&columns, d, width);
+    let (values, vectors) = crate::shared::right_singular(&columns, d);
     // The density of Az: variances σ² along the left singular vectors, 0 across them.
     let a = |i: usize, j: usize| f64::from(columns[j * width + i]);
     let mut axes = vec![0.0; width * width];
@@ -115,22 +115,22 @@ fn the_spectrum_of_a_linear_generator_gives_its_flipd() {
     for k in 0..width {
         for i in 0..width {
             axes[i * width + k] = if k < d {
-                (0..d).map(|j| a(i, j) * found.vectors[(j, k)]).sum::<f64>() / found.singular_values[k]
+                (0..d).map(|j| a(i, j) * vectors[(j, k)]).sum::<f64>() / values[k]
             } else {
                 filler[i * width + k]
             };
         }
     }
     let axes = orthonormal_columns(&axes, width, width);
-    let variances = (0..width).map(|k| found.singular_values.get(k).map_or(0.0, |s| s * s)).collect();
+    let variances = (0..width).map(|k| values.get(k).map_or(0.0, |s| s * s)).collect();
     let component = isoline::diffusion::Component { weight: 1.0, mean: vec![0.0; width], variances, axes: Some(axes) };
     let gaussian = Mixture::new(vec![component]);
     for sample in 0..8 {
         let z = doubles(9, sample, d);
         let x: Vec<f64> = (0..width).map(|i| (0..d).map(|j| a(i, j) * z[j]).sum()).collect();
         for s in [0.01, 0.1, 0.5] {
-            let turned: Vec<f64> = (0..d).map(|i| (0..d).map(|j| found.vectors[(j, i)] * z[j]).sum()).collect();
-            let spectral = isoline::geometry::spectral_dimension(&found.singular_values, &turned, s);
+            let turned: Vec<f64> = (0..d).map(|i| (0..d).map(|j| vectors[(j, i)] * z[j]).sum()).collect();
+            let spectral = isoline::geometry::spectral_dimension(&values, &turned, s);
             let score = flipd(&gaussian, &rows64(x.clone(), width), s, Trace::Exact).unwrap()[0].dimension().value;
             assert!((score - spectral).abs() < 1e-6, "s = {s}: {score} {spectral}");
         }

@@ -4,7 +4,6 @@ use super::cpu;
 use crate::shared::{self, Fixtures, relative_l2};
 use isoline::diffusion::{Clock, Denoiser, Sampling, State, solvers::solver};
 use isoline::generator::{Sampler, import};
-use isoline::linalg::right_singular;
 use isoline::nn::Tangents;
 use isoline::tensors::{host, rows};
 use std::path::Path;
@@ -71,7 +70,7 @@ fn jacobian_equals_pytorch() {
     }
     let trace: f64 = (0..D).map(|j| f64::from(columns[j * D + j])).sum();
     let expected = fixtures.get("jac_eps_trace_0")[0];
-    let found = right_singular(&columns, D, D).singular_values;
+    let found = crate::shared::singular_values(&columns, D);
     let worst = found
         .iter()
         .zip(fixtures.get("jac_eps_sv_0"))

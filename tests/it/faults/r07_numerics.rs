@@ -2,8 +2,8 @@
 
 use super::{Ran, Reference};
 use crate::runs::hashes;
+use crate::shared::singular_values;
 use crate::training::{setting, train};
-use isoline::linalg::right_singular;
 use std::fs;
 use std::path::Path;
 
@@ -170,7 +170,7 @@ fn spectra_at_the_edges_are_right_or_undefined() {
     let mut ran = Ran::new("R7, spectra");
     for (name, d, rows, holds) in spectra() {
         ran.case();
-        let found = right_singular(&rows, d, rows.len() / d).singular_values;
+        let found = singular_values(&rows, d);
         assert!(found.iter().all(|v| v.is_finite() && *v >= 0.0) && holds(&found), "{name}: {found:?}");
     }
     ran.all(spectra().len());
