@@ -4,6 +4,7 @@ mod complexity;
 pub mod descriptors;
 pub mod estimators;
 mod frame;
+mod gradient;
 pub mod gram;
 mod pushforward;
 mod sketch;
@@ -16,5 +17,6 @@ pub use estimators::{
     ESTIMATORS, EstimatorRow, EstimatorSettings, JacobianEstimator, estimator, estimator_row, estimator_with,
 };
 pub use frame::{Use, frame};
+pub use gradient::{PsiGradient, psi_gradient, stencil_gradient};
 pub use spectrum::{Replicate, Spectrum, model_rank, psi_k, spectral_dimension, tolerance};
 pub use uncertainty::{jackknife, projected_log_det, student_factor};

@@ -143,8 +143,10 @@ impl Predictor {
     }
 }
 
-/// The embedding and the layers of a reward on noised pictures of `shape`, from the width of its last linear layer:
-/// two convolutions that halve the sides, one that keeps them, a linear layer.
+/// The embedding and the layers of a reward on noised pictures of `shape`, from the width of its last linear layer: a
+/// convolution at full size, two that halve the sides, one that leaves eight channels, a linear layer. There are no norms: how
+/// much of something a picture holds, ink or grey edges, is what ψ goes with, and a norm takes just that away. Eight
+/// channels, because the linear layer would otherwise have more weights than there are labels to teach it.
 ///
 /// # Errors
 /// [`crate::error::Error::Bug`].
@@ -153,21 +155,21 @@ pub fn picture_layers(shape: [usize; 3], width: usize) -> Result<(Vec<toml::Tabl
     let base = (width / 4).max(8);
     let stage = |key: &str, out: usize, keys: &str| {
         format!(
-            "{{ kind = \"conv2d\", key = \"{key}\", out = {out}, {keys} }}, {{ kind = \"group_norm\", key = \"{key}.norm\", groups = 4 }},
+            "{{ kind = \"conv2d\", key = \"{key}\", out = {out}, {keys} }},
              {{ kind = \"modulate\", key = \"{key}.level\", width = 32, scale = true }}, {{ kind = \"silu\" }}"
         )
     };
     let halve =
         if height >= 4 && side >= 4 { "kernel = 4, stride = 2, padding = 1" } else { "kernel = 3, padding = 1" };
-    let out = base.div_ceil(4) * 4;
     let text = format!(
-        "layers = [{}, {}, {}, {{ kind = \"linear\", key = \"hidden\", out = {width} }}, {{ kind = \"silu\" }},
+        "layers = [{}, {}, {}, {{ kind = \"conv2d\", key = \"few\", out = 8, kernel = 1 }}, {{ kind = \"silu\" }},
+           {{ kind = \"linear\", key = \"hidden\", out = {width} }}, {{ kind = \"silu\" }},
            {{ kind = \"linear\", key = \"out\", out = 2 }}]
          embed = [{{ kind = \"fourier\", count = 8, low = 0.5, high = 16.0 }}, {{ kind = \"linear\", key = \"level\", out = 32 }},
            {{ kind = \"silu\" }}]",
-        stage("conv1", out, halve),
-        stage("conv2", 2 * out, halve),
-        stage("conv3", 2 * out, "kernel = 3, padding = 1"),
+        stage("conv1", base, "kernel = 3, padding = 1"),
+        stage("conv2", 2 * base, halve),
+        stage("conv3", 2 * base, halve),
     );
     #[derive(Deserialize)]
     struct Text {

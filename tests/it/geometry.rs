@@ -5,7 +5,10 @@ use isoline::device;
 use isoline::error::Error;
 use isoline::generator::{Card, Generator, OneShot, RawCard, finish_card, import};
 use isoline::geometry::gram::{Directions, grams};
-use isoline::geometry::{DESCRIPTORS, LocalGeometry, Measured, Spectrum, Undefined, estimator};
+use isoline::geometry::{
+    DESCRIPTORS, EstimatorSettings, LocalGeometry, Measured, PsiGradient, Spectrum, Undefined, estimator, psi_gradient,
+    stencil_gradient,
+};
 use isoline::nn::{Network, Parameters, Pass, Tangents};
 use isoline::noise::{Stream, normals};
 use isoline::store::{self, WeightTensor, write_atomic, write_safetensors};
@@ -315,4 +318,54 @@ fn host_spectra_are_the_same_for_every_budget_thread_and_neighbour() {
         let bound = 4.0 * EPS * 1024.0 * expected[0];
         found.unwrap().singular_values.iter().zip(&expected).for_each(|(f, e)| close(*f, *e, bound));
     }
+}
+
+// ---- gradients of psi --------------------------------------------------------------------------------------------
+
+/// G(z) = tanh(Qz), Q orthogonal: J = diag(1 − t²)·Q, so ψ_k is the sum of the k largest ln(1 − t²) and its gradient
+/// −2·Σ t_i q_i over them.
+#[test]
+fn gradients_of_psi_are_those_of_closed_forms() {
+    let d = 5;
+    let columns: Vec<f64> = random(8, d, d).iter().map(|v| f64::from(*v)).collect();
+    let q: Vec<f32> = isoline::linalg::orthonormal_columns(&columns, d, d).iter().map(|v| *v as f32).collect();
+    let layers = format!("{{ kind = \"linear\", key = \"w\", out = {d}, bias = false }}, {{ kind = \"tanh\" }}");
+    let generator = one_shot(d, d, &layers, &[("w.weight", &q)]);
+    let z = normals(2, 1, Stream::Latent, 0, d);
+    let row = |i: usize| &q[i * d..(i + 1) * d];
+    let a: Vec<f64> = (0..d).map(|i| row(i).iter().zip(&z).map(|(q, z)| f64::from(*q) * f64::from(*z)).sum()).collect();
+    // Sums of five products in f32, divided by 1 − t² ≥ 0.02 here.
+    let bound = 50.0 * 5.0 * EPS;
+    let check = |found: &PsiGradient, psi: f64, slopes: &[f64], bound: f64| {
+        close(found.psi, psi, bound);
+        for j in 0..d {
+            let expected: f64 = (0..d).map(|i| slopes[i] * f64::from(row(i)[j])).sum();
+            close(f64::from(found.gradient[j]), expected, 4.0 * bound);
+        }
+    };
+    let log = |i: &usize| (1.0 - a[*i].tanh().powi(2)).ln();
+    let mut order: Vec<usize> = (0..d).collect();
+    order.sort_by(|i, j| log(j).total_cmp(&log(i)));
+    for k in [1, 3, d] {
+        let found = psi_gradient(&generator, &z, k).unwrap().remove(0).unwrap();
+        let slopes: Vec<f64> = (0..d).map(|i| if order[..k].contains(&i) { -2.0 * a[i].tanh() } else { 0.0 }).collect();
+        check(&found, order[..k].iter().map(log).sum(), &slopes, bound);
+    }
+    // Along the rows of Q the stencil's columns are e_i (tanh(a + h) − tanh(a − h))/2h.
+    let settings = EstimatorSettings { radius: 0.2, ..EstimatorSettings::default() };
+    let h = settings.radius_at(&z);
+    let found = stencil_gradient(&generator, &z, &q, &settings, d).unwrap().remove(0).unwrap();
+    let rise = |a: f64| (a + h).tanh() - (a - h).tanh();
+    let slope = |a: f64| ((a - h).tanh().powi(2) - (a + h).tanh().powi(2)) / rise(a);
+    // Differences of values near 1 lose 1/h of the precision.
+    assert!(h > 0.05);
+    let slopes: Vec<f64> = a.iter().map(|a| slope(*a)).collect();
+    check(&found, a.iter().map(|a| (rise(*a) / (2.0 * h)).ln()).sum(), &slopes, 20.0 * bound);
+    assert!(psi_gradient(&generator, &vec![f32::NAN; d], d).unwrap()[0].is_none());
+    // A relu net is linear around z: the derivative is 0.
+    let relu = format!(
+        "{{ kind = \"linear\", key = \"w\", out = {d}, bias = false }}, {{ kind = \"leaky_relu\", slope = 0.5 }}"
+    );
+    let generator = one_shot(d, d, &relu, &[("w.weight", &q)]);
+    assert_eq!(psi_gradient(&generator, &z, d).unwrap()[0].as_ref().unwrap().gradient, vec![0.0; d]);
 }
