@@ -31,7 +31,7 @@ pub fn leading_inverse(rows: &[f32], p: usize, k: usize) -> Option<(f64, Vec<f32
     let mut psi = 0.0;
     for i in &order[..k] {
         let (value, vector) = (eigen.eigenvalues[*i], eigen.eigenvectors.column(*i));
-        if !(value > floor) {
+        if value.is_nan() || value <= floor {
             return None;
         }
         psi += 0.5 * value.ln();

@@ -62,7 +62,7 @@ pub struct Args {
     #[arg(short, long, value_name = "DIR")]
     outdir: Option<PathBuf>,
     /// Make this picture again from the recipe inside it
-    #[arg(long, value_name = "PNG", conflicts_with_all = ["config", "set", "seeds", "seed", "count", "mode", "novelty", "method", "steps", "corrections", "trunc", "no_metadata", "csv", "json", "print_config", "class", "cfg_scale", "guidance", "form", "interval", "recurrence", "particles", "potential", "preview_every"])]
+    #[arg(long, value_name = "PNG", conflicts_with_all = ["config", "set", "seeds", "seed", "count", "mode", "novelty", "method", "steps", "corrections", "trunc", "no_metadata", "subdirs", "csv", "json", "print_config", "class", "cfg_scale", "guidance", "form", "interval", "recurrence", "particles", "potential", "preview_every"])]
     from: Option<PathBuf>,
     /// Make samples again that are already there
     #[arg(long)]
@@ -70,6 +70,9 @@ pub struct Args {
     /// Leave the recipe out of the pictures
     #[arg(long)]
     no_metadata: bool,
+    /// Put pictures into a folder for each thousand seeds
+    #[arg(long)]
+    subdirs: bool,
     /// Write samples.csv beside samples.parquet
     #[arg(long)]
     csv: bool,
@@ -142,6 +145,7 @@ impl Jobs {
                 folder: if single && batch.jobs.len() == 1 { ".".into() } else { job.name.clone() },
                 model: job.model.clone(),
                 seeds: job.seeds.clone(),
+                subdirs: job.subdirs,
                 recipe: recipe(job, &engines[&model], device.0)?,
             });
         }
@@ -213,6 +217,7 @@ fn batch(args: &Args, context: &Context) -> Result<BatchConfig> {
     put("trunc", args.trunc.map(Into::into));
     put("outdir", args.outdir.as_deref().map(|p| utf8("--outdir", p)).transpose()?.map(Into::into));
     put("metadata", args.no_metadata.then_some(false.into()));
+    put("subdirs", args.subdirs.then_some(true.into()));
     put("seeds", seeds(args, context)?.map(Into::into));
     args.denoising.keys().for_each(|(key, value)| drop(over.insert(key.to_owned(), value)));
     if args.mode.len() + args.novelty.len() > 0 {
@@ -391,6 +396,7 @@ fn again(picture: &Path, args: &Args, context: &Context) -> Result<()> {
         folder: ".".into(),
         model: args.model.clone().unwrap_or_else(|| own.recipe.model.clone()),
         seeds: own.seed.to_string(),
+        subdirs: false,
         recipe: own.recipe,
     };
     let jobs = Jobs { jobs: vec![job], engines: BTreeMap::from([(folder, engine)]), device: (name, device) };

@@ -143,12 +143,16 @@ impl Trial<'_> {
                     // Without a set-point a strength gives the same pictures whatever is asked.
                     let level = if row.has_set_point { novelty.to_bits() } else { 0 };
                     let key = (method, level, strength.to_bits());
-                    if !means.contains_key(&key) {
-                        let (found, ..) = warm.guide(row, *strength, novelty, false, context)?;
-                        let reached: Vec<f64> = found.iter().filter_map(|r| r.novelty_reached).collect();
-                        means.insert(key, reached.iter().sum::<f64>() / reached.len().max(1) as f64);
-                    }
-                    let off = (means[&key] - novelty).abs();
+                    let mean = match means.get(&key) {
+                        Some(mean) => *mean,
+                        None => {
+                            let (found, ..) = warm.guide(row, *strength, novelty, false, context)?;
+                            let reached: Vec<f64> = found.iter().filter_map(|r| r.novelty_reached).collect();
+                            reached.iter().sum::<f64>() / reached.len().max(1) as f64
+                        }
+                    };
+                    means.insert(key, mean);
+                    let off = (mean - novelty).abs();
                     if off < best.0 {
                         best = (off, *strength);
                     }

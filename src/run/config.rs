@@ -78,6 +78,9 @@ pub struct JobConfig {
     /// Whether pictures carry their recipe.
     #[serde(default = "yes")]
     pub metadata: bool,
+    /// Whether pictures lie in a folder for each thousand seeds.
+    #[serde(default)]
+    pub subdirs: bool,
 }
 
 /// Keys a job may have, beside those of [`DENOISING_KEYS`].
@@ -96,6 +99,7 @@ pub static KEYS: &[&str] = &[
     "trunc",
     "tile",
     "metadata",
+    "subdirs",
 ];
 
 fn gradient() -> String {

@@ -53,7 +53,7 @@ pub struct Task<'a> {
 /// Values of a tile's pictures, and of their previews by step.
 struct Walked {
     pictures: Rows,
-    previews: Vec<(usize, Vec<f32>)>,
+    previews: Previews,
 }
 
 impl Engine {
@@ -305,11 +305,12 @@ impl Task<'_> {
         let engine = self.engine;
         let spectra = engine.spectra(latents)?;
         let scores = engine.reward.score(latents)?;
-        let each = self.samples.iter().zip(spectra).zip(scores).zip(latents.chunks_exact(d)).zip(start.chunks_exact(d));
-        let one = |((((sample, spectrum), predicted), latent), start): ((((&u64, _), _), &[f32]), &[f32])| {
+        let mut all = Vec::with_capacity(self.samples.len());
+        for (i, (spectrum, predicted)) in spectra.into_iter().zip(scores).enumerate() {
+            let latent = &latents[i * d..(i + 1) * d];
             let mut steered = Steered {
-                sample: *sample,
-                start: start.to_vec(),
+                sample: self.samples[i],
+                start: start[i * d..(i + 1) * d].to_vec(),
                 latent: latent.to_vec(),
                 predicted,
                 spectrum,
@@ -321,11 +322,14 @@ impl Task<'_> {
                 Some(level) if engine.reward.calibration.spans(level) => Status::Ok,
                 _ => Status::OffManifold,
             };
-            steered
-        };
-        Ok(each.map(one).collect())
+            all.push(steered);
+        }
+        Ok(all)
     }
 }
+
+/// Denoised estimates on the way: (step, values of all samples).
+pub type Previews = Vec<(usize, Vec<f32>)>;
 
 /// Steps of a noise optimisation: each is a pass through the sampler and back.
 const OPTIMISATION_STEPS: usize = 12;
@@ -393,7 +397,7 @@ pub fn pictures(
     latents: Vec<f32>,
     preview_every: usize,
     cancel: &Cancel,
-) -> Result<(Vec<f32>, Vec<(usize, Vec<f32>)>)> {
+) -> Result<(Vec<f32>, Previews)> {
     let z = rows(latents, sampler.spec().latent_width, sampler.device());
     let walk = Walk { sampler, sampling: sampler.sampling(), samples, preview_every, cancel };
     let mut denoise = |x: &State, sigma: f64| sampler.denoiser().denoise(x, sigma, None);

@@ -178,8 +178,11 @@ pub fn preview_path(seed: u64, step: usize) -> String {
 }
 
 /// Picture of a seed below the run directory.
-pub fn picture_path(seed: u64) -> String {
-    format!("images/{seed:06}.png")
+pub fn picture_path(seed: u64, subdirs: bool) -> String {
+    match subdirs {
+        true => format!("images/{:06}/{seed:06}.png", seed - seed % 1000),
+        false => format!("images/{seed:06}.png"),
+    }
 }
 
 #[cfg(test)]

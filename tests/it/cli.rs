@@ -404,7 +404,9 @@ fn an_import_that_cannot_be_written_says_where() {
     let model = TinyModel::new();
     fs::write(model.root().join("file"), "").unwrap();
     model.import(&model.weights(), &model.root().join("file")).fails(4, &["file", "could not", "choose another path"]);
-    model.import(&model.weights(), &model.root().join("file/below")).fails(4, &["file", "a file stands where a folder is needed"]);
+    model
+        .import(&model.weights(), &model.root().join("file/below"))
+        .fails(4, &["file", "a file stands where a folder is needed"]);
     model
         .import(&model.root().join("absent.pth"), &model.root().join("new"))
         .fails(4, &["absent.pth", "check the path"]);

@@ -191,3 +191,20 @@ fn one_folder_has_one_worker() {
         .env("ISOLINE_MODELS", models)
         .fails(7, &["another isoline process"]);
 }
+
+#[test]
+fn thousands_have_folders_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let go = || generate(dir.path(), &["--subdirs", "--mode", "balanced", "--seeds", "7,1003", "--json"]);
+    let first = go();
+    let at = |seed: &str| dir.path().join("images").join(seed);
+    let (low, high) = (at("000000/000007.png"), at("001000/001003.png"));
+    let before = bytes(&high);
+    assert!(low.is_file() && !at("000007.png").exists());
+    // A damaged one is made again, its neighbours are kept.
+    fs::write(&high, b"damaged").unwrap();
+    fs::write(at("001000/.isoline-x.tmp"), b"left").unwrap();
+    assert_eq!(go(), first);
+    assert_eq!(bytes(&high), before);
+    assert!(!at("001000/.isoline-x.tmp").exists());
+}

@@ -32,6 +32,7 @@ pub trait Potential: Send + Sync {
 
 /// What is climbed.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // One for a whole batch; a box would save nothing.
 pub enum Form {
     /// r itself.
     Push,

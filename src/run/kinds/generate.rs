@@ -18,7 +18,7 @@ use crate::store;
 use crate::table::{write_csv, write_parquet};
 use crate::tile::Tiling;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 pub const ROW: KindRow = KindRow {
@@ -49,6 +49,9 @@ pub struct PlannedJob {
     pub model: String,
     /// As in `0-63,99`.
     pub seeds: String,
+    /// Whether pictures lie in a folder for each thousand seeds.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub subdirs: bool,
     /// What its samples depend on.
     pub recipe: Recipe,
 }
@@ -181,6 +184,11 @@ impl Job {
         format!("{} {why}", self.below(&crate::run::record_path(tile)))
     }
 
+    /// Path of a picture below the job's folder.
+    fn picture(&self, seed: u64) -> String {
+        picture_path(seed, self.planned.subdirs)
+    }
+
     /// A path below the run directory.
     fn below(&self, path: &str) -> String {
         if self.planned.folder == "." { path.to_owned() } else { format!("{}/{path}", self.planned.folder) }
@@ -188,9 +196,9 @@ impl Job {
 
     /// What is wrong with a finished sample.
     fn fault(&self, row: &SampleRow, hash: bool) -> Option<String> {
-        let at = |why: &str| Some(format!("{} {why}", self.below(&picture_path(row.seed))));
+        let at = |why: &str| Some(format!("{} {why}", self.below(&self.picture(row.seed))));
         match (&row.file, &row.sha256) {
-            (Some(file), Some(_)) if *file != picture_path(row.seed) => at("is recorded under another name"),
+            (Some(file), Some(_)) if *file != self.picture(row.seed) => at("is recorded under another name"),
             (Some(file), Some(sha256)) => {
                 let path = self.folder.join(file);
                 match path.symlink_metadata() {
@@ -262,7 +270,14 @@ impl Work for Pictures {
         let each = self.jobs.iter().flat_map(|j| {
             [j.folder.clone(), j.folder.join("images"), j.folder.join("records"), j.folder.join("previews")]
         });
-        each.chain([self.folder.clone(), self.folder.join("shards")]).collect()
+        let of = |j: &Job, seed: &u64| j.folder.join(j.picture(*seed)).parent().map(Path::to_owned);
+        let thousands: BTreeSet<PathBuf> = self
+            .jobs
+            .iter()
+            .filter(|j| j.planned.subdirs)
+            .flat_map(|j| j.seeds.iter().filter_map(move |seed| of(j, seed)))
+            .collect();
+        each.chain(thousands).chain([self.folder.clone(), self.folder.join("shards")]).collect()
     }
 }
 
@@ -328,7 +343,7 @@ impl Job {
             if row.status != Status::NonFinite {
                 let picture = Picture::from_values(values, spec.sample_shape, spec.range)?;
                 let bytes = png::encode(&picture, &text(recipe, s.sample)?)?;
-                let file = picture_path(s.sample);
+                let file = self.picture(s.sample);
                 store::write_atomic(&self.folder.join(&file), &bytes)?;
                 row.sha256 = Some(store::sha256_hex(&bytes));
                 row.file = Some(file);

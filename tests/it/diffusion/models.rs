@@ -88,7 +88,7 @@ pub fn train(dir: &Path, name: &str) -> Isoline {
 }
 
 const REWARD: &str = "model = \"mini\"\n[labels]\ncount = 2048\nestimator = \"exact\"\n[noised]\nsigma = [0.05, 5.0]\nsigma_data = 1.0\n\
-                [fit]\nwidth = 32\nblocks = 0\nepochs = 6\nbatch = 64\nlearning_rate = 3e-3\n";
+                [fit]\nwidth = 32\nblocks = 0\nepochs = 24\nbatch = 64\nlearning_rate = 3e-3\n";
 
 /// A folder with `mini` and its reward, made once for all tests; each writes under names of its own.
 pub fn taught() -> &'static Path {
@@ -179,10 +179,8 @@ fn a_diffusion_model_is_steered_like_any_generator() {
     let five = among.iter().find(|r| r["seed"] == 5).unwrap();
     assert_eq!(alone[0]["sha256"], five["sha256"]);
     let errors: Vec<f64> = among.iter().map(|r| (r["novelty_reached"].as_f64().unwrap() - 80.0).abs()).collect();
-    // The map is small and its reward weak (Spearman 0.63): the mean error is 12.7; of unguided samples, whose novelty is
-    // uniform, it would be 34 with a standard error of 8.
-    let mean = errors.iter().sum::<f64>() / errors.len() as f64;
-    assert!(mean < 20.0, "asked 80, errors {errors:?}");
+    // Of unguided samples, whose novelty is uniform, two of eight would be as near.
+    assert!(errors.iter().all(|e| *e < 10.0), "asked 80, errors {errors:?}");
     // Every method and every guidance is tried and measured.
     let text = Isoline::new(&[
         "steer-report",
