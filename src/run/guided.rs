@@ -101,29 +101,32 @@ impl Engine {
         let mut aims = vec![target; samples.len()];
         let mut best: Vec<Option<Finished>> = samples.iter().map(|_| None).collect();
         let mut tried: Vec<Vec<[f64; 2]>> = vec![Vec::new(); samples.len()];
+        // Whether a sample takes part in the next round: by its own measurement alone, never by its neighbours'.
+        let mut open = vec![true; samples.len()];
         for round in 0..=corrections {
             let found = task.round(guide, &start, Some(&aims))?;
-            let mut open = false;
             for (i, found) in found.into_iter().enumerate() {
-                let gap = |f: &Finished| self.level(&f.steered).map_or(f64::INFINITY, |l| (l - target).abs());
-                if best[i].as_ref().is_some_and(|b| gap(b) <= CLOSE_ENOUGH) {
+                if !open[i] {
                     continue;
                 }
                 let level = self.level(&found.steered);
-                let before = best[i].as_ref().map_or(0, |b| b.steered.steps);
-                let steps = before + found.steered.steps;
+                let gap = |f: &Finished| self.level(&f.steered).map_or(f64::INFINITY, |l| (l - target).abs());
+                let steps = best[i].as_ref().map_or(0, |b| b.steered.steps) + found.steered.steps;
                 if best[i].as_ref().is_none_or(|b| gap(&found) < gap(b)) {
                     best[i] = Some(found);
                 }
                 if let Some(b) = &mut best[i] {
                     b.steered.steps = steps;
                 }
-                let Some(level) = level.filter(|l| (l - target).abs() > CLOSE_ENOUGH) else { continue };
-                tried[i].push([aims[i], level]);
-                aims[i] += gain(&tried[i]) * (target - level);
-                open = true;
+                match level.filter(|l| (l - target).abs() > CLOSE_ENOUGH) {
+                    None => open[i] = false,
+                    Some(level) => {
+                        tried[i].push([aims[i], level]);
+                        aims[i] += gain(&tried[i]) * (target - level);
+                    }
+                }
             }
-            if !open || round == corrections {
+            if round == corrections || !open.contains(&true) {
                 break;
             }
         }

@@ -53,10 +53,18 @@ impl Slot {
         self.step_scale = 1.0;
         self.done = self.non_finite;
     }
+
+    fn stalled(&self) -> bool {
+        self.step_scale < STALLED && self.best.0 > FAR
+    }
 }
 
 /// Distance of levels at which a local method rests.
 const REST: f64 = 0.001;
+/// Share of the first step below which a sample stalls: after five steps without progress.
+const STALLED: f64 = 0.2;
+/// Distance of levels, four percentiles at the median, beyond which a stalled sample may begin anew.
+const FAR: f64 = 0.1;
 /// Halvings of a refused step before a sample rests where it is.
 const LEAST_STEP: f64 = 1.0 / 64.0;
 
@@ -105,12 +113,8 @@ pub fn open_loop(
 ) -> Result<()> {
     let d = reward.width();
     for step in 0..settings.steps {
-        let proposals: Vec<Option<Vec<f32>>> = slots
-            .iter()
-            .map(|s| {
-                if s.done || (method.is_local() && s.best.0 <= REST) { None } else { method.propose(s, step, settings) }
-            })
-            .collect();
+        let proposals: Vec<Option<Vec<f32>>> =
+            slots.iter_mut().map(|slot| next_proposal(method, slot, step, settings)).collect();
         if proposals.iter().all(Option::is_none) {
             return Ok(());
         }
@@ -130,6 +134,18 @@ pub fn open_loop(
         }
     }
     Ok(())
+}
+
+/// Where a sample looks next: a step of its method, or a new beginning after a stall; `None` where it rests.
+fn next_proposal(method: &dyn Steering, slot: &mut Slot, step: usize, settings: &Settings) -> Option<Vec<f32>> {
+    if slot.done || (method.is_local() && slot.best.0 <= REST) {
+        return None;
+    }
+    if let Some(anew) = if slot.stalled() { method.restart(slot, settings) } else { None } {
+        slot.step_scale = 1.0;
+        return Some(anew);
+    }
+    method.propose(slot, step, settings)
 }
 
 fn accept(

@@ -41,6 +41,12 @@ pub trait Steering: Send + Sync {
     /// The latent to look at in this step of a slot, or `None` when there is nothing more to try.
     fn propose(&self, slot: &Slot, step: usize, settings: &Settings) -> Option<Vec<f32>>;
 
+    /// Where to begin anew when steps no longer bring a sample nearer and it is still far from its set-point, or `None`
+    /// for a method that then rests.
+    fn restart(&self, _: &Slot, _: &Settings) -> Option<Vec<f32>> {
+        None
+    }
+
     /// Whether proposals follow from the last accepted point, so that the reward's gradient is needed,
     /// a refused step is halved, and the closed loop may interpolate between measured points.
     fn is_local(&self) -> bool;

@@ -184,7 +184,6 @@ fn tensors_equal_host_memory() {
 /// Every estimator, every descriptor and local complexity on wgpu (in CI: Mesa's software Vulkan) against the processor.
 #[cfg(feature = "wgpu")]
 #[test]
-#[ignore = "its bounds have not been tried on a device yet"]
 fn wgpu_geometry_equals_cpu() {
     for ((name, cpu), (_, gpu)) in generators("cpu").into_iter().zip(generators("wgpu")) {
         assert!(gpu.host().is_none(), "{name}: a device other than the processor has no host memory");
