@@ -9,11 +9,10 @@ use crate::generator::find_model;
 use crate::noise;
 use crate::render::png;
 use crate::run::{
-    BatchConfig, DENOISING_KEYS, Engine, GeneratePlan, Guide, JobConfig, KEYS, PictureRecipe, Pictures, Plan,
+    BatchConfig, DENOISING_KEYS, Engine, Engines, GeneratePlan, Guide, JobConfig, KEYS, PictureRecipe, Pictures, Plan,
     PlannedJob, Recipe, SampleRow, Work, check_table_memory, guide, parse_seeds,
 };
 use crate::steering::{Settings, Status};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The batch that runs when no config is given.
@@ -31,6 +30,9 @@ pub struct Args {
     /// Model name or path
     #[arg(short, long, value_name = "MODEL")]
     model: Option<String>,
+    /// Reward beside the model's own, by its name; see isoline list rewards
+    #[arg(long, value_name = "NAME")]
+    reward: Option<String>,
     /// Seeds, as in 0-63,99
     #[arg(long, value_name = "LIST", conflicts_with_all = ["seed", "count"])]
     seeds: Option<String>,
@@ -62,7 +64,7 @@ pub struct Args {
     #[arg(short, long, value_name = "DIR")]
     outdir: Option<PathBuf>,
     /// Make this picture again from the recipe inside it
-    #[arg(long, value_name = "PNG", conflicts_with_all = ["config", "set", "seeds", "seed", "count", "mode", "novelty", "method", "steps", "corrections", "trunc", "no_metadata", "subdirs", "csv", "json", "print_config", "class", "cfg_scale", "guidance", "form", "interval", "recurrence", "particles", "potential", "preview_every"])]
+    #[arg(long, value_name = "PNG", conflicts_with_all = ["config", "set", "reward", "seeds", "seed", "count", "mode", "novelty", "method", "steps", "corrections", "trunc", "no_metadata", "subdirs", "csv", "json", "print_config", "class", "cfg_scale", "guidance", "form", "interval", "recurrence", "particles", "potential", "preview_every"])]
     from: Option<PathBuf>,
     /// Make samples again that are already there
     #[arg(long)]
@@ -122,7 +124,7 @@ type Rows = Vec<(String, SampleRow)>;
 /// The jobs of a batch with their models in memory.
 pub struct Jobs {
     jobs: Vec<PlannedJob>,
-    engines: BTreeMap<PathBuf, Engine>,
+    engines: Engines,
     device: (DeviceName, Device),
 }
 
@@ -133,12 +135,13 @@ impl Jobs {
     /// Those of device and models.
     pub fn load(batch: &BatchConfig, single: bool, context: &Context) -> Result<Self> {
         let device = context.open_device()?;
-        let mut engines: BTreeMap<PathBuf, Engine> = BTreeMap::new();
+        let mut engines = Engines::new();
         let mut jobs = Vec::new();
         for job in &batch.jobs {
             let model = find_model(&job.model)?;
-            if !engines.contains_key(&model) {
-                engines.insert(model.clone(), Engine::load(&model, &device.1)?);
+            let key = (model.clone(), job.reward.clone());
+            if !engines.contains_key(&key) {
+                engines.insert(key.clone(), Engine::load(&model, job.reward.as_deref(), &device.1)?);
             }
             jobs.push(PlannedJob {
                 name: job.name.clone(),
@@ -146,7 +149,7 @@ impl Jobs {
                 model: job.model.clone(),
                 seeds: job.seeds.clone(),
                 subdirs: job.subdirs,
-                recipe: recipe(job, &engines[&model], device.0)?,
+                recipe: recipe(job, &engines[&key], device.0)?,
             });
         }
         Ok(Self { jobs, engines, device })
@@ -211,6 +214,7 @@ fn batch(args: &Args, context: &Context) -> Result<BatchConfig> {
     let mut over = overrides(&args.set)?;
     let mut put = |key: &str, value: Option<toml::Value>| value.and_then(|v| over.insert(key.to_owned(), v));
     put("model", args.model.clone().map(Into::into));
+    put("reward", args.reward.clone().map(Into::into));
     put("method", args.method.clone().map(Into::into));
     put("corrections", args.corrections.map(Into::into));
     put("steps", args.steps.map(Into::into));
@@ -272,7 +276,8 @@ fn environment() -> toml::Table {
 /// A TOML value where the text is one and the key takes no text, else the text.
 fn literal(key: &str, text: &str) -> toml::Value {
     let parsed = toml::from_str::<toml::Table>(&format!("v = {text}")).ok().and_then(|mut t| t.remove("v"));
-    let takes_text = ["name", "model", "seeds", "outdir", "method", "mode", "form", "potential"].contains(&key);
+    let takes_text =
+        ["name", "model", "reward", "seeds", "outdir", "method", "mode", "form", "potential"].contains(&key);
     parsed.filter(|v| !takes_text || v.is_str()).unwrap_or_else(|| text.into())
 }
 
@@ -314,10 +319,11 @@ fn recipe(job: &JobConfig, engine: &Engine, device: DeviceName) -> Result<Recipe
         noise_scheme: noise::SCHEME,
         model: engine.generator.spec().id.clone(),
         model_sha256: engine.generator.model_sha256().to_owned(),
+        reward: job.reward.clone(),
         reward_sha256: engine.reward.sha256.clone(),
         method: method.into(),
         novelty: job.target(),
-        estimator: engine.estimator().into(),
+        estimator: engine.reward.quantity.how(),
         tile: job.tile,
         device: device.class().into(),
         metadata: job.metadata,
@@ -341,8 +347,9 @@ fn finish(args: &Args, context: &Context, outdir: &Path, rows: &Rows) -> Result<
 /// One line per sample: asked, predicted, reached.
 fn summary(rows: &Rows) -> String {
     let number = |v: Option<f64>| v.map_or("-".to_owned(), |v| format!("{v:.1}"));
+    let column = if rows.iter().any(|r| r.1.measured.is_some()) { "measured" } else { "psi_k" };
     let mut lines =
-        vec![output::row(["row", "seed", "asked", "predicted", "reached", "psi_k", "nu", "angle", "status"])];
+        vec![output::row(["row", "seed", "asked", "predicted", "reached", column, "nu", "angle", "status"])];
     lines.extend(rows.iter().map(|(job, r)| {
         let beyond = r.beyond.filter(|b| *b != 0.0).map_or(String::new(), |b| format!(" ({b:+.2} sd beyond)"));
         let status = match r.status {
@@ -350,7 +357,7 @@ fn summary(rows: &Rows) -> String {
             Status::OffManifold => format!("off_manifold{beyond}"),
             Status::NonFinite => "non_finite".to_owned(),
         };
-        let psi = r.psi_k.map_or("-".to_owned(), |v| format!("{v:.2}"));
+        let psi = r.psi_k.or(r.measured).map_or("-".to_owned(), |v| format!("{v:.2}"));
         let nu = r.nu.map_or("-".to_owned(), |v| format!("{v:.2}"));
         output::row([
             job,
@@ -378,7 +385,7 @@ fn again(picture: &Path, args: &Args, context: &Context) -> Result<()> {
         None => PathBuf::from(format!("runs/again-{}", own.recipe.run_id()?)),
     };
     let _lock = runs::alone(&outdir)?;
-    let engine = Engine::load(&folder, &device)?;
+    let engine = Engine::load(&folder, own.recipe.reward.as_deref(), &device)?;
     engine
         .check(&own.recipe)
         .map_err(|m| Error::input(picture, format!("was made with {m}; give that model with --model")))?;
@@ -399,7 +406,8 @@ fn again(picture: &Path, args: &Args, context: &Context) -> Result<()> {
         subdirs: false,
         recipe: own.recipe,
     };
-    let jobs = Jobs { jobs: vec![job], engines: BTreeMap::from([(folder, engine)]), device: (name, device) };
+    let reward = job.recipe.reward.clone();
+    let jobs = Jobs { jobs: vec![job], engines: Engines::from([((folder, reward), engine)]), device: (name, device) };
     let rows = jobs.make(false, true, &outdir, &args.run, context)?;
     let file = rows.first().and_then(|r| r.1.file.clone()).ok_or(Error::SamplesNotFinite { count: 1, total: 1 })?;
     output::print(&format!("{}\n", shown(&outdir.join(file))))

@@ -7,6 +7,7 @@ use crate::generator::train::OBJECTIVES;
 use crate::generator::{Card, FAMILIES, known_models};
 use crate::geometry::{DESCRIPTORS, ESTIMATORS};
 use crate::nn::layers::KINDS;
+use crate::reward::{QUANTITIES, RewardCard};
 use crate::run::GUIDES;
 use crate::steering::METHODS;
 use serde_json::json;
@@ -52,6 +53,8 @@ enum What {
     Models,
     /// Rewards of those models
     Rewards,
+    /// What a reward may learn
+    Quantities,
 }
 
 /// Prints the table, one row per line: name, what it is.
@@ -80,6 +83,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         What::Manifolds => lid::MANIFOLDS.iter().map(|m| own(m.name, m.about)).collect(),
         What::Models => models(context),
         What::Rewards => rewards(),
+        What::Quantities => QUANTITIES.iter().map(|q| own(q.name, q.about)).collect(),
     };
     if args.json {
         let rows: Vec<_> = rows.iter().map(|(name, about)| json!({"name": name, "about": about})).collect();
@@ -103,16 +107,26 @@ fn models(context: &Context) -> Vec<(String, String)> {
     names.iter().map(|name| (name.clone(), about(name))).collect()
 }
 
-/// Models that have a reward, with its first figures.
+/// The rewards of every model, with their first figures; one beside the model's own has its name behind the model's.
 fn rewards() -> Vec<(String, String)> {
     let (root, names) = known_models();
-    let about = |name: &String| {
-        let path = root.join(name).join("reward/card.toml");
-        let (card, _) = crate::store::read_toml::<crate::reward::RewardCard>(&path).ok()?;
-        Some((
-            name.clone(),
-            format!("{} at model rank {}, {} labels by {}", card.target, card.model_rank, card.labels, card.estimator),
-        ))
-    };
-    names.iter().filter_map(about).collect()
+    let mut all = Vec::new();
+    for model in &names {
+        let folders = std::fs::read_dir(root.join(model)).into_iter().flatten().flatten();
+        let mut found: Vec<(String, RewardCard)> = folders
+            .filter_map(|f| {
+                let name = f.file_name().into_string().ok().filter(|n| n == "reward" || n.starts_with("reward-"))?;
+                Some((name, crate::store::read_toml(&f.path().join("card.toml")).ok()?.0))
+            })
+            .collect();
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        all.extend(found.into_iter().map(|(name, card)| {
+            let own = name.strip_prefix("reward-").map_or(String::new(), |n| format!(" --reward {n}"));
+            let rank = if card.model_rank > 0 { format!(" at model rank {}", card.model_rank) } else { String::new() };
+            let about =
+                format!("{}{rank}, {} labels by {} {}", card.target, card.labels, card.quantity, card.estimator);
+            (format!("{model}{own}"), about)
+        }));
+    }
+    all
 }

@@ -119,6 +119,7 @@ pub fn labels_plan(config: &RewardConfig, context: &Context) -> Result<Plan> {
     let plan = LabelsPlan {
         model: anchored_model(&config.model)?,
         model_sha256: generator.model_sha256().to_owned(),
+        quantity: config.labels.quantity.clone(),
         estimator: config.labels.estimator.clone(),
         seed: config.labels.seed,
         count: config.labels.count as u64,

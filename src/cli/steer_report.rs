@@ -18,6 +18,9 @@ pub struct Args {
     /// Model name or path
     #[arg(value_name = "MODEL")]
     model: String,
+    /// Reward beside the model's own, by its name; see isoline list rewards
+    #[arg(long, value_name = "NAME")]
+    reward: Option<String>,
     /// Seeds, as in 0-255
     #[arg(long, value_name = "LIST", default_value = "0-63")]
     seeds: String,
@@ -70,8 +73,11 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         return Err(Error::config("--tile", format!("expected 1 to {}, found {}", crate::limits::TILE, args.tile)));
     }
     let seeds = parse_seeds(&args.seeds).map_err(|m| Error::config("--seeds", m))?;
+    if let Some(reward) = &args.reward {
+        crate::store::check_id(reward).map_err(|m| Error::config("--reward", m))?;
+    }
     let (_, device) = context.open_device()?;
-    let engine = Engine::load(&find_model(&args.model)?, &device)?;
+    let engine = Engine::load(&find_model(&args.model)?, args.reward.as_deref(), &device)?;
     let usual = engine.usual_settings();
     let usual = Settings { steps: args.steps.unwrap_or(usual.steps), ..usual };
     let open = Settings { corrections: 0, ..usual.clone() };

@@ -90,7 +90,7 @@ impl Opened {
         if !self.folder.join("reward/card.toml").exists() {
             return Ok(None);
         }
-        Ok(Some(Reward::load(&self.folder, &self.generator, &self.device)?.card.model_rank))
+        Ok(Some(Reward::load(&self.folder, None, &self.generator, &self.device)?.card.model_rank))
     }
 
     /// What suits the model where nothing was asked for: of a diffusion model less, as every latent of it takes a whole

@@ -5,7 +5,7 @@ use super::runs::{self, How, RunArgs};
 use super::{Context, output};
 use crate::error::Result;
 use crate::generator::find_model;
-use crate::reward::{RewardConfig, TrainReward, train_reward};
+use crate::reward::{RewardConfig, TrainReward, reward_folder, train_reward};
 use crate::store;
 use std::path::PathBuf;
 
@@ -21,10 +21,13 @@ pub struct Args {
     /// Model name or path, instead of the config's
     #[arg(short, long, value_name = "MODEL")]
     model: Option<String>,
+    /// Name of the reward, instead of the config's: MODEL/reward-NAME, chosen by --reward NAME
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
     /// Labelled latents, instead of the config's
     #[arg(long, value_name = "N")]
     labels: Option<usize>,
-    /// Folder of the label table [default: runs/labels-MODEL]
+    /// Folder of the label table [default: runs/labels-MODEL, with -NAME behind it where there is one]
     #[arg(short, long, value_name = "DIR")]
     outdir: Option<PathBuf>,
     /// Shares of the training labels to fit as well, for the learning curve, as in 0.1,0.3
@@ -37,7 +40,7 @@ pub struct Args {
     run: RunArgs,
 }
 
-/// Trains and writes `MODEL/reward/`.
+/// Trains and writes `MODEL/reward/`, or `MODEL/reward-NAME/`.
 ///
 /// # Errors
 /// Those of [`train_reward`].
@@ -49,6 +52,9 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     if let Some(model) = &args.model {
         config.model.clone_from(model);
     }
+    if args.name.is_some() {
+        config.name.clone_from(&args.name);
+    }
     if let Some(count) = args.labels {
         config.labels.count = count;
     }
@@ -58,7 +64,8 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     crate::reward::check_config(&config, &place)?;
     let model = find_model(&config.model)?;
     let name = model.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let work = args.outdir.clone().unwrap_or_else(|| format!("runs/labels-{name}").into());
+    let own = config.name.as_ref().map_or(String::new(), |n| format!("-{n}"));
+    let work = args.outdir.clone().unwrap_or_else(|| format!("runs/labels-{name}{own}").into());
     let _lock = runs::alone(&work)?;
     let plan = labels_plan(&config, context)?;
     plan.check(&work)?;
@@ -81,18 +88,21 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         return output::print(&report.json());
     }
     let number = |v: Option<f64>| v.map_or("undefined".to_owned(), |v| format!("{v:.4}"));
+    let rank = if report.quantity.of_spectrum { report.model_rank.to_string() } else { "-".to_owned() };
     let rows = [
-        output::row(["model rank k", &report.model_rank.to_string()]),
+        output::row(["quantity", report.quantity.name]),
+        output::row(["model rank k", &rank]),
         output::row(["labels", &report.labels.to_string()]),
         output::row(["Spearman, test split", &number(report.spearman)]),
         output::row(["R² of levels, test split", &number(report.r_squared)]),
         output::row(["expected calibration error", &format!("{:.4}", report.expected_calibration_error)]),
         output::row([
-            "psi_k, mean and deviation",
+            &format!("{}, mean and deviation", report.quantity.symbol),
             &format!("{:.4} {:.4}", report.calibration.mean(), report.calibration.std()),
         ]),
     ];
     output::print(&output::columns(&rows))?;
-    context.say(&format!("written: {}/reward; open report.html there", crate::error::shown(&model)));
+    let folder = reward_folder(&model, config.name.as_deref());
+    context.say(&format!("written: {}; open report.html there", crate::error::shown(&folder)));
     Ok(())
 }

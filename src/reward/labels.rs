@@ -1,12 +1,13 @@
-//! The labelled set (theory, 12): latents from the prior and their spectra, in a resumable table.
+//! The labelled set (theory, 12): latents from the prior and what was measured of them, in a resumable table.
 
+use super::quantities::{Place, Quantity, QuantityRow, Reading};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::generator::Generator;
-use crate::geometry::JacobianEstimator;
 use crate::noise::{self, Stream};
 use crate::progress::Progress;
 use crate::store::{self, WeightTensor, Weights};
+use crate::tensors::{host, rows};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,9 @@ use std::path::{Path, PathBuf};
 pub struct LabelConfig {
     /// Labelled latents, at least [`crate::limits::CALIBRATION_MIN`].
     pub count: usize,
+    /// What is measured; see isoline list quantities.
+    #[serde(default = "psi")]
+    pub quantity: String,
     /// Name of the estimator.
     pub estimator: String,
     /// Key of the latents.
@@ -24,13 +28,19 @@ pub struct LabelConfig {
     pub seed: u64,
 }
 
-/// Latents and their singular values.
+fn psi() -> String {
+    "psi".into()
+}
+
+/// Latents and what was measured of them.
 #[derive(Clone, Debug)]
 pub struct Labels {
     /// `[n, d]`, row-major.
     pub latents: Vec<f32>,
-    /// One per latent, descending; empty where the Jacobian was not finite.
-    pub spectra: Vec<Vec<f64>>,
+    /// One per latent: singular values, descending, or for a quantity without a spectrum 1 and the number. Empty where a
+    /// value was not finite.
+    pub readings: Vec<Vec<f64>>,
+    row: &'static QuantityRow,
 }
 
 /// Latents per part file.
@@ -43,6 +53,7 @@ pub const LABEL_CALL: usize = 16;
 pub struct LabelParts {
     folder: PathBuf,
     recipe: String,
+    row: &'static QuantityRow,
     seed: u64,
     total: usize,
 }
@@ -56,7 +67,7 @@ struct PartRecord {
     first: usize,
     count: usize,
     sha256: String,
-    /// Latents without a spectrum.
+    /// Latents without a reading.
     undefined: u64,
 }
 
@@ -65,17 +76,25 @@ struct PartRecord {
 pub struct PartState {
     /// SHA-256 and name of its files.
     pub files: Vec<(String, String)>,
-    /// Latents without a spectrum.
+    /// Latents without a reading.
     pub undefined: u64,
 }
 
 impl LabelParts {
     /// The parts in `folder` of `total` latents of a model.
-    pub fn new(folder: &Path, model_sha256: &str, device: &str, estimator: &str, seed: u64, total: usize) -> Self {
+    pub fn new(
+        folder: &Path,
+        model_sha256: &str,
+        device: &str,
+        quantity: &dyn Quantity,
+        seed: u64,
+        total: usize,
+    ) -> Self {
         // The count is no part of the recipe: a longer table goes on from a shorter one.
-        let recipe = format!("{model_sha256} {estimator} {seed} {} {device}", noise::SCHEME);
+        let (row, how) = (quantity.row(), quantity.how());
+        let recipe = format!("{model_sha256} {} {how} {seed} {} {device}", row.name, noise::SCHEME);
         let recipe = store::sha256_hex(recipe.as_bytes());
-        Self { folder: folder.to_owned(), recipe, seed, total }
+        Self { folder: folder.to_owned(), recipe, row, seed, total }
     }
 
     /// Number of parts.
@@ -128,10 +147,10 @@ impl LabelParts {
         Ok(Some(PartState { files, undefined: found.undefined }))
     }
 
-    /// The spectra of a finished part; `None` where it is absent or damaged.
+    /// The readings of a finished part, see [`Labels::readings`]; `None` where it is absent or damaged.
     pub fn read(&self, part: usize) -> Option<Vec<Vec<f64>>> {
         self.state(part, true).ok()??;
-        read_part(&self.folder.join(self.name(part, "safetensors")), self.count(part))
+        read_part(&self.folder.join(self.name(part, "safetensors")), tensor(self.row), self.count(part))
     }
 
     /// The latents of a part, row-major.
@@ -141,20 +160,20 @@ impl LabelParts {
         indices.flat_map(|i| noise::normals(self.seed, i as u64, Stream::Label, 0, d)).collect()
     }
 
-    /// Computes a part and writes it; gives each latent's index and whether it has a spectrum.
+    /// Measures a part and writes it; gives each latent's index and whether it has a reading.
     ///
     /// # Errors
-    /// Of the estimator, of the disk, or a stop.
+    /// Of the quantity, of the disk, or a stop.
     pub fn make(
         &self,
         part: usize,
         generator: &dyn Generator,
-        estimator: &dyn JacobianEstimator,
+        quantity: &dyn Quantity,
         cancel: &Cancel,
     ) -> Result<Vec<(u64, bool)>> {
         let d = generator.spec().latent_width;
-        let spectra = compute(&self.latents(part, d), d, generator, estimator, cancel, part * PART)?;
-        let bytes = part_bytes(&spectra)?;
+        let readings = compute(&self.latents(part, d), d, generator, quantity, cancel, part * PART)?;
+        let bytes = table_bytes(self.row, &readings)?;
         store::write_atomic(&self.folder.join(self.name(part, "safetensors")), &bytes)?;
         let record = PartRecord {
             format: 1,
@@ -162,11 +181,11 @@ impl LabelParts {
             first: part * PART,
             count: self.count(part),
             sha256: store::sha256_hex(&bytes),
-            undefined: spectra.iter().filter(|s| s.is_empty()).count() as u64,
+            undefined: readings.iter().filter(|s| s.is_empty()).count() as u64,
         };
         let text = serde_json::to_string_pretty(&record).map_err(|e| Error::Bug(e.to_string()))?;
         store::write_atomic(&self.folder.join(self.name(part, "json")), text.as_bytes())?;
-        Ok(spectra.iter().zip((part * PART) as u64..).map(|(s, i)| (i, !s.is_empty())).collect())
+        Ok(readings.iter().zip((part * PART) as u64..).map(|(s, i)| (i, !s.is_empty())).collect())
     }
 }
 
@@ -174,38 +193,39 @@ impl LabelParts {
 /// was.
 ///
 /// # Errors
-/// Of the estimator, of the disk, or [`Error::Interrupted`] with the finished parts kept.
+/// Of the quantity, of the disk, or [`Error::Interrupted`] with the finished parts kept.
 #[allow(clippy::too_many_arguments)]
 pub fn label(
     config: &LabelConfig,
     generator: &dyn Generator,
     model_sha256: &str,
     device_class: &str,
-    estimator: &dyn JacobianEstimator,
+    quantity: &dyn Quantity,
     work: &Path,
     progress: &Progress,
     cancel: &Cancel,
 ) -> Result<Labels> {
     let d = generator.spec().latent_width;
-    let parts = LabelParts::new(work, model_sha256, device_class, &config.estimator, config.seed, config.count);
-    let bar = progress.start(format!("labelling {} ({})", generator.spec().id, estimator.name()), config.count as u64);
-    let mut labels =
-        Labels { latents: Vec::with_capacity(config.count * d), spectra: Vec::with_capacity(config.count) };
+    let parts = LabelParts::new(work, model_sha256, device_class, quantity, config.seed, config.count);
+    let title = format!("labelling {} ({}, {})", generator.spec().id, quantity.row().name, quantity.how());
+    let bar = progress.start(title, config.count as u64);
+    let (latents, readings) = (Vec::with_capacity(config.count * d), Vec::with_capacity(config.count));
+    let mut labels = Labels { latents, readings, row: quantity.row() };
     for part in 0..parts.len() {
         let count = parts.count(part) as u64;
-        let spectra = match parts.read(part) {
-            Some(spectra) => {
+        let readings = match parts.read(part) {
+            Some(readings) => {
                 bar.skip(count);
-                spectra
+                readings
             }
             None => {
-                parts.make(part, generator, estimator, cancel)?;
+                parts.make(part, generator, quantity, cancel)?;
                 bar.advance(count);
                 parts.read(part).ok_or_else(|| Error::Bug(format!("label part {part} was written and is not there")))?
             }
         };
         labels.latents.extend(parts.latents(part, d));
-        labels.spectra.extend(spectra);
+        labels.readings.extend(readings);
     }
     bar.finish();
     Ok(labels)
@@ -215,44 +235,66 @@ fn compute(
     latents: &[f32],
     d: usize,
     generator: &dyn Generator,
-    estimator: &dyn JacobianEstimator,
+    quantity: &dyn Quantity,
     cancel: &Cancel,
     done: usize,
 ) -> Result<Vec<Vec<f64>>> {
-    let mut spectra = Vec::new();
+    let mut readings: Vec<Vec<f64>> = Vec::new();
     for call in latents.chunks(LABEL_CALL * d) {
         cancel.check(|| format!("{done} labels are kept"))?;
         // The last call is filled up, so that every call has the same shape.
         let mut filled = call.to_vec();
         filled.resize(LABEL_CALL * d, 0.0);
-        let found = estimator.spectra(generator, &filled)?;
-        spectra
-            .extend(found.into_iter().take(call.len() / d).map(|s| s.map(|s| s.singular_values).unwrap_or_default()));
+        let points = match quantity.row().place {
+            Place::Latent => filled,
+            Place::Picture => host(generator.generate(rows(filled, d, generator.device())))?,
+        };
+        let reading = |found: Option<Reading>| match found {
+            None => Vec::new(),
+            Some(Reading::Spectrum(spectrum)) => spectrum.singular_values,
+            Some(Reading::Value(value)) => vec![1.0, value],
+        };
+        readings.extend(quantity.read(generator, &points)?.into_iter().take(call.len() / d).map(reading));
     }
     // Stored in f32: round here, so that a resumed labelling gives the same numbers.
-    Ok(spectra.into_iter().map(|s| s.into_iter().map(|v| f64::from(v as f32)).collect()).collect())
+    Ok(readings.into_iter().map(|s| s.into_iter().map(|v| f64::from(v as f32)).collect()).collect())
 }
 
-fn part_bytes(spectra: &[Vec<f64>]) -> Result<Vec<u8>> {
-    // A latent without a spectrum is a row of -1.
-    let width = spectra.iter().map(Vec::len).max().unwrap_or(0).max(1);
-    let values = spectra.iter().flat_map(|s| (0..width).map(|i| s.get(i).map_or(-1.0, |v| *v as f32)));
-    let tensor = WeightTensor { shape: vec![spectra.len(), width], values: values.collect() };
-    store::write_safetensors(&BTreeMap::from([("singular_values".to_owned(), tensor)]))
+/// Name of a table's tensor.
+fn tensor(row: &QuantityRow) -> &'static str {
+    if row.of_spectrum { "singular_values" } else { "values" }
 }
 
-fn read_part(path: &Path, count: usize) -> Option<Vec<Vec<f64>>> {
+/// The file of a table of readings.
+///
+/// # Errors
+/// [`Error::Bug`].
+pub fn table_bytes(row: &QuantityRow, readings: &[Vec<f64>]) -> Result<Vec<u8>> {
+    // A latent without a reading is a row of -1; a number that may be negative stands behind a 1.
+    let width = readings.iter().map(Vec::len).max().unwrap_or(0).max(1);
+    let values = readings.iter().flat_map(|s| (0..width).map(|i| s.get(i).map_or(-1.0, |v| *v as f32)));
+    let table = WeightTensor { shape: vec![readings.len(), width], values: values.collect() };
+    store::write_safetensors(&BTreeMap::from([(tensor(row).to_owned(), table)]))
+}
+
+fn read_part(path: &Path, name: &str, count: usize) -> Option<Vec<Vec<f64>>> {
     let weights = Weights::read(path).ok()?;
-    let tensor = weights.get("singular_values")?;
+    let tensor = weights.get(name)?;
     let [rows, width] = tensor.shape[..] else { return None };
     let row = |r: &[f32]| if r[0] < 0.0 { Vec::new() } else { r.iter().map(|v| f64::from(*v)).collect() };
     (rows == count && width > 0).then(|| tensor.values.chunks_exact(width).map(row).collect())
 }
 
 impl Labels {
-    /// ψ_k of every latent that has k positive singular values, with its index.
-    pub fn psi_k(&self, k: usize) -> Vec<(usize, f64)> {
-        self.spectra.iter().enumerate().filter_map(|(i, s)| crate::geometry::psi_k(s, k).map(|p| (i, p))).collect()
+    /// The quantity of every latent that has one, with its index; a ψ_k at the model rank `k`.
+    pub fn values(&self, k: usize) -> Vec<(usize, f64)> {
+        let value = |r: &[f64]| if self.row.of_spectrum { crate::geometry::psi_k(r, k) } else { r.get(1).copied() };
+        self.readings.iter().enumerate().filter_map(|(i, r)| value(r).map(|v| (i, v))).collect()
+    }
+
+    /// The spectra, none for a quantity without them.
+    pub fn spectra(&self) -> &[Vec<f64>] {
+        if self.row.of_spectrum { &self.readings } else { &[] }
     }
 
     /// Latent `i`, of width `d`.
@@ -263,6 +305,10 @@ impl Labels {
 
 /// Checks `[labels]`.
 pub(super) fn check(config: &LabelConfig, place: &str) -> Result<()> {
+    super::quantity(&config.quantity, &config.estimator).map_err(|e| match e {
+        Error::Config { place: key, message } => Error::config(format!("{place}: {key}"), message),
+        other => other,
+    })?;
     let range = crate::limits::CALIBRATION_MIN..=crate::limits::SAMPLES;
     if range.contains(&config.count) {
         return Ok(());

@@ -1,17 +1,20 @@
-//! The reward: a small network that learns ψ_k from latents, and the table that gives it meaning.
+//! The reward: a small network that learns ψ_k, or another quantity, from latents or pictures, and the table that gives it
+//! meaning.
 
 mod calibration;
 mod labels;
 mod network;
 mod predictor;
+mod quantities;
 mod report;
 mod statistics;
 mod train;
 
 pub use calibration::{Calibration, Novelty};
-pub use labels::{LABEL_CALL, LabelConfig, LabelParts, Labels, PartState, label};
-pub use network::{Reward, RewardCard, Score};
+pub use labels::{LABEL_CALL, LabelConfig, LabelParts, Labels, PartState, label, table_bytes};
+pub use network::{Reward, RewardCard, Score, reward_folder};
 pub use predictor::{NoisedConfig, WORTH};
+pub use quantities::{Place, QUANTITIES, Quantity, QuantityRow, Reading, quantity};
 pub use report::{Report, Split, report_html};
 pub use statistics::{quantile, r_squared, ranks, spearman, spearman_ceiling};
 pub use train::{FitConfig, RewardConfig, TrainReward, check_config, train_reward};

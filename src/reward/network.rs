@@ -1,7 +1,8 @@
-//! The reward network: latent → mean and log-variance of the level of ψ_k (theory, 11).
+//! The reward network: latent → mean and log-variance of the level of ψ_k, or of another quantity (theory, 11).
 
 use super::Calibration;
 use super::predictor::{NoisedConfig, Predictor};
+use super::quantities::{Quantity, QuantityRow, quantity};
 use crate::device::Device;
 use crate::diffusion::guidance::Potential;
 use crate::error::{Error, Result};
@@ -10,7 +11,7 @@ use crate::nn::{Mismatch, Parameters, Rows};
 use crate::store::{self, Weights};
 use crate::tensors::{host, rows};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// `reward/card.toml`
@@ -27,8 +28,11 @@ pub struct RewardCard {
     pub sha256: String,
     /// SHA-256 of `calibration.safetensors`.
     pub calibration_sha256: String,
-    /// What is predicted, [`TARGET`].
+    /// What is predicted, see [`target`].
     pub target: String,
+    /// What was measured for the labels, as in a reward config.
+    #[serde(default = "psi", skip_serializing_if = "is_psi")]
+    pub quantity: String,
     /// Estimator of the labels.
     pub estimator: String,
     /// Model rank k.
@@ -48,13 +52,28 @@ pub struct RewardCard {
 
 /// Version of `reward/card.toml`.
 pub const CARD_FORMAT: u32 = 2;
-/// What every reward predicts: [`Calibration::level_of`] of ψ_k.
-pub const TARGET: &str = "level of psi_k";
+/// What a reward predicts: [`Calibration::level_of`] of its quantity.
+pub fn target(row: &QuantityRow) -> String {
+    format!("level of {}", row.symbol)
+}
+
+/// Folder of a model's own reward, or of the one of that name.
+pub fn reward_folder(model: &Path, name: Option<&str>) -> PathBuf {
+    model.join(name.map_or("reward".to_owned(), |n| format!("reward-{n}")))
+}
+
+fn psi() -> String {
+    "psi".into()
+}
+
+fn is_psi(name: &str) -> bool {
+    name == "psi"
+}
 
 /// What the reward says of one latent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Score {
-    /// Predicted level of ψ_k, see [`Calibration::level_of`].
+    /// Predicted level of the quantity, see [`Calibration::level_of`].
     pub level: f64,
     /// Predicted standard deviation of the level around it.
     pub std: f64,
@@ -71,7 +90,9 @@ impl Score {
 pub struct Reward {
     /// The card.
     pub card: RewardCard,
-    /// Novelty ↔ ψ_k.
+    /// What it predicts, and how that is measured.
+    pub quantity: Box<dyn Quantity>,
+    /// Novelty ↔ the quantity.
     pub calibration: Calibration,
     /// SHA-256 of `reward/card.toml`, which holds the hashes of weights and calibration.
     pub sha256: String,
@@ -83,21 +104,25 @@ pub struct Reward {
 }
 
 impl Reward {
-    /// Loads `model/reward/` for the generator of `model`.
+    /// Loads `model/reward/`, or `model/reward-NAME/`, for the generator of `model`.
     ///
     /// # Errors
     /// [`Error::Input`] when it is absent, damaged, or was trained for another model.
-    pub fn load(model: &Path, generator: &Arc<dyn Generator>, device: &Device) -> Result<Self> {
+    pub fn load(model: &Path, name: Option<&str>, generator: &Arc<dyn Generator>, device: &Device) -> Result<Self> {
         let latent_width = generator.spec().latent_width;
         let model_sha256 = generator.model_sha256();
-        let folder = model.join("reward");
+        let folder = reward_folder(model, name);
         let path = folder.join("card.toml");
         if !path.is_file() {
-            return Err(Error::input(folder, "no reward here; make one with isoline train-reward"));
+            let config = name.map_or(String::new(), |n| format!(" from a config with name = \"{n}\""));
+            return Err(Error::input(folder, format!("no reward here; make one with isoline train-reward{config}")));
         }
         let (card, text): (RewardCard, String) = store::read_toml(&path)?;
-        if card.target != TARGET {
-            let message = format!("expected \"{TARGET}\", found \"{}\"; run isoline train-reward again", card.target);
+        let quantity = quantity(&card.quantity, &card.estimator)
+            .map_err(|e| Error::config(format!("{}: quantity", crate::error::shown(&path)), e.to_string()))?;
+        let wanted = target(quantity.row());
+        if card.target != wanted {
+            let message = format!("expected \"{wanted}\", found \"{}\"; run isoline train-reward again", card.target);
             return Err(Error::config(format!("{}: target", crate::error::shown(&path)), message));
         }
         if card.model_sha256 != model_sha256 {
@@ -108,7 +133,7 @@ impl Reward {
         }
         let weights = verified(&folder.join("reward.safetensors"), &card.sha256)?;
         let table = verified(&folder.join("calibration.safetensors"), &card.calibration_sha256)?;
-        let values = table.require("psi_k")?.values.iter().map(|v| f64::from(*v)).collect();
+        let values = table.require(quantity.row().symbol)?.values.iter().map(|v| f64::from(*v)).collect();
         let calibration = Calibration::new(values)
             .ok_or_else(|| Error::input(table.file(), "the calibration table is empty or constant"))?;
         let sees = match card.noised {
@@ -126,6 +151,7 @@ impl Reward {
         let sha256 = store::sha256_hex(text.as_bytes());
         Ok(Self {
             card,
+            quantity,
             calibration,
             sha256,
             network,
@@ -174,17 +200,28 @@ impl Reward {
         Ok((self.scores(out.inner())?, host(gradient)?))
     }
 
+    /// Scores of finished pictures `[n, width]`, row by row.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a reward that sees latents; [`Error::Device`].
+    pub fn score_pictures(&self, x: Rows) -> Result<Vec<Score>> {
+        self.scores(self.at_pictures(x)?)
+    }
+
     /// Levels of finished pictures, `[n, 1]`; a graph that they carry goes on through it.
     ///
     /// # Errors
     /// [`Error::Config`] for a reward that sees latents.
     pub fn of_pictures(&self, x: Rows) -> Result<Rows> {
+        Ok(self.at_pictures(x)?.narrow(1, 0, 1))
+    }
+
+    fn at_pictures(&self, x: Rows) -> Result<Rows> {
         let Some(noised) = &self.card.noised else {
             return Err(Error::config("reward", "it sees latents, not noised pictures; train one with [noised]"));
         };
         let sigmas = vec![noised.sigma[0]; x.dims()[0]];
-        let out = self.network.forward(&self.parameters, x, &sigmas)?;
-        Ok(out.narrow(1, 0, 1))
+        self.network.forward(&self.parameters, x, &sigmas)
     }
 
     fn scores(&self, out: Rows) -> Result<Vec<Score>> {

@@ -1,6 +1,6 @@
 //! What the reward is worth, measured on latents it has not seen (theory, 13).
 
-use super::{Calibration, r_squared, spearman};
+use super::{Calibration, QuantityRow, r_squared, spearman};
 use crate::error::Result;
 use crate::render::plot;
 use serde_json::json;
@@ -31,9 +31,11 @@ impl Split {
 pub struct Report {
     /// Model id.
     pub model: String,
-    /// Model rank k.
+    /// What is predicted.
+    pub quantity: &'static QuantityRow,
+    /// Model rank k; 0 for a quantity without a spectrum.
     pub model_rank: usize,
-    /// Labels with a defined ψ_k.
+    /// Labels with a defined quantity.
     pub labels: usize,
     /// Spearman of prediction and truth on the test split.
     pub spearman: Option<f64>,
@@ -71,11 +73,18 @@ const INTERVALS: [(f64, f64); 9] = [
 
 impl Report {
     /// An empty report over a calibration table.
-    pub fn new(model: &str, model_rank: usize, calibration: &Calibration, spectra: &[Vec<f64>]) -> Self {
+    pub fn new(
+        model: &str,
+        quantity: &'static QuantityRow,
+        model_rank: usize,
+        calibration: &Calibration,
+        spectra: &[Vec<f64>],
+    ) -> Self {
         let weak =
             spectra.iter().filter(|s| s.get(model_rank.saturating_sub(1)).is_none_or(|v| *v <= 1e-2 * s[0])).count();
         Self {
             model: model.to_owned(),
+            quantity,
             model_rank,
             labels: calibration.sorted().len(),
             spearman: None,
@@ -121,10 +130,10 @@ impl Report {
     /// `report.json`
     pub fn json(&self) -> String {
         let mut value = json!({
-            "model": self.model, "model_rank": self.model_rank, "labels": self.labels, "test": self.pairs.len(),
+            "model": self.model, "quantity": self.quantity.name, "model_rank": self.model_rank, "labels": self.labels, "test": self.pairs.len(),
             "spearman": self.spearman, "r_squared": self.r_squared,
             "expected_calibration_error": self.expected_calibration_error, "coverage": self.coverage,
-            "validation_nll": self.validation_nll, "psi_k_mean": self.calibration.mean(), "psi_k_std": self.calibration.std(),
+            "validation_nll": self.validation_nll, "mean": self.calibration.mean(), "std": self.calibration.std(),
             "share_below_model_rank": self.below_rank, "learning_curve": self.learning_curve,
         });
         if !self.levels.is_empty() {
@@ -144,13 +153,13 @@ pub fn report_html(report: &Report) -> Result<String> {
     let nats: Vec<_> = report.pairs.iter().map(|(t, p)| (table.psi_at_level(*t), table.psi_at_level(*p))).collect();
     let mut plots = vec![
         plot::scatter(
-            "Predicted against exact (test split)",
-            "exact psi_k (nats)",
-            "predicted psi_k (nats)",
+            "Predicted against measured (test split)",
+            report.quantity.axis,
+            &format!("predicted {}", report.quantity.axis),
             &nats,
             true,
         )?,
-        plot::scatter("Residuals", "predicted level", "exact - predicted level", &residuals, false)?,
+        plot::scatter("Residuals", "predicted level", "measured - predicted level", &residuals, false)?,
         plot::scatter(
             "Coverage of the predicted intervals",
             "nominal coverage",
@@ -158,7 +167,7 @@ pub fn report_html(report: &Report) -> Result<String> {
             &report.coverage,
             true,
         )?,
-        plot::histogram("psi_k of unguided samples", "psi_k (nats)", table.sorted(), 60, &[])?,
+        plot::histogram("Unguided samples", report.quantity.axis, table.sorted(), 60, &[])?,
     ];
     if report.learning_curve.len() > 1 {
         plots.push(plot::lines(
@@ -175,16 +184,17 @@ pub fn report_html(report: &Report) -> Result<String> {
         plots.push(plot::lines(title, "sigma", "Spearman on the test split", &[("reward", points)], true)?);
     }
     let number = |v: Option<f64>| v.map_or("undefined".to_owned(), |v| format!("{v:.4}"));
+    let rank = report.quantity.of_spectrum.then(|| ("Model rank k", report.model_rank.to_string()));
     let figures = [
-        ("Model rank k", report.model_rank.to_string()),
+        ("Quantity", report.quantity.axis.to_owned()),
         ("Labels", report.labels.to_string()),
         ("Spearman, test split", number(report.spearman)),
         ("R² of levels, test split", number(report.r_squared)),
         ("Expected calibration error", format!("{:.4}", report.expected_calibration_error)),
-        ("ψ_k, mean ± standard deviation", format!("{:.3} ± {:.3} nats", table.mean(), table.std())),
+        ("Mean ± standard deviation", format!("{:.3} ± {:.3}", table.mean(), table.std())),
     ];
     let rows: String =
-        figures.iter().map(|(name, value)| format!("<tr><th>{name}</th><td>{value}</td></tr>")).collect();
+        figures.iter().chain(&rank).map(|(name, value)| format!("<tr><th>{name}</th><td>{value}</td></tr>")).collect();
     let figures: String = plots.iter().map(|svg| format!("<figure>{svg}</figure>")).collect();
     Ok(format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Reward of {id}</title>\

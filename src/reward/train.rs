@@ -1,15 +1,15 @@
 //! Training the reward (theory, 11-14): label, split, fit, report on the test split, calibrate.
 
 use super::labels::{self, LabelConfig, Labels, label};
-use super::network::{CARD_FORMAT, RewardCard, TARGET};
+use super::network::{CARD_FORMAT, RewardCard, reward_folder, target};
 use super::predictor::{NoisedConfig, Predictor, picture_layers};
 use super::report::{Report, Split, report_html};
-use super::{Calibration, quantile};
+use super::{Calibration, quantile, quantity};
 use crate::cancel::Cancel;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::generator;
-use crate::geometry::{estimator, model_rank};
+use crate::geometry::model_rank;
 use crate::nn::Parameters;
 use crate::nn::adam::{AdamConfig, AdamState, gradients, squared_norm};
 use crate::noise::{self, Stream};
@@ -26,6 +26,9 @@ use std::path::{Path, PathBuf};
 pub struct RewardConfig {
     /// Model name or path.
     pub model: String,
+    /// Name beside the model's own reward: it is written to `reward-NAME/` and chosen by `--reward NAME`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The labelled set.
     pub labels: LabelConfig,
     /// Model rank k; found from the labels where absent.
@@ -89,7 +92,7 @@ struct Table {
     targets: Vec<f32>,
 }
 
-/// Trains the reward of a model and writes `model/reward/`.
+/// Trains the reward of a model and writes `model/reward/`, or `model/reward-NAME/`.
 ///
 /// # Errors
 /// [`Error::Config`], [`Error::Input`] for the model, [`Error::Interrupted`] with labels kept, and
@@ -99,22 +102,27 @@ pub fn train_reward(job: &TrainReward, device: &Device, progress: &Progress, can
     check_config(config, job.place)?;
     let generator = generator::load(job.model, device)?;
     let d = generator.spec().latent_width;
-    let estimator = estimator(&config.labels.estimator)?;
+    let quantity = quantity(&config.labels.quantity, &config.labels.estimator)?;
+    let row = quantity.row();
     let labels = label(
         &config.labels,
         &*generator,
         generator.model_sha256(),
         job.device_class,
-        &*estimator,
+        &*quantity,
         &job.work,
         progress,
         cancel,
     )?;
-    let k = config.model_rank.unwrap_or_else(|| model_rank(&labels.spectra));
-    let labelled = labels.psi_k(k);
+    let k = match row.of_spectrum {
+        true => config.model_rank.unwrap_or_else(|| model_rank(labels.spectra())),
+        false => 0,
+    };
+    let labelled = labels.values(k);
     if labelled.len() < crate::limits::CALIBRATION_MIN {
         let message = format!(
-            "psi_k at model rank {k} is defined for {} of {} latents, at least {} are needed; lower model_rank or raise labels.count",
+            "{} at model rank {k} is defined for {} of {} latents, at least {} are needed; lower model_rank or raise labels.count",
+            row.symbol,
             labelled.len(),
             config.labels.count,
             crate::limits::CALIBRATION_MIN
@@ -122,14 +130,14 @@ pub fn train_reward(job: &TrainReward, device: &Device, progress: &Progress, can
         return Err(Error::input(job.model, message));
     }
     // A label's σ are read from a Jacobian in f32: below some eps per direction there is only rounding.
-    let rounding = 64.0 * f64::from(f32::EPSILON) * k as f64;
+    let rounding = 64.0 * f64::from(f32::EPSILON) * k.max(1) as f64;
     let Some(calibration) = Calibration::new(labelled.iter().map(|l| l.1).collect()).filter(|c| c.std() > rounding)
     else {
         return Err(Error::input(
             job.model,
             format!(
-                "psi_k at model rank {k} is undefined or constant over {} latents: there is nothing to learn",
-                config.labels.count
+                "{} at model rank {k} is undefined or constant over {} latents: there is nothing to learn",
+                row.symbol, config.labels.count
             ),
         ));
     };
@@ -150,7 +158,7 @@ pub fn train_reward(job: &TrainReward, device: &Device, progress: &Progress, can
         table
     };
     let (training, validation, test) = (split(Split::Train), split(Split::Validation), split(Split::Test));
-    let mut report = Report::new(&generator.spec().id, k, &calibration, &labels.spectra);
+    let mut report = Report::new(&generator.spec().id, row, k, &calibration, labels.spectra());
     for share in job.curve {
         let n = ((training.targets.len() as f64 * share) as usize).max(config.fit.batch.min(training.targets.len()));
         let part =
@@ -178,7 +186,8 @@ pub fn train_reward(job: &TrainReward, device: &Device, progress: &Progress, can
         model_sha256: generator.model_sha256().to_owned(),
         sha256: String::new(),
         calibration_sha256: String::new(),
-        target: TARGET.into(),
+        target: target(row),
+        quantity: config.labels.quantity.clone(),
         estimator: config.labels.estimator.clone(),
         model_rank: k,
         labels: labelled.len(),
@@ -187,7 +196,8 @@ pub fn train_reward(job: &TrainReward, device: &Device, progress: &Progress, can
         noised,
         layers,
     };
-    write(job.model, card, &network, &fit.parameters, &calibration, &report)?;
+    let folder = reward_folder(job.model, config.name.as_deref());
+    write(&folder, row.symbol, card, &network, &fit.parameters, &calibration, &report)?;
     Ok(report)
 }
 
@@ -196,6 +206,9 @@ pub fn train_reward(job: &TrainReward, device: &Device, progress: &Progress, can
 /// # Errors
 /// [`Error::Config`] naming the key.
 pub fn check_config(config: &RewardConfig, place: &str) -> Result<()> {
+    if let Some(name) = &config.name {
+        store::check_id(name).map_err(|m| Error::config(format!("{place}: name"), m))?;
+    }
     labels::check(&config.labels, place)?;
     if let Some(noised) = &config.noised {
         noised.check().map_err(|(key, m)| Error::config(format!("{place}: noised.{key}"), m))?;
@@ -416,14 +429,14 @@ fn norm_range(labels: &Labels, d: usize) -> [f64; 2] {
 }
 
 fn write(
-    model: &Path,
+    folder: &Path,
+    symbol: &str,
     mut card: RewardCard,
     network: &Predictor,
     parameters: &Parameters,
     calibration: &Calibration,
     report: &Report,
 ) -> Result<()> {
-    let folder = model.join("reward");
     let mut tensors = BTreeMap::new();
     for spec in network.parameters() {
         tensors.insert(spec.key.clone(), WeightTensor { shape: spec.shape, values: host(parameters.get(&spec.key))? });
@@ -431,13 +444,13 @@ fn write(
     let weights = store::write_safetensors(&tensors)?;
     let sorted: Vec<f32> = calibration.sorted().iter().map(|v| *v as f32).collect();
     let table = WeightTensor { shape: vec![sorted.len()], values: sorted };
-    let table = store::write_safetensors(&BTreeMap::from([("psi_k".to_owned(), table)]))?;
+    let table = store::write_safetensors(&BTreeMap::from([(symbol.to_owned(), table)]))?;
     card.sha256 = store::sha256_hex(&weights);
     card.calibration_sha256 = store::sha256_hex(&table);
     let text = toml::to_string(&card).map_err(|e| Error::Bug(format!("reward card: {e}")))?;
     let page = report_html(report)?;
     store::replace_folder(
-        &folder,
+        folder,
         &[
             ("reward.safetensors", &weights),
             ("calibration.safetensors", &table),

@@ -17,6 +17,9 @@ pub struct JobConfig {
     pub name: String,
     /// Model name or path.
     pub model: String,
+    /// Name of a reward beside the model's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reward: Option<String>,
     /// As in `0-63,99`.
     pub seeds: String,
     /// Run directory; with several jobs each has its own below it.
@@ -87,6 +90,7 @@ pub struct JobConfig {
 pub static KEYS: &[&str] = &[
     "name",
     "model",
+    "reward",
     "seeds",
     "outdir",
     "method",
@@ -240,6 +244,7 @@ impl JobConfig {
             return bad("mode", format!("expected typical, balanced or novel, found \"{}\"", mode.escape_debug()));
         }
         store::check_id(&self.name).or_else(|m| bad("name", m))?;
+        self.reward.as_deref().map_or(Ok(()), store::check_id).or_else(|m| bad("reward", m))?;
         if let Some(novelty) = self.novelty
             && !(0.0..=100.0).contains(&novelty)
         {

@@ -224,7 +224,7 @@ impl Subject {
         let folder = find_model(model)?;
         let generator = generator::load(&folder, device)?;
         let reward = match folder.join("reward/card.toml").exists() {
-            true => Some(Reward::load(&folder, &generator, device)?),
+            true => Some(Reward::load(&folder, None, &generator, device)?),
             false => None,
         };
         let model_rank = rank.or(reward.as_ref().map(|r| r.card.model_rank));

@@ -8,34 +8,32 @@ use crate::cancel::Cancel;
 use crate::device::Device;
 use crate::error::Result;
 use crate::generator::{self, Generator, Spec};
-use crate::geometry::{DESCRIPTORS, JacobianEstimator, LocalGeometry, Spectrum, estimator};
+use crate::geometry::{DESCRIPTORS, LocalGeometry};
 use crate::noise::{self, Stream};
-use crate::reward::Reward;
+use crate::reward::{Place, Reading, Reward};
 use crate::steering::{self, Settings, Status, Steered, scaled};
 use crate::tensors::{host, rows};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Generator, reward and estimator on one device.
+/// Generator and reward on one device.
 pub struct Engine {
     /// The generator.
     pub generator: Arc<dyn Generator>,
     /// Its reward.
     pub reward: Reward,
-    estimator: Box<dyn JacobianEstimator>,
 }
 
 impl Engine {
-    /// Loads the model in `folder` with its reward.
+    /// Loads the model in `folder` with its own reward, or with the one of that name.
     ///
     /// # Errors
     /// Those of [`generator::load`] and [`Reward::load`].
-    pub fn load(folder: &Path, device: &Device) -> Result<Self> {
+    pub fn load(folder: &Path, reward: Option<&str>, device: &Device) -> Result<Self> {
         failpoint!("engine.load").map_err(|e| crate::error::Error::io(folder, "load", e))?;
         let generator = generator::load(folder, device)?;
-        let reward = Reward::load(folder, &generator, device)?;
-        let estimator = estimator(&reward.card.estimator)?;
-        Ok(Self { generator, reward, estimator })
+        let reward = Reward::load(folder, reward, &generator, device)?;
+        Ok(Self { generator, reward })
     }
 
     /// Whether it is the model, reward and calibration of `recipe`.
@@ -73,17 +71,19 @@ impl Engine {
         }
     }
 
-    /// Name of the estimator.
-    pub fn estimator(&self) -> &'static str {
-        self.estimator.name()
-    }
-
-    /// The spectra at latents, by the estimator of the reward.
+    /// What the reward predicts, measured at latents: at their pictures, where it is a number of a picture.
     ///
     /// # Errors
-    /// Of the device.
-    pub fn spectra(&self, latents: &[f32]) -> Result<Vec<Option<Spectrum>>> {
-        self.estimator.spectra(&*self.generator, latents)
+    /// Of the quantity and the device.
+    pub fn read(&self, latents: &[f32]) -> Result<Vec<Option<Reading>>> {
+        let quantity = &self.reward.quantity;
+        match quantity.row().place {
+            Place::Latent => quantity.read(&*self.generator, latents),
+            Place::Picture => {
+                let z = rows(latents.to_vec(), self.generator.spec().latent_width, self.generator.device());
+                quantity.read(&*self.generator, &host(self.generator.generate(z))?)
+            }
+        }
     }
 
     /// The unguided latents of `samples`, row-major.
@@ -120,12 +120,12 @@ impl Engine {
         let corrections = if plain { 0 } else { settings.corrections };
         let settings = Settings { corrections, ..settings.clone() };
         let measure = |latents: &[f32]| {
-            let mut spectra = self.estimator.spectra(&*self.generator, latents)?;
-            for (spectrum, sample) in spectra.iter_mut().zip(samples) {
-                // A Jacobian with a value that is not finite has no spectrum.
-                *spectrum = spectrum.take().filter(|_| failpoint!("jacobian", *sample).is_none());
+            let mut readings = self.read(latents)?;
+            for (reading, sample) in readings.iter_mut().zip(samples) {
+                // A Jacobian with a value that is not finite has none.
+                *reading = reading.take().filter(|_| failpoint!("jacobian", *sample).is_none());
             }
-            Ok(spectra)
+            Ok(readings)
         };
         let mut steered =
             steering::steer(&*method, samples, &latents, &targets, &self.reward, &settings, &measure, cancel)?;
@@ -180,13 +180,16 @@ impl Engine {
     /// The row of a steered sample, without its picture.
     pub fn row(&self, steered: &Steered, novelty: Option<f64>) -> SampleRow {
         let table = &self.reward.calibration;
+        let k = self.reward.card.model_rank;
+        let of_map = self.reward.quantity.row().place == Place::Latent;
+        // Descriptors are those of the map latent → picture, or none.
         let measured = |name: &str| {
-            let spectrum = steered.spectrum.as_ref()?;
-            let geometry = LocalGeometry::new(spectrum, &steered.latent, self.reward.card.model_rank);
+            let spectrum = steered.reading.as_ref().filter(|_| of_map)?.spectrum()?;
+            let geometry = LocalGeometry::new(spectrum, &steered.latent, k);
             DESCRIPTORS.iter().find(|d| d.name == name).and_then(|d| (d.measure)(&geometry).value())
         };
-        let psi_k = measured("psi_k");
-        let reached = psi_k.map(|p| table.novelty_of(p));
+        let value = steered.reading.as_ref().and_then(|r| r.value(k));
+        let reached = value.map(|v| table.novelty_of(v));
         let finite = steered.status != Status::NonFinite;
         let predicted = (finite && steered.predicted.is_finite()).then(|| table.psi_at_level(steered.predicted.level));
         SampleRow {
@@ -195,10 +198,11 @@ impl Engine {
             sha256: None,
             novelty_asked: novelty,
             novelty_predicted: predicted.map(|p| table.novelty_of(p).percentile),
-            psi_predicted: predicted,
+            psi_predicted: predicted.filter(|_| of_map),
             novelty_reached: reached.map(|n| n.percentile),
             beyond: reached.map(|n| n.beyond),
-            psi_k,
+            psi_k: measured("psi_k"),
+            measured: value.filter(|_| !of_map),
             psi: measured("psi"),
             nu: measured("nu"),
             rank: measured("rank"),

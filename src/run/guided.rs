@@ -1,5 +1,6 @@
-//! Guidance during denoising (theory, 24 to 28) on a diffusion model. The guided picture is carried back along the flow to
-//! the noise it would come from, and ψ_k is measured there, like that of any steered sample.
+//! Guidance during denoising (theory, 24 to 28) on a diffusion model. A reward of a quantity of pictures measures the guided
+//! picture itself. For one of latents, as ψ_k of the sampler is, the picture is carried back along the flow to the noise it
+//! would come from, which is biased.
 
 use super::denoising::{Denoising, Guide};
 use super::engine::Engine;
@@ -12,8 +13,8 @@ use crate::diffusion::solvers::solver;
 use crate::diffusion::{Classes, Denoiser, NoiseOptimisation, Sampling, State, sampling_noise, to_noise};
 use crate::error::{Error, Result};
 use crate::generator::{Generator, Sampler, spoilt};
-use crate::geometry::psi_k;
 use crate::nn::Rows;
+use crate::reward::{Place, Reading, Score};
 use crate::steering::{Status, Steered};
 use crate::tensors::{host, rows};
 
@@ -133,10 +134,10 @@ impl Engine {
         Ok(best.into_iter().flatten().collect())
     }
 
-    /// The level of the measured ψ_k.
+    /// The level of what was measured.
     fn level(&self, steered: &Steered) -> Option<f64> {
-        let psi = psi_k(&steered.spectrum.as_ref()?.singular_values, self.reward.card.model_rank)?;
-        Some(self.reward.calibration.level_of(psi))
+        let value = steered.reading.as_ref()?.value(self.reward.card.model_rank)?;
+        Some(self.reward.calibration.level_of(value))
     }
 }
 
@@ -204,7 +205,7 @@ impl Task<'_> {
             Guide::Noise => return self.optimised(inner, start, aims),
         };
         let steps = self.sampling()?.evaluations() * if self.how.class.is_some() { 2 } else { 1 };
-        let steered = self.measured_back(start, &walked.pictures, steps)?;
+        let steered = self.measured(start, &walked.pictures, steps)?;
         finished(steered, walked)
     }
 
@@ -263,7 +264,7 @@ impl Task<'_> {
         let steps = sampler.sampling().evaluations() * (OPTIMISATION_STEPS + 2);
         let steered = match self.how.class {
             None => self.measured_at(start, &host(z)?, steps)?,
-            Some(_) => self.measured_back(start, &walked.pictures, steps)?,
+            Some(_) => self.measured(start, &walked.pictures, steps)?,
         };
         finished(steered, walked)
     }
@@ -288,14 +289,18 @@ impl Task<'_> {
             sizes.push(effective);
         }
         let pictures = rows(pictures, d, self.sampler.device());
-        let steered = self.measured_back(start, &pictures, steps)?;
+        let steered = self.measured(start, &pictures, steps)?;
         let mut all = finished(steered, Walked { pictures, previews: Vec::new() })?;
         all.iter_mut().zip(sizes).for_each(|(f, sizes)| f.effective_sizes = sizes);
         Ok(all)
     }
 
-    /// The noise that pictures would come from, and what is measured there.
-    fn measured_back(&self, start: &[f32], pictures: &Rows, steps: usize) -> Result<Vec<Steered>> {
+    /// Guided pictures with what is measured of them: at the picture where the reward's quantity is one of pictures, else at
+    /// the noise it would come from.
+    fn measured(&self, start: &[f32], pictures: &Rows, steps: usize) -> Result<Vec<Steered>> {
+        if self.engine.reward.quantity.row().place == Place::Picture {
+            return self.measured_pictures(start, start, pictures, steps);
+        }
         let [low, high] = self.sampler.config().sigma;
         let part = |i: usize| i as f64 / (BACK - 1) as f64;
         let levels: Vec<f64> = (0..BACK).map(|i| (low.ln() + (high / low).ln() * part(i)).exp()).collect();
@@ -303,20 +308,39 @@ impl Task<'_> {
         self.measured_at(start, &latents, steps)
     }
 
+    /// Samples at `latents`, through the sampler.
     fn measured_at(&self, start: &[f32], latents: &[f32], steps: usize) -> Result<Vec<Steered>> {
+        let engine = self.engine;
+        let scores = engine.reward.score(latents)?;
+        Ok(self.steered(start, latents, engine.read(latents)?, scores, steps))
+    }
+
+    /// Samples as the pictures that they are; `latents` is the noise they were begun from.
+    fn measured_pictures(&self, start: &[f32], latents: &[f32], pictures: &Rows, steps: usize) -> Result<Vec<Steered>> {
+        let reward = &self.engine.reward;
+        let scores = reward.score_pictures(pictures.clone())?;
+        let readings = reward.quantity.read(self.sampler, &host(pictures.clone())?)?;
+        Ok(self.steered(start, latents, readings, scores, steps))
+    }
+
+    fn steered(
+        &self,
+        start: &[f32],
+        latents: &[f32],
+        readings: Vec<Option<Reading>>,
+        scores: Vec<Score>,
+        steps: usize,
+    ) -> Vec<Steered> {
         let d = self.sampler.spec().latent_width;
         let engine = self.engine;
-        let spectra = engine.spectra(latents)?;
-        let scores = engine.reward.score(latents)?;
-        let mut all = Vec::with_capacity(self.samples.len());
-        for (i, (spectrum, predicted)) in spectra.into_iter().zip(scores).enumerate() {
+        let one = |(i, (reading, predicted)): (usize, (Option<Reading>, Score))| {
             let latent = &latents[i * d..(i + 1) * d];
             let mut steered = Steered {
                 sample: self.samples[i],
                 start: start[i * d..(i + 1) * d].to_vec(),
                 latent: latent.to_vec(),
                 predicted,
-                spectrum,
+                reading,
                 steps,
                 status: Status::Ok,
             };
@@ -325,9 +349,9 @@ impl Task<'_> {
                 Some(level) if engine.reward.calibration.spans(level) => Status::Ok,
                 _ => Status::OffManifold,
             };
-            all.push(steered);
-        }
-        Ok(all)
+            steered
+        };
+        readings.into_iter().zip(scores).enumerate().map(one).collect()
     }
 }
 

@@ -22,6 +22,9 @@ pub struct Recipe {
     pub model: String,
     /// SHA-256 over its card and weights.
     pub model_sha256: String,
+    /// Name of the reward, where it is not the model's own.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reward: Option<String>,
     /// SHA-256 of the reward's card, which holds the hashes of its weights and calibration.
     pub reward_sha256: String,
     /// Steering method.
@@ -61,6 +64,8 @@ impl Recipe {
             && self.denoising.as_ref().is_none_or(Denoising::is_bounded)
             && self.settings.truncation.is_none_or(|t| t > 0.0 && t <= 3.0)
             && self.novelty.is_none_or(|n| (0.0..=100.0).contains(&n))
+            // It becomes part of a path.
+            && self.reward.as_deref().is_none_or(|r| store::check_id(r).is_ok())
     }
 
     /// 16 hex digits of the recipe's SHA-256: two runs with the same id make the same bytes.

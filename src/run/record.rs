@@ -30,6 +30,9 @@ pub struct SampleRow {
     pub beyond: Option<f64>,
     /// ψ_k measured.
     pub psi_k: Option<f64>,
+    /// What the reward predicts, measured, where that is another quantity than ψ_k of the map latent → picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<f64>,
     /// ψ measured.
     pub psi: Option<f64>,
     /// Local rank.

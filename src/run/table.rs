@@ -24,6 +24,7 @@ pub fn samples_table(rows: &[(&str, &SampleRow)]) -> Result<Table> {
         number("beyond", |r| r.beyond),
         number("psi_predicted", |r| r.psi_predicted),
         number("psi_k", |r| r.psi_k),
+        number("measured", |r| r.measured),
         number("psi", |r| r.psi),
         number("nu", |r| r.nu),
         number("rank", |r| r.rank),

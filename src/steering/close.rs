@@ -1,14 +1,14 @@
-//! The closed loop (15b) and the measured result (20).
+//! The closed loop (15b) and the measured result (20). What is steered is the reward's quantity, ψ_k unless it says
+//! otherwise.
 
 use super::driver::{self, Slot, Status};
 use super::{Settings, Steering, sphere};
 use crate::cancel::Cancel;
 use crate::error::Result;
-use crate::geometry::{Spectrum, psi_k};
-use crate::reward::{Reward, Score};
+use crate::reward::{Reading, Reward, Score};
 
-/// Spectra at latents `[n, d]`, one call of the tile's fixed shape.
-pub type Measure<'a> = dyn Fn(&[f32]) -> Result<Vec<Option<Spectrum>>> + 'a;
+/// Readings at latents `[n, d]`, one call of the tile's fixed shape.
+pub type Measure<'a> = dyn Fn(&[f32]) -> Result<Vec<Option<Reading>>> + 'a;
 
 /// A steered sample: what was asked, predicted and measured.
 #[derive(Clone, Debug)]
@@ -21,8 +21,8 @@ pub struct Steered {
     pub latent: Vec<f32>,
     /// The reward there.
     pub predicted: Score,
-    /// The measured spectrum there.
-    pub spectrum: Option<Spectrum>,
+    /// What was measured there.
+    pub reading: Option<Reading>,
     /// Steps of all loops.
     pub steps: usize,
     /// How it ended.
@@ -33,9 +33,9 @@ pub struct Steered {
 struct Point {
     latent: Vec<f32>,
     score: Score,
-    /// Level of the measured ψ_k.
+    /// Level of what was measured.
     level: f64,
-    spectrum: Spectrum,
+    reading: Reading,
 }
 
 /// Distance of levels at which no correction is made: at the median a fifth of a percentile.
@@ -102,21 +102,21 @@ pub fn steer(
         .collect())
 }
 
-/// Measures one candidate per slot and adds those that have a ψ_k; the spectra of the others are returned.
+/// Measures one candidate per slot and adds those whose number is defined; the readings of the others are returned.
 fn take(
     measure: &Measure,
     candidates: Vec<(Vec<f32>, Score)>,
     points: &mut [Vec<Point>],
     reward: &Reward,
-) -> Result<Vec<Option<Spectrum>>> {
+) -> Result<Vec<Option<Reading>>> {
     let flat: Vec<f32> = candidates.iter().flat_map(|c| &c.0).copied().collect();
     let mut others = Vec::with_capacity(points.len());
     for ((found, (latent, score)), points) in measure(&flat)?.into_iter().zip(candidates).zip(points) {
-        let psi = found.as_ref().and_then(|s| psi_k(&s.singular_values, reward.card.model_rank));
-        match (found, psi) {
-            (Some(spectrum), Some(psi)) if score.is_finite() => {
-                let level = reward.calibration.level_of(psi);
-                points.push(Point { latent, score, level, spectrum });
+        let value = found.as_ref().and_then(|r| r.value(reward.card.model_rank));
+        match (found, value) {
+            (Some(reading), Some(value)) if score.is_finite() => {
+                let level = reward.calibration.level_of(value);
+                points.push(Point { latent, score, level, reading });
                 others.push(None);
             }
             (found, _) => others.push(found),
@@ -158,15 +158,16 @@ fn refresh_gradients(method: &dyn Steering, slots: &mut [Slot], reward: &Reward)
     Ok(())
 }
 
-fn finish(slot: Slot, points: &[Point], first: Option<Spectrum>, target: f64, reward: &Reward) -> Steered {
+fn finish(slot: Slot, points: &[Point], first: Option<Reading>, target: f64, reward: &Reward) -> Steered {
     let Slot { sample, start, steps, non_finite, best: (_, latent, score), .. } = slot;
     let Some(best) = nearest(points, target).filter(|_| !non_finite) else {
         let status =
             if non_finite || latent.iter().any(|v| !v.is_finite()) { Status::NonFinite } else { Status::OffManifold };
-        return Steered { sample, start, latent, predicted: score, spectrum: first, steps, status };
+        return Steered { sample, start, latent, predicted: score, reading: first, steps, status };
     };
     // (1b): below the model rank ψ_k counts directions that are rounding.
-    let inside = reward.calibration.spans(best.level) && best.spectrum.rank() >= reward.card.model_rank;
+    let full = best.reading.spectrum().is_none_or(|s| s.rank() >= reward.card.model_rank);
+    let inside = reward.calibration.spans(best.level) && full;
     let status =
         if inside && driver::on_manifold(&best.latent, best.score, reward) { Status::Ok } else { Status::OffManifold };
     Steered {
@@ -174,7 +175,7 @@ fn finish(slot: Slot, points: &[Point], first: Option<Spectrum>, target: f64, re
         start,
         latent: best.latent.clone(),
         predicted: best.score,
-        spectrum: Some(best.spectrum.clone()),
+        reading: Some(best.reading.clone()),
         steps,
         status,
     }

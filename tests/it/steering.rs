@@ -2,6 +2,7 @@
 
 use isoline::cancel::Cancel;
 use isoline::device;
+use isoline::reward::Reading;
 use isoline::run::Engine;
 use isoline::steering::{METHODS, Settings, Status, Steered, angle_between, method, norm, steer};
 use isoline::tensors::{host, rows};
@@ -9,7 +10,7 @@ use std::path::Path;
 
 fn engine() -> Engine {
     let (_, device) = device::open("cpu").unwrap();
-    Engine::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits-gan"), &device).unwrap()
+    Engine::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits-gan"), None, &device).unwrap()
 }
 
 fn settings(corrections: usize) -> Settings {
@@ -84,7 +85,10 @@ fn guard_and_neighbours() {
     let d = clean.len() / 4;
     let target = vec![e.reward.calibration.level_at(85.0); 4];
     let estimator = isoline::geometry::estimator("exact").unwrap();
-    let measure = |z: &[f32]| estimator.spectra(&*e.generator, z);
+    let measure = |z: &[f32]| {
+        let spectra = estimator.spectra(&*e.generator, z)?;
+        Ok(spectra.into_iter().map(|s| s.map(Reading::Spectrum)).collect())
+    };
     for row in METHODS {
         let m = method(row.name).unwrap();
         let go = |z: &[f32]| steer(&*m, &SAMPLES, z, &target, &e.reward, &settings(1), &measure, &cancel).unwrap();

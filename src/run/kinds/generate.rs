@@ -56,6 +56,9 @@ pub struct PlannedJob {
     pub recipe: Recipe,
 }
 
+/// Models in memory, by their folder and the name of the reward.
+pub type Engines = BTreeMap<(PathBuf, Option<String>), Engine>;
+
 /// A job with its tiles.
 struct Job {
     planned: PlannedJob,
@@ -124,7 +127,7 @@ impl Pictures {
     }
 
     /// What makes tiles, with models that are in memory already.
-    pub fn maker_with(&self, device: (DeviceName, Device), engines: BTreeMap<PathBuf, Engine>) -> Box<dyn Maker + '_> {
+    pub fn maker_with(&self, device: (DeviceName, Device), engines: Engines) -> Box<dyn Maker + '_> {
         Box::new(PictureMaker { pictures: self, device, engines })
     }
 
@@ -284,7 +287,7 @@ impl Work for Pictures {
 struct PictureMaker<'a> {
     pictures: &'a Pictures,
     device: (DeviceName, Device),
-    engines: BTreeMap<PathBuf, Engine>,
+    engines: Engines,
 }
 
 impl Maker for PictureMaker<'_> {
@@ -303,11 +306,12 @@ impl Maker for PictureMaker<'_> {
             return Err(Error::config("--device", message));
         }
         let model = find_model(&job.planned.model)?;
-        if !self.engines.contains_key(&model) {
-            let engine = Engine::load(&model, &self.device.1)?;
-            self.engines.insert(model.clone(), engine);
+        let key = (model.clone(), recipe.reward.clone());
+        if !self.engines.contains_key(&key) {
+            let engine = Engine::load(&model, recipe.reward.as_deref(), &self.device.1)?;
+            self.engines.insert(key.clone(), engine);
         }
-        let engine = &self.engines[&model];
+        let engine = &self.engines[&key];
         engine.check(recipe).map_err(|m| Error::input(&model, format!("{m}; the run was planned with that one")))?;
         engine.check_memory(job.tiling.size())?;
         job.make(*number, wanted, force, engine, tell, cancel)

@@ -1,25 +1,23 @@
-//! Labels: the spectra of a model's own latents, which a reward is trained on.
+//! Labels: what was measured of a model's own samples, which a reward is trained on.
 
 use super::{KindRow, Refused, keys};
 use crate::cancel::Cancel;
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result};
 use crate::generator::{self, Generator, find_model};
-use crate::geometry::{JacobianEstimator, estimator};
 use crate::limits;
-use crate::reward::{LabelParts, PartState};
+use crate::reward::{LabelParts, PartState, Quantity, quantity, table_bytes};
 use crate::run::engine;
 use crate::run::work::{Made, Maker, TileState, Work};
 use crate::steering::Status;
-use crate::store::{self, WeightTensor};
+use crate::store;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub const ROW: KindRow = KindRow {
     name: "labels",
-    about: "spectra of a model's own latents, for isoline train-reward",
+    about: "what is measured of a model's own samples, for isoline train-reward",
     open: |plan, folder| Ok(Box::new(Labelling::open(keys(plan)?, folder)?)),
 };
 
@@ -31,6 +29,9 @@ pub struct LabelsPlan {
     pub model: String,
     /// SHA-256 of its card and weights.
     pub model_sha256: String,
+    /// What is measured.
+    #[serde(default = "psi", skip_serializing_if = "is_psi")]
+    pub quantity: String,
     /// Name of the estimator.
     pub estimator: String,
     /// Key of the latents.
@@ -41,8 +42,17 @@ pub struct LabelsPlan {
     pub device: String,
 }
 
+fn psi() -> String {
+    "psi".into()
+}
+
+fn is_psi(name: &str) -> bool {
+    name == "psi"
+}
+
 struct Labelling {
     plan: LabelsPlan,
+    quantity: Box<dyn Quantity>,
     folder: PathBuf,
     recipe: String,
     parts: LabelParts,
@@ -54,11 +64,11 @@ impl Labelling {
             let most = limits::SAMPLES;
             return Err(Refused::Key(format!("work.count: expected 1 to {most}, found {}", plan.count)));
         }
-        estimator(&plan.estimator)?;
-        let parts =
-            LabelParts::new(folder, &plan.model_sha256, &plan.device, &plan.estimator, plan.seed, plan.count as usize);
+        let quantity = quantity(&plan.quantity, &plan.estimator)?;
+        let count = plan.count as usize;
+        let parts = LabelParts::new(folder, &plan.model_sha256, &plan.device, &*quantity, plan.seed, count);
         // The count is no part of the recipe: a longer table goes on from a shorter one.
-        let keys = toml::Table::from_iter([
+        let mut keys = toml::Table::from_iter([
             ("format".to_owned(), toml::Value::Integer(1)),
             ("kind".to_owned(), "labels".into()),
             ("model_sha256".to_owned(), plan.model_sha256.clone().into()),
@@ -67,8 +77,11 @@ impl Labelling {
             ("noise_scheme".to_owned(), i64::from(crate::noise::SCHEME).into()),
             ("device".to_owned(), plan.device.clone().into()),
         ]);
+        if !is_psi(&plan.quantity) {
+            keys.insert("quantity".to_owned(), plan.quantity.clone().into());
+        }
         let recipe = toml::to_string(&keys).map_err(|e| Error::Bug(format!("recipe: {e}")))?;
-        Ok(Self { parts, folder: folder.to_owned(), recipe, plan })
+        Ok(Self { quantity, parts, folder: folder.to_owned(), recipe, plan })
     }
 }
 
@@ -109,17 +122,14 @@ impl Work for Labelling {
     }
 
     fn finish(&self) -> Result<()> {
-        let mut spectra = Vec::new();
+        let mut readings = Vec::new();
         for part in 0..self.parts.len() {
             let read = self.parts.read(part);
-            spectra.extend(read.ok_or_else(|| {
+            readings.extend(read.ok_or_else(|| {
                 Error::input(&self.folder, format!("part {part} is not finished here; run isoline resume"))
             })?);
         }
-        let width = spectra.iter().map(Vec::len).max().unwrap_or(0);
-        let values = spectra.iter().flat_map(|s: &Vec<f64>| (0..width).map(|i| s.get(i).map_or(-1.0, |v| *v as f32)));
-        let table = WeightTensor { shape: vec![spectra.len(), width], values: values.collect() };
-        let bytes = store::write_safetensors(&BTreeMap::from([("singular_values".to_owned(), table)]))?;
+        let bytes = table_bytes(self.quantity.row(), &readings)?;
         store::write_atomic(&self.folder.join("labels.safetensors"), &bytes)
     }
 
@@ -131,7 +141,7 @@ impl Work for Labelling {
 struct LabelMaker<'a> {
     work: &'a Labelling,
     device: (DeviceName, Device),
-    loaded: Option<(Arc<dyn Generator>, Box<dyn JacobianEstimator>)>,
+    loaded: Option<Arc<dyn Generator>>,
 }
 
 impl Maker for LabelMaker<'_> {
@@ -157,13 +167,14 @@ impl Maker for LabelMaker<'_> {
                     format!("SHA-256 {found:.12}, expected {wanted:.12}; the run was planned with that model");
                 return Err(Error::input(model, message));
             }
-            self.loaded = Some((generator, estimator(&plan.estimator)?));
+            self.loaded = Some(generator);
         }
-        let Some((generator, estimator)) = &self.loaded else { return Ok(()) };
+        let Some(generator) = &self.loaded else { return Ok(()) };
+        let quantity = &*self.work.quantity;
         let (spec, call) = (generator.spec(), crate::reward::LABEL_CALL);
         let remedy = "choose an estimator of fewer directions (labels.estimator), or a machine with more";
-        engine::check_memory(spec, call, estimator.directions(spec)?, engine::DEFAULT_MEMORY, remedy)?;
-        let defined = self.work.parts.make(tile as usize, &**generator, &**estimator, cancel)?;
+        engine::check_memory(spec, call, quantity.directions(spec)?, engine::DEFAULT_MEMORY, remedy)?;
+        let defined = self.work.parts.make(tile as usize, &**generator, quantity, cancel)?;
         for (index, defined) in defined {
             let status = if defined { Status::Ok } else { Status::NonFinite };
             tell(&Made { job: None, seed: index, status })?;

@@ -7,6 +7,7 @@ mod guidance;
 mod guided;
 mod models;
 mod pretrained;
+mod quantities;
 mod sampling;
 
 use burn::tensor::{DType, TensorData};

@@ -2,6 +2,7 @@
 //! the cause is gone, the same command completes to the same bytes.
 
 use super::{Ran, Reference, SMALL, can_mount};
+use crate::cli::Isoline;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -97,9 +98,9 @@ fn vanish(reference: &Reference, visit: u32) {
     fs::rename(reference.path("moved"), reference.path("run")).unwrap();
 }
 
-/// The program with a mount at `mounted` that nobody else sees.
-fn mounted(reference: &Reference, mount: &str, after: &str) -> (i32, String) {
-    let call = reference.generate("mounted/run").into_command();
+/// The program below `root` with a mount at `mounted` that nobody else sees.
+fn mounted(root: &Path, call: Isoline, mount: &str, after: &str) -> (i32, String) {
+    let call = call.into_command();
     let quote = |text: &std::ffi::OsStr| format!("'{}'", text.to_string_lossy());
     let args: Vec<String> = call.get_args().map(quote).collect();
     let script = format!(
@@ -108,15 +109,20 @@ fn mounted(reference: &Reference, mount: &str, after: &str) -> (i32, String) {
         args.join(" ")
     );
     let mut command = Command::new("unshare");
-    command.args(["-m", "sh", "-c", &script]).current_dir(reference.dir.path());
+    command.args(["-m", "sh", "-c", &script]).current_dir(root);
     command.envs(call.get_envs().filter_map(|(k, v)| Some((k, v?))));
     let code = command.status().unwrap().code().unwrap_or(-1);
-    (code, fs::read_to_string(reference.path("err")).unwrap_or_default())
+    (code, fs::read_to_string(root.join("err")).unwrap_or_default())
 }
 
 fn full(reference: &Reference, kib: u32) {
     fs::create_dir(reference.path("mounted")).unwrap();
-    let (code, line) = mounted(reference, &format!("-t tmpfs -o size={kib}k none mounted"), "cp -r mounted/run run");
+    let (code, line) = mounted(
+        reference.dir.path(),
+        reference.generate("mounted/run"),
+        &format!("-t tmpfs -o size={kib}k none mounted"),
+        "cp -r mounted/run run",
+    );
     assert_eq!((code, line.lines().count()), (4, 1), "{line}");
     assert!(line.contains("mounted/run") && line.contains("free some space"), "{line}");
     fs::remove_dir(reference.path("mounted")).unwrap();
@@ -126,8 +132,49 @@ fn full(reference: &Reference, kib: u32) {
 
 fn read_only(reference: &Reference) {
     fs::create_dir(reference.path("mounted")).unwrap();
-    let (code, line) = mounted(reference, "-t tmpfs -o ro,size=2m none mounted", ":");
+    let (code, line) =
+        mounted(reference.dir.path(), reference.generate("mounted/run"), "-t tmpfs -o ro,size=2m none mounted", ":");
     assert_eq!((code, line.lines().count()), (4, 1), "{line}");
     assert!(line.contains("mounted/run") && line.contains("choose a folder that you may write to"), "{line}");
     fs::remove_dir(reference.path("mounted")).unwrap();
+}
+
+/// A disk that fills up in the middle of a table of descriptors: finished tiles stay and are not measured again, the rest
+/// is made where there is room, to the same bytes.
+#[test]
+fn a_table_keeps_its_tiles_on_a_full_disk() {
+    if !can_mount() {
+        println!("skipped: no mounts here");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits-vae");
+    let describe = |out: &str| {
+        Isoline::new(&["describe", "-q", "--device", "cpu", "--seeds", "0-255", "--csv", "-o", out])
+            .arg(&model)
+            .cwd(dir.path())
+    };
+    describe("whole").succeeds();
+    fs::create_dir(dir.path().join("mounted")).unwrap();
+    let mount = "-t tmpfs -o size=112k none mounted";
+    let (code, line) = mounted(dir.path(), describe("mounted/run"), mount, "cp -r mounted/run run");
+    assert_eq!((code, line.lines().count()), (4, 1), "{line}");
+    assert!(line.contains("mounted/run") && line.contains("free some space"), "{line}");
+    let tiles = |run: &str| {
+        let found = fs::read_dir(dir.path().join(run).join("tiles/exact")).unwrap().map(|e| e.unwrap().path());
+        let mut found: Vec<_> = found.filter(|p| p.extension().is_some_and(|e| e == "npz")).collect();
+        found.sort();
+        found
+    };
+    let kept = tiles("run");
+    assert!(!kept.is_empty() && kept.len() < tiles("whole").len(), "{} tiles on the full disk", kept.len());
+    assert!(!dir.path().join("run/descriptors.parquet").exists());
+    let written: Vec<_> = kept.iter().map(|p| fs::metadata(p).unwrap().modified().unwrap()).collect();
+    describe("run").succeeds();
+    let again: Vec<_> = kept.iter().map(|p| fs::metadata(p).unwrap().modified().unwrap()).collect();
+    assert_eq!(written, again, "a finished tile was made again");
+    for name in ["descriptors.parquet", "descriptors.csv"] {
+        let read = |run: &str| fs::read(dir.path().join(run).join(name)).unwrap();
+        assert!(read("whole") == read("run"), "{name}");
+    }
 }

@@ -1,0 +1,46 @@
+//! Local intrinsic dimension of a picture at a noise level (theory, 29).
+
+use super::{Place, Quantity, QuantityRow, Reading, TRACE_CHUNK, check_level, sampler, trace, trace_name};
+use crate::diffusion::{Trace, flipd};
+use crate::error::Result;
+use crate::generator::{Generator, Spec};
+use crate::tensors::rows;
+
+pub const ROW: QuantityRow = QuantityRow {
+    name: "dimension",
+    about: "FLIPD of the picture at a noise level; diffusion models, any picture; estimator exact or hutchinson:P",
+    symbol: "dimension",
+    axis: "intrinsic dimension",
+    place: Place::Picture,
+    of_spectrum: false,
+    has_sigma: true,
+    make: |sigma, name| Ok(Box::new(Dimension { sigma, how: trace(name)? })),
+};
+
+struct Dimension {
+    sigma: f64,
+    how: Trace,
+}
+
+impl Quantity for Dimension {
+    fn row(&self) -> &'static QuantityRow {
+        &ROW
+    }
+
+    fn how(&self) -> String {
+        format!("{} at {}", trace_name(self.how), self.sigma)
+    }
+
+    fn directions(&self, _: &Spec) -> Result<usize> {
+        Ok(TRACE_CHUNK)
+    }
+
+    fn read(&self, generator: &dyn Generator, pictures: &[f32]) -> Result<Vec<Option<Reading>>> {
+        let sampler = sampler(generator)?;
+        check_level(sampler, self.sigma)?;
+        let x = rows(pictures.to_vec(), sampler.spec().latent_width, sampler.device());
+        let found = flipd(sampler.denoiser(), &x, self.sigma, self.how)?;
+        let value = |v: f64| Some(v).filter(|v| v.is_finite()).map(Reading::Value);
+        Ok(found.into_iter().map(|f| value(f.dimension().value)).collect())
+    }
+}
