@@ -19,7 +19,7 @@ fn main() {
 fn engine() -> (Engine, Vec<f32>) {
     let (_, device) = device::open("cpu").expect("the cpu feature is on by default");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits-gan");
-    let engine = Engine::load(&folder, &device).expect("the shipped model loads");
+    let engine = Engine::load(&folder, None, &device).expect("the shipped model loads");
     let latents = engine.latents(&(0..16).collect::<Vec<u64>>());
     (engine, latents)
 }

@@ -347,7 +347,11 @@ fn finish(args: &Args, context: &Context, outdir: &Path, rows: &Rows) -> Result<
 /// One line per sample: asked, predicted, reached.
 fn summary(rows: &Rows) -> String {
     let number = |v: Option<f64>| v.map_or("-".to_owned(), |v| format!("{v:.1}"));
-    let column = if rows.iter().any(|r| r.1.measured.is_some()) { "measured" } else { "psi_k" };
+    let column = match rows.iter().filter(|r| r.1.measured.is_some()).count() {
+        0 => "psi_k",
+        n if n == rows.len() => "measured",
+        _ => "value",
+    };
     let mut lines =
         vec![output::row(["row", "seed", "asked", "predicted", "reached", column, "nu", "angle", "status"])];
     lines.extend(rows.iter().map(|(job, r)| {

@@ -4,7 +4,7 @@ use super::generate::{self, Jobs};
 use super::{Context, output, runs};
 use crate::error::{Error, Result, shown};
 use crate::generator::{self, anchored_model, find_model};
-use crate::reward::RewardConfig;
+use crate::reward::{RewardConfig, quantity};
 use crate::run::{DescribeKeys, LabelsPlan, Plan, array_expression};
 use crate::store;
 use std::path::{Path, PathBuf};
@@ -116,6 +116,8 @@ pub fn labels_plan(config: &RewardConfig, context: &Context) -> Result<Plan> {
     let (name, device) = context.open_device()?;
     let model = find_model(&config.model)?;
     let generator = generator::load(&model, &device)?;
+    // Before the folder is claimed.
+    quantity(&config.labels.quantity, &config.labels.estimator)?.check(&*generator)?;
     let plan = LabelsPlan {
         model: anchored_model(&config.model)?,
         model_sha256: generator.model_sha256().to_owned(),

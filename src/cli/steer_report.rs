@@ -256,7 +256,10 @@ fn print(args: &Args, engine: &Engine, lines: &[Line]) -> Result<()> {
                     "undefined": l.undefined, "mean_angle": l.mean_angle, "evaluations": l.evaluations, "seconds_per_sample": l.seconds_per_sample})
             })
             .collect();
-        return output::print_json(&json!({"model": engine.generator.spec().id, "methods": methods}));
+        return output::print_json(&json!({
+            "model": engine.generator.spec().id, "reward": args.reward, "quantity": engine.reward.card.quantity,
+            "methods": methods,
+        }));
     }
     let number = |v: Option<f64>, digits: usize| v.map_or("-".to_owned(), |v| format!("{v:.digits$}"));
     let mut table = vec![output::row([

@@ -85,12 +85,12 @@ impl Common {
 }
 
 impl Opened {
-    /// The reward's model rank, where there is a reward.
+    /// The reward's model rank, where there is a reward of ψ_k.
     fn reward_rank(&self) -> Result<Option<usize>> {
         if !self.folder.join("reward/card.toml").exists() {
             return Ok(None);
         }
-        Ok(Some(Reward::load(&self.folder, None, &self.generator, &self.device)?.card.model_rank))
+        Ok(Reward::load(&self.folder, None, &self.generator, &self.device)?.map_rank())
     }
 
     /// What suits the model where nothing was asked for: of a diffusion model less, as every latent of it takes a whole

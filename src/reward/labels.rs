@@ -92,7 +92,9 @@ impl LabelParts {
     ) -> Self {
         // The count is no part of the recipe: a longer table goes on from a shorter one.
         let (row, how) = (quantity.row(), quantity.how());
-        let recipe = format!("{model_sha256} {} {how} {seed} {} {device}", row.name, noise::SCHEME);
+        // Of the first quantity by its estimator alone, as tables were named when there was no other.
+        let what = if row.name == psi() { how } else { format!("{} {how}", row.name) };
+        let recipe = format!("{model_sha256} {what} {seed} {} {device}", noise::SCHEME);
         let recipe = store::sha256_hex(recipe.as_bytes());
         Self { folder: folder.to_owned(), recipe, row, seed, total }
     }

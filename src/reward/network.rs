@@ -2,7 +2,7 @@
 
 use super::Calibration;
 use super::predictor::{NoisedConfig, Predictor};
-use super::quantities::{Quantity, QuantityRow, quantity};
+use super::quantities::{Place, Quantity, QuantityRow, quantity};
 use crate::device::Device;
 use crate::diffusion::guidance::Potential;
 use crate::error::{Error, Result};
@@ -160,6 +160,11 @@ impl Reward {
             width: latent_width,
             generator: generator.clone(),
         })
+    }
+
+    /// The model rank k of ψ_k of the map latent → picture, where that is what it predicts.
+    pub fn map_rank(&self) -> Option<usize> {
+        (self.quantity.row().place == Place::Latent).then_some(self.card.model_rank)
     }
 
     /// Latent width.

@@ -120,8 +120,12 @@ pub fn train_reward(job: &TrainReward, device: &Device, progress: &Progress, can
     };
     let labelled = labels.values(k);
     if labelled.len() < crate::limits::CALIBRATION_MIN {
+        let (rank, remedy) = match row.of_spectrum {
+            true => (format!(" at model rank {k}"), "lower model_rank or raise"),
+            false => (String::new(), "raise"),
+        };
         let message = format!(
-            "{} at model rank {k} is defined for {} of {} latents, at least {} are needed; lower model_rank or raise labels.count",
+            "{}{rank} is defined for {} of {} latents, at least {} are needed; {remedy} labels.count",
             row.symbol,
             labelled.len(),
             config.labels.count,
@@ -136,8 +140,10 @@ pub fn train_reward(job: &TrainReward, device: &Device, progress: &Progress, can
         return Err(Error::input(
             job.model,
             format!(
-                "{} at model rank {k} is undefined or constant over {} latents: there is nothing to learn",
-                row.symbol, config.labels.count
+                "{}{} is undefined or constant over {} latents: there is nothing to learn",
+                row.symbol,
+                if row.of_spectrum { format!(" at model rank {k}") } else { String::new() },
+                config.labels.count
             ),
         ));
     };
@@ -210,6 +216,11 @@ pub fn check_config(config: &RewardConfig, place: &str) -> Result<()> {
         store::check_id(name).map_err(|m| Error::config(format!("{place}: name"), m))?;
     }
     labels::check(&config.labels, place)?;
+    let quantity = quantity(&config.labels.quantity, &config.labels.estimator)?;
+    if config.model_rank.is_some() && !quantity.row().of_spectrum {
+        let message = format!("\"{}\" has no spectrum and so no rank; leave it out", quantity.row().name);
+        return Err(Error::config(format!("{place}: model_rank"), message));
+    }
     if let Some(noised) = &config.noised {
         noised.check().map_err(|(key, m)| Error::config(format!("{place}: noised.{key}"), m))?;
     }

@@ -303,7 +303,7 @@ impl Denoising {
             && self.preview_every <= crate::limits::STEPS
     }
 
-    /// Whether a picture is more than the sampler's map of a noise, so that it must be carried back to be measured.
+    /// Whether a picture is more than the sampler's map of a noise, so that it must be measured as a picture or carried back to a noise.
     pub fn is_guided(&self, guide: Guide) -> bool {
         guide != Guide::Plain || self.class.is_some() || self.recurrence > 1
     }

@@ -227,7 +227,7 @@ impl Subject {
             true => Some(Reward::load(&folder, None, &generator, device)?),
             false => None,
         };
-        let model_rank = rank.or(reward.as_ref().map(|r| r.card.model_rank));
+        let model_rank = rank.or(reward.as_ref().and_then(Reward::map_rank));
         let width = generator.spec().latent_width;
         if let Some(k) = model_rank.filter(|k| *k > width) {
             return Err(Error::config("--model-rank", format!("expected 1 to {width}, the latent's width, found {k}")));

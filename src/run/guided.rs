@@ -262,9 +262,10 @@ impl Task<'_> {
         let (z, _) = optimisation.run(&z, sampler.sampling(), &mut denoise, &worth)?;
         let walked = self.walk(inner, &z)?;
         let steps = sampler.sampling().evaluations() * (OPTIMISATION_STEPS + 2);
-        let steered = match self.how.class {
-            None => self.measured_at(start, &host(z)?, steps)?,
-            Some(_) => self.measured(start, &walked.pictures, steps)?,
+        let steered = match (reward.quantity.row().place, self.how.class) {
+            (Place::Picture, _) => self.measured_pictures(start, &host(z)?, &walked.pictures, steps)?,
+            (Place::Latent, None) => self.measured_at(start, &host(z)?, steps)?,
+            (Place::Latent, Some(_)) => self.measured(start, &walked.pictures, steps)?,
         };
         finished(steered, walked)
     }
@@ -318,7 +319,11 @@ impl Task<'_> {
     /// Samples as the pictures that they are; `latents` is the noise they were begun from.
     fn measured_pictures(&self, start: &[f32], latents: &[f32], pictures: &Rows, steps: usize) -> Result<Vec<Steered>> {
         let reward = &self.engine.reward;
-        let scores = reward.score_pictures(pictures.clone())?;
+        // A reward that sees latents has nothing to say of a picture.
+        let scores = match reward.card.noised {
+            Some(_) => reward.score_pictures(pictures.clone())?,
+            None => vec![Score { level: f64::NAN, std: f64::NAN }; self.samples.len()],
+        };
         let readings = reward.quantity.read(self.sampler, &host(pictures.clone())?)?;
         Ok(self.steered(start, latents, readings, scores, steps))
     }

@@ -102,7 +102,7 @@ impl PictureRecipe {
             return Err(Error::input(file, format!("the recipe inside has schema {}, expected 1", found.schema)));
         }
         if !found.recipe.is_bounded() || found.seed > u64::MAX >> 12 {
-            let message = "the recipe inside asks for a seed, tile, steps, corrections or novelty beyond what isoline writes; it is damaged";
+            let message = "the recipe inside asks for a seed, tile, steps, corrections, novelty or reward beyond what isoline writes; it is damaged";
             return Err(Error::input(file, message));
         }
         Ok(found)
@@ -112,8 +112,9 @@ impl PictureRecipe {
     pub fn parameters(&self) -> String {
         let r = &self.recipe;
         let novelty = r.novelty.map_or("unguided".to_owned(), |n| format!("{n}"));
+        let reward = r.reward.as_ref().map_or(String::new(), |n| format!("Reward: {n}, "));
         format!(
-            "isoline {}, Model: {}, Model hash: {:.10}, Seed: {}, Novelty: {novelty}, Method: {}, Steps: {}, Corrections: {}",
+            "isoline {}, Model: {}, Model hash: {:.10}, {reward}Seed: {}, Novelty: {novelty}, Method: {}, Steps: {}, Corrections: {}",
             r.version, r.model, r.model_sha256, self.seed, r.method, r.settings.steps, r.settings.corrections
         )
     }

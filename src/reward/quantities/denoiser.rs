@@ -28,6 +28,11 @@ impl Quantity for DenoiserPsi {
         &ROW
     }
 
+    fn check(&self, generator: &dyn Generator) -> Result<()> {
+        check_level(sampler(generator)?, self.sigma)?;
+        self.directions(generator.spec()).map(|_| ())
+    }
+
     fn how(&self) -> String {
         format!("{} at {}", self.name, self.sigma)
     }
@@ -37,9 +42,8 @@ impl Quantity for DenoiserPsi {
     }
 
     fn read(&self, generator: &dyn Generator, pictures: &[f32]) -> Result<Vec<Option<Reading>>> {
-        let sampler = sampler(generator)?;
-        check_level(sampler, self.sigma)?;
-        let map = AtSigma::new(sampler, self.sigma)?;
+        self.check(generator)?;
+        let map = AtSigma::new(sampler(generator)?, self.sigma)?;
         // One draw of noise for every picture, so that what differs between two is the pictures.
         let width = generator.spec().sample_shape.iter().product();
         let noise = noise::normals(0, 0, Stream::Probe, 6, width);

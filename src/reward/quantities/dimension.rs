@@ -27,6 +27,10 @@ impl Quantity for Dimension {
         &ROW
     }
 
+    fn check(&self, generator: &dyn Generator) -> Result<()> {
+        check_level(sampler(generator)?, self.sigma)
+    }
+
     fn how(&self) -> String {
         format!("{} at {}", trace_name(self.how), self.sigma)
     }
@@ -36,8 +40,8 @@ impl Quantity for Dimension {
     }
 
     fn read(&self, generator: &dyn Generator, pictures: &[f32]) -> Result<Vec<Option<Reading>>> {
+        self.check(generator)?;
         let sampler = sampler(generator)?;
-        check_level(sampler, self.sigma)?;
         let x = rows(pictures.to_vec(), sampler.spec().latent_width, sampler.device());
         let found = flipd(sampler.denoiser(), &x, self.sigma, self.how)?;
         let value = |v: f64| Some(v).filter(|v| v.is_finite()).map(Reading::Value);

@@ -29,6 +29,10 @@ impl Quantity for Likelihood {
         &ROW
     }
 
+    fn check(&self, generator: &dyn Generator) -> Result<()> {
+        sampler(generator).map(|_| ())
+    }
+
     fn how(&self) -> String {
         trace_name(self.how)
     }

@@ -51,6 +51,12 @@ pub trait Quantity: Send + Sync {
     /// The row of the table.
     fn row(&self) -> &'static QuantityRow;
 
+    /// Whether it can be measured on this generator.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where the model has no denoiser, or none at that noise level, or too few directions.
+    fn check(&self, generator: &dyn Generator) -> Result<()>;
+
     /// How it is found, for recipes: the estimator of a spectrum, or of a trace.
     fn how(&self) -> String;
 
@@ -64,7 +70,7 @@ pub trait Quantity: Send + Sync {
     /// not finite. Row i depends on point i alone.
     ///
     /// # Errors
-    /// [`Error::Device`]; [`Error::Config`] where the model has no denoiser, or none at that noise level.
+    /// [`Error::Device`], and those of [`check`](Self::check).
     fn read(&self, generator: &dyn Generator, points: &[f32]) -> Result<Vec<Option<Reading>>>;
 }
 

@@ -26,6 +26,10 @@ impl Quantity for Psi {
         &ROW
     }
 
+    fn check(&self, generator: &dyn Generator) -> Result<()> {
+        self.directions(generator.spec()).map(|_| ())
+    }
+
     fn how(&self) -> String {
         self.name.clone()
     }

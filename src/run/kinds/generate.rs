@@ -253,7 +253,11 @@ impl Work for Pictures {
         let jobs = self.rows()?;
         let views: Vec<(&str, &Path, &[SampleRow])> =
             jobs.iter().map(|(name, folder, rows)| (name.as_str(), folder.as_path(), rows.as_slice())).collect();
-        let mut models: Vec<&str> = self.jobs.iter().map(|j| j.planned.recipe.model.as_str()).collect();
+        let model = |j: &Job| match &j.planned.recipe {
+            Recipe { model, reward: Some(name), .. } => format!("{model} (reward {name})"),
+            Recipe { model, .. } => model.clone(),
+        };
+        let mut models: Vec<String> = self.jobs.iter().map(model).collect();
         models.dedup();
         let title = format!("{}: novelty reached, in percent of the model's own samples", models.join(", "));
         let sheet = contact_sheet(&title, &views)?;

@@ -132,6 +132,12 @@ fn rewards_of_pictures_are_measured_at_the_picture() {
     assert!((mean - 50.0).abs() < 4.0 * 28.9 / 8.0, "{mean}");
     let listed = Isoline::new(&["list", "rewards"]).cwd(root).env("ISOLINE_MODELS", ".").succeeds();
     assert!(listed.contains("mini --reward volume") && listed.contains("denoiser-psi:0.5"), "{listed}");
+    // A reward that sees latents says nothing of a picture with a class; the picture is measured all the same.
+    let latent =
+        config("latent", "dimension:0.5", "exact").replace("[noised]\nsigma = [0.05, 5.0]\nsigma_data = 1.0\n", "");
+    teach(root, &latent).succeeds();
+    let three = samples(root, "latent", "classed", &["--method", "none", "--mode", "balanced", "--class", "2"]);
+    assert!(three.iter().all(|s| s["novelty_predicted"].is_null()) && numbers(&three, "measured").len() == 4);
     refusals(root);
 }
 
@@ -149,6 +155,8 @@ fn refusals(root: &Path) {
     ] {
         teach(root, &config(name, quantity, estimator)).fails(2, &words);
     }
+    let ranked = config("a", "likelihood", "exact").replace("[labels]", "model_rank = 3\n[labels]");
+    teach(root, &ranked).fails(2, &["model_rank", "no spectrum"]);
     // A generator of one pass has no denoiser.
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits-gan");
     fs::write(root.join("reward.toml"), config("a", "likelihood", "exact")).unwrap();
@@ -156,4 +164,5 @@ fn refusals(root: &Path) {
         .arg(folder)
         .cwd(root)
         .fails(2, &["labels.quantity", "no diffusion model"]);
+    assert!(!root.join("runs/labels-digits-gan-a").join("recipe.toml").exists(), "a refused folder was claimed");
 }
