@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -123,7 +124,7 @@ impl Worst {
     }
 }
 
-/// Runs a call under a limit that only a process that hangs reaches (it then ends with 137).
+/// Runs a call for [`LIMIT`] at most (it then ends with 137).
 ///
 /// The kernel counts the memory of whoever starts a process towards that process, and this one holds much. So a fresh
 /// process of this binary is put between, which starts the program and measures it.
@@ -156,18 +157,28 @@ pub fn run(call: Isoline) -> Ended {
 /// Tells the process between where the call lies and where its end is to be written.
 const BETWEEN: &str = "ISOLINE_TEST_BETWEEN";
 
+/// Only a process that hangs reaches it.
+const LIMIT: Duration = Duration::from_secs(120);
+
 /// Does nothing unless [`run`] has started it.
 #[test]
 fn the_process_between() {
     let Some(folder) = std::env::var_os(BETWEEN).map(PathBuf::from) else { return };
     let file = |name: &str| fs::File::create(folder.join(name)).unwrap();
     let line = fs::read(folder.join("call")).unwrap();
-    let mut command = Command::new("timeout");
-    command.args(["-s", "KILL", "120"]).args(line.split(|b| *b == 0).map(OsStr::from_bytes)).env_remove(BETWEEN);
-    let child = command.stdin(Stdio::null()).stdout(file("out")).stderr(file("err")).spawn();
-    let ended = child.unwrap().wait4().unwrap();
-    let code = ended.status.code().unwrap_or(-1);
-    // `timeout` itself is part of it: two milliseconds.
+    let mut line = line.split(|b| *b == 0).map(OsStr::from_bytes);
+    let mut command = Command::new(line.next().unwrap());
+    command.args(line).env_remove(BETWEEN).stdin(Stdio::null()).stdout(file("out")).stderr(file("err"));
+    let mut child = command.spawn().unwrap();
+    let pid = child.id().to_string();
+    // Not by `timeout`: it takes signals of its own, and so starts the program with none of them ignored any more.
+    std::thread::spawn(move || {
+        std::thread::sleep(LIMIT);
+        // This process ends as soon as it has waited for the program, so the number cannot have become another's.
+        Command::new("kill").args(["-KILL", &pid]).status().unwrap();
+    });
+    let ended = child.wait4().unwrap();
+    let code = ended.status.code().or_else(|| Some(128 + ended.status.signal()?)).unwrap();
     let cpu = ended.rusage.utime + ended.rusage.stime;
     fs::write(folder.join("ended"), format!("{code} {} {}", ended.rusage.maxrss, cpu.as_micros())).unwrap();
 }
