@@ -96,7 +96,7 @@ pub fn planned(keys: DescribeKeys, context: &Context) -> Result<(DescribePlan, D
     let keys = keys.anchored()?;
     let (name, device) = context.open_device()?;
     let loaded = Describing::load(&keys, name, &device)?;
-    let keys = keys.resolved(&*loaded.subject.generator);
+    let keys = keys.resolved(&*loaded.subject.generator, loaded.subject.reward.as_ref());
     Ok((DescribePlan::new(keys, &loaded), loaded))
 }
 

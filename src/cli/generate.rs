@@ -12,7 +12,7 @@ use crate::run::{
     BatchConfig, DENOISING_KEYS, Engine, Engines, GeneratePlan, Guide, JobConfig, KEYS, PictureRecipe, Pictures, Plan,
     PlannedJob, Recipe, SampleRow, Work, check_table_memory, guide, parse_seeds,
 };
-use crate::steering::{Settings, Status};
+use crate::steering::Status;
 use std::path::{Path, PathBuf};
 
 /// The batch that runs when no config is given.
@@ -51,7 +51,7 @@ pub struct Args {
     /// Steering method; see isoline list steering
     #[arg(long, value_name = "NAME")]
     method: Option<String>,
-    /// Measured corrections of the closed loop [default: 2]
+    /// Measured corrections of the closed loop [default: 2; 4 for diffusion models]
     #[arg(long, value_name = "N")]
     corrections: Option<i64>,
     /// Steps of the open loop [default: 48; 12 for diffusion models]
@@ -307,12 +307,7 @@ fn recipe(job: &JobConfig, engine: &Engine, device: DeviceName) -> Result<Recipe
     if let Some(how) = &denoising {
         engine.check_denoising(guide(method).map_or(Guide::Plain, |g| g.guide), how)?;
     }
-    let usual = engine.usual_settings();
-    let settings = Settings {
-        steps: job.steps.unwrap_or(usual.steps),
-        max_angle: job.max_angle.unwrap_or(usual.max_angle),
-        ..job.settings()
-    };
+    let settings = job.settings(&engine.usual_settings());
     Ok(Recipe {
         format: 1,
         version: env!("CARGO_PKG_VERSION").into(),

@@ -1,17 +1,16 @@
 //! Flags that say how geometry is measured, shared by `describe` and `study`.
 
 use crate::error::Result;
-use crate::generator::Generator;
 use crate::geometry::{COMPLEXITY_RADIUS, EstimatorSettings};
-use crate::run::{DescribeKeys, usual_estimator};
+use crate::run::DescribeKeys;
 
 /// How geometry is measured.
 #[derive(Clone, Debug, clap::Args)]
 pub struct GeometryArgs {
-    /// Way to the spectrum; see isoline list estimators [default: exact; input-subspace for a diffusion model]
+    /// Way to the spectrum; see isoline list estimators [default: exact; for a diffusion model its reward's, else input-subspace]
     #[arg(long, value_name = "NAME", help_heading = "Geometry")]
     pub estimator: Option<String>,
-    /// Directions P of an estimator that is not exact [default: the estimator's own]
+    /// Directions P of an estimator that is not exact, as in --estimator NAME:P too [default: the estimator's own]
     #[arg(long, value_name = "P", help_heading = "Geometry")]
     pub directions: Option<usize>,
     /// Radius c of the stencil, in units of ‖z‖/√d
@@ -52,11 +51,6 @@ impl GeometryArgs {
             model_rank: self.model_rank,
             ..DescribeKeys::default()
         }
-    }
-
-    /// The estimator asked for, or what suits the model.
-    pub fn estimator_for(&self, generator: &dyn Generator) -> &str {
-        self.estimator.as_deref().unwrap_or_else(|| usual_estimator(generator))
     }
 
     /// Settings of the estimator.

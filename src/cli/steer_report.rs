@@ -27,9 +27,9 @@ pub struct Args {
     /// Percentiles to ask for
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "5,25,50,75,95")]
     novelty: Vec<f64>,
-    /// Measured corrections of the closed loop
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = corrections)]
-    corrections: usize,
+    /// Measured corrections of the closed loop [default: 2; 4 for diffusion models]
+    #[arg(long, value_name = "N", value_parser = corrections)]
+    corrections: Option<usize>,
     /// Steps of the open loop [default: 48; 12 for diffusion models]
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
@@ -79,15 +79,16 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let (_, device) = context.open_device()?;
     let engine = Engine::load(&find_model(&args.model)?, args.reward.as_deref(), &device)?;
     let usual = engine.usual_settings();
-    let usual = Settings { steps: args.steps.unwrap_or(usual.steps), ..usual };
-    let open = Settings { corrections: 0, ..usual.clone() };
-    let closed = Settings { corrections: args.corrections, ..usual };
-    let warm = Trial { engine: &engine, args, seeds: &seeds[..seeds.len().min(args.tile)], cancel: &context.cancel };
+    let corrections = args.corrections.unwrap_or(usual.corrections);
+    let closed = Settings { steps: args.steps.unwrap_or(usual.steps), corrections, ..usual };
+    let open = Settings { corrections: 0, ..closed.clone() };
+    let first = &seeds[..seeds.len().min(args.tile)];
+    let warm = Trial { engine: &engine, args, seeds: first, corrections, cancel: &context.cancel };
     warm.run("gradient", "warm-up", &open, context)?;
     let trial = Trial { seeds: &seeds, ..warm };
     let mut lines = vec![
         trial.run("gradient", "gradient, open loop", &open, context)?,
-        trial.run("gradient", &format!("gradient, {} corrections", args.corrections), &closed, context)?,
+        trial.run("gradient", &format!("gradient, {corrections} corrections"), &closed, context)?,
     ];
     // Candidates that cost the seconds of the closed loop: from the cost of two short searches.
     let cost = |steps| {
@@ -108,7 +109,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         context,
     )?);
     lines.push(trial.run("truncation", "truncation, open loop", &open, context)?);
-    lines.push(trial.run("truncation", &format!("truncation, {} corrections", args.corrections), &closed, context)?);
+    lines.push(trial.run("truncation", &format!("truncation, {corrections} corrections"), &closed, context)?);
     lines.push(trial.run("none", "none (unguided)", &open, context)?);
     if engine.generator.as_sampler().is_some() {
         lines.extend(trial.guided(&warm, context)?);
@@ -130,6 +131,7 @@ struct Trial<'a> {
     engine: &'a Engine,
     args: &'a Args,
     seeds: &'a [u64],
+    corrections: usize,
     cancel: &'a Cancel,
 }
 
@@ -185,7 +187,7 @@ impl Trial<'_> {
     ) -> Result<(Vec<SampleRow>, usize, f64)> {
         let bar = context.progress.start(format!("{} at {strength}, {novelty}", row.name), self.seeds.len() as u64);
         let how = Denoising { strength, push: !row.has_set_point, ..Denoising::default() };
-        let corrections = if closed { self.args.corrections } else { 0 };
+        let corrections = if closed { self.corrections } else { 0 };
         let begin = Instant::now();
         let tiling = Tiling::new(self.args.tile);
         let (mut rows, mut computed) = (Vec::new(), 0);

@@ -85,12 +85,10 @@ impl Common {
 }
 
 impl Opened {
-    /// The reward's model rank, where there is a reward of ψ_k.
-    fn reward_rank(&self) -> Result<Option<usize>> {
-        if !self.folder.join("reward/card.toml").exists() {
-            return Ok(None);
-        }
-        Ok(Reward::load(&self.folder, None, &self.generator, &self.device)?.map_rank())
+    /// The model's own reward, where there is one.
+    fn reward(&self) -> Result<Option<Reward>> {
+        let there = self.folder.join("reward/card.toml").exists();
+        there.then(|| Reward::load(&self.folder, None, &self.generator, &self.device)).transpose()
     }
 
     /// What suits the model where nothing was asked for: of a diffusion model less, as every latent of it takes a whole
@@ -106,14 +104,15 @@ impl Opened {
         context: &'a Context,
     ) -> Result<Session<'a>> {
         let d = self.generator.spec().latent_width;
-        let rank = geometry.model_rank.map_or_else(|| self.reward_rank(), |k| Ok(Some(k)))?;
+        let reward = self.reward()?;
+        let rank = geometry.model_rank.or(reward.as_ref().and_then(Reward::map_rank));
         if let Some(k) = rank.filter(|k| *k > d) {
             return Err(Error::config("--model-rank", format!("expected 1 to {d}, the latent's width, found {k}")));
         }
         Ok(Session {
             generator: &*self.generator,
             inverter,
-            estimator: geometry.estimator_for(&*self.generator),
+            estimator: geometry.keys().estimator_on(&*self.generator, reward.as_ref()),
             settings: geometry.settings()?,
             complexity: geometry.complexity(d)?,
             model_rank: rank,

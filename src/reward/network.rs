@@ -167,6 +167,13 @@ impl Reward {
         (self.quantity.row().place == Place::Latent).then_some(self.card.model_rank)
     }
 
+    /// Whether its numbers are ψ_k of the map latent → picture by that estimator with so many directions.
+    pub fn measures_as(&self, estimator: &str, directions: usize) -> bool {
+        let own = self.card.estimator.split(':').next();
+        let same = own == Some(estimator) && self.quantity.directions(self.generator.spec()).ok() == Some(directions);
+        self.map_rank().is_some() && same
+    }
+
     /// Latent width.
     pub fn width(&self) -> usize {
         self.width

@@ -257,7 +257,7 @@ impl JobConfig {
         if !(1..=limits::TILE).contains(&self.tile) {
             return bad("tile", format!("expected 1 to {}, found {}", limits::TILE, self.tile));
         }
-        let s = self.settings();
+        let s = self.settings(&Settings::default());
         if !(1..=limits::STEPS).contains(&s.steps) {
             return bad("steps", format!("expected 1 to {}, found {}", limits::STEPS, s.steps));
         }
@@ -309,14 +309,13 @@ impl JobConfig {
         Ok(())
     }
 
-    /// The steering settings with defaults filled in.
-    pub fn settings(&self) -> Settings {
-        let d = Settings::default();
+    /// The steering settings, those that are not given as is usual for the model.
+    pub fn settings(&self, usual: &Settings) -> Settings {
         Settings {
-            steps: self.steps.unwrap_or(d.steps),
-            drift: self.drift.unwrap_or(d.drift),
-            max_angle: self.max_angle.unwrap_or(d.max_angle),
-            corrections: self.corrections.unwrap_or(d.corrections),
+            steps: self.steps.unwrap_or(usual.steps),
+            drift: self.drift.unwrap_or(usual.drift),
+            max_angle: self.max_angle.unwrap_or(usual.max_angle),
+            corrections: self.corrections.unwrap_or(usual.corrections),
             truncation: self.trunc,
         }
     }

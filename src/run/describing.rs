@@ -38,7 +38,7 @@ pub struct DescribeKeys {
     /// Steps of descent for pictures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invert_steps: Option<usize>,
-    /// Name of the estimator; [`usual_estimator`] where absent.
+    /// Name of the estimator; [`DescribeKeys::estimator_on`] where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimator: Option<String>,
     /// P; the estimator's own number where absent.
@@ -102,13 +102,20 @@ impl Default for DescribeKeys {
     }
 }
 
-/// The estimator where none is asked for: the exact one; of a diffusion model, whose latent is as wide as its picture and
-/// whose every tangent goes through every step, an input subspace.
-pub fn usual_estimator(generator: &dyn Generator) -> &'static str {
-    if generator.as_sampler().is_some() { "input-subspace" } else { "exact" }
-}
-
 impl DescribeKeys {
+    /// The estimator that is asked for. Where none is: the exact one; of a diffusion model, whose latent is as wide as its
+    /// picture and whose every tangent goes through every step, the one of its reward's labels, else an input subspace.
+    pub fn estimator_on(&self, generator: &dyn Generator, reward: Option<&Reward>) -> String {
+        if let Some(asked) = &self.estimator {
+            return asked.clone();
+        }
+        let labels = reward.filter(|r| r.map_rank().is_some() && self.directions.is_none());
+        match generator.as_sampler() {
+            Some(_) => labels.map_or_else(|| "input-subspace".into(), |r| r.card.estimator.clone()),
+            None => "exact".into(),
+        }
+    }
+
     /// Settings of the estimator.
     ///
     /// # Errors
@@ -167,9 +174,9 @@ impl DescribeKeys {
     }
 
     /// The same with what was left open as suits the model.
-    pub fn resolved(mut self, generator: &dyn Generator) -> Self {
+    pub fn resolved(mut self, generator: &dyn Generator, reward: Option<&Reward>) -> Self {
         let exact_samples = if generator.as_sampler().is_some() { 8 } else { 64 };
-        self.estimator.get_or_insert_with(|| usual_estimator(generator).to_owned());
+        self.estimator = Some(self.estimator_on(generator, reward));
         self.calibrate_on.get_or_insert(exact_samples);
         self.tile.get_or_insert_with(|| tile(generator));
         self
@@ -268,8 +275,7 @@ impl Describing {
         let subject = Subject::load(&keys.model, keys.model_rank, device)?;
         let generator = &subject.generator;
         let spec = generator.spec();
-        let name_of_estimator = keys.estimator.as_deref().unwrap_or_else(|| usual_estimator(&**generator));
-        let estimator = estimator_with(name_of_estimator, &settings)?;
+        let estimator = estimator_with(&keys.estimator_on(&**generator, subject.reward.as_ref()), &settings)?;
         let directions = estimator.directions(spec)?;
         let source = keys.source(&**generator)?;
         let inverter = Inverter::new(Arc::clone(generator), &subject.folder, keys.invert_steps)?;

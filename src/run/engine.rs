@@ -63,10 +63,10 @@ impl Engine {
     }
 
     /// Steering settings where none are given. A step through a sampler costs as much as many of a one-shot generator, so
-    /// there are fewer and they may be longer.
+    /// there are fewer and they may be longer; and its reward knows less, so there are more corrections.
     pub fn usual_settings(&self) -> Settings {
         match self.generator.as_sampler() {
-            Some(_) => Settings { steps: 12, max_angle: 0.2, ..Settings::default() },
+            Some(_) => Settings { steps: 12, max_angle: 0.2, corrections: 4, ..Settings::default() },
             None => Settings::default(),
         }
     }

@@ -22,7 +22,7 @@ mod work;
 
 pub use config::{BatchConfig, JobConfig, KEYS, Overrides};
 pub use denoising::{DENOISING_KEYS, Denoising, GUIDES, Guide, GuideRow, guide};
-pub use describing::{DescribeKeys, Describing, Subject, usual_estimator};
+pub use describing::{DescribeKeys, Describing, Subject};
 pub use engine::Engine;
 pub use events::{Event, Session, sessions};
 pub use guided::Finished;

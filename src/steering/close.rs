@@ -81,8 +81,13 @@ pub fn steer(
                 continue;
             };
             arcs[i] = if method.is_local() { between(&points[i], targets[i]) } else { None };
-            let residual = targets[i] - best.level;
-            slot.aim(best.score.level + residual * gain(&points[i]), (best.latent.clone(), best.score));
+            let lost = method.is_local() && lost(&points[i], targets[i]);
+            let gain = if lost { 1.0 } else { gain(&points[i]) };
+            let set_point = best.score.level + (targets[i] - best.level) * gain;
+            slot.aim(set_point, (best.latent.clone(), best.score));
+            if lost {
+                slot.begin_anew();
+            }
             slot.done |= arcs[i].is_some();
         }
         refresh_gradients(method, &mut slots, reward)?;
@@ -127,6 +132,12 @@ fn take(
 
 fn nearest(points: &[Point], target: f64) -> Option<&Point> {
     points.iter().min_by(|a, b| (a.level - target).abs().total_cmp(&(b.level - target).abs()))
+}
+
+/// Whether the last correction led no nearer: here the reward's word is not to be followed.
+fn lost(points: &[Point], target: f64) -> bool {
+    let distance = |p: &Point| (p.level - target).abs();
+    matches!(points, [_, _, .., last] if points.iter().any(|p| distance(p) < distance(last)))
 }
 
 /// How far the reward must be moved for one unit of the measured level: from the last two points, within ⅓ … 3.

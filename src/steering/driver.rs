@@ -54,6 +54,11 @@ impl Slot {
         self.done = self.non_finite;
     }
 
+    /// Lets a local method begin anew at its next step.
+    pub fn begin_anew(&mut self) {
+        self.step_scale = 0.0;
+    }
+
     fn stalled(&self) -> bool {
         self.step_scale < STALLED && self.best.0 > FAR
     }

@@ -143,7 +143,7 @@ pub fn samples(path: &Path, mut arrays: Arrays) -> Result<(About, Vec<Described>
     if arrays.sha256() != about.sha256 {
         return Err(bad("its numbers do not fit the hash in it"));
     }
-    let estimator = crate::geometry::estimator_row(&about.estimator).map_err(|_| bad("unknown estimator"))?.name;
+    let estimator = crate::geometry::estimator_row(&about.estimator).map_err(|_| bad("unknown estimator"))?.0.name;
     let get = |name: &str, rank: usize| {
         let found = arrays.arrays.get(name).filter(|a| a.shape.len() == rank);
         found.ok_or_else(|| bad(&format!("array \"{name}\" is missing or of another rank")))

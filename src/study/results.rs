@@ -34,7 +34,7 @@ impl Results {
     /// Of the table.
     pub fn table(&self, reward: Option<&Reward>) -> Result<Table> {
         let d = &self.description;
-        let fits = |r: &&Reward| r.card.estimator == d.estimator && r.map_rank() == Some(d.model_rank);
+        let fits = |r: &&Reward| r.measures_as(&d.estimator, d.directions) && r.map_rank() == Some(d.model_rank);
         d.table(reward.filter(fits).map(|r| &r.calibration), &self.files)
     }
 

@@ -20,7 +20,7 @@ pub struct Session<'a> {
     /// Pictures to latents.
     pub inverter: &'a Inverter,
     /// Name of the estimator.
-    pub estimator: &'a str,
+    pub estimator: String,
     /// Its settings.
     pub settings: EstimatorSettings,
     /// Settings of local complexity.
@@ -55,7 +55,7 @@ impl Session<'_> {
         let d = spec.latent_width;
         let bytes: Vec<u8> = latents.iter().flat_map(|v| v.to_le_bytes()).collect();
         let source = Source::File { latents: latents.to_vec(), sha256: store::sha256_hex(&bytes) };
-        let estimator = estimator_with(self.estimator, &self.settings)?;
+        let estimator = estimator_with(&self.estimator, &self.settings)?;
         let recipe = DescribeRecipe {
             format: 1,
             version: env!("CARGO_PKG_VERSION").into(),

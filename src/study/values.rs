@@ -15,6 +15,8 @@ pub struct Description {
     pub model_rank: usize,
     /// Way to the spectra.
     pub estimator: String,
+    /// Directions of each.
+    pub directions: usize,
     /// `seed` or `row`.
     pub column: String,
     /// Columns of descriptors, in order.
@@ -77,7 +79,9 @@ impl Description {
             || DESCRIPTORS.iter().map(|d| d.name.to_owned()).collect(),
             |m| m.iter().map(|(n, _)| n.clone()).collect(),
         );
-        let estimator = samples.iter().find_map(|s| s.spectrum.as_ref()).map_or("", |s| s.estimator).to_owned();
+        let one = samples.iter().find_map(|s| s.spectrum.as_ref());
+        let (estimator, directions) = one.map_or(("", 0), |s| (s.estimator, s.n_directions));
+        let (estimator, column) = (estimator.to_owned(), column.to_owned());
         let rows: Vec<Row> = samples
             .into_iter()
             .zip(measured)
@@ -91,7 +95,7 @@ impl Description {
                 Row { values: names.iter().map(of).collect(), psi_exact, described }
             })
             .collect();
-        let mut found = Self { rows, model_rank: k, estimator, column: column.to_owned(), names, biases: Vec::new() };
+        let mut found = Self { rows, model_rank: k, estimator, directions, column, names, biases: Vec::new() };
         found.biases =
             COMPARED.iter().filter_map(|name| Some(((*name).to_owned(), found.bias(name, exact)?))).collect();
         found

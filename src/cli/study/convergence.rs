@@ -7,6 +7,7 @@ use crate::generator::{Card, OneShot, Output, build};
 use crate::geometry::EstimatorSettings;
 use crate::noise::{self, Stream};
 use crate::render::plot;
+use crate::reward::Reward;
 use crate::store::Weights;
 use crate::study::{Convergence, Page, Trial, Trials, pictures, spread};
 use crate::table::{Column, Table, Values};
@@ -61,7 +62,9 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         return Err(Error::config("--model-rank", format!("expected 1 to {d}, the latent's width, found {k}")));
     }
     let latents: Vec<f32> = seeds.iter().flat_map(|s| noise::normals(0, *s, Stream::Latent, 0, d)).collect();
-    let own = args.model_rank.map_or_else(|| opened.reward_rank(), |k| Ok(Some(k)))?;
+    // Of a reward by fewer directions than all, the rank is that of its subspace and not the map's.
+    let reward = opened.reward()?.filter(|r| r.measures_as("exact", d));
+    let own = args.model_rank.or(reward.as_ref().and_then(Reward::map_rank));
     // All d directions too: there every estimator in latent space must meet the exact one.
     let mut directions = args.directions.clone();
     if opened.generator.as_sampler().is_none() {

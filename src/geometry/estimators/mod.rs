@@ -113,34 +113,40 @@ pub static ESTIMATORS: &[EstimatorRow] = &[exact::ROW, input_subspace::ROW, outp
 /// # Errors
 /// [`Error::Config`] with the nearest name, or for a number that is none.
 pub fn estimator(name: &str) -> Result<Box<dyn JacobianEstimator>> {
-    let Some((bare, directions)) = name.split_once(':') else {
-        return estimator_with(name, &EstimatorSettings::default());
-    };
-    let directions = directions.parse().ok().filter(|p| *p > 0).ok_or_else(|| {
-        let message =
-            format!("expected a number of directions behind the colon, found \"{}\"", directions.escape_debug());
-        Error::config(format!("--estimator {}", name.escape_debug()), message)
-    })?;
-    estimator_with(bare, &EstimatorSettings { directions: Some(directions), ..EstimatorSettings::default() })
+    estimator_with(name, &EstimatorSettings::default())
 }
 
-/// The estimator of that name with these settings.
+/// The same with these settings.
 ///
 /// # Errors
-/// [`Error::Config`] with the nearest name, or for a setting.
+/// [`Error::Config`] with the nearest name, for a setting, or for two numbers of directions.
 pub fn estimator_with(name: &str, settings: &EstimatorSettings) -> Result<Box<dyn JacobianEstimator>> {
     settings.check()?;
-    let row = estimator_row(name)?;
-    Ok((row.make)(settings))
+    let (row, directions) = estimator_row(name)?;
+    let settings = match (directions, settings.directions) {
+        (None, _) => settings.clone(),
+        (Some(behind), Some(set)) if behind != set => {
+            let message = format!("--directions says {set}; leave one of the two out");
+            return Err(Error::config(format!("--estimator {name}"), message));
+        }
+        (directions, _) => EstimatorSettings { directions, ..settings.clone() },
+    };
+    Ok((row.make)(&settings))
 }
 
-/// The row of that name.
+/// The row of a name, and the number of directions behind its colon.
 ///
 /// # Errors
-/// [`Error::Config`] with the nearest name.
-pub fn estimator_row(name: &str) -> Result<&'static EstimatorRow> {
-    ESTIMATORS.iter().find(|e| e.name == name).ok_or_else(|| {
-        let known: Vec<&str> = ESTIMATORS.iter().map(|e| e.name).collect();
-        Error::config(format!("--estimator {name}"), format!("no such estimator{}", did_you_mean(name, known)))
-    })
+/// [`Error::Config`] with the nearest name, or for a number that is none.
+pub fn estimator_row(name: &str) -> Result<(&'static EstimatorRow, Option<usize>)> {
+    let refused = |message: String| Error::config(format!("--estimator {}", name.escape_debug()), message);
+    let (bare, directions) = name.split_once(':').map_or((name, None), |(bare, p)| (bare, Some(p)));
+    let row = ESTIMATORS.iter().find(|e| e.name == bare).ok_or_else(|| {
+        refused(format!("no such estimator{}", did_you_mean(bare, ESTIMATORS.iter().map(|e| e.name))))
+    })?;
+    let Some(directions) = directions else { return Ok((row, None)) };
+    let number = directions.parse().ok().filter(|p| *p > 0).ok_or_else(|| {
+        refused(format!("expected a number of directions behind the colon, found \"{}\"", directions.escape_debug()))
+    })?;
+    Ok((row, Some(number)))
 }

@@ -79,7 +79,7 @@ impl Descriptions {
         if !(1..=limits::TILE).contains(&tile) || Some(tile) != plan.asked.tile {
             return Err(Refused::Key(format!("work.recipe.tile: expected 1 to {}, found {tile}", limits::TILE)));
         }
-        let estimator = crate::geometry::estimator_row(&plan.recipe.estimator)?;
+        let (estimator, _) = crate::geometry::estimator_row(&plan.recipe.estimator)?;
         let is_exact = (estimator.make)(&plan.asked.settings()?).is_exact();
         let Some(calibrate_on) = plan.asked.calibrate_on else {
             return Err(Refused::Key("work.asked.calibrate_on: expected a number, found none".into()));

@@ -154,28 +154,13 @@ fn a_diffusion_model_is_steered_like_any_generator() {
     let levels: Vec<f64> = report["levels"].as_array().unwrap().iter().map(|l| l[1].as_f64().unwrap()).collect();
     // The map of a small network: at the least noise the reward knows it well, at the greatest the pictures are gone.
     assert!(levels.len() == 10 && levels[0] > 0.5 && levels[9] < levels[0], "{levels:?}");
-    let generate = |out: &str, seeds: &str| {
-        let text = Isoline::new(&[
-            "generate",
-            "-q",
-            "--device",
-            "cpu",
-            "--json",
-            "-m",
-            "mini",
-            "--novelty",
-            "80",
-            "--seeds",
-            seeds,
-            "-o",
-            out,
-        ])
-        .cwd(dir.path())
-        .succeeds();
+    let generate = |out: &str, seeds: &str, how: &[&str]| {
+        let what = ["generate", "-q", "--device", "cpu", "--json", "-m", "mini", "--seeds", seeds, "-o", out];
+        let text = Isoline::new(&[&what, how].concat()).cwd(dir.path()).succeeds();
         let rows: serde_json::Value = serde_json::from_str(&text).unwrap();
         rows.as_array().unwrap().iter().map(|r| r["sample"].clone()).collect::<Vec<_>>()
     };
-    let (alone, among) = (generate("alone", "5"), generate("among", "2-9"));
+    let (alone, among) = (generate("alone", "5", &["--novelty", "80"]), generate("among", "2-9", &["--novelty", "80"]));
     let five = among.iter().find(|r| r["seed"] == 5).unwrap();
     assert_eq!(alone[0]["sha256"], five["sha256"]);
     let errors: Vec<f64> = among.iter().map(|r| (r["novelty_reached"].as_f64().unwrap() - 80.0).abs()).collect();
@@ -205,6 +190,19 @@ fn a_diffusion_model_is_steered_like_any_generator() {
     }
     let undefined: u64 = report["methods"].as_array().unwrap().iter().map(|m| m["undefined"].as_u64().unwrap()).sum();
     assert_eq!(undefined, 0, "{text}");
+    // A description without further flags is by the estimator of the reward's labels, so that it has the novelty too.
+    Isoline::new(&["describe", "-q", "--device", "cpu", "mini", "--seeds", "2-9", "-o", "described", "--csv"])
+        .cwd(dir.path())
+        .succeeds();
+    let table = fs::read_to_string(dir.path().join("described/descriptors.csv")).unwrap();
+    let mut lines = table.lines().map(|l| l.split(',').collect::<Vec<_>>());
+    let at = lines.next().unwrap().iter().position(|name| *name == "novelty").unwrap();
+    let plain = generate("plain", "2-9", &["--mode", "balanced"]);
+    let measured: Vec<f64> = plain.iter().map(|r| r["novelty_reached"].as_f64().unwrap()).collect();
+    let described: Vec<f64> = lines.map(|l| l[at].parse().unwrap()).collect();
+    assert_eq!(described.len(), 8);
+    // The same numbers but for rounding: tiles of another size sum in another order.
+    assert!(described.iter().zip(&measured).all(|(a, b)| (a - b).abs() < 0.1), "{described:?} {measured:?}");
     // Another card is another model.
     let card = fs::read_to_string(dir.path().join("mini/card.toml")).unwrap();
     fs::write(dir.path().join("mini/card.toml"), card.replace("steps = 3", "steps = 4")).unwrap();
