@@ -107,10 +107,10 @@ fn planned() -> Vec<(&'static str, Reference)> {
         Reference { dir, whole }
     };
     let (described, labelled) = (folder(), folder());
-    let keys = "[describe]\nmodel = \"digits-gan\"\nseeds = \"0-399\"\nestimator = \"stencil\"\ndirections = 8\n";
+    let keys = "[describe]\nmodel = \"digits-gan\"\nseeds = \"0-279\"\nestimator = \"stencil\"\ndirections = 8\n";
     std::fs::write(described.path().join("job.toml"), keys).unwrap();
-    let describe = ["describe", "-q", "digits-gan", "--seeds", "0-399", "--estimator", "stencil", "--directions", "8"];
-    let config = "model = \"digits-gan\"\n[labels]\ncount = 7000\nestimator = \"exact\"\n[fit]\nwidth = 8\nblocks = 0\n\
+    let describe = ["describe", "-q", "digits-gan", "--seeds", "0-279", "--estimator", "stencil", "--directions", "8"];
+    let config = "model = \"digits-gan\"\n[labels]\ncount = 3500\nestimator = \"exact\"\n[fit]\nwidth = 8\nblocks = 0\n\
                   epochs = 1\nbatch = 64\nlearning_rate = 1e-3\n";
     std::fs::write(labelled.path().join("job.toml"), config).unwrap();
     vec![
