@@ -40,6 +40,8 @@ pub const MEMORY_SHARE: f64 = 0.8;
 pub const PLAN_BYTES: u64 = 16 << 20;
 /// Bytes of a tile's record: 256 samples with spectra of 1,024 values take under 12 MB.
 pub const RECORD_BYTES: u64 = 64 << 20;
+/// Values of latents in a record; each takes 30 bytes at most.
+pub const RECORD_LATENTS: usize = 2 << 20;
 /// Bytes of an events file that is read: ten million samples take 1 GB.
 pub const EVENT_BYTES: u64 = 2 << 30;
 /// Shards of a plan: clusters cut job arrays off far below.

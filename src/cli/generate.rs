@@ -10,7 +10,7 @@ use crate::noise;
 use crate::render::png;
 use crate::run::{
     BatchConfig, DENOISING_KEYS, Engine, Engines, GeneratePlan, Guide, JobConfig, KEYS, PictureRecipe, Pictures, Plan,
-    PlannedJob, Recipe, SampleRow, Work, check_table_memory, guide, parse_seeds,
+    PlannedJob, Recipe, SampleRow, Work, guide, parse_seeds,
 };
 use crate::steering::Status;
 use std::path::{Path, PathBuf};
@@ -64,7 +64,7 @@ pub struct Args {
     #[arg(short, long, value_name = "DIR")]
     outdir: Option<PathBuf>,
     /// Make this picture again from the recipe inside it
-    #[arg(long, value_name = "PNG", conflicts_with_all = ["config", "set", "reward", "seeds", "seed", "count", "mode", "novelty", "method", "steps", "corrections", "trunc", "no_metadata", "subdirs", "csv", "json", "print_config", "class", "cfg_scale", "guidance", "form", "interval", "recurrence", "particles", "potential", "preview_every"])]
+    #[arg(long, value_name = "PNG", conflicts_with_all = ["config", "set", "reward", "seeds", "seed", "count", "mode", "novelty", "method", "steps", "corrections", "trunc", "no_metadata", "save_latents", "subdirs", "csv", "json", "print_config", "class", "cfg_scale", "guidance", "form", "interval", "recurrence", "particles", "potential", "preview_every"])]
     from: Option<PathBuf>,
     /// Make samples again that are already there
     #[arg(long)]
@@ -72,6 +72,9 @@ pub struct Args {
     /// Leave the recipe out of the pictures
     #[arg(long)]
     no_metadata: bool,
+    /// Keep the latents: columns z_0, z_1, … of samples.parquet, which describe --latents reads
+    #[arg(long)]
+    save_latents: bool,
     /// Put pictures into a folder for each thousand seeds
     #[arg(long)]
     subdirs: bool,
@@ -168,7 +171,7 @@ impl Jobs {
         let plan = self.plan(csv)?;
         plan.check(outdir)?;
         let work = Pictures::open(GeneratePlan { csv, jobs: self.jobs }, outdir).map_err(|e| e.at(outdir))?;
-        check_table_memory(outdir, (0..work.tiles()).map(|t| work.wanted(t)).sum())?;
+        work.check_table_memory()?;
         work.claim()?;
         plan.write(outdir)?;
         let how = How { force, label: shown(outdir), run: run.clone() };
@@ -221,6 +224,7 @@ fn batch(args: &Args, context: &Context) -> Result<BatchConfig> {
     put("trunc", args.trunc.map(Into::into));
     put("outdir", args.outdir.as_deref().map(|p| utf8("--outdir", p)).transpose()?.map(Into::into));
     put("metadata", args.no_metadata.then_some(false.into()));
+    put("save_latents", args.save_latents.then_some(true.into()));
     put("subdirs", args.subdirs.then_some(true.into()));
     put("seeds", seeds(args, context)?.map(Into::into));
     args.denoising.keys().for_each(|(key, value)| drop(over.insert(key.to_owned(), value)));
@@ -308,6 +312,21 @@ fn recipe(job: &JobConfig, engine: &Engine, device: DeviceName) -> Result<Recipe
         engine.check_denoising(guide(method).map_or(Guide::Plain, |g| g.guide), how)?;
     }
     let settings = job.settings(&engine.usual_settings());
+    let latents = job.save_latents.then_some(engine.generator.spec().latent_width);
+    if latents.is_some()
+        && denoising.as_ref().is_some_and(|d| d.is_guided(guide(method).map_or(Guide::Plain, |g| g.guide)))
+    {
+        let message =
+            "a guided picture is not made from its latent alone; leave it out, or take a method that moves the noise";
+        return Err(Error::config("save_latents", message));
+    }
+    if let Some(d) = latents.filter(|d| job.tile.saturating_mul(*d) > crate::limits::RECORD_LATENTS) {
+        let most = crate::limits::RECORD_LATENTS / d;
+        return Err(Error::config(
+            "save_latents",
+            format!("a latent has {d} values; take tiles of at most {most} samples"),
+        ));
+    }
     Ok(Recipe {
         format: 1,
         version: env!("CARGO_PKG_VERSION").into(),
@@ -322,6 +341,7 @@ fn recipe(job: &JobConfig, engine: &Engine, device: DeviceName) -> Result<Recipe
         tile: job.tile,
         device: device.class().into(),
         metadata: job.metadata,
+        latents,
         settings,
         denoising,
     })

@@ -81,6 +81,9 @@ pub struct JobConfig {
     /// Whether pictures carry their recipe.
     #[serde(default = "yes")]
     pub metadata: bool,
+    /// Whether the latents of the pictures are kept.
+    #[serde(default)]
+    pub save_latents: bool,
     /// Whether pictures lie in a folder for each thousand seeds.
     #[serde(default)]
     pub subdirs: bool,
@@ -103,6 +106,7 @@ pub static KEYS: &[&str] = &[
     "trunc",
     "tile",
     "metadata",
+    "save_latents",
     "subdirs",
 ];
 

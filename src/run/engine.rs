@@ -210,6 +210,7 @@ impl Engine {
             distance: if finite { steering::distance(&steered.start, &steered.latent) } else { 0.0 },
             angle: if finite { steering::angle_between(&steered.start, &steered.latent).to_degrees() } else { 0.0 },
             steps: steered.steps,
+            latent: Vec::new(),
             effective_sizes: Vec::new(),
             status: steered.status,
         }

@@ -26,7 +26,7 @@ pub use describing::{DescribeKeys, Describing, Subject};
 pub use engine::Engine;
 pub use events::{Event, Session, sessions};
 pub use guided::Finished;
-pub use kinds::generate::{Engines, GeneratePlan, Pictures, PlannedJob, check_table_memory};
+pub use kinds::generate::{Engines, GeneratePlan, Pictures, PlannedJob};
 pub use kinds::{DescribePlan, Descriptions, KINDS, LabelsPlan};
 pub use merge::{is_finished, merge, work_shard};
 pub use plan::Plan;

@@ -40,6 +40,9 @@ pub struct Recipe {
     pub device: String,
     /// Whether pictures carry this recipe.
     pub metadata: bool,
+    /// Values of a latent, where records keep those of their samples.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub latents: Option<usize>,
     /// Steering settings.
     pub settings: Settings,
     /// What is done during denoising, where anything is.
@@ -61,6 +64,7 @@ impl Recipe {
         (1..=limits::TILE).contains(&self.tile)
             && (1..=limits::STEPS).contains(&self.settings.steps)
             && self.settings.corrections <= 64
+            && self.latents.is_none_or(|d| self.tile.saturating_mul(d) <= limits::RECORD_LATENTS)
             && self.denoising.as_ref().is_none_or(Denoising::is_bounded)
             && self.settings.truncation.is_none_or(|t| t > 0.0 && t <= 3.0)
             && self.novelty.is_none_or(|n| (0.0..=100.0).contains(&n))

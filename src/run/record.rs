@@ -47,6 +47,9 @@ pub struct SampleRow {
     pub angle: f64,
     /// Steering steps; denoiser calls where a denoiser was guided.
     pub steps: usize,
+    /// The latent that the picture was made from, where the recipe keeps it and it is finite.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub latent: Vec<f32>,
     /// Effective size of the sample's particles at each weighing, where it had some.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub effective_sizes: Vec<f64>,

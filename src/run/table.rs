@@ -4,7 +4,7 @@ use super::record::SampleRow;
 use crate::error::Result;
 use crate::table::{Column, Table, Values};
 
-/// The rows as a table, with the name of each row's job.
+/// The rows as a table, with the name of each row's job, and the latents as columns `z_0`, `z_1`, … where they were kept.
 ///
 /// # Errors
 /// Of the table.
@@ -15,7 +15,7 @@ pub fn samples_table(rows: &[(&str, &SampleRow)]) -> Result<Table> {
     let text = |name: &str, get: &dyn Fn(&(&str, &SampleRow)) -> Option<String>| {
         Column::new(name, Values::Text(rows.iter().map(get).collect()))
     };
-    Table::new(vec![
+    let mut columns = vec![
         text("job", &|r| Some(r.0.to_owned())),
         Column::new("seed", Values::I64(rows.iter().map(|r| i64::try_from(r.1.seed).ok()).collect())),
         number("novelty_asked", |r| r.novelty_asked),
@@ -36,5 +36,9 @@ pub fn samples_table(rows: &[(&str, &SampleRow)]) -> Result<Table> {
         text("status", &|r| serde_json::to_value(r.1.status).ok().and_then(|v| v.as_str().map(str::to_owned))),
         text("file", &|r| r.1.file.clone()),
         text("sha256", &|r| r.1.sha256.clone()),
-    ])
+    ];
+    let d = rows.iter().map(|r| r.1.latent.len()).max().unwrap_or(0);
+    let value = |i: usize| rows.iter().map(|r| r.1.latent.get(i).map(|v| f64::from(*v))).collect();
+    columns.extend((0..d).map(|i| Column::new(&format!("z_{i}"), Values::F64(value(i)))));
+    Table::new(columns)
 }

@@ -208,3 +208,43 @@ fn thousands_have_folders_of_their_own() {
     assert_eq!(bytes(&high), before);
     assert!(!at("001000/.isoline-x.tmp").exists());
 }
+
+#[test]
+fn kept_latents_are_what_describe_measures() {
+    let dir = tempfile::tempdir().unwrap();
+    let (kept, plain) = (dir.path().join("kept"), dir.path().join("plain"));
+    let steered = ["-m", "digits-vae", "--novelty", "20", "--seeds", "0-5,17", "--csv"];
+    generate(&kept, &[&steered[..], &["--save-latents"]].concat());
+    generate(&plain, &steered);
+    assert_eq!(bytes(&kept.join("images/000017.png")), bytes(&plain.join("images/000017.png")));
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    Isoline::new(&["describe", "-q", "--device", "cpu", "digits-vae", "--csv", "-o", "described", "--latents"])
+        .arg(kept.join("samples.parquet"))
+        .cwd(dir.path())
+        .env("ISOLINE_MODELS", &models)
+        .succeeds();
+    let column = |path: &Path, name: &str| -> Vec<f64> {
+        let text = fs::read_to_string(path).unwrap();
+        let mut lines = text.lines().map(|l| l.split(',').collect::<Vec<_>>());
+        let at = lines.next().unwrap().iter().position(|n| *n == name).unwrap_or_else(|| panic!("no {name}"));
+        lines.map(|l| l[at].parse().unwrap()).collect()
+    };
+    let described = dir.path().join("described/descriptors.csv");
+    for (told, measured) in [("psi_k", "psi_k"), ("nu", "nu"), ("novelty_reached", "novelty")] {
+        let (told, measured) = (column(&kept.join("samples.csv"), told), column(&described, measured));
+        assert_eq!(told.len(), 7);
+        // In other tiles, so with other rounding.
+        assert!(
+            told.iter().zip(&measured).all(|(a, b)| (a - b).abs() < 1e-3 * (1.0 + a.abs())),
+            "{told:?} {measured:?}"
+        );
+    }
+    // The last column is the end of the latent; without the flag there is none.
+    assert!(fs::read_to_string(kept.join("samples.csv")).unwrap().lines().next().unwrap().ends_with("z_11"));
+    assert!(!fs::read_to_string(plain.join("samples.csv")).unwrap().contains("z_0"));
+    let guided = ["-m", "digits-diffusion", "--method", "forward", "--reward", "denoiser", "--novelty", "90"];
+    Isoline::new(&["generate", "-q", "--device", "cpu", "--seeds", "1", "--save-latents"])
+        .args(&guided)
+        .env("ISOLINE_MODELS", &models)
+        .fails(2, &["save_latents", "guided picture"]);
+}

@@ -115,6 +115,19 @@ impl Pictures {
     }
 
     /// Where a tile is: its job and its place among the job's tiles.
+    /// Whether the table that is made at the end fits into the memory that is free.
+    ///
+    /// # Errors
+    /// [`Error::Memory`].
+    pub fn check_table_memory(&self) -> Result<()> {
+        // A row with its two texts, held as a row and as columns; a latent in f32 and as columns.
+        let row = |j: &Job| 1024 + 28 * j.planned.recipe.latents.unwrap_or(0) as u64;
+        let samples: u64 = self.jobs.iter().map(|j| j.seeds.len() as u64).sum();
+        let bytes = self.jobs.iter().map(|j| row(j) * j.seeds.len() as u64).sum();
+        let what = format!("the table of {samples} samples in {}", shown(&self.folder));
+        crate::memory::require(&what, bytes, "ask for fewer seeds in one run")
+    }
+
     fn place(&self, tile: u64) -> (&Job, &(u64, Vec<u64>)) {
         let mut left = tile as usize;
         for job in &self.jobs {
@@ -249,7 +262,7 @@ impl Work for Pictures {
     }
 
     fn finish(&self) -> Result<()> {
-        check_table_memory(&self.folder, (0..self.tiles()).map(|t| self.wanted(t)).sum())?;
+        self.check_table_memory()?;
         let jobs = self.rows()?;
         let views: Vec<(&str, &Path, &[SampleRow])> =
             jobs.iter().map(|(name, folder, rows)| (name.as_str(), folder.as_path(), rows.as_slice())).collect();
@@ -344,6 +357,9 @@ impl Job {
             }
             let mut row = engine.row(s, recipe.novelty);
             row.effective_sizes.clone_from(&one.effective_sizes);
+            if recipe.latents.is_some() && s.latent.iter().all(|v| v.is_finite()) {
+                row.latent.clone_from(&s.latent);
+            }
             let mut row = as_recorded(&row)?;
             if values.iter().any(|v| !v.is_finite()) {
                 row.status = Status::NonFinite;
@@ -382,18 +398,8 @@ fn text(recipe: &Recipe, seed: u64) -> Result<png::PngText> {
     if !recipe.metadata {
         return Ok(png::PngText::default());
     }
-    let own = PictureRecipe { schema: 1, seed, recipe: recipe.clone() };
+    // The picture is the same whether its latent is kept or not.
+    let own = PictureRecipe { schema: 1, seed, recipe: Recipe { latents: None, ..recipe.clone() } };
     let json = serde_json::to_string(&own).map_err(|e| Error::Bug(e.to_string()))?;
     Ok(png::PngText { parameters: Some(own.parameters()), isoline: Some(json) })
-}
-
-/// The seeds a job's model is asked for take this much of the host's memory at the end, when tables are made.
-///
-/// # Errors
-/// [`Error::Memory`].
-pub fn check_table_memory(folder: &Path, samples: u64) -> Result<()> {
-    // A row with its two texts, held as a row and as columns.
-    const ROW: u64 = 1024;
-    let what = format!("the table of {samples} samples in {}", shown(folder));
-    crate::memory::require(&what, samples * ROW, "ask for fewer seeds in one run")
 }
