@@ -133,6 +133,7 @@ fn in_memory(args: &Args, context: &Context) -> Result<()> {
     let rank = loaded.subject.model_rank;
     let results = Results {
         description: Description::new(found, &exact, rank, &asked.asked.scales, loaded.recipe.column()),
+        usual: loaded.recipe.is_usual(),
         files: loaded.files(&samples),
         run_id: loaded.run_id()?,
         scales: asked.asked.scales,
@@ -163,6 +164,8 @@ fn again(args: &Args, spectra: &Path, context: &Context) -> Result<()> {
         ("scales".to_owned(), scales.clone().into()),
     ]);
     let results = Results {
+        // The file does not say.
+        usual: false,
         files: vec![None; samples.len()],
         description: Description::new(samples, &[], subject.model_rank, &scales, &about.column),
         run_id: about.run_id,

@@ -72,7 +72,8 @@ pub struct Args {
     /// Leave the recipe out of the pictures
     #[arg(long)]
     no_metadata: bool,
-    /// Keep the latents: columns z_0, z_1, … of samples.parquet, which describe --latents reads
+    /// Keep the latents: columns z_0, z_1, … of samples.parquet, which describe --latents reads; those of a sample that is not
+    /// finite stay empty
     #[arg(long)]
     save_latents: bool,
     /// Put pictures into a folder for each thousand seeds
@@ -154,6 +155,11 @@ impl Jobs {
                 subdirs: job.subdirs,
                 recipe: recipe(job, &engines[&key], device.0)?,
             });
+        }
+        let latents = |j: &PlannedJob| j.recipe.latents;
+        if jobs.iter().any(|j| latents(j) != latents(&jobs[0])) {
+            let message = "the jobs share one table, so all of them keep latents of one width, or none does";
+            return Err(Error::config("save_latents", message));
         }
         Ok(Self { jobs, engines, device })
     }

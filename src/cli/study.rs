@@ -104,7 +104,8 @@ impl Opened {
         context: &'a Context,
     ) -> Result<Session<'a>> {
         let d = self.generator.spec().latent_width;
-        let reward = self.reward()?;
+        let asked = geometry.model_rank.is_some() && geometry.estimator.is_some();
+        let reward = if asked { None } else { self.reward()? };
         let rank = geometry.model_rank.or(reward.as_ref().and_then(Reward::map_rank));
         if let Some(k) = rank.filter(|k| *k > d) {
             return Err(Error::config("--model-rank", format!("expected 1 to {d}, the latent's width, found {k}")));

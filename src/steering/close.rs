@@ -1,7 +1,7 @@
 //! The closed loop (15b) and the measured result (20). What is steered is the reward's quantity, ψ_k unless it says
 //! otherwise.
 
-use super::driver::{self, Slot, Status};
+use super::driver::{self, FAR, Slot, Status};
 use super::{Settings, Steering, sphere};
 use crate::cancel::Cancel;
 use crate::error::Result;
@@ -69,6 +69,7 @@ pub fn steer(
         let starts = latents.chunks_exact(reward.width()).map(<[f32]>::to_vec).zip(scores).collect();
         take(measure, starts, &mut points, reward)?;
     }
+    let mut helped = vec![true; slots.len()];
     for _ in 0..settings.corrections {
         let enough = |p: &[Point], t: f64| nearest(p, t).is_none_or(|b| (b.level - t).abs() <= CLOSE_ENOUGH);
         if points.iter().zip(targets).all(|(p, t)| enough(p, *t)) {
@@ -81,7 +82,8 @@ pub fn steer(
                 continue;
             };
             arcs[i] = if method.is_local() { between(&points[i], targets[i]) } else { None };
-            let lost = method.is_local() && lost(&points[i], targets[i]);
+            // The last correction led no nearer: here the reward's word is not to be followed.
+            let lost = method.is_local() && !helped[i] && (best.level - targets[i]).abs() > FAR;
             let gain = if lost { 1.0 } else { gain(&points[i]) };
             let set_point = best.score.level + (targets[i] - best.level) * gain;
             slot.aim(set_point, (best.latent.clone(), best.score));
@@ -96,7 +98,13 @@ pub fn steer(
             slots.iter().zip(arcs).map(|(s, arc)| arc.unwrap_or_else(|| s.best.1.clone())).collect();
         let flat: Vec<f32> = next.iter().flatten().copied().collect();
         let scores = reward.score(&flat)?;
+        let distances = |points: &[Vec<Point>]| -> Vec<f64> {
+            let distance = |(p, t): (&Vec<Point>, &f64)| nearest(p, *t).map_or(f64::INFINITY, |b| (b.level - t).abs());
+            points.iter().zip(targets).map(distance).collect()
+        };
+        let before = distances(&points);
         take(measure, next.into_iter().zip(scores).collect(), &mut points, reward)?;
+        helped = distances(&points).iter().zip(before).map(|(after, before)| *after < before).collect();
     }
     Ok(slots
         .into_iter()
@@ -132,12 +140,6 @@ fn take(
 
 fn nearest(points: &[Point], target: f64) -> Option<&Point> {
     points.iter().min_by(|a, b| (a.level - target).abs().total_cmp(&(b.level - target).abs()))
-}
-
-/// Whether the last correction led no nearer: here the reward's word is not to be followed.
-fn lost(points: &[Point], target: f64) -> bool {
-    let distance = |p: &Point| (p.level - target).abs();
-    matches!(points, [_, _, .., last] if points.iter().any(|p| distance(p) < distance(last)))
 }
 
 /// How far the reward must be moved for one unit of the measured level: from the last two points, within ⅓ … 3.

@@ -69,7 +69,7 @@ const REST: f64 = 0.001;
 /// Share of the first step below which a sample stalls: after five steps without progress.
 const STALLED: f64 = 0.2;
 /// Distance of levels, four percentiles at the median, beyond which a stalled sample may begin anew.
-const FAR: f64 = 0.1;
+pub const FAR: f64 = 0.1;
 /// Halvings of a refused step before a sample rests where it is.
 const LEAST_STEP: f64 = 1.0 / 64.0;
 

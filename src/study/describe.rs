@@ -73,6 +73,12 @@ impl DescribeRecipe {
         if self.source == SEEDS { "seed" } else { "row" }
     }
 
+    /// Whether the directions are those of the usual key, at the usual radius.
+    pub fn is_usual(&self) -> bool {
+        let usual = EstimatorSettings::default();
+        self.frame_seed == usual.seed && self.radius == usual.radius
+    }
+
     /// What a file of these samples says of itself.
     pub fn about(&self, run_id: &str, tile: Option<u64>, estimator: &str, samples: &[Described]) -> About {
         let spectrum = samples.iter().find_map(|s| s.spectrum.as_ref());

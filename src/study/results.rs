@@ -17,6 +17,8 @@ use std::path::Path;
 pub struct Results {
     /// Values.
     pub description: Description,
+    /// Whether the directions are those of the usual key, at the usual radius: a reward's labels have no others.
+    pub usual: bool,
     /// The file of each sample, where it has one.
     pub files: Vec<Option<String>>,
     /// Of the recipe.
@@ -34,7 +36,9 @@ impl Results {
     /// Of the table.
     pub fn table(&self, reward: Option<&Reward>) -> Result<Table> {
         let d = &self.description;
-        let fits = |r: &&Reward| r.measures_as(&d.estimator, d.directions) && r.map_rank() == Some(d.model_rank);
+        let same = self.usual || d.estimator == "exact";
+        let fits =
+            |r: &&Reward| same && r.measures_as(&d.estimator, d.directions) && r.map_rank() == Some(d.model_rank);
         d.table(reward.filter(fits).map(|r| &r.calibration), &self.files)
     }
 

@@ -245,6 +245,7 @@ fn kept_latents_are_what_describe_measures() {
     let guided = ["-m", "digits-diffusion", "--method", "forward", "--reward", "denoiser", "--novelty", "90"];
     Isoline::new(&["generate", "-q", "--device", "cpu", "--seeds", "1", "--save-latents"])
         .args(&guided)
+        .cwd(dir.path())
         .env("ISOLINE_MODELS", &models)
         .fails(2, &["save_latents", "guided picture"]);
 }

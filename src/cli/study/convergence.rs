@@ -63,8 +63,10 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     }
     let latents: Vec<f32> = seeds.iter().flat_map(|s| noise::normals(0, *s, Stream::Latent, 0, d)).collect();
     // Of a reward by fewer directions than all, the rank is that of its subspace and not the map's.
-    let reward = opened.reward()?.filter(|r| r.measures_as("exact", d));
-    let own = args.model_rank.or(reward.as_ref().and_then(Reward::map_rank));
+    let own = match args.model_rank {
+        Some(k) => Some(k),
+        None => opened.reward()?.filter(|r| r.measures_as("exact", d)).as_ref().and_then(Reward::map_rank),
+    };
     // All d directions too: there every estimator in latent space must meet the exact one.
     let mut directions = args.directions.clone();
     if opened.generator.as_sampler().is_none() {

@@ -193,6 +193,7 @@ impl Descriptions {
         let rank = loaded.subject.model_rank;
         Ok(Results {
             description: Description::new(found, &exact, rank, &scales, self.plan.recipe.column()),
+            usual: self.plan.recipe.is_usual(),
             files: loaded.files(&self.samples),
             run_id: self.run_id.clone(),
             scales,

@@ -114,7 +114,6 @@ impl Pictures {
         Ok(Self { folder: folder.to_owned(), csv: plan.csv, jobs })
     }
 
-    /// Where a tile is: its job and its place among the job's tiles.
     /// Whether the table that is made at the end fits into the memory that is free.
     ///
     /// # Errors
@@ -128,6 +127,7 @@ impl Pictures {
         crate::memory::require(&what, bytes, "ask for fewer seeds in one run")
     }
 
+    /// Where a tile is: its job and its place among the job's tiles.
     fn place(&self, tile: u64) -> (&Job, &(u64, Vec<u64>)) {
         let mut left = tile as usize;
         for job in &self.jobs {
