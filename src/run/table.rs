@@ -39,6 +39,6 @@ pub fn samples_table(rows: &[(&str, &SampleRow)]) -> Result<Table> {
     ];
     let d = rows.iter().map(|r| r.1.latent.len()).max().unwrap_or(0);
     let value = |i: usize| rows.iter().map(|r| r.1.latent.get(i).map(|v| f64::from(*v))).collect();
-    columns.extend((0..d).map(|i| Column::new(&format!("z_{i}"), Values::F64(value(i)))));
+    columns.extend((0..d).map(|i| Column::new(format!("z_{i}"), Values::F64(value(i)))));
     Table::new(columns)
 }
