@@ -314,14 +314,13 @@ fn recipe(job: &JobConfig, engine: &Engine, device: DeviceName) -> Result<Recipe
     let denoising = job.denoising();
     let acts = job.target().is_some() || job.trunc.is_some() || denoising.as_ref().is_some_and(|d| d.push);
     let method = if acts { job.method.as_str() } else { "none" };
+    let guide = guide(method).map_or(Guide::Plain, |g| g.guide);
     if let Some(how) = &denoising {
-        engine.check_denoising(guide(method).map_or(Guide::Plain, |g| g.guide), how)?;
+        engine.check_denoising(guide, how)?;
     }
     let settings = job.settings(&engine.usual_settings());
     let latents = job.save_latents.then_some(engine.generator.spec().latent_width);
-    if latents.is_some()
-        && denoising.as_ref().is_some_and(|d| d.is_guided(guide(method).map_or(Guide::Plain, |g| g.guide)))
-    {
+    if latents.is_some() && denoising.as_ref().is_some_and(|d| d.is_guided(guide)) {
         let message =
             "a guided picture is not made from its latent alone; leave it out, or take a method that moves the noise";
         return Err(Error::config("save_latents", message));
