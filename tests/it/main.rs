@@ -22,3 +22,4 @@ mod shared;
 mod steering;
 mod study;
 mod training;
+mod unchanged;
