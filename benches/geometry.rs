@@ -8,7 +8,7 @@ use isoline::geometry::{ESTIMATORS, estimator};
 use isoline::linalg::{GramSum, Tridiagonal, eigenvalues_along};
 use isoline::nn::{Network, Parameters, Pass, Tangents};
 use isoline::noise::{Stream, normals};
-use isoline::run::Engine;
+use isoline::steer::Engine;
 use isoline::tensors::{host, rows};
 use std::path::Path;
 

@@ -69,8 +69,9 @@ pub fn open(text: &str) -> Result<(DeviceName, Device)> {
 }
 
 fn unknown(text: &str) -> Error {
-    Error::config(
-        format!("--device {}", text.escape_debug()),
+    Error::key_found(
+        "device",
+        text,
         "expected cpu, wgpu, wgpu:N, cuda, cuda:N or auto; see isoline devices",
     )
 }

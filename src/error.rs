@@ -21,6 +21,17 @@ pub enum Error {
         /// Expected, found; advice.
         message: String,
     },
+    /// A setting is not usable, by the name of its key: who called the library knows where it was typed, see [`Error::at`]
+    /// and [`Error::at_flag`]. Exit code 2.
+    #[error("{}: {message}", key_shown(.key, .found.as_deref()))]
+    Key {
+        /// The key, as in a config.
+        key: String,
+        /// Its value, where the message is about that.
+        found: Option<String>,
+        /// Expected, found; advice.
+        message: String,
+    },
     /// A model, data or picture file is not what it must be. Exit code 3.
     #[error("{}: {message}", shown(.file))]
     Input {
@@ -94,6 +105,39 @@ impl Error {
         Self::Config { place: place.into(), message: message.into() }
     }
 
+    /// A setting that is not usable.
+    pub fn key(key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Key { key: key.into(), found: None, message: message.into() }
+    }
+
+    /// A setting that is not usable because of its value `found`.
+    pub fn key_found(key: impl Into<String>, found: &str, message: impl Into<String>) -> Self {
+        Self::Key { key: key.into(), found: Some(found.escape_debug().to_string()), message: message.into() }
+    }
+
+    /// The same where the key was typed in a file: `place` is all that stands before the key, as in `job.toml: describe.`.
+    #[must_use]
+    pub fn at(self, place: &str) -> Self {
+        match self {
+            Self::Key { key, found, message } => {
+                Self::Config { place: format!("{place}{}", key_shown(&key, found.as_deref())), message }
+            }
+            other => other,
+        }
+    }
+
+    /// The same where the key was typed as a flag: `--model-rank` for `model_rank`.
+    #[must_use]
+    pub fn at_flag(self) -> Self {
+        match self {
+            Self::Key { key, found, message } => {
+                let found = found.map_or(String::new(), |f| format!(" {f}"));
+                Self::Config { place: format!("--{}{found}", key.replace('_', "-")), message }
+            }
+            other => other,
+        }
+    }
+
     /// A bad model, data or picture file.
     pub fn input(file: impl Into<PathBuf>, message: impl Into<String>) -> Self {
         Self::Input { file: file.into(), message: message.into() }
@@ -128,7 +172,7 @@ impl Error {
     /// The process exit code of this error (`docs/architecture.md`, decision 6).
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config { .. } => 2,
+            Self::Config { .. } | Self::Key { .. } => 2,
             Self::Input { .. } => 3,
             Self::Io { .. } => 4,
             Self::Device { .. } | Self::Memory { .. } => 5,
@@ -139,6 +183,11 @@ impl Error {
             Self::Interrupted(_) => 130,
         }
     }
+}
+
+/// A key with the value that was found under it.
+fn key_shown(key: &str, found: Option<&str>) -> String {
+    found.map_or(key.to_owned(), |found| format!("{key} = \"{found}\""))
 }
 
 /// Bytes as whole MiB, rounded up.

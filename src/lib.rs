@@ -25,6 +25,7 @@ macro_rules! failpoint {
     }};
 }
 
+pub mod acts;
 pub mod cancel;
 pub mod cli;
 pub mod data;
@@ -45,9 +46,9 @@ pub mod progress;
 pub mod render;
 pub mod reward;
 pub mod run;
-pub mod steering;
+pub mod steer;
 pub mod store;
-pub mod study;
 pub mod table;
 pub mod tensors;
 pub mod tile;
+pub mod units;

@@ -55,7 +55,7 @@ impl DenoisingArgs {
 
     /// Whether the method is told a strength and no novelty to reach.
     pub fn is_push(&self, method: Option<&str>) -> bool {
-        let row = method.and_then(crate::run::guide);
+        let row = method.and_then(crate::steer::guide);
         row.is_some_and(|r| !r.has_set_point) || self.form.as_deref() == Some("push")
     }
 }

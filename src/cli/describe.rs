@@ -5,8 +5,9 @@ use super::runs::{self, How, RunArgs};
 use super::{Context, output};
 use crate::error::{Error, Result, shown};
 use crate::generator::Generator;
-use crate::run::{DescribeKeys, DescribePlan, Describing, Descriptions, Plan, Subject, Work};
-use crate::study::{Description, Results, summary, unpack};
+use crate::acts::describe::{DescribeKeys, DescribePlan, Describing, Descriptions, Subject};
+use crate::run::{Plan, Work};
+use crate::acts::describe::{Description, Results, summary, unpack};
 use crate::table::write_csv;
 use std::path::{Path, PathBuf};
 
@@ -105,7 +106,7 @@ fn in_folder(args: &Args, outdir: &Path, context: &Context) -> Result<()> {
     let (asked, loaded) = planned(args.keys(), context)?;
     let plan = Plan::new("describe", &asked)?;
     plan.check(outdir)?;
-    let work = Descriptions::open(asked, outdir).map_err(|e| e.at(outdir))?.with(loaded);
+    let work = Descriptions::open(asked, outdir).map_err(|e| crate::acts::of_plan(e, outdir))?.with(loaded);
     work.check_table_memory()?;
     work.claim()?;
     plan.write(outdir)?;

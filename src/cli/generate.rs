@@ -8,11 +8,10 @@ use crate::error::{Error, Result, shown};
 use crate::generator::find_model;
 use crate::noise;
 use crate::render::png;
-use crate::run::{
-    BatchConfig, DENOISING_KEYS, Engine, Engines, GeneratePlan, Guide, JobConfig, KEYS, PictureRecipe, Pictures, Plan,
-    PlannedJob, Recipe, SampleRow, Work, guide, parse_seeds,
-};
-use crate::steering::Status;
+use crate::acts::generate::{BatchConfig, Engines, GeneratePlan, JobConfig, KEYS, PictureRecipe, Pictures, PlannedJob, Recipe, SampleRow};
+use crate::run::{Plan, Work, parse_seeds};
+use crate::steer::{DENOISING_KEYS, Engine, Guide, guide};
+use crate::steer::Status;
 use std::path::{Path, PathBuf};
 
 /// The batch that runs when no config is given.
@@ -176,7 +175,7 @@ impl Jobs {
     fn make(self, csv: bool, force: bool, outdir: &Path, run: &RunArgs, context: &Context) -> Result<Rows> {
         let plan = self.plan(csv)?;
         plan.check(outdir)?;
-        let work = Pictures::open(GeneratePlan { csv, jobs: self.jobs }, outdir).map_err(|e| e.at(outdir))?;
+        let work = Pictures::open(GeneratePlan { csv, jobs: self.jobs }, outdir).map_err(|e| crate::acts::of_plan(e, outdir))?;
         work.check_table_memory()?;
         work.claim()?;
         plan.write(outdir)?;
@@ -410,8 +409,7 @@ fn again(picture: &Path, args: &Args, context: &Context) -> Result<()> {
     };
     let _lock = runs::alone(&outdir)?;
     let engine = Engine::load(&folder, own.recipe.reward.as_deref(), &device)?;
-    engine
-        .check(&own.recipe)
+    crate::acts::generate::check(&engine, &own.recipe)
         .map_err(|m| Error::input(picture, format!("was made with {m}; give that model with --model")))?;
     if own.recipe.version != env!("CARGO_PKG_VERSION")
         || own.recipe.noise_scheme != noise::SCHEME

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::geometry::{COMPLEXITY_RADIUS, EstimatorSettings};
-use crate::run::DescribeKeys;
+use crate::acts::describe::DescribeKeys;
 
 /// How geometry is measured.
 #[derive(Clone, Debug, clap::Args)]

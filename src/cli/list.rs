@@ -8,8 +8,8 @@ use crate::generator::{Card, FAMILIES, known_models};
 use crate::geometry::{DESCRIPTORS, ESTIMATORS};
 use crate::nn::layers::KINDS;
 use crate::reward::{QUANTITIES, RewardCard};
-use crate::run::GUIDES;
-use crate::steering::METHODS;
+use crate::steer::GUIDES;
+use crate::steer::METHODS;
 use serde_json::json;
 
 /// Arguments of `isoline list`.

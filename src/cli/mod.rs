@@ -205,7 +205,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Result<()> {
         quiet: cli.quiet,
         verbose: cli.verbose,
     };
-    let done = cli.command.run(&context);
+    // What is left without a place was typed as a flag.
+    let done = cli.command.run(&context).map_err(Error::at_flag);
     failpoint!("main.end").map_err(|e| Error::io("<the end>", "reach", e))?;
     done
 }

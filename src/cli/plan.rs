@@ -5,7 +5,9 @@ use super::{Context, output, runs};
 use crate::error::{Error, Result, shown};
 use crate::generator::{self, anchored_model, find_model};
 use crate::reward::{RewardConfig, quantity};
-use crate::run::{DescribeKeys, LabelsPlan, Plan, array_expression};
+use crate::acts::describe::DescribeKeys;
+use crate::acts::label::LabelsPlan;
+use crate::run::{Plan, array_expression};
 use crate::store;
 use std::path::{Path, PathBuf};
 
@@ -39,7 +41,7 @@ pub struct Args {
 /// # Errors
 /// Those of config and model; [`Error::Config`] where the folder holds another run.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
-    let text = crate::run::BatchConfig::text(&args.config)?;
+    let text = crate::acts::generate::BatchConfig::text(&args.config)?;
     let table: toml::Table = store::parse_toml(&text, &shown(&args.config))?;
     let special = ["labels", "describe"].into_iter().find(|k| table.contains_key(*k));
     if let (Some(kind), Some(set)) = (special, args.set.first()) {
@@ -58,7 +60,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         Jobs::load(&batch, false, context)?.plan(args.csv)?
     };
     let plan = plan.with_shards(args.shards)?;
-    let work = plan.open(&args.outdir)?;
+    let work = crate::acts::open(&plan, &args.outdir)?;
     let _lock = runs::alone(&args.outdir)?;
     work.claim()?;
     if args.shards.is_some() {
@@ -95,15 +97,10 @@ fn describe(path: &Path, csv: bool, context: &Context) -> Result<Plan> {
         return Err(Error::config(at("spectra"), message));
     }
     keys.csv |= csv;
-    // What the flags of isoline describe are called there is a key here.
     let (plan, _) = super::describe::planned(keys, context).map_err(|e| match e {
-        Error::Config { place, message } if place.starts_with("--") && !place.starts_with("--device") => {
-            let mut words = place[2..].splitn(2, ' ');
-            let key = words.next().unwrap_or_default().replace('-', "_");
-            let found = words.next().map_or(String::new(), |w| format!(" = \"{w}\""));
-            Error::config(at(&format!("{key}{found}")), message)
-        }
-        other => other,
+        // The device is no key of the table.
+        Error::Key { ref key, .. } if key == "device" => e,
+        other => other.at(&at("")),
     })?;
     Plan::new("describe", &plan)
 }

@@ -31,7 +31,7 @@ pub fn alone(folder: &Path) -> Result<Lock> {
 /// [`Error::Input`].
 pub fn open(folder: &Path) -> Result<(Plan, Box<dyn Work>)> {
     let plan = Plan::read(folder)?;
-    let work = plan.open(folder)?;
+    let work = crate::acts::open(&plan, folder)?;
     Ok((plan, work))
 }
 

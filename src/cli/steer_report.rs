@@ -5,8 +5,10 @@ use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::generator::find_model;
 use crate::reward::{quantile, spearman, spearman_ceiling};
-use crate::run::{Denoising, Engine, GuideRow, SampleRow, guide, parse_seeds};
-use crate::steering::{Settings, Status};
+use crate::acts::generate::{self, SampleRow};
+use crate::run::parse_seeds;
+use crate::steer::{Denoising, Engine, GuideRow, guide};
+use crate::steer::{Settings, Status};
 use crate::tile::Tiling;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -196,7 +198,7 @@ impl Trial<'_> {
             let guided = self.engine.guide(row.guide, &how, &samples, Some(novelty), corrections, self.cancel)?;
             computed += guided.len();
             let kept = guided.iter().map(|f| &f.steered).filter(|s| wanted.contains(&s.sample));
-            rows.extend(kept.map(|s| self.engine.row(s, Some(novelty))));
+            rows.extend(kept.map(|s| generate::row(self.engine, s, Some(novelty))));
             bar.advance(wanted.len() as u64);
         }
         bar.finish();
@@ -216,7 +218,7 @@ impl Trial<'_> {
                 let steered = self.engine.steer(method, &samples, &targets, settings, self.cancel)?;
                 computed += steered.len();
                 rows.extend(
-                    steered.iter().filter(|s| wanted.contains(&s.sample)).map(|s| self.engine.row(s, Some(novelty))),
+                    steered.iter().filter(|s| wanted.contains(&s.sample)).map(|s| generate::row(self.engine, s, Some(novelty))),
                 );
                 bar.advance(wanted.len() as u64);
             }

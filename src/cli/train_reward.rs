@@ -69,7 +69,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let _lock = runs::alone(&work)?;
     let plan = labels_plan(&config, context)?;
     plan.check(&work)?;
-    let labelling = plan.open(&work)?;
+    let labelling = crate::acts::open(&plan, &work)?;
     labelling.claim()?;
     plan.write(&work)?;
     let device = runs::device(context, &*labelling)?;

@@ -94,7 +94,7 @@ pub fn trace(denoiser: &dyn Denoiser, x: &Rows, sigma: f64, how: Trace) -> Resul
         Trace::Hutchinson { probes, .. } if probes >= 2 => probes,
         Trace::Hutchinson { probes, .. } => {
             let message = format!("expected at least 2 probes, found {probes}; one gives no standard error");
-            return Err(Error::config("--probes", message));
+            return Err(Error::key("probes", message));
         }
     };
     let chunk = (CHUNK / (n * width).max(1)).clamp(1, count);

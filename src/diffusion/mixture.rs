@@ -137,7 +137,7 @@ impl Denoiser for Mixture {
 
     fn denoise(&self, x: &State, sigma: f64, classes: Classes) -> Result<State> {
         if classes.is_some() {
-            return Err(Error::config("--class", "a mixture has no classes"));
+            return Err(Error::key("class", "a mixture has no classes"));
         }
         let seen: Vec<Seen> = self.components.iter().map(|c| self.see(c, &x.value, sigma)).collect();
         let weights = Self::responsibilities(&seen);

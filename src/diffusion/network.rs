@@ -99,7 +99,7 @@ pub fn condition_rows(times: &[f64], classes: Classes, known: usize, device: &De
                     0 => format!("this model has no classes, found {class}"),
                     _ => format!("expected a class from 0 to {}, found {class}", known - 1),
                 };
-                return Err(Error::config("--class", message));
+                return Err(Error::key("class", message));
             }
             row[1 + class] = 1.0;
         }

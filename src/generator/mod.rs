@@ -1,15 +1,19 @@
 //! From a model folder to a map noise → picture with tangents.
 
 mod card;
+mod footprint;
 mod host_sampler;
 mod import;
 mod one_shot;
+mod pictures;
 mod sampler;
 pub mod train;
 
 pub use card::{Card, FAMILIES, Output, Provenance, RawCard, finish_card};
+pub use footprint::{DEFAULT_MEMORY, check_memory};
 pub use import::{Imported, import};
 pub use one_shot::{Inspection, OneShot, anchored_model, build, card_parameters, find_model, known_models, read_model};
+pub use pictures::pictures;
 pub use sampler::{AtSigma, Sampler, spoilt};
 
 use crate::nn::host::HostChain;

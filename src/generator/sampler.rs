@@ -93,7 +93,7 @@ impl Sampler {
                 0 => format!("this model has no classes, found {class}"),
                 _ => format!("expected a class from 0 to {}, found {class}", known - 1),
             };
-            return Err(Error::config("--class", message));
+            return Err(Error::key("class", message));
         }
         (self.class, self.host) = (class, OnceLock::new());
         Ok(self)
@@ -236,7 +236,7 @@ impl<'a> AtSigma<'a> {
         let [low, high] = sampler.denoiser.range();
         if !(sigma >= low * 0.999 && sigma <= high * 1.001) {
             let message = format!("the model knows noise levels from {low:.6} to {high:.4}, found {sigma}");
-            return Err(Error::config("--sigma", message));
+            return Err(Error::key("sigma", message));
         }
         let spec = Spec { activations: sampler.denoiser.parts().network.activations(), ..sampler.spec.clone() };
         Ok(Self { sampler, spec, sigma, host: OnceLock::new() })

@@ -38,7 +38,7 @@ pub fn local_complexity(
     let d = spec.latent_width;
     let p = settings.directions.unwrap_or(DIRECTIONS.min(d));
     if !(1..=d).contains(&p) {
-        return Err(Error::config("--directions", format!("expected 1 to {d}, the latent's width, found {p}")));
+        return Err(Error::key("directions", format!("expected 1 to {d}, the latent's width, found {p}")));
     }
     let frame = frame(settings.seed, Use::Complexity, p, d);
     // Every tap lives until its signs are counted.

@@ -5,6 +5,7 @@ mod axis;
 mod canvas;
 pub mod figure;
 pub mod grid;
+pub mod page;
 pub mod plot;
 pub mod png;
 

@@ -307,10 +307,7 @@ impl Labels {
 
 /// Checks `[labels]`.
 pub(super) fn check(config: &LabelConfig, place: &str) -> Result<()> {
-    super::quantity(&config.quantity, &config.estimator).map_err(|e| match e {
-        Error::Config { place: key, message } => Error::config(format!("{place}: {key}"), message),
-        other => other,
-    })?;
+    super::quantity(&config.quantity, &config.estimator).map_err(|e| e.at(&format!("{place}: ")))?;
     let range = crate::limits::CALIBRATION_MIN..=crate::limits::SAMPLES;
     if range.contains(&config.count) {
         return Ok(());

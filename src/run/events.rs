@@ -2,7 +2,7 @@
 //! and whoever watches read these events; whether a tile is done is told by its record alone.
 
 use crate::error::Result;
-use crate::steering::Status;
+use crate::steer::Status;
 use crate::store;
 use serde::{Deserialize, Serialize};
 use std::fs::File;

@@ -2,7 +2,7 @@
 
 use super::events::{Event, now};
 use crate::error::Result;
-use crate::steering::Status;
+use crate::steer::Status;
 use crate::store;
 use std::fmt::Write;
 use std::path::Path;

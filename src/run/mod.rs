@@ -1,40 +1,21 @@
-//! Runs: from a job's config to a run directory that is the truth about what was made.
+//! Runs: a plan, its tiles, their records, and the loop that makes what is missing. It knows no act: what a tile is, it is
+//! told by [`Work`].
 
-mod config;
-mod denoising;
-mod describing;
-mod engine;
 mod events;
-mod guided;
-mod kinds;
 mod merge;
 mod metrics;
 mod plan;
-mod populations;
-mod recipe;
 mod record;
 mod seeds;
 mod shard;
-mod sheet;
 mod status;
-mod table;
 mod work;
 
-pub use config::{BatchConfig, JobConfig, KEYS, Overrides};
-pub use denoising::{DENOISING_KEYS, Denoising, GUIDES, Guide, GuideRow, guide};
-pub use describing::{DescribeKeys, Describing, Subject};
-pub use engine::Engine;
 pub use events::{Event, Session, sessions};
-pub use guided::Finished;
-pub use kinds::generate::{Engines, GeneratePlan, Pictures, PlannedJob};
-pub use kinds::{DescribePlan, Descriptions, KINDS, LabelsPlan};
 pub use merge::{is_finished, merge, work_shard};
 pub use plan::Plan;
-pub use recipe::{PictureRecipe, Recipe};
-pub use record::{Record, SampleRow, record_path};
+pub use record::{Found, Record, as_recorded, record_path};
 pub use seeds::parse_seeds;
 pub use shard::{Manifest, Shard, array_expression};
-pub use sheet::contact_sheet;
 pub use status::{Problem, Survey, survey};
-pub use table::samples_table;
 pub use work::{Drive, Driven, Made, Maker, TileState, Work};

@@ -1,8 +1,6 @@
 //! The plan: what a run directory is to hold, fixed before the first tile is made.
 
-use super::kinds::KINDS;
-use super::work::Work;
-use crate::error::{Error, Result, did_you_mean, shown};
+use crate::error::{Error, Result, shown};
 use crate::limits;
 use crate::store;
 use serde::{Deserialize, Serialize};
@@ -14,7 +12,7 @@ use std::path::Path;
 pub struct Plan {
     /// Version of this format; 1.
     pub format: u32,
-    /// A row of [`KINDS`].
+    /// What is made: the name of an act.
     pub kind: String,
     /// Number of shards, where it is fixed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -39,7 +37,7 @@ impl Plan {
     /// [`Error::Config`] for none or too many.
     pub fn with_shards(mut self, shards: Option<u64>) -> Result<Self> {
         if let Some(n) = shards.filter(|n| !(1..=limits::SHARDS).contains(n)) {
-            return Err(Error::config("--shards", format!("expected 1 to {}, found {n}", limits::SHARDS)));
+            return Err(Error::key("shards", format!("expected 1 to {}, found {n}", limits::SHARDS)));
         }
         self.shards = shards;
         Ok(self)
@@ -115,17 +113,5 @@ impl Plan {
         let (found, wanted) = (found.kind, &self.kind);
         let message = format!("this folder holds a run of kind {found}, not {wanted}; choose another --outdir");
         Err(Error::config(shown(&path), message))
-    }
-
-    /// The tiles of this plan in `folder`.
-    ///
-    /// # Errors
-    /// [`Error::Input`] for keys that this version did not write.
-    pub fn open(&self, folder: &Path) -> Result<Box<dyn Work>> {
-        let row = KINDS.iter().find(|k| k.name == self.kind).ok_or_else(|| {
-            let near = did_you_mean(&self.kind, KINDS.iter().map(|k| k.name).collect::<Vec<_>>());
-            Error::input(folder.join("plan.toml"), format!("unknown kind \"{}\"{near}", self.kind.escape_debug()))
-        })?;
-        (row.open)(self, folder).map_err(|e| e.at(folder))
     }
 }

@@ -23,8 +23,7 @@ impl Shard {
     /// # Errors
     /// [`Error::Config`] for anything else, an index beyond the count, or a count that is not the plan's.
     pub fn parse(text: &str, planned: Option<u64>, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
-        let place = format!("--shard {}", text.escape_debug());
-        let bad = |message: String| Err(Error::config(&place, message));
+        let bad = |message: String| Err(Error::key_found("shard", text, message));
         let shard = match text.split_once('/') {
             None if text == "auto" => Self::auto(planned, variable)?,
             Some((i, n)) => match (i.parse(), n.parse()) {
@@ -64,7 +63,7 @@ impl Shard {
         }
         let Some(id) = number("SLURM_ARRAY_TASK_ID")? else {
             let message = "expected SHARD_INDEX and SHARD_COUNT, SLURM_ARRAY_TASK_ID, or JOB_COMPLETION_INDEX in the environment, found none; give i/N";
-            return Err(Error::config("--shard auto", message));
+            return Err(Error::key_found("shard", "auto", message));
         };
         let (first, last) = (number("SLURM_ARRAY_TASK_MIN")?.unwrap_or(0), number("SLURM_ARRAY_TASK_MAX")?);
         let size = number("SLURM_ARRAY_TASK_COUNT")?;
@@ -76,8 +75,9 @@ impl Shard {
             (Some(count), Some(size)) if size == count => Ok(Self { index: id - first, count }),
             // Some of them, submitted again by their own numbers.
             (Some(count), _) => Ok(Self { index: id, count }),
-            _ => Err(Error::config(
-                "--shard auto",
+            _ => Err(Error::key_found(
+                "shard",
+                "auto",
                 "this job array has gaps or does not tell its size; fix the count with isoline plan --shards N, or give i/N",
             )),
         }

@@ -8,7 +8,7 @@ use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result};
 use crate::panics::caught;
 use crate::progress::{Bar, Progress};
-use crate::steering::Status;
+use crate::steer::Status;
 use crate::store;
 use std::ops::Range;
 use std::path::{Path, PathBuf};

@@ -3,8 +3,8 @@
 use isoline::cancel::Cancel;
 use isoline::device;
 use isoline::reward::Reading;
-use isoline::run::Engine;
-use isoline::steering::{METHODS, Settings, Status, Steered, angle_between, method, norm, steer};
+use isoline::steer::Engine;
+use isoline::steer::{METHODS, Settings, Status, Steered, angle_between, method, norm, steer};
 use isoline::tensors::{host, rows};
 use std::path::Path;
 

@@ -5,7 +5,7 @@ use isoline::noise::{Stream, normals};
 use isoline::render::Picture;
 use isoline::render::png::{PngText, encode};
 use isoline::store::{Arrays, WeightTensor, write_safetensors};
-use isoline::study::unpack;
+use isoline::acts::describe::unpack;
 use isoline::table::{Column, Table, Values, read_parquet, write_parquet};
 use std::collections::BTreeMap;
 use std::fs;

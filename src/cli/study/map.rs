@@ -5,7 +5,9 @@ use crate::cli::{Context, output};
 use crate::error::{Error, Result};
 use crate::render::Picture;
 use crate::render::figure::heat_map;
-use crate::study::{Page, cell, pictures, plane};
+use crate::acts::study::{cell, plane};
+use crate::generator::pictures;
+use crate::render::page::Page;
 use crate::table::{Column, Table, Values};
 use serde_json::json;
 

@@ -5,8 +5,12 @@ use crate::cli::{Context, output};
 use crate::error::{Error, Result};
 use crate::render::Picture;
 use crate::render::figure::{Interval, intervals};
-use crate::study::relate::{Relation, bootstrap, explained, relate};
-use crate::study::{Description, Inverter, PICTURE_MEASURES, Page, pictures, spread};
+use crate::acts::study::relate::{Relation, bootstrap, explained, relate};
+use crate::acts::describe::{Description, Inverter};
+use crate::acts::describe::spread;
+use crate::acts::study::PICTURE_MEASURES;
+use crate::generator::pictures;
+use crate::render::page::Page;
 use crate::table::{Column, Table, Values};
 use serde_json::json;
 

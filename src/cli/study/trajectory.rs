@@ -4,7 +4,9 @@ use super::{Common, GeometryArgs, inverter, number, seeds};
 use crate::cli::{Context, output};
 use crate::error::{Error, Result};
 use crate::render::plot;
-use crate::study::{Page, path, pictures};
+use crate::acts::study::path;
+use crate::generator::pictures;
+use crate::render::page::Page;
 use crate::table::{Column, Table, Values};
 use serde_json::json;
 

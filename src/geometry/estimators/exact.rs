@@ -32,10 +32,10 @@ impl JacobianEstimator for Exact {
 
     fn directions(&self, spec: &Spec) -> Result<usize> {
         match self.settings.directions {
-            Some(p) if p != spec.latent_width => Err(Error::config(
-                "--directions",
+            Some(p) if p != spec.latent_width => Err(Error::key(
+                "directions",
                 format!(
-                    "exact takes all {} directions, found {p}; leave it out or choose another --estimator",
+                    "exact takes all {} directions, found {p}; leave it out or choose another estimator",
                     spec.latent_width
                 ),
             )),

@@ -63,13 +63,13 @@ impl EstimatorSettings {
     pub fn check(&self) -> Result<()> {
         if !(self.radius > 0.0 && self.radius <= 10.0) {
             let message = format!("expected a radius from 0 to 10, in units of ‖z‖/√d, found {}", self.radius);
-            return Err(Error::config("--radius", message));
+            return Err(Error::key("radius", message));
         }
         if self.directions == Some(0) {
-            return Err(Error::config("--directions", "expected at least 1, found 0"));
+            return Err(Error::key("directions", "expected at least 1, found 0"));
         }
         if self.memory < 1 << 20 {
-            return Err(Error::config("--memory", "expected at least 1 MiB"));
+            return Err(Error::key("memory", "expected at least 1 MiB"));
         }
         Ok(())
     }
@@ -86,7 +86,7 @@ impl EstimatorSettings {
         // One direction of several has no spread to tell its error from.
         if !(2.min(most)..=most).contains(&p) {
             let message = format!("expected {} to {most}, {what}, found {p}", 2.min(most));
-            return Err(Error::config("--directions", message));
+            return Err(Error::key("directions", message));
         }
         Ok(p)
     }
@@ -126,8 +126,8 @@ pub fn estimator_with(name: &str, settings: &EstimatorSettings) -> Result<Box<dy
     let settings = match (directions, settings.directions) {
         (None, _) => settings.clone(),
         (Some(behind), Some(set)) if behind != set => {
-            let message = format!("--directions says {set}; leave one of the two out");
-            return Err(Error::config(format!("--estimator {name}"), message));
+            let message = format!("directions says {set}; leave one of the two out");
+            return Err(Error::key_found("estimator", name, message));
         }
         (directions, _) => EstimatorSettings { directions, ..settings.clone() },
     };
@@ -139,7 +139,7 @@ pub fn estimator_with(name: &str, settings: &EstimatorSettings) -> Result<Box<dy
 /// # Errors
 /// [`Error::Config`] with the nearest name, or for a number that is none.
 pub fn estimator_row(name: &str) -> Result<(&'static EstimatorRow, Option<usize>)> {
-    let refused = |message: String| Error::config(format!("--estimator {}", name.escape_debug()), message);
+    let refused = |message: String| Error::key_found("estimator", name, message);
     let (bare, directions) = name.split_once(':').map_or((name, None), |(bare, p)| (bare, Some(p)));
     let row = ESTIMATORS.iter().find(|e| e.name == bare).ok_or_else(|| {
         refused(format!("no such estimator{}", did_you_mean(bare, ESTIMATORS.iter().map(|e| e.name))))

@@ -104,23 +104,20 @@ pub static QUANTITIES: &[QuantityRow] = &[psi::ROW, denoiser::ROW, likelihood::R
 /// [`Error::Config`] with the nearest name, for a noise level that is none, and for the estimator.
 pub fn quantity(name: &str, estimator: &str) -> Result<Box<dyn Quantity>> {
     let (bare, sigma) = name.split_once(':').map_or((name, None), |(bare, sigma)| (bare, Some(sigma)));
-    let place = || format!("labels.quantity {}", name.escape_debug());
+    let bad = |message: String| Error::key_found("labels.quantity", name, message);
     let Some(row) = QUANTITIES.iter().find(|q| q.name == bare) else {
         let near = did_you_mean(bare, QUANTITIES.iter().map(|q| q.name));
-        return Err(Error::config(place(), format!("no such quantity{near}")));
+        return Err(bad(format!("no such quantity{near}")));
     };
     let sigma = match (row.has_sigma, sigma) {
         (false, None) => 0.0,
         (false, Some(_)) => {
-            return Err(Error::config(
-                place(),
-                format!("\"{bare}\" has no noise level; leave out what follows the colon"),
-            ));
+            return Err(bad(format!("\"{bare}\" has no noise level; leave out what follows the colon")));
         }
         (true, sigma) => {
             let number = sigma.and_then(|s| s.parse().ok()).filter(|s: &f64| s.is_finite() && *s > 0.0);
             let message = || format!("expected a noise level above 0 behind a colon, as in {bare}:0.3");
-            number.ok_or_else(|| Error::config(place(), message()))?
+            number.ok_or_else(|| bad(message()))?
         }
     };
     (row.make)(sigma, estimator)
@@ -130,7 +127,7 @@ pub fn quantity(name: &str, estimator: &str) -> Result<Box<dyn Quantity>> {
 fn sampler(generator: &dyn Generator) -> Result<&Sampler> {
     generator.as_sampler().ok_or_else(|| {
         let message = format!("\"{}\" is no diffusion model; take the quantity psi", generator.spec().id);
-        Error::config("labels.quantity", message)
+        Error::key("labels.quantity", message)
     })
 }
 
@@ -141,7 +138,7 @@ fn check_level(sampler: &Sampler, sigma: f64) -> Result<()> {
         return Ok(());
     }
     let message = format!("the model knows noise levels from {low:.6} to {high:.4}, found {sigma}");
-    Err(Error::config("labels.quantity", message))
+    Err(Error::key("labels.quantity", message))
 }
 
 /// Tangents per sample where a trace takes this many; the exact one goes by pieces.
@@ -155,7 +152,7 @@ fn trace(name: &str) -> Result<Trace> {
         (_, Some(probes)) => Ok(Trace::Hutchinson { probes, seed: 0 }),
         _ => {
             let message = "expected exact, or hutchinson:P with 2 to 4096 probes, as in hutchinson:8";
-            Err(Error::config(format!("labels.estimator {}", name.escape_debug()), message))
+            Err(Error::key_found("labels.estimator", name, message))
         }
     }
 }

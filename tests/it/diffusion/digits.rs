@@ -172,7 +172,7 @@ fn few_directions_order_samples_as_all_do() {
 #[ignore = "minutes; the figure is in docs/results.md"]
 fn steered_samples_keep_their_order_by_spectra_that_steering_never_saw() {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits-diffusion");
-    let engine = isoline::run::Engine::load(&shipped, None, &cpu()).unwrap();
+    let engine = isoline::steer::Engine::load(&shipped, None, &cpu()).unwrap();
     let n = std::env::var("SAMPLES").map_or(8, |v| v.parse().unwrap());
     let seeds: Vec<u64> = (0..n).collect();
     let levels = [10.0, 50.0, 90.0];
@@ -205,9 +205,9 @@ fn steered_samples_keep_their_order_by_spectra_that_steering_never_saw() {
 #[test]
 fn a_seed_that_its_reward_misleads_begins_anew() {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits-diffusion");
-    let engine = isoline::run::Engine::load(&shipped, None, &cpu()).unwrap();
+    let engine = isoline::steer::Engine::load(&shipped, None, &cpu()).unwrap();
     let reached = |corrections: usize| {
-        let settings = isoline::steering::Settings { corrections, ..engine.usual_settings() };
+        let settings = isoline::steer::Settings { corrections, ..engine.usual_settings() };
         let found = engine.steer("gradient", &[2], &[Some(90.0)], &settings, &Cancel::never()).unwrap();
         engine.row(&found[0], Some(90.0)).novelty_reached.unwrap()
     };

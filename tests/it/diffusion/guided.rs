@@ -3,7 +3,7 @@
 
 use super::models::{setting, taught, train};
 use crate::cli::{Finished, Isoline};
-use isoline::run::GUIDES;
+use isoline::steer::GUIDES;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;

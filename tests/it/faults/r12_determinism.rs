@@ -7,7 +7,7 @@ use isoline::device;
 use isoline::generator::{Generator, OneShot};
 use isoline::geometry::{ESTIMATORS, EstimatorSettings};
 use isoline::noise::{Stream, normals};
-use isoline::steering::METHODS;
+use isoline::steer::METHODS;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Stdio};

@@ -1,0 +1,87 @@
+//! From a recipe and seeds to pictures and their rows.
+
+use super::recipe::Recipe;
+use super::row::SampleRow;
+use crate::cancel::Cancel;
+use crate::error::Result;
+use crate::geometry::{DESCRIPTORS, LocalGeometry};
+use crate::reward::Place;
+use crate::steer::{self, Engine, Finished, Guide, Status, Steered, guide};
+
+/// Whether it is the model, reward and calibration of `recipe`.
+///
+/// # Errors
+/// What is another one, for a message.
+pub fn check(engine: &Engine, recipe: &Recipe) -> Result<(), String> {
+    for (what, wanted, found) in [
+        ("model", recipe.model_sha256.as_str(), engine.generator.model_sha256()),
+        ("reward", &recipe.reward_sha256, engine.reward.sha256.as_str()),
+    ] {
+        if wanted != found {
+            return Err(format!("another {what} (SHA-256 {wanted:.12}, here {found:.12})"));
+        }
+    }
+    Ok(())
+}
+
+/// Makes the samples of one tile by `recipe`: steered or guided, measured, with their pictures.
+///
+/// # Errors
+/// Of the device, or a stop; [`crate::error::Error::Config`] where the model cannot do it.
+pub fn make(engine: &Engine, recipe: &Recipe, samples: &[u64], cancel: &Cancel) -> Result<Vec<Finished>> {
+    let how = recipe.denoising.as_ref();
+    let guide = guide(&recipe.method).map_or(Guide::Plain, |g| g.guide);
+    let mut finished = match how {
+        Some(how) if how.is_guided(guide) => {
+            engine.guide(guide, how, samples, recipe.novelty, recipe.settings.corrections, cancel)?
+        }
+        _ => {
+            let novelty = vec![recipe.novelty; samples.len()];
+            let steered = engine.steer(&recipe.method, samples, &novelty, &recipe.settings, cancel)?;
+            engine.pictures(steered, how.map_or(0, |h| h.preview_every), cancel)?
+        }
+    };
+    for f in &mut finished {
+        f.picture[0] = failpoint!("generator", f.steered.sample).unwrap_or(f.picture[0]);
+    }
+    Ok(finished)
+}
+
+/// The row of a steered sample, without its picture.
+pub fn row(engine: &Engine, steered: &Steered, novelty: Option<f64>) -> SampleRow {
+    let table = &engine.reward.calibration;
+    let k = engine.reward.card.model_rank;
+    let of_map = engine.reward.quantity.row().place == Place::Latent;
+    // Descriptors are those of the map latent → picture, or none.
+    let measured = |name: &str| {
+        let spectrum = steered.reading.as_ref().filter(|_| of_map)?.spectrum()?;
+        let geometry = LocalGeometry::new(spectrum, &steered.latent, k);
+        DESCRIPTORS.iter().find(|d| d.name == name).and_then(|d| (d.measure)(&geometry).value())
+    };
+    let value = steered.reading.as_ref().and_then(|r| r.value(k));
+    let reached = value.map(|v| table.novelty_of(v));
+    let finite = steered.status != Status::NonFinite;
+    let predicted = (finite && steered.predicted.is_finite()).then(|| table.psi_at_level(steered.predicted.level));
+    SampleRow {
+        seed: steered.sample,
+        file: None,
+        sha256: None,
+        novelty_asked: novelty,
+        novelty_predicted: predicted.map(|p| table.novelty_of(p).percentile),
+        psi_predicted: predicted.filter(|_| of_map),
+        novelty_reached: reached.map(|n| n.percentile),
+        beyond: reached.map(|n| n.beyond),
+        psi_k: measured("psi_k"),
+        measured: value.filter(|_| !of_map),
+        psi: measured("psi"),
+        nu: measured("nu"),
+        rank: measured("rank"),
+        log_likelihood: measured("log_likelihood"),
+        distance: if finite { steer::distance(&steered.start, &steered.latent) } else { 0.0 },
+        angle: if finite { steer::angle_between(&steered.start, &steered.latent).to_degrees() } else { 0.0 },
+        steps: steered.steps,
+        latent: Vec::new(),
+        effective_sizes: Vec::new(),
+        status: steered.status,
+    }
+}

@@ -1,0 +1,17 @@
+//! Pictures of seeds, steered or plain: keys, recipe, tiles, sheet and table.
+
+mod keys;
+mod make;
+mod recipe;
+mod row;
+mod sheet;
+mod table;
+mod tiles;
+
+pub use keys::{BatchConfig, JobConfig, KEYS, Overrides};
+pub use make::{check, make, row};
+pub use recipe::{PictureRecipe, Recipe};
+pub use row::SampleRow;
+pub use sheet::contact_sheet;
+pub use table::samples_table;
+pub use tiles::{Engines, GeneratePlan, Pictures, PlannedJob, ROW};

@@ -1,0 +1,145 @@
+//! The recipe: everything a sample's bytes depend on beside its seed. It does not hold the list of
+//! seeds, so that seed 17 is the same picture whoever its neighbours are.
+
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::steer::{Denoising, Settings};
+use crate::store;
+use serde::{Deserialize, Serialize};
+
+/// What a run directory holds, spelt out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Version of this format.
+    pub format: u32,
+    /// Version of the program.
+    pub version: String,
+    /// Version of the noise scheme.
+    pub noise_scheme: u32,
+    /// Model id.
+    pub model: String,
+    /// SHA-256 over its card and weights.
+    pub model_sha256: String,
+    /// Name of the reward, where it is not the model's own.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reward: Option<String>,
+    /// SHA-256 of the reward's card, which holds the hashes of its weights and calibration.
+    pub reward_sha256: String,
+    /// Steering method.
+    pub method: String,
+    /// Percentile asked for; absent for plain sampling.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub novelty: Option<f64>,
+    /// Estimator of the measured values.
+    pub estimator: String,
+    /// Samples per tile.
+    pub tile: usize,
+    /// cpu, wgpu or cuda.
+    pub device: String,
+    /// Whether pictures carry this recipe.
+    pub metadata: bool,
+    /// Values of a latent, where records keep those of their samples.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub latents: Option<usize>,
+    /// Steering settings.
+    pub settings: Settings,
+    /// What is done during denoising, where anything is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub denoising: Option<Denoising>,
+}
+
+impl Recipe {
+    /// The text of `recipe.toml`.
+    ///
+    /// # Errors
+    /// [`Error::Bug`].
+    pub fn text(&self) -> Result<String> {
+        toml::to_string(self).map_err(|e| Error::Bug(format!("recipe: {e}")))
+    }
+
+    /// Whether its numbers are within what isoline writes; asked of recipes from outside before they are used.
+    pub fn is_bounded(&self) -> bool {
+        (1..=limits::TILE).contains(&self.tile)
+            && (1..=limits::STEPS).contains(&self.settings.steps)
+            && self.settings.corrections <= 64
+            && self.latents.is_none_or(|d| self.tile.saturating_mul(d) <= limits::RECORD_LATENTS)
+            && self.denoising.as_ref().is_none_or(Denoising::is_bounded)
+            && self.settings.truncation.is_none_or(|t| t > 0.0 && t <= 3.0)
+            && self.novelty.is_none_or(|n| (0.0..=100.0).contains(&n))
+            // It becomes part of a path.
+            && self.reward.as_deref().is_none_or(|r| store::check_id(r).is_ok())
+    }
+
+    /// 16 hex digits of the recipe's SHA-256: two runs with the same id make the same bytes.
+    ///
+    /// # Errors
+    /// [`Error::Bug`].
+    pub fn run_id(&self) -> Result<String> {
+        Ok(store::sha256_hex(self.text()?.as_bytes())[..16].to_owned())
+    }
+}
+
+/// What a picture carries in its iTXt chunk `isoline`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PictureRecipe {
+    /// Version of this chunk.
+    pub schema: u32,
+    /// The seed.
+    pub seed: u64,
+    /// The run's recipe.
+    pub recipe: Recipe,
+}
+
+impl PictureRecipe {
+    /// Parses the chunk of `file`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for other versions and damaged text.
+    pub fn parse(file: &std::path::Path, text: &str) -> Result<Self> {
+        let found: Self = serde_json::from_str(text).map_err(|e| {
+            Error::input(file, format!("the recipe inside cannot be read: {e}; it is damaged or from another version"))
+        })?;
+        if found.schema != 1 || found.recipe.format != 1 {
+            return Err(Error::input(file, format!("the recipe inside has schema {}, expected 1", found.schema)));
+        }
+        if !found.recipe.is_bounded() || found.seed > u64::MAX >> 12 {
+            let message = "the recipe inside asks for a seed, tile, steps, corrections, novelty or reward beyond what isoline writes; it is damaged";
+            return Err(Error::input(file, message));
+        }
+        Ok(found)
+    }
+
+    /// One line in the style of the `parameters` chunk that picture tools show.
+    pub fn parameters(&self) -> String {
+        let r = &self.recipe;
+        let novelty = r.novelty.map_or("unguided".to_owned(), |n| format!("{n}"));
+        let reward = r.reward.as_ref().map_or(String::new(), |n| format!("Reward: {n}, "));
+        format!(
+            "isoline {}, Model: {}, Model hash: {:.10}, {reward}Seed: {}, Novelty: {novelty}, Method: {}, Steps: {}, Corrections: {}",
+            r.version, r.model, r.model_sha256, self.seed, r.method, r.settings.steps, r.settings.corrections
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_from_foreign_pictures_are_bounded() {
+        let json = |tile: &str, novelty: &str| {
+            format!(
+                r#"{{"schema":1,"seed":1,"recipe":{{"format":1,"version":"0","noise_scheme":1,"model":"m","model_sha256":"",
+                "reward_sha256":"","method":"none","novelty":{novelty},"estimator":"exact","tile":{tile},
+                "device":"cpu","metadata":true,"settings":{{"steps":1,"drift":1.0,"max_angle":0.1,"corrections":0}}}}}}"#
+            )
+        };
+        let parse = |text: String| PictureRecipe::parse(std::path::Path::new("x.png"), &text);
+        assert!(parse(json("16", "90.0")).is_ok());
+        for bad in [json("1000000000000000000", "90.0"), json("0", "90.0"), json("16", "500.0"), json("-1", "1.0")] {
+            assert!(matches!(parse(bad), Err(Error::Input { .. })));
+        }
+    }
+}

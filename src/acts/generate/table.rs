@@ -1,0 +1,44 @@
+//! `samples.parquet`: one row per sample.
+
+use super::row::SampleRow;
+use crate::error::Result;
+use crate::table::{Column, Table, Values};
+
+/// The rows as a table, with the name of each row's job, and the latents as columns `z_0`, `z_1`, … where they were kept.
+///
+/// # Errors
+/// Of the table.
+pub fn samples_table(rows: &[(&str, &SampleRow)]) -> Result<Table> {
+    let number = |name: &str, get: fn(&SampleRow) -> Option<f64>| {
+        Column::new(name, Values::F64(rows.iter().map(|r| get(r.1)).collect()))
+    };
+    let text = |name: &str, get: &dyn Fn(&(&str, &SampleRow)) -> Option<String>| {
+        Column::new(name, Values::Text(rows.iter().map(get).collect()))
+    };
+    let mut columns = vec![
+        text("job", &|r| Some(r.0.to_owned())),
+        Column::new("seed", Values::I64(rows.iter().map(|r| i64::try_from(r.1.seed).ok()).collect())),
+        number("novelty_asked", |r| r.novelty_asked),
+        number("novelty_predicted", |r| r.novelty_predicted),
+        number("novelty_reached", |r| r.novelty_reached),
+        number("beyond", |r| r.beyond),
+        number("psi_predicted", |r| r.psi_predicted),
+        number("psi_k", |r| r.psi_k),
+        number("measured", |r| r.measured),
+        number("psi", |r| r.psi),
+        number("nu", |r| r.nu),
+        number("rank", |r| r.rank),
+        number("log_likelihood", |r| r.log_likelihood),
+        number("distance", |r| Some(r.distance)),
+        number("angle", |r| Some(r.angle)),
+        number("steps", |r| Some(r.steps as f64)),
+        number("effective_size", |r| r.effective_sizes.iter().copied().reduce(f64::min)),
+        text("status", &|r| serde_json::to_value(r.1.status).ok().and_then(|v| v.as_str().map(str::to_owned))),
+        text("file", &|r| r.1.file.clone()),
+        text("sha256", &|r| r.1.sha256.clone()),
+    ];
+    let d = rows.iter().map(|r| r.1.latent.len()).max().unwrap_or(0);
+    let value = |i: usize| rows.iter().map(|r| r.1.latent.get(i).map(|v| f64::from(*v))).collect();
+    columns.extend((0..d).map(|i| Column::new(format!("z_{i}"), Values::F64(value(i)))));
+    Table::new(columns)
+}

@@ -1,0 +1,404 @@
+//! Pictures: jobs of seeds, each job with its own recipe, folder and records.
+
+use super::make::{check, make, row};
+use super::recipe::{PictureRecipe, Recipe};
+use super::row::{SampleRow, picture_path, preview_path};
+use super::sheet::contact_sheet;
+use super::table::samples_table;
+use crate::acts::{KindRow, keys};
+use crate::cancel::Cancel;
+use crate::device::{Device, DeviceName};
+use crate::error::{Error, Result, shown};
+use crate::generator::find_model;
+use crate::render::{Picture, png};
+use crate::run::{Found, Made, Maker, Record, TileState, Work, as_recorded, parse_seeds};
+use crate::steer::{Engine, Status};
+use crate::store;
+use crate::table::{write_csv, write_parquet};
+use crate::tile::Tiling;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+pub const ROW: KindRow = KindRow {
+    name: "generate",
+    about: "pictures of seeds, as isoline generate makes them",
+    open: |plan, folder| Ok(Box::new(Pictures::open(keys(plan)?, folder)?)),
+};
+
+/// The plan's keys.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GeneratePlan {
+    /// Whether `samples.csv` is written beside `samples.parquet`.
+    pub csv: bool,
+    /// At least one.
+    pub jobs: Vec<PlannedJob>,
+}
+
+/// One job of a plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedJob {
+    /// Row of the sheet.
+    pub name: String,
+    /// Folder below the run directory, or `.`.
+    pub folder: String,
+    /// Model name or path.
+    pub model: String,
+    /// As in `0-63,99`.
+    pub seeds: String,
+    /// Whether pictures lie in a folder for each thousand seeds.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub subdirs: bool,
+    /// What its samples depend on.
+    pub recipe: Recipe,
+}
+
+/// Models in memory, by their folder and the name of the reward.
+pub type Engines = BTreeMap<(PathBuf, Option<String>), Engine>;
+
+/// A job with its tiles.
+struct Job {
+    planned: PlannedJob,
+    folder: PathBuf,
+    recipe: String,
+    run_id: String,
+    tiling: Tiling,
+    /// In the order typed.
+    seeds: Vec<u64>,
+    /// Each tile's number within the job, with the wanted seeds.
+    tiles: Vec<(u64, Vec<u64>)>,
+}
+
+/// The tiles of all jobs, numbered one job after the other.
+pub struct Pictures {
+    folder: PathBuf,
+    csv: bool,
+    jobs: Vec<Job>,
+}
+
+impl Pictures {
+    /// The tiles of a plan in `folder`.
+    ///
+    /// # Errors
+    /// [`Error::Key`] naming the key.
+    pub fn open(plan: GeneratePlan, folder: &Path) -> Result<Self> {
+        if !(1..=64).contains(&plan.jobs.len()) {
+            return Err(Error::key("work.jobs", format!("expected 1 to 64 jobs, found {}", plan.jobs.len())));
+        }
+        let mut jobs = Vec::with_capacity(plan.jobs.len());
+        for (i, planned) in plan.jobs.into_iter().enumerate() {
+            let bad = |key: &str, message: String| Error::key(format!("work.jobs[{i}].{key}"), message);
+            store::check_id(&planned.name).map_err(|m| bad("name", m))?;
+            if planned.folder != "." {
+                store::check_id(&planned.folder).map_err(|m| bad("folder", m))?;
+            }
+            if planned.recipe.format != 1 || !planned.recipe.is_bounded() {
+                return Err(bad("recipe", "a number is beyond what isoline writes".into()));
+            }
+            let seeds = parse_seeds(&planned.seeds).map_err(|m| bad("seeds", m))?;
+            let recipe = planned.recipe.text()?;
+            let tiling = Tiling::new(planned.recipe.tile);
+            jobs.push(Job {
+                folder: if planned.folder == "." { folder.to_owned() } else { folder.join(&planned.folder) },
+                run_id: store::run_id(&recipe),
+                recipe,
+                tiles: tiling.cover(&seeds).into_iter().collect(),
+                tiling,
+                seeds,
+                planned,
+            });
+        }
+        Ok(Self { folder: folder.to_owned(), csv: plan.csv, jobs })
+    }
+
+    /// Whether the table that is made at the end fits into the memory that is free.
+    ///
+    /// # Errors
+    /// [`Error::Memory`].
+    pub fn check_table_memory(&self) -> Result<()> {
+        // A row with its two texts, held as a row and as columns; a latent in f32 and as columns.
+        let row = |j: &Job| 1024 + 28 * j.planned.recipe.latents.unwrap_or(0) as u64;
+        let samples: u64 = self.jobs.iter().map(|j| j.seeds.len() as u64).sum();
+        let bytes = self.jobs.iter().map(|j| row(j) * j.seeds.len() as u64).sum();
+        let what = format!("the table of {samples} samples in {}", shown(&self.folder));
+        crate::memory::require(&what, bytes, "ask for fewer seeds in one run")
+    }
+
+    /// Where a tile is: its job and its place among the job's tiles.
+    fn place(&self, tile: u64) -> (&Job, &(u64, Vec<u64>)) {
+        let mut left = tile as usize;
+        for job in &self.jobs {
+            match job.tiles.get(left) {
+                Some(found) => return (job, found),
+                None => left -= job.tiles.len(),
+            }
+        }
+        unreachable!("tile {tile} of {}", self.tiles())
+    }
+
+    /// What makes tiles, with models that are in memory already.
+    pub fn maker_with(&self, device: (DeviceName, Device), engines: Engines) -> Box<dyn Maker + '_> {
+        Box::new(PictureMaker { pictures: self, device, engines })
+    }
+
+    /// The rows of every job, in the order its seeds were typed.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where a sample is not there.
+    pub fn rows(&self) -> Result<Vec<(String, PathBuf, Vec<SampleRow>)>> {
+        self.jobs.iter().map(|job| Ok((job.planned.name.clone(), job.folder.clone(), job.rows()?))).collect()
+    }
+}
+
+impl Job {
+    fn rows(&self) -> Result<Vec<SampleRow>> {
+        let mut rows: BTreeMap<u64, SampleRow> = BTreeMap::new();
+        for (tile, _) in &self.tiles {
+            if let Found::Record(record) = Record::<SampleRow>::find(&self.folder, *tile, &self.run_id) {
+                rows.extend(record.samples.into_iter().map(|s| (s.seed, s)));
+            }
+        }
+        let row = |seed: &u64| {
+            rows.remove(seed).ok_or_else(|| {
+                Error::input(&self.folder, format!("seed {seed} is not finished here; run isoline resume"))
+            })
+        };
+        self.seeds.iter().map(row).collect()
+    }
+
+    fn state(&self, tile: u64, wanted: &[u64], hash: bool) -> TileState {
+        let mut state = TileState { wanted: wanted.len() as u64, ..TileState::default() };
+        let record = match Record::<SampleRow>::find(&self.folder, tile, &self.run_id) {
+            Found::Nothing => return state,
+            Found::Damaged(why) => return TileState { damaged: Some(self.names(tile, &why)), ..state },
+            Found::Foreign(why) => return TileState { foreign: Some(self.names(tile, &why)), ..state },
+            Found::Record(record) => record,
+        };
+        for row in record.samples.iter().filter(|s| wanted.contains(&s.seed)) {
+            match self.fault(row, hash) {
+                Some(why) => state.damaged = state.damaged.or(Some(why)),
+                None => {
+                    state.done += 1;
+                    state.non_finite += u64::from(row.status == Status::NonFinite);
+                    if let (Some(file), Some(sha256)) = (&row.file, &row.sha256) {
+                        state.files.push((sha256.clone(), self.below(file)));
+                    }
+                }
+            }
+        }
+        let path = self.folder.join(crate::run::record_path(tile));
+        if let Ok(sha256) = store::sha256_file(&path) {
+            state.files.push((sha256, self.below(&crate::run::record_path(tile))));
+        }
+        state
+    }
+
+    fn names(&self, tile: u64, why: &str) -> String {
+        format!("{} {why}", self.below(&crate::run::record_path(tile)))
+    }
+
+    /// Path of a picture below the job's folder.
+    fn picture(&self, seed: u64) -> String {
+        picture_path(seed, self.planned.subdirs)
+    }
+
+    /// A path below the run directory.
+    fn below(&self, path: &str) -> String {
+        if self.planned.folder == "." { path.to_owned() } else { format!("{}/{path}", self.planned.folder) }
+    }
+
+    /// What is wrong with a finished sample.
+    fn fault(&self, row: &SampleRow, hash: bool) -> Option<String> {
+        let at = |why: &str| Some(format!("{} {why}", self.below(&self.picture(row.seed))));
+        match (&row.file, &row.sha256) {
+            (Some(file), Some(_)) if *file != self.picture(row.seed) => at("is recorded under another name"),
+            (Some(file), Some(sha256)) => {
+                let path = self.folder.join(file);
+                match path.symlink_metadata() {
+                    Ok(meta) if !meta.is_file() => at("is no plain file"),
+                    Err(_) => at("is missing"),
+                    Ok(_) if !hash => None,
+                    Ok(_) if store::sha256_file(&path).is_ok_and(|found| found == *sha256) => None,
+                    Ok(_) => at("has another hash than its record says"),
+                }
+            }
+            (None, None) if row.status == Status::NonFinite => None,
+            _ => at("is recorded without a picture, a hash or a reason"),
+        }
+    }
+}
+
+impl Work for Pictures {
+    fn tiles(&self) -> u64 {
+        self.jobs.iter().map(|j| j.tiles.len() as u64).sum()
+    }
+
+    fn wanted(&self, tile: u64) -> u64 {
+        self.place(tile).1.1.len() as u64
+    }
+
+    fn state(&self, tile: u64, hash: bool) -> TileState {
+        let (job, (number, wanted)) = self.place(tile);
+        job.state(*number, wanted, hash)
+    }
+
+    fn device_class(&self) -> &str {
+        self.jobs.first().map_or("cpu", |j| &j.planned.recipe.device)
+    }
+
+    fn claim(&self) -> Result<()> {
+        self.jobs.iter().try_for_each(|j| store::claim(&j.folder, &j.recipe).map(|_| ()))
+    }
+
+    fn check_claim(&self) -> Result<()> {
+        self.jobs.iter().try_for_each(|j| store::claimed(&j.folder, &j.recipe).map(|_| ()))
+    }
+
+    fn maker<'a>(&'a self, device: (DeviceName, Device)) -> Box<dyn Maker + 'a> {
+        self.maker_with(device, BTreeMap::new())
+    }
+
+    fn finish(&self) -> Result<()> {
+        self.check_table_memory()?;
+        let jobs = self.rows()?;
+        let views: Vec<(&str, &Path, &[SampleRow])> =
+            jobs.iter().map(|(name, folder, rows)| (name.as_str(), folder.as_path(), rows.as_slice())).collect();
+        let model = |j: &Job| match &j.planned.recipe {
+            Recipe { model, reward: Some(name), .. } => format!("{model} (reward {name})"),
+            Recipe { model, .. } => model.clone(),
+        };
+        let mut models: Vec<String> = self.jobs.iter().map(model).collect();
+        models.dedup();
+        let title = format!("{}: novelty reached, in percent of the model's own samples", models.join(", "));
+        let sheet = contact_sheet(&title, &views)?;
+        store::write_atomic(&self.folder.join("grid.png"), &png::encode(&sheet, &png::PngText::default())?)?;
+        let rows: Vec<(&str, &SampleRow)> =
+            views.iter().flat_map(|(name, _, rows)| rows.iter().map(move |r| (*name, r))).collect();
+        let table = samples_table(&rows)?;
+        let metadata = [("isoline".to_owned(), env!("CARGO_PKG_VERSION").to_owned())];
+        store::write_atomic(&self.folder.join("samples.parquet"), &write_parquet(&table, &metadata)?)?;
+        if self.csv {
+            store::write_atomic(&self.folder.join("samples.csv"), write_csv(&table).as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn folders(&self) -> Vec<PathBuf> {
+        let each = self.jobs.iter().flat_map(|j| {
+            [j.folder.clone(), j.folder.join("images"), j.folder.join("records"), j.folder.join("previews")]
+        });
+        let of = |j: &Job, seed: &u64| j.folder.join(j.picture(*seed)).parent().map(Path::to_owned);
+        let thousands: BTreeSet<PathBuf> = self
+            .jobs
+            .iter()
+            .filter(|j| j.planned.subdirs)
+            .flat_map(|j| j.seeds.iter().filter_map(move |seed| of(j, seed)))
+            .collect();
+        each.chain(thousands).chain([self.folder.clone(), self.folder.join("shards")]).collect()
+    }
+}
+
+struct PictureMaker<'a> {
+    pictures: &'a Pictures,
+    device: (DeviceName, Device),
+    engines: Engines,
+}
+
+impl Maker for PictureMaker<'_> {
+    fn make(
+        &mut self,
+        tile: u64,
+        force: bool,
+        tell: &mut dyn FnMut(&Made) -> Result<()>,
+        cancel: &Cancel,
+    ) -> Result<()> {
+        let (job, (number, wanted)) = self.pictures.place(tile);
+        let recipe = &job.planned.recipe;
+        let class = self.device.0.class();
+        if class != recipe.device {
+            let message = format!("the run was planned for {}, found {class}", recipe.device);
+            return Err(Error::key("device", message));
+        }
+        let model = find_model(&job.planned.model)?;
+        let key = (model.clone(), recipe.reward.clone());
+        if !self.engines.contains_key(&key) {
+            let engine = Engine::load(&model, recipe.reward.as_deref(), &self.device.1)?;
+            self.engines.insert(key.clone(), engine);
+        }
+        let engine = &self.engines[&key];
+        check(engine, recipe).map_err(|m| Error::input(&model, format!("{m}; the run was planned with that one")))?;
+        engine.check_memory(job.tiling.size())?;
+        job.make(*number, wanted, force, engine, tell, cancel)
+    }
+}
+
+impl Job {
+    fn make(
+        &self,
+        tile: u64,
+        wanted: &[u64],
+        force: bool,
+        engine: &Engine,
+        tell: &mut dyn FnMut(&Made) -> Result<()>,
+        cancel: &Cancel,
+    ) -> Result<()> {
+        let recipe = &self.planned.recipe;
+        let samples: Vec<u64> = self.tiling.samples(tile).collect();
+        let finished = make(engine, recipe, &samples, cancel)?;
+        let spec = engine.generator.spec();
+        let mut done = self.kept(tile, if force { wanted } else { &[] });
+        for one in finished.iter().filter(|f| wanted.contains(&f.steered.sample)) {
+            let (s, values) = (&one.steered, &one.picture);
+            if done.contains_key(&s.sample) {
+                continue;
+            }
+            let mut row = row(engine, s, recipe.novelty);
+            row.effective_sizes.clone_from(&one.effective_sizes);
+            if recipe.latents.is_some() && s.latent.iter().all(|v| v.is_finite()) {
+                row.latent.clone_from(&s.latent);
+            }
+            let mut row = as_recorded(&row)?;
+            if values.iter().any(|v| !v.is_finite()) {
+                row.status = Status::NonFinite;
+            }
+            if row.status != Status::NonFinite {
+                let picture = Picture::from_values(values, spec.sample_shape, spec.range)?;
+                let bytes = png::encode(&picture, &text(recipe, s.sample)?)?;
+                let file = self.picture(s.sample);
+                store::write_atomic(&self.folder.join(&file), &bytes)?;
+                row.sha256 = Some(store::sha256_hex(&bytes));
+                row.file = Some(file);
+            }
+            // Not part of the record: a look at the way, which the same recipe makes again.
+            for (step, values) in one.previews.iter().filter(|p| p.1.iter().all(|v| v.is_finite())) {
+                let preview = Picture::from_values(values, spec.sample_shape, spec.range)?;
+                let bytes = png::encode(&preview, &png::PngText::default())?;
+                store::write_atomic(&self.folder.join(preview_path(s.sample, *step)), &bytes)?;
+            }
+            tell(&Made { job: Some(&self.planned.name), seed: s.sample, status: row.status })?;
+            done.insert(s.sample, row);
+        }
+        Record::new(&self.run_id, tile, done.into_values().collect()).write(&self.folder)
+    }
+
+    /// The verified rows of a tile but those `again`.
+    fn kept(&self, tile: u64, again: &[u64]) -> BTreeMap<u64, SampleRow> {
+        let Found::Record(record) = Record::<SampleRow>::find(&self.folder, tile, &self.run_id) else {
+            return BTreeMap::new();
+        };
+        let keep = |s: &SampleRow| !again.contains(&s.seed) && self.fault(s, true).is_none();
+        record.samples.into_iter().filter(keep).map(|s| (s.seed, s)).collect()
+    }
+}
+
+fn text(recipe: &Recipe, seed: u64) -> Result<png::PngText> {
+    if !recipe.metadata {
+        return Ok(png::PngText::default());
+    }
+    // The picture is the same whether its latent is kept or not.
+    let own = PictureRecipe { schema: 1, seed, recipe: Recipe { latents: None, ..recipe.clone() } };
+    let json = serde_json::to_string(&own).map_err(|e| Error::Bug(e.to_string()))?;
+    Ok(png::PngText { parameters: Some(own.parameters()), isoline: Some(json) })
+}

@@ -1,0 +1,52 @@
+//! Acts, one room each: what is asked for, its recipe, its tiles and what is made of them in the end.
+
+pub mod describe;
+pub mod generate;
+pub mod label;
+pub mod study;
+
+use crate::error::{Error, Result, did_you_mean};
+use crate::run::{Plan, Work};
+use std::path::Path;
+
+/// Opens the tiles of a plan in a folder.
+type Open = fn(&Plan, &Path) -> Result<Box<dyn Work>>;
+
+/// One row of the table of kinds.
+pub struct KindRow {
+    /// As `kind` in a plan.
+    pub name: &'static str,
+    /// One line.
+    pub about: &'static str,
+    /// The tiles of a plan in a folder.
+    pub open: Open,
+}
+
+/// Every kind of run.
+pub static KINDS: &[KindRow] = &[generate::ROW, describe::ROW, label::ROW];
+
+/// The kind's own keys of a plan.
+fn keys<K: serde::de::DeserializeOwned>(plan: &Plan) -> Result<K> {
+    K::deserialize(plan.work.clone())
+        .map_err(|e: toml::de::Error| Error::key("work", e.message().replace('\n', " ")))
+}
+
+/// The tiles of a plan in `folder`.
+///
+/// # Errors
+/// [`Error::Input`] for keys that this version did not write.
+pub fn open(plan: &Plan, folder: &Path) -> Result<Box<dyn Work>> {
+    let row = KINDS.iter().find(|k| k.name == plan.kind).ok_or_else(|| {
+        let near = did_you_mean(&plan.kind, KINDS.iter().map(|k| k.name).collect::<Vec<_>>());
+        Error::input(folder.join("plan.toml"), format!("unknown kind \"{}\"{near}", plan.kind.escape_debug()))
+    })?;
+    (row.open)(plan, folder).map_err(|e| of_plan(e, folder))
+}
+
+/// An error about a key of the plan in `folder`: that of a file.
+pub fn of_plan(error: Error, folder: &Path) -> Error {
+    match error {
+        Error::Key { key, message, .. } => Error::input(folder.join("plan.toml"), format!("{key}: {message}")),
+        other => other,
+    }
+}

@@ -1,0 +1,89 @@
+//! A page that opens offline: plots and pictures inside it, nothing fetched.
+
+use crate::error::Result;
+use super::Picture;
+use super::figure::{data_uri, escaped};
+use std::fmt::Write;
+
+const STYLE: &str = "body{font:15px/1.5 sans-serif;color:#1d2127;max-width:60rem;margin:2rem auto;padding:0 1rem}\
+h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}table{border-collapse:collapse;font-size:13.5px}\
+td,th{padding:.2rem .8rem .2rem 0;text-align:right;border-bottom:1px solid #e3e5e8;white-space:nowrap}\
+td:first-child,th:first-child{text-align:left}figure{margin:0;display:inline-block;text-align:center;font-size:12px;color:#5d646e}\
+.sheet{display:flex;flex-wrap:wrap;gap:10px}.sheet img{width:84px;image-rendering:pixelated;border:1px solid #e3e5e8;display:block}\
+svg{max-width:100%;height:auto}.wide{overflow-x:auto}p{max-width:46rem}";
+
+/// A page under construction.
+pub struct Page {
+    title: String,
+    body: String,
+}
+
+impl Page {
+    /// An empty page.
+    pub fn new(title: &str) -> Self {
+        Self { title: title.to_owned(), body: String::new() }
+    }
+
+    /// A heading and a paragraph under it.
+    pub fn section(&mut self, heading: &str, text: &str) {
+        let _ = writeln!(self.body, "<h2>{}</h2><p>{}</p>", escaped(heading), escaped(text));
+    }
+
+    /// A plot as SVG text.
+    pub fn plot(&mut self, svg: &str) {
+        let _ = writeln!(self.body, "<div>{svg}</div>");
+    }
+
+    /// A table, its first row the head.
+    pub fn table(&mut self, rows: &[Vec<String>]) {
+        self.body.push_str("<div class=\"wide\"><table>");
+        for (i, row) in rows.iter().enumerate() {
+            let tag = if i == 0 { "th" } else { "td" };
+            let cells: String = row.iter().map(|c| format!("<{tag}>{}</{tag}>", escaped(c))).collect();
+            let _ = write!(self.body, "<tr>{cells}</tr>");
+        }
+        self.body.push_str("</table></div>\n");
+    }
+
+    /// Pictures with captions, in order; the alternative text is the caption.
+    ///
+    /// # Errors
+    /// Of a malformed picture.
+    pub fn pictures(&mut self, pictures: &[(Picture, String)]) -> Result<()> {
+        self.body.push_str("<div class=\"sheet\">");
+        for (picture, caption) in pictures {
+            let caption = escaped(caption);
+            let _ =
+                write!(self.body, "<figure><img alt=\"{caption}\" src=\"{}\">{caption}</figure>", data_uri(picture)?);
+        }
+        self.body.push_str("</div>\n");
+        Ok(())
+    }
+
+    /// The whole page.
+    pub fn html(&self) -> String {
+        let title = escaped(&self.title);
+        format!(
+            "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+             <title>{title}</title><style>{STYLE}</style>\n<h1>{title}</h1>\n{}</html>\n",
+            self.body
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_fetch_nothing_and_escape() -> Result<()> {
+        let mut page = Page::new("a <script>");
+        page.section("b & c", "d");
+        page.table(&[vec!["h".into()], vec!["<i>".into()]]);
+        page.pictures(&[(Picture::blank(2, 2, [1, 2, 3]), "psi \"1\"".into())])?;
+        let html = page.html();
+        assert!(!html.contains("<script>") && !html.contains("<i>") && !html.contains("http"));
+        assert!(html.contains("data:image/png;base64,") && html.contains("alt=\"psi &quot;1&quot;\""));
+        Ok(())
+    }
+}

@@ -1,0 +1,8 @@
+//! Guidance: what corrects a denoiser on its way to a picture.
+
+mod guided;
+mod keys;
+mod population;
+
+pub use guided::{Finished, pictures};
+pub use keys::{DENOISING_KEYS, Denoising, DenoisingKeys, GUIDES, Guide, GuideRow, guide};

@@ -1,0 +1,88 @@
+//! Riemannian gradient steps on the sphere ‖z‖ = ‖z₀‖ towards the set-point (theory, 15), begun anew elsewhere
+//! within the drift limit where they lead nowhere.
+
+use super::MethodRow;
+use crate::noise::{self, Stream};
+use crate::steer::{Settings, Slot, Steering, sphere};
+
+pub const ROW: MethodRow = MethodRow {
+    name: "gradient",
+    about: "follows the reward's gradient on the latent's sphere to the asked novelty (15), corrected by measurement (15b)",
+    make: || Box::new(Gradient),
+};
+
+struct Gradient;
+
+impl Steering for Gradient {
+    // On ½((r − ψ*)/s)² with the Gauss-Newton length: along the tangent t = P g the reward rises by
+    // ‖t‖ per unit of length, so the arc that closes the gap is (ψ* − r)/(‖t‖‖z‖), cut to `max_angle`.
+    fn propose(&self, slot: &Slot, _: usize, settings: &Settings) -> Option<Vec<f32>> {
+        let tangent = sphere::tangent(&slot.gradient, &slot.latent);
+        let slope = tangent.iter().map(|v| v * v).sum::<f64>().sqrt() * sphere::norm(&slot.latent);
+        if !(slope > 0.0 && slope.is_finite()) {
+            return None;
+        }
+        let gap = slot.set_point - slot.score.level;
+        let theta = (gap / slope).clamp(-settings.max_angle, settings.max_angle) * slot.step_scale;
+        Some(sphere::walk(&slot.latent, &tangent, theta))
+    }
+
+    // ψ has more than one valley: from the seed's own the asked level may be out of reach. A place within the drift limit,
+    // by the sample's own noise, leads into another.
+    fn restart(&self, slot: &Slot, settings: &Settings) -> Option<Vec<f32>> {
+        let d = slot.start.len();
+        let key = slot.steps as u32;
+        let direction = noise::normals(0, slot.sample, Stream::Steering, key, d);
+        let part = noise::uniforms(1, slot.sample, Stream::Steering, key, 1)[0];
+        let tangent = sphere::tangent(&direction, &slot.start);
+        Some(sphere::walk(&slot.start, &tangent, settings.drift * f64::from(part)))
+    }
+
+    fn is_local(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reward::Score;
+    use crate::steer::{angle_between, norm};
+
+    fn slot(sample: u64, steps: usize) -> Slot {
+        let start = noise::normals(0, sample, Stream::Latent, 0, 24);
+        let score = Score { level: 0.0, std: 1.0 };
+        Slot {
+            sample,
+            latent: start.clone(),
+            gradient: vec![0.0; 24],
+            best: (1.0, start.clone(), score),
+            start,
+            score,
+            set_point: 1.0,
+            step_scale: 0.1,
+            steps,
+            done: false,
+            non_finite: false,
+        }
+    }
+
+    #[test]
+    fn a_new_beginning_keeps_norm_and_drift_and_depends_on_the_sample_alone() {
+        let settings = Settings::default();
+        let mut angles = Vec::new();
+        for steps in 0..200 {
+            let slot = slot(7, steps);
+            let place = Gradient.restart(&slot, &settings).unwrap();
+            assert!((norm(&place) / norm(&slot.start) - 1.0).abs() < 1e-6);
+            angles.push(angle_between(&slot.start, &place));
+            assert_eq!(place, Gradient.restart(&slot, &settings).unwrap());
+        }
+        assert!(angles.iter().all(|a| *a <= settings.drift + 1e-6), "{angles:?}");
+        // Even over the drift limit: the mean of 200 uniforms is within four deviations of the middle.
+        let mean = angles.iter().sum::<f64>() / 200.0 / settings.drift;
+        assert!((mean - 0.5).abs() < 4.0 / (12.0f64 * 200.0).sqrt(), "{mean}");
+        let (one, other) = (slot(7, 3), slot(8, 3));
+        assert_ne!(Gradient.restart(&one, &settings), Gradient.restart(&other, &settings));
+    }
+}

@@ -1,0 +1,136 @@
+//! The quantities of the subject that are easily taken for each other, each a type of its own.
+
+use crate::noise::{self, Stream};
+use serde::{Deserialize, Serialize};
+
+/// A place among the model's own unguided samples, in percent: 10 is more novel than one sample in ten.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Percentile(f64);
+
+impl Percentile {
+    /// The middle of the model's own samples.
+    pub const MEDIAN: Self = Self(50.0);
+
+    /// A percentile from 0 to 100.
+    ///
+    /// # Errors
+    /// What was expected and found, for a message.
+    pub fn new(value: f64) -> Result<Self, String> {
+        match (0.0..=100.0).contains(&value) {
+            true => Ok(Self(value)),
+            false => {
+                Err(format!("expected a percentile from 0 (most typical) to 100 (most novel), found {value}"))
+            }
+        }
+    }
+
+    /// In percent, 0 to 100.
+    pub fn percent(self) -> f64 {
+        self.0
+    }
+
+    /// From 0 to 1.
+    pub fn share(self) -> f64 {
+        self.0 / 100.0
+    }
+}
+
+/// A standard normal quantile: of unguided samples levels are N(0, 1), whatever the distribution of what is measured. What a
+/// reward predicts, and what steering measures distances in.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Level(pub f64);
+
+impl Level {
+    /// |self − other|
+    pub fn distance(self, other: Self) -> f64 {
+        (self.0 - other.0).abs()
+    }
+}
+
+/// Latents of one width, row-major `[n, d]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Latents {
+    values: Vec<f32>,
+    width: usize,
+}
+
+impl Latents {
+    /// From values `[n, width]`, row-major; `width` is at least 1 and a part of a row at the end is left out.
+    pub fn new(mut values: Vec<f32>, width: usize) -> Self {
+        let width = width.max(1);
+        values.truncate(values.len() / width * width);
+        Self { values, width }
+    }
+
+    /// The unguided latents of `seeds`: each is its seed's own noise, whoever stands beside it.
+    pub fn of_seeds(seeds: &[u64], width: usize) -> Self {
+        let values = seeds.iter().flat_map(|s| noise::normals(0, *s, Stream::Latent, 0, width)).collect();
+        Self::new(values, width)
+    }
+
+    /// d
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// n
+    pub fn len(&self) -> usize {
+        self.values.len() / self.width
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// Latent `i`, `[d]`.
+    pub fn row(&self, i: usize) -> &[f32] {
+        &self.values[i * self.width..(i + 1) * self.width]
+    }
+
+    /// One after another, `[d]` each.
+    pub fn rows(&self) -> std::slice::ChunksExact<'_, f32> {
+        self.values.chunks_exact(self.width)
+    }
+
+    /// The same, to be changed.
+    pub fn rows_mut(&mut self) -> std::slice::ChunksExactMut<'_, f32> {
+        self.values.chunks_exact_mut(self.width)
+    }
+
+    /// All values, row-major.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// All values, row-major.
+    pub fn into_values(self) -> Vec<f32> {
+        self.values
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_have_ends() {
+        for good in [0.0, 50.0, 100.0] {
+            assert_eq!(Percentile::new(good).map(Percentile::percent), Ok(good));
+        }
+        for bad in [-0.1, 100.1, f64::NAN, f64::INFINITY] {
+            assert!(Percentile::new(bad).is_err());
+        }
+    }
+
+    #[test]
+    fn latents_of_seeds_are_their_noise_in_any_company() {
+        let all = Latents::of_seeds(&[3, 17, 5], 4);
+        assert_eq!((all.len(), all.width(), all.is_empty()), (3, 4, false));
+        assert_eq!(all.row(1), Latents::of_seeds(&[17], 4).values());
+        assert_eq!(all.row(1), noise::normals(0, 17, Stream::Latent, 0, 4));
+        assert_eq!(all.rows().len(), 3);
+        assert_eq!(Latents::new(vec![1.0; 7], 3).len(), 2);
+    }
+}
