@@ -69,11 +69,7 @@ pub fn open(text: &str) -> Result<(DeviceName, Device)> {
 }
 
 fn unknown(text: &str) -> Error {
-    Error::key_found(
-        "device",
-        text,
-        "expected cpu, wgpu, wgpu:N, cuda, cuda:N or auto; see isoline devices",
-    )
+    Error::key_found("device", text, "expected cpu, wgpu, wgpu:N, cuda, cuda:N or auto; see isoline devices")
 }
 
 /// CUDA where a driver answers, else a hardware adapter through wgpu, else the processor.

@@ -5,12 +5,22 @@ use serde::{Deserialize, Serialize};
 
 /// A place among the model's own unguided samples, in percent: 10 is more novel than one sample in ten.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "f64", into = "f64")]
 pub struct Percentile(f64);
 
 impl Percentile {
     /// The middle of the model's own samples.
     pub const MEDIAN: Self = Self(50.0);
+
+    /// As typical as the most typical sample.
+    pub const LEAST: Self = Self(0.0);
+    /// As novel as the most novel sample.
+    pub const MOST: Self = Self(100.0);
+
+    /// The percentile nearest to a number; the middle for none.
+    pub fn clamped(value: f64) -> Self {
+        if value.is_nan() { Self::MEDIAN } else { Self(value.clamp(0.0, 100.0)) }
+    }
 
     /// A percentile from 0 to 100.
     ///
@@ -19,9 +29,7 @@ impl Percentile {
     pub fn new(value: f64) -> Result<Self, String> {
         match (0.0..=100.0).contains(&value) {
             true => Ok(Self(value)),
-            false => {
-                Err(format!("expected a percentile from 0 (most typical) to 100 (most novel), found {value}"))
-            }
+            false => Err(format!("expected a percentile from 0 (most typical) to 100 (most novel), found {value}")),
         }
     }
 
@@ -36,6 +44,26 @@ impl Percentile {
     }
 }
 
+impl std::fmt::Display for Percentile {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl TryFrom<f64> for Percentile {
+    type Error = String;
+
+    fn try_from(value: f64) -> Result<Self, String> {
+        Self::new(value)
+    }
+}
+
+impl From<Percentile> for f64 {
+    fn from(value: Percentile) -> Self {
+        value.0
+    }
+}
+
 /// A standard normal quantile: of unguided samples levels are N(0, 1), whatever the distribution of what is measured. What a
 /// reward predicts, and what steering measures distances in.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
@@ -45,6 +73,23 @@ impl Level {
     /// |self − other|
     pub fn distance(self, other: Self) -> f64 {
         (self.0 - other.0).abs()
+    }
+}
+
+impl std::ops::Sub for Level {
+    type Output = f64;
+
+    /// How far apart two levels are, in standard deviations of unguided samples.
+    fn sub(self, other: Self) -> f64 {
+        self.0 - other.0
+    }
+}
+
+impl std::ops::Add<f64> for Level {
+    type Output = Self;
+
+    fn add(self, distance: f64) -> Self {
+        Self(self.0 + distance)
     }
 }
 

@@ -12,8 +12,8 @@ use std::path::Path;
 /// Opens the tiles of a plan in a folder.
 type Open = fn(&Plan, &Path) -> Result<Box<dyn Work>>;
 
-/// One row of the table of kinds.
-pub struct KindRow {
+/// One row of the table of acts.
+pub struct ActRow {
     /// As `kind` in a plan.
     pub name: &'static str,
     /// One line.
@@ -22,13 +22,12 @@ pub struct KindRow {
     pub open: Open,
 }
 
-/// Every kind of run.
-pub static KINDS: &[KindRow] = &[generate::ROW, describe::ROW, label::ROW];
+/// Every act that leaves a run directory.
+pub static ACTS: &[ActRow] = &[generate::ROW, describe::ROW, label::ROW];
 
 /// The kind's own keys of a plan.
 fn keys<K: serde::de::DeserializeOwned>(plan: &Plan) -> Result<K> {
-    K::deserialize(plan.work.clone())
-        .map_err(|e: toml::de::Error| Error::key("work", e.message().replace('\n', " ")))
+    K::deserialize(plan.work.clone()).map_err(|e: toml::de::Error| Error::key("work", e.message().replace('\n', " ")))
 }
 
 /// The tiles of a plan in `folder`.
@@ -36,8 +35,8 @@ fn keys<K: serde::de::DeserializeOwned>(plan: &Plan) -> Result<K> {
 /// # Errors
 /// [`Error::Input`] for keys that this version did not write.
 pub fn open(plan: &Plan, folder: &Path) -> Result<Box<dyn Work>> {
-    let row = KINDS.iter().find(|k| k.name == plan.kind).ok_or_else(|| {
-        let near = did_you_mean(&plan.kind, KINDS.iter().map(|k| k.name).collect::<Vec<_>>());
+    let row = ACTS.iter().find(|k| k.name == plan.kind).ok_or_else(|| {
+        let near = did_you_mean(&plan.kind, ACTS.iter().map(|k| k.name).collect::<Vec<_>>());
         Error::input(folder.join("plan.toml"), format!("unknown kind \"{}\"{near}", plan.kind.escape_debug()))
     })?;
     (row.open)(plan, folder).map_err(|e| of_plan(e, folder))

@@ -3,11 +3,11 @@
 use super::geometry_args::GeometryArgs;
 use super::runs::{self, How, RunArgs};
 use super::{Context, output};
+use crate::acts::describe::{DescribeKeys, DescribePlan, Describing, Descriptions, Subject};
+use crate::acts::describe::{Description, Results, summary, unpack};
 use crate::error::{Error, Result, shown};
 use crate::generator::Generator;
-use crate::acts::describe::{DescribeKeys, DescribePlan, Describing, Descriptions, Subject};
 use crate::run::{Plan, Work};
-use crate::acts::describe::{Description, Results, summary, unpack};
 use crate::table::write_csv;
 use std::path::{Path, PathBuf};
 

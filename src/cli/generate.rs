@@ -3,15 +3,17 @@
 use super::denoising_args::DenoisingArgs;
 use super::runs::{self, How, RunArgs};
 use super::{Context, output};
+use crate::acts::generate::{
+    BatchConfig, Engines, GeneratePlan, JobConfig, KEYS, PictureRecipe, Pictures, PlannedJob, Recipe, SampleRow,
+};
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
 use crate::generator::find_model;
 use crate::noise;
 use crate::render::png;
-use crate::acts::generate::{BatchConfig, Engines, GeneratePlan, JobConfig, KEYS, PictureRecipe, Pictures, PlannedJob, Recipe, SampleRow};
 use crate::run::{Plan, Work, parse_seeds};
-use crate::steer::{DENOISING_KEYS, Engine, Guide, guide};
 use crate::steer::Status;
+use crate::steer::{DENOISING_KEYS, Engine, Guide, guide};
 use std::path::{Path, PathBuf};
 
 /// The batch that runs when no config is given.
@@ -175,7 +177,8 @@ impl Jobs {
     fn make(self, csv: bool, force: bool, outdir: &Path, run: &RunArgs, context: &Context) -> Result<Rows> {
         let plan = self.plan(csv)?;
         plan.check(outdir)?;
-        let work = Pictures::open(GeneratePlan { csv, jobs: self.jobs }, outdir).map_err(|e| crate::acts::of_plan(e, outdir))?;
+        let work = Pictures::open(GeneratePlan { csv, jobs: self.jobs }, outdir)
+            .map_err(|e| crate::acts::of_plan(e, outdir))?;
         work.check_table_memory()?;
         work.claim()?;
         plan.write(outdir)?;

@@ -1,8 +1,8 @@
 //! Flags that say how geometry is measured, shared by `describe` and `study`.
 
+use crate::acts::describe::DescribeKeys;
 use crate::error::Result;
 use crate::geometry::{COMPLEXITY_RADIUS, EstimatorSettings};
-use crate::acts::describe::DescribeKeys;
 
 /// How geometry is measured.
 #[derive(Clone, Debug, clap::Args)]

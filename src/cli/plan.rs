@@ -2,11 +2,11 @@
 
 use super::generate::{self, Jobs};
 use super::{Context, output, runs};
+use crate::acts::describe::DescribeKeys;
+use crate::acts::label::LabelsPlan;
 use crate::error::{Error, Result, shown};
 use crate::generator::{self, anchored_model, find_model};
 use crate::reward::{RewardConfig, quantity};
-use crate::acts::describe::DescribeKeys;
-use crate::acts::label::LabelsPlan;
 use crate::run::{Plan, array_expression};
 use crate::store;
 use std::path::{Path, PathBuf};

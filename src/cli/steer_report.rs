@@ -1,15 +1,16 @@
 //! `isoline steer-report`: asked against measured novelty, method by method. The honest proof.
 
 use super::{Context, output};
+use crate::acts::generate::{self, SampleRow};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::generator::find_model;
 use crate::reward::{quantile, spearman, spearman_ceiling};
-use crate::acts::generate::{self, SampleRow};
 use crate::run::parse_seeds;
 use crate::steer::{Denoising, Engine, GuideRow, guide};
 use crate::steer::{Settings, Status};
 use crate::tile::Tiling;
+use crate::units::Percentile;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -195,10 +196,17 @@ impl Trial<'_> {
         let (mut rows, mut computed) = (Vec::new(), 0);
         for (tile, wanted) in tiling.cover(self.seeds) {
             let samples: Vec<u64> = tiling.samples(tile).collect();
-            let guided = self.engine.guide(row.guide, &how, &samples, Some(novelty), corrections, self.cancel)?;
+            let guided = self.engine.guide(
+                row.guide,
+                &how,
+                &samples,
+                Some(Percentile::clamped(novelty)),
+                corrections,
+                self.cancel,
+            )?;
             computed += guided.len();
             let kept = guided.iter().map(|f| &f.steered).filter(|s| wanted.contains(&s.sample));
-            rows.extend(kept.map(|s| generate::row(self.engine, s, Some(novelty))));
+            rows.extend(kept.map(|s| generate::row(self.engine, s, Some(Percentile::clamped(novelty)))));
             bar.advance(wanted.len() as u64);
         }
         bar.finish();
@@ -214,11 +222,14 @@ impl Trial<'_> {
         for (tile, wanted) in tiling.cover(self.seeds) {
             let samples: Vec<u64> = tiling.samples(tile).collect();
             for &novelty in &self.args.novelty {
-                let targets = vec![Some(novelty); samples.len()];
+                let targets = vec![Some(Percentile::clamped(novelty)); samples.len()];
                 let steered = self.engine.steer(method, &samples, &targets, settings, self.cancel)?;
                 computed += steered.len();
                 rows.extend(
-                    steered.iter().filter(|s| wanted.contains(&s.sample)).map(|s| generate::row(self.engine, s, Some(novelty))),
+                    steered
+                        .iter()
+                        .filter(|s| wanted.contains(&s.sample))
+                        .map(|s| generate::row(self.engine, s, Some(Percentile::clamped(novelty)))),
                 );
                 bar.advance(wanted.len() as u64);
             }

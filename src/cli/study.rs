@@ -7,14 +7,14 @@ mod trajectory;
 
 use super::geometry_args::GeometryArgs;
 use super::{Context, output};
+use crate::acts::describe::Inverter;
+use crate::acts::study::Session;
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
 use crate::generator::{self, Generator, find_model};
 use crate::reward::Reward;
 use crate::run::parse_seeds;
 use crate::store;
-use crate::acts::describe::Inverter;
-use crate::acts::study::Session;
 use crate::table::{Table, write_csv, write_parquet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

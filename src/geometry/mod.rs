@@ -12,7 +12,7 @@ mod spectrum;
 mod uncertainty;
 
 pub use complexity::{COMPLEXITY_RADIUS, Complexity, local_complexity};
-pub use descriptors::{DESCRIPTORS, Descriptor, LocalGeometry, Measured, Undefined, measure_all};
+pub use descriptors::{DESCRIPTORS, Descriptor, LocalGeometry, Measured, ShownIn, Undefined, measure_all, shown_in};
 pub use estimators::{
     ESTIMATORS, EstimatorRow, EstimatorSettings, JacobianEstimator, estimator, estimator_row, estimator_with,
 };

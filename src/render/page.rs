@@ -1,8 +1,8 @@
 //! A page that opens offline: plots and pictures inside it, nothing fetched.
 
-use crate::error::Result;
 use super::Picture;
 use super::figure::{data_uri, escaped};
+use crate::error::Result;
 use std::fmt::Write;
 
 const STYLE: &str = "body{font:15px/1.5 sans-serif;color:#1d2127;max-width:60rem;margin:2rem auto;padding:0 1rem}\

@@ -6,12 +6,13 @@
 
 use super::quantile;
 use super::statistics::normal_quantile;
+use crate::units::{Level, Percentile};
 
 /// A place in the model's own distribution of ψ_k.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Novelty {
     /// Share of unguided samples with a lower ψ_k, in percent; 0 or 100 beyond the table.
-    pub percentile: f64,
+    pub percentile: Percentile,
     /// How far beyond the table's end, in standard deviations of the table: negative below, positive
     /// above, 0 inside. A value outside is never passed off as one at the edge.
     pub beyond: f64,
@@ -54,30 +55,30 @@ impl Calibration {
         self.std
     }
 
-    /// ψ* at a novelty of 0 to 100.
-    pub fn psi_at(&self, novelty: f64) -> f64 {
-        quantile(&self.sorted, novelty / 100.0).unwrap_or(self.mean)
+    /// ψ* at a novelty.
+    pub fn psi_at(&self, novelty: Percentile) -> f64 {
+        quantile(&self.sorted, novelty.share()).unwrap_or(self.mean)
     }
 
-    /// The level at a novelty of 0 to 100.
-    pub fn level_at(&self, novelty: f64) -> f64 {
+    /// The level at a novelty.
+    pub fn level_at(&self, novelty: Percentile) -> Level {
         self.level_of(self.psi_at(novelty))
     }
 
     /// The level of a ψ_k: Φ⁻¹ of its place among the values, linear between them; beyond the table's ends it goes on by
     /// one for each standard deviation s of ψ_k.
-    pub fn level_of(&self, psi: f64) -> f64 {
-        interpolated(&self.sorted, &self.levels, psi, 1.0 / self.std)
+    pub fn level_of(&self, psi: f64) -> Level {
+        Level(interpolated(&self.sorted, &self.levels, psi, 1.0 / self.std))
     }
 
     /// Whether a level lies inside the table.
-    pub fn spans(&self, level: f64) -> bool {
-        (self.levels[0]..=self.levels[self.levels.len() - 1]).contains(&level)
+    pub fn spans(&self, level: Level) -> bool {
+        (self.levels[0]..=self.levels[self.levels.len() - 1]).contains(&level.0)
     }
 
     /// The ψ_k of a level: the inverse of [`level_of`](Self::level_of) where no two values of the table are equal.
-    pub fn psi_at_level(&self, level: f64) -> f64 {
-        interpolated(&self.levels, &self.sorted, level, self.std)
+    pub fn psi_at_level(&self, level: Level) -> f64 {
+        interpolated(&self.levels, &self.sorted, level.0, self.std)
     }
 
     /// The novelty of a ψ_k: the inverse of [`psi_at`](Self::psi_at).
@@ -85,12 +86,16 @@ impl Calibration {
         let (low, high) = (self.sorted[0], self.sorted[self.sorted.len() - 1]);
         if psi < low || psi > high {
             let edge = if psi < low { low } else { high };
-            return Novelty { percentile: if psi < low { 0.0 } else { 100.0 }, beyond: (psi - edge) / self.std };
+            return Novelty {
+                percentile: if psi < low { Percentile::LEAST } else { Percentile::MOST },
+                beyond: (psi - edge) / self.std,
+            };
         }
         let above = self.sorted.partition_point(|v| *v <= psi).clamp(1, self.sorted.len() - 1);
         let (a, b) = (self.sorted[above - 1], self.sorted[above]);
         let part = if b > a { (psi - a) / (b - a) } else { 0.0 };
         let percentile = 100.0 * ((above - 1) as f64 + part.clamp(0.0, 1.0)) / (self.sorted.len() - 1) as f64;
+        let percentile = Percentile::clamped(percentile);
         Novelty { percentile, beyond: 0.0 }
     }
 }
@@ -120,16 +125,16 @@ mod tests {
         let n = 1001;
         let table = Calibration::new((0..n).map(|i| (f64::from(i) / 100.0 - 5.0).powi(3).exp()).collect())
             .unwrap_or_else(|| unreachable!("1001 values"));
-        assert!(table.level_of(table.sorted()[500]).abs() < 1e-12);
+        assert!(table.level_of(table.sorted()[500]).0.abs() < 1e-12);
         for i in [0, 3, 250, 977, 1000] {
             let level = table.level_of(table.sorted()[i]);
-            let place = 0.5 * libm::erfc(-level * std::f64::consts::FRAC_1_SQRT_2);
+            let place = 0.5 * libm::erfc(-level.0 * std::f64::consts::FRAC_1_SQRT_2);
             assert!((place - (i as f64 + 0.5) / f64::from(n)).abs() < 1e-12, "{i}");
             assert!((table.psi_at_level(level) / table.sorted()[i] - 1.0).abs() < 1e-9, "{i}");
         }
         let (low, high) = (table.sorted()[0] - table.std(), table.sorted()[1000] + 2.0 * table.std());
-        assert!((table.level_of(low) - (table.level_of(table.sorted()[0]) - 1.0)).abs() < 1e-9);
-        assert!((table.level_of(high) - (table.level_of(table.sorted()[1000]) + 2.0)).abs() < 1e-9);
+        assert!(table.level_of(low).distance(table.level_of(table.sorted()[0]) + -1.0) < 1e-9);
+        assert!(table.level_of(high).distance(table.level_of(table.sorted()[1000]) + 2.0) < 1e-9);
     }
 
     #[test]
@@ -137,10 +142,11 @@ mod tests {
         let table = Calibration::new((0..101).map(|i| f64::from(i * i)).collect())
             .unwrap_or_else(|| unreachable!("101 values"));
         for novelty in [0.0, 3.7, 50.0, 99.9, 100.0] {
-            assert!((table.novelty_of(table.psi_at(novelty)).percentile - novelty).abs() < 1e-9);
+            let back = table.novelty_of(table.psi_at(Percentile::clamped(novelty))).percentile;
+            assert!((back.percent() - novelty).abs() < 1e-9);
         }
         let out = table.novelty_of(10_000.0 + 2.0 * table.std());
-        assert_eq!(out.percentile, 100.0);
+        assert_eq!(out.percentile, Percentile::MOST);
         assert!((out.beyond - 2.0).abs() < 1e-12);
         assert!(table.novelty_of(-1.0).beyond < 0.0);
     }

@@ -10,6 +10,7 @@ use crate::generator::Generator;
 use crate::nn::{Mismatch, Parameters, Rows};
 use crate::store::{self, Weights};
 use crate::tensors::{host, rows};
+use crate::units::Level;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -74,7 +75,7 @@ fn is_psi(name: &str) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Score {
     /// Predicted level of the quantity, see [`Calibration::level_of`].
-    pub level: f64,
+    pub level: Level,
     /// Predicted standard deviation of the level around it.
     pub std: f64,
 }
@@ -82,7 +83,7 @@ pub struct Score {
 impl Score {
     /// Whether both numbers are finite.
     pub fn is_finite(&self) -> bool {
-        self.level.is_finite() && self.std.is_finite()
+        self.level.0.is_finite() && self.std.is_finite()
     }
 }
 
@@ -238,7 +239,7 @@ impl Reward {
 
     fn scores(&self, out: Rows) -> Result<Vec<Score>> {
         let values = host(out)?;
-        let one = |v: &[f32]| Score { level: f64::from(v[0]), std: (0.5 * f64::from(v[1])).exp() };
+        let one = |v: &[f32]| Score { level: Level(f64::from(v[0])), std: (0.5 * f64::from(v[1])).exp() };
         Ok(values.chunks_exact(2).map(one).collect())
     }
 }

@@ -3,6 +3,7 @@
 use super::{Calibration, QuantityRow, r_squared, spearman};
 use crate::error::Result;
 use crate::render::plot;
+use crate::units::Level;
 use serde_json::json;
 
 /// Which part of the labelled set a latent belongs to, by its index alone.
@@ -150,7 +151,8 @@ impl Report {
 pub fn report_html(report: &Report) -> Result<String> {
     let residuals: Vec<(f64, f64)> = report.pairs.iter().map(|(t, p)| (*p, t - p)).collect();
     let table = &report.calibration;
-    let nats: Vec<_> = report.pairs.iter().map(|(t, p)| (table.psi_at_level(*t), table.psi_at_level(*p))).collect();
+    let nats: Vec<_> =
+        report.pairs.iter().map(|(t, p)| (table.psi_at_level(Level(*t)), table.psi_at_level(Level(*p)))).collect();
     let mut plots = vec![
         plot::scatter(
             "Predicted against measured (test split)",

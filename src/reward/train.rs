@@ -159,7 +159,7 @@ pub fn train_reward(job: &TrainReward, device: &Device, progress: &Progress, can
         let mut table = Table { d: width, inputs: Vec::new(), targets: Vec::new() };
         for (i, psi) in labelled.iter().filter(|(i, _)| Split::of(*i) == which) {
             table.inputs.extend_from_slice(&inputs[i * width..(i + 1) * width]);
-            table.targets.push(calibration.level_of(*psi) as f32);
+            table.targets.push(calibration.level_of(*psi).0 as f32);
         }
         table
     };

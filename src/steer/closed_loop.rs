@@ -6,6 +6,7 @@ use super::{Settings, Steering, sphere};
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::reward::{Reading, Reward, Score};
+use crate::units::Level;
 
 /// Readings at latents `[n, d]`, one call of the tile's fixed shape.
 pub type Measure<'a> = dyn Fn(&[f32]) -> Result<Vec<Option<Reading>>> + 'a;
@@ -34,7 +35,7 @@ struct Point {
     latent: Vec<f32>,
     score: Score,
     /// Level of what was measured.
-    level: f64,
+    level: Level,
     reading: Reading,
 }
 
@@ -51,7 +52,7 @@ pub fn steer(
     method: &dyn Steering,
     samples: &[u64],
     latents: &[f32],
-    targets: &[f64],
+    targets: &[Level],
     reward: &Reward,
     settings: &Settings,
     measure: &Measure,
@@ -71,7 +72,7 @@ pub fn steer(
     }
     let mut helped = vec![true; slots.len()];
     for _ in 0..settings.corrections {
-        let enough = |p: &[Point], t: f64| nearest(p, t).is_none_or(|b| (b.level - t).abs() <= CLOSE_ENOUGH);
+        let enough = |p: &[Point], t: Level| nearest(p, t).is_none_or(|b| b.level.distance(t) <= CLOSE_ENOUGH);
         if points.iter().zip(targets).all(|(p, t)| enough(p, *t)) {
             break;
         }
@@ -99,7 +100,8 @@ pub fn steer(
         let flat: Vec<f32> = next.iter().flatten().copied().collect();
         let scores = reward.score(&flat)?;
         let distances = |points: &[Vec<Point>]| -> Vec<f64> {
-            let distance = |(p, t): (&Vec<Point>, &f64)| nearest(p, *t).map_or(f64::INFINITY, |b| (b.level - t).abs());
+            let distance =
+                |(p, t): (&Vec<Point>, &Level)| nearest(p, *t).map_or(f64::INFINITY, |b| b.level.distance(*t));
             points.iter().zip(targets).map(distance).collect()
         };
         let before = distances(&points);
@@ -138,8 +140,8 @@ fn take(
     Ok(others)
 }
 
-fn nearest(points: &[Point], target: f64) -> Option<&Point> {
-    points.iter().min_by(|a, b| (a.level - target).abs().total_cmp(&(b.level - target).abs()))
+fn nearest(points: &[Point], target: Level) -> Option<&Point> {
+    points.iter().min_by(|a, b| a.level.distance(target).total_cmp(&b.level.distance(target)))
 }
 
 /// How far the reward must be moved for one unit of the measured level: from the last two points, within ⅓ … 3.
@@ -154,9 +156,9 @@ fn gain(points: &[Point]) -> f64 {
 
 /// Where two measured points bracket the target: the point between them at which a straight line
 /// between their levels meets it.
-fn between(points: &[Point], target: f64) -> Option<Vec<f32>> {
-    let below = points.iter().filter(|p| p.level < target).max_by(|a, b| a.level.total_cmp(&b.level))?;
-    let above = points.iter().filter(|p| p.level > target).min_by(|a, b| a.level.total_cmp(&b.level))?;
+fn between(points: &[Point], target: Level) -> Option<Vec<f32>> {
+    let below = points.iter().filter(|p| p.level < target).max_by(|a, b| a.level.0.total_cmp(&b.level.0))?;
+    let above = points.iter().filter(|p| p.level > target).min_by(|a, b| a.level.0.total_cmp(&b.level.0))?;
     let part = (target - below.level) / (above.level - below.level);
     Some(sphere::arc(&below.latent, &above.latent, part.clamp(0.05, 0.95)))
 }
@@ -171,7 +173,7 @@ fn refresh_gradients(method: &dyn Steering, slots: &mut [Slot], reward: &Reward)
     Ok(())
 }
 
-fn finish(slot: Slot, points: &[Point], first: Option<Reading>, target: f64, reward: &Reward) -> Steered {
+fn finish(slot: Slot, points: &[Point], first: Option<Reading>, target: Level, reward: &Reward) -> Steered {
     let Slot { sample, start, steps, non_finite, best: (_, latent, score), .. } = slot;
     let Some(best) = nearest(points, target).filter(|_| !non_finite) else {
         let status =
@@ -181,8 +183,11 @@ fn finish(slot: Slot, points: &[Point], first: Option<Reading>, target: f64, rew
     // (1b): below the model rank ψ_k counts directions that are rounding.
     let full = best.reading.spectrum().is_none_or(|s| s.rank() >= reward.card.model_rank);
     let inside = reward.calibration.spans(best.level) && full;
-    let status =
-        if inside && open_loop::on_manifold(&best.latent, best.score, reward) { Status::Ok } else { Status::OffManifold };
+    let status = if inside && open_loop::on_manifold(&best.latent, best.score, reward) {
+        Status::Ok
+    } else {
+        Status::OffManifold
+    };
     Steered {
         sample,
         start,

@@ -9,6 +9,7 @@ use crate::generator::{self, DEFAULT_MEMORY, Generator, check_memory};
 use crate::noise::{self, Stream};
 use crate::reward::{Place, Reading, Reward};
 use crate::tensors::{host, rows};
+use crate::units::{Level, Percentile};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -84,7 +85,7 @@ impl Engine {
         &self,
         method: &str,
         samples: &[u64],
-        novelty: &[Option<f64>],
+        novelty: &[Option<Percentile>],
         settings: &Settings,
         cancel: &Cancel,
     ) -> Result<Vec<Steered>> {
@@ -96,7 +97,8 @@ impl Engine {
             _ => start.clone(),
         };
         let method = latent::method(if plain { "none" } else { method })?;
-        let targets: Vec<f64> = novelty.iter().map(|n| self.reward.calibration.level_at(n.unwrap_or(50.0))).collect();
+        let target = |n: &Option<Percentile>| self.reward.calibration.level_at(n.unwrap_or(Percentile::MEDIAN));
+        let targets: Vec<Level> = novelty.iter().map(target).collect();
         let corrections = if plain { 0 } else { settings.corrections };
         let settings = Settings { corrections, ..settings.clone() };
         let measure = |latents: &[f32]| {

@@ -4,6 +4,7 @@ use super::{Settings, Steering, sphere};
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::reward::{Reward, Score};
+use crate::units::Level;
 
 /// How a sample ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -31,7 +32,7 @@ pub struct Slot {
     /// Its gradient there; empty unless the method is local.
     pub gradient: Vec<f32>,
     /// Level to reach by the reward's word; the closed loop moves it.
-    pub set_point: f64,
+    pub set_point: Level,
     /// Best point so far: distance of its level to the set-point, latent, score.
     pub best: (f64, Vec<f32>, Score),
     /// Shrinks where the guard refuses.
@@ -46,7 +47,7 @@ pub struct Slot {
 
 impl Slot {
     /// Aims at another set-point from the point `from`.
-    pub fn aim(&mut self, set_point: f64, from: (Vec<f32>, Score)) {
+    pub fn aim(&mut self, set_point: Level, from: (Vec<f32>, Score)) {
         self.set_point = set_point;
         self.best = ((from.1.level - set_point).abs(), from.0.clone(), from.1);
         (self.latent, self.score) = from;
@@ -77,7 +78,13 @@ const LEAST_STEP: f64 = 1.0 / 64.0;
 ///
 /// # Errors
 /// Of the device.
-pub fn start(latents: &[f32], samples: &[u64], set_points: &[f64], reward: &Reward, local: bool) -> Result<Vec<Slot>> {
+pub fn start(
+    latents: &[f32],
+    samples: &[u64],
+    set_points: &[Level],
+    reward: &Reward,
+    local: bool,
+) -> Result<Vec<Slot>> {
     let d = reward.width();
     let (scores, gradients) = evaluate(latents, reward, local)?;
     let slots = samples.iter().zip(latents.chunks_exact(d)).zip(scores).zip(set_points).enumerate();
@@ -90,7 +97,7 @@ pub fn start(latents: &[f32], samples: &[u64], set_points: &[f64], reward: &Rewa
                 latent: z.to_vec(),
                 gradient: gradients.get(i * d..(i + 1) * d).unwrap_or_default().to_vec(),
                 set_point: *set_point,
-                best: ((score.level - set_point).abs(), z.to_vec(), score),
+                best: (score.level.distance(*set_point), z.to_vec(), score),
                 score,
                 step_scale: 1.0,
                 steps: 0,
@@ -130,7 +137,7 @@ pub fn open_loop(
         let (mut scores, mut gradients) = evaluate(&latents, reward, method.is_local())?;
         for (i, (slot, proposal)) in slots.iter_mut().zip(proposals).enumerate() {
             let Some(proposal) = proposal else { continue };
-            scores[i].level = failpoint!("reward", slot.sample).map_or(scores[i].level, f64::from);
+            scores[i].level = failpoint!("reward", slot.sample).map_or(scores[i].level, |v| Level(f64::from(v)));
             if let Some(first) = gradients.get_mut(i * d) {
                 *first = failpoint!("gradient", slot.sample).unwrap_or(*first);
             }

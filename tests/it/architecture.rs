@@ -12,7 +12,7 @@ use std::fs;
 use std::path::Path;
 
 /// Top-level modules of the library, from the one that may be used by all to the one that may use all.
-const ORDER: [&str; 27] = [
+const ORDER: [&str; 26] = [
     "error",
     "panics",
     "faults",
@@ -23,6 +23,7 @@ const ORDER: [&str; 27] = [
     "device",
     "noise",
     "tile",
+    "units",
     "linalg",
     "store",
     "tensors",
@@ -34,15 +35,13 @@ const ORDER: [&str; 27] = [
     "generator",
     "geometry",
     "reward",
-    "steering",
-    "evaluate",
-    "study",
+    "steer",
     "run",
-    "studio",
+    "acts",
     "cli",
 ];
 /// Folders whose files are components of one kind, listed in a table by their `mod.rs` and unknown to each other.
-const KINDS: [[&str; 2]; 9] = [
+const KINDS: [[&str; 2]; 8] = [
     ["nn", "layers"],
     ["diffusion", "guidance"],
     ["diffusion", "predictions"],
@@ -50,8 +49,7 @@ const KINDS: [[&str; 2]; 9] = [
     ["diffusion", "solvers"],
     ["geometry", "estimators"],
     ["geometry", "descriptors"],
-    ["steering", "methods"],
-    ["run", "kinds"],
+    ["steer", "latent"],
 ];
 /// Names that say nothing about what a file holds.
 const EMPTY_NAMES: [&str; 6] = ["util", "utils", "helper", "helpers", "common", "misc"];
@@ -402,21 +400,21 @@ fn caught(path: &str, text: &str, place: &str, words: &str) {
 
 #[test]
 fn import_from_below_is_caught_in_every_spelling() {
-    let words = "`nn` uses `steering`";
-    caught("src/nn/mod.rs", "use crate::error::Error;\nuse crate::steering::Guard;\n", "src/nn/mod.rs:2", words);
+    let words = "`nn` uses `steer`";
+    caught("src/nn/mod.rs", "use crate::error::Error;\nuse crate::steer::Guard;\n", "src/nn/mod.rs:2", words);
     caught(
         "src/nn/mod.rs",
-        "use crate::{\n    error::Error,\n    steering::{self, Guard as G},\n};\n",
+        "use crate::{\n    error::Error,\n    steer::{self, Guard as G},\n};\n",
         "src/nn/mod.rs:3",
         words,
     );
-    caught("src/nn/mod.rs", "fn f() {\n    let x = crate::steering::guard();\n}\n", "src/nn/mod.rs:2", words);
-    caught("src/nn/mod.rs", "pub use crate::steering::*;\n", "src/nn/mod.rs:1", words);
-    caught("src/nn/mod.rs", "use super::steering::Guard;\n", "src/nn/mod.rs:1", words);
-    caught("src/nn/layers/relu.rs", "use super::super::super::steering::G;\n", "src/nn/layers/relu.rs:1", words);
+    caught("src/nn/mod.rs", "fn f() {\n    let x = crate::steer::guard();\n}\n", "src/nn/mod.rs:2", words);
+    caught("src/nn/mod.rs", "pub use crate::steer::*;\n", "src/nn/mod.rs:1", words);
+    caught("src/nn/mod.rs", "use super::steer::Guard;\n", "src/nn/mod.rs:1", words);
+    caught("src/nn/layers/relu.rs", "use super::super::super::steer::G;\n", "src/nn/layers/relu.rs:1", words);
     caught(
         "src/nn/layers/mod.rs",
-        "macro_rules! m { () => { $crate::steering::f() } }\n",
+        "macro_rules! m { () => { $crate::steer::f() } }\n",
         "src/nn/layers/mod.rs:1",
         words,
     );
@@ -457,15 +455,13 @@ use crate::cli::run;
 
 #[test]
 fn siblings_are_caught_and_their_folder_is_not() {
-    let table = ("src/steering/methods/mod.rs", "pub mod gradient;\npub mod search;\nuse self::search::Search;\n");
-    let search = ("src/steering/methods/search.rs", "use super::Method;\nuse crate::steering::driver::Step;\n");
-    assert_eq!(check(&[table, search, ("src/steering/methods/gradient.rs", "")]), Vec::<String>::new());
-    for text in
-        ["use crate::steering::methods::search::Search;", "use super::search;", "use super::{Method, search::S};"]
-    {
-        let broken = check(&[table, search, ("src/steering/methods/gradient.rs", text)]);
+    let table = ("src/steer/latent/mod.rs", "pub mod gradient;\npub mod search;\nuse self::search::Search;\n");
+    let search = ("src/steer/latent/search.rs", "use super::Method;\nuse crate::steer::driver::Step;\n");
+    assert_eq!(check(&[table, search, ("src/steer/latent/gradient.rs", "")]), Vec::<String>::new());
+    for text in ["use crate::steer::latent::search::Search;", "use super::search;", "use super::{Method, search::S};"] {
+        let broken = check(&[table, search, ("src/steer/latent/gradient.rs", text)]);
         assert_eq!(broken.len(), 1, "{text}: {broken:?}");
-        assert!(broken[0].starts_with("src/steering/methods/gradient.rs:1: `gradient` uses its sibling `search`"));
+        assert!(broken[0].starts_with("src/steer/latent/gradient.rs:1: `gradient` uses its sibling `search`"));
     }
 }
 

@@ -1,11 +1,13 @@
 //! Steering on the shipped generator, method by method.
 
+use isoline::acts::generate::row;
 use isoline::cancel::Cancel;
 use isoline::device;
 use isoline::reward::Reading;
 use isoline::steer::Engine;
 use isoline::steer::{METHODS, Settings, Status, Steered, angle_between, method, norm, steer};
 use isoline::tensors::{host, rows};
+use isoline::units::Percentile;
 use std::path::Path;
 
 fn engine() -> Engine {
@@ -15,6 +17,10 @@ fn engine() -> Engine {
 
 fn settings(corrections: usize) -> Settings {
     Settings { corrections, ..Settings::default() }
+}
+
+fn at(percent: f64) -> Percentile {
+    Percentile::new(percent).unwrap()
 }
 
 fn bits(s: &Steered) -> Vec<u32> {
@@ -27,10 +33,10 @@ const SAMPLES: [u64; 4] = [0, 1, 2, 3];
 fn methods_reach_what_the_reward_says() {
     let e = engine();
     for row in METHODS.iter().filter(|m| m.name != "none") {
-        let target = e.reward.calibration.level_at(80.0);
-        let gap = |steered: &[Steered]| steered.iter().map(|s| (s.predicted.level - target).abs()).sum::<f64>();
-        let moved = e.steer(row.name, &SAMPLES, &[Some(80.0); 4], &settings(0), &Cancel::never()).unwrap();
-        let still = e.steer("none", &SAMPLES, &[Some(80.0); 4], &settings(0), &Cancel::never()).unwrap();
+        let target = e.reward.calibration.level_at(at(80.0));
+        let gap = |steered: &[Steered]| steered.iter().map(|s| s.predicted.level.distance(target)).sum::<f64>();
+        let moved = e.steer(row.name, &SAMPLES, &[Some(at(80.0)); 4], &settings(0), &Cancel::never()).unwrap();
+        let still = e.steer("none", &SAMPLES, &[Some(at(80.0)); 4], &settings(0), &Cancel::never()).unwrap();
         assert!(gap(&moved) < 0.5 * gap(&still), "{}: {} against {}", row.name, gap(&moved), gap(&still));
     }
 }
@@ -39,7 +45,7 @@ fn methods_reach_what_the_reward_says() {
 fn gradient_keeps_the_norm_and_the_drift() {
     let e = engine();
     let tight = Settings { drift: 0.15, ..settings(2) };
-    for s in e.steer("gradient", &SAMPLES, &[Some(97.0); 4], &tight, &Cancel::never()).unwrap() {
+    for s in e.steer("gradient", &SAMPLES, &[Some(at(97.0)); 4], &tight, &Cancel::never()).unwrap() {
         // 48 steps and three loops of one rounding each.
         assert!((norm(&s.latent) / norm(&s.start) - 1.0).abs() < 150.0 * f64::from(f32::EPSILON));
         assert!(angle_between(&s.start, &s.latent) <= 0.15 + 1e-5);
@@ -49,15 +55,16 @@ fn gradient_keeps_the_norm_and_the_drift() {
 #[test]
 fn the_reported_value_is_measured() {
     let e = engine();
-    let steered = e.steer("gradient", &SAMPLES, &[Some(20.0); 4], &settings(1), &Cancel::never()).unwrap();
+    let steered = e.steer("gradient", &SAMPLES, &[Some(at(20.0)); 4], &settings(1), &Cancel::never()).unwrap();
     let estimator = isoline::geometry::estimator("exact").unwrap();
     let flat: Vec<f32> = steered.iter().flat_map(|s| s.latent.clone()).collect();
     for (s, again) in steered.iter().zip(estimator.spectra(&*e.generator, &flat).unwrap()) {
         let again = isoline::geometry::psi_k(&again.unwrap().singular_values, e.reward.card.model_rank).unwrap();
-        let row = e.row(s, Some(20.0));
+        let row = row(&e, s, Some(at(20.0)));
         // The same latent in another slot of another call: rounding of an f32 forward pass, k times.
         assert!((row.psi_k.unwrap() - again).abs() < 1e-3, "{:?} {again}", row.psi_k);
-        assert_eq!(row.novelty_reached, Some(e.reward.calibration.novelty_of(row.psi_k.unwrap()).percentile));
+        let reached = e.reward.calibration.novelty_of(row.psi_k.unwrap()).percentile;
+        assert_eq!(row.novelty_reached, Some(reached.percent()));
     }
 }
 
@@ -67,9 +74,9 @@ fn the_closed_loop_beats_the_open_one() {
     let samples: Vec<u64> = (0..16).collect();
     let error = |corrections| {
         let steered =
-            e.steer("gradient", &samples, &[Some(60.0); 16], &settings(corrections), &Cancel::never()).unwrap();
+            e.steer("gradient", &samples, &[Some(at(60.0)); 16], &settings(corrections), &Cancel::never()).unwrap();
         let mut errors: Vec<f64> =
-            steered.iter().map(|s| (e.row(s, None).novelty_reached.unwrap() - 60.0).abs()).collect();
+            steered.iter().map(|s| (row(&e, s, None).novelty_reached.unwrap() - 60.0).abs()).collect();
         errors.sort_by(f64::total_cmp);
         errors[8]
     };
@@ -83,7 +90,7 @@ fn guard_and_neighbours() {
     let cancel = Cancel::never();
     let clean = e.latents(&SAMPLES);
     let d = clean.len() / 4;
-    let target = vec![e.reward.calibration.level_at(85.0); 4];
+    let target = vec![e.reward.calibration.level_at(at(85.0)); 4];
     let estimator = isoline::geometry::estimator("exact").unwrap();
     let measure = |z: &[f32]| {
         let spectra = estimator.spectra(&*e.generator, z)?;

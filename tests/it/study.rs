@@ -1,11 +1,11 @@
 //! Descriptions and studies through the program: the same numbers from every source, whole folders, clear refusals.
 
 use crate::cli::{Finished, Isoline};
+use isoline::acts::describe::unpack;
 use isoline::noise::{Stream, normals};
 use isoline::render::Picture;
 use isoline::render::png::{PngText, encode};
 use isoline::store::{Arrays, WeightTensor, write_safetensors};
-use isoline::acts::describe::unpack;
 use isoline::table::{Column, Table, Values, read_parquet, write_parquet};
 use std::collections::BTreeMap;
 use std::fs;

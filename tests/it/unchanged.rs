@@ -324,6 +324,7 @@ fn refusals() {
         assert_ne!(done.code, 0, "{args:?}");
         let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
         let shown = done.stderr.replace(&*models.to_string_lossy(), "MODELS");
+        let shown = shown.replace(&*dir.path().to_string_lossy(), "DIR");
         found.push_str(&format!("$ isoline {}\n{}{shown}\n", args.join(" "), format_args!("exit {}\n", done.code)));
     }
     golden("refusals.txt", &found);

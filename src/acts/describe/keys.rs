@@ -4,7 +4,7 @@ use super::invert::Inverter;
 use super::measure::{DescribeRecipe, Measurer, tile};
 use super::source::Source;
 use crate::device::{Device, DeviceName};
-use crate::error::{Error, Result, shown};
+use crate::error::{Error, Result};
 use crate::generator::{self, Generator, anchored_model, find_model};
 use crate::geometry::{COMPLEXITY_RADIUS, EstimatorSettings, JacobianEstimator, estimator_row, estimator_with};
 use crate::noise;

@@ -5,7 +5,7 @@ use super::keys::{DescribeKeys, Describing};
 use super::measure::{DescribeRecipe, TileFiles, TileFound};
 use super::results::Results;
 use super::values::Description;
-use crate::acts::{KindRow, keys};
+use crate::acts::{ActRow, keys};
 use crate::cancel::Cancel;
 use crate::device::{self, Device, DeviceName};
 use crate::error::{Error, Result, shown};
@@ -19,7 +19,8 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub const ROW: KindRow = KindRow {
+/// Its row in the table of acts.
+pub const ROW: ActRow = ActRow {
     name: "describe",
     about: "descriptors of latents, as a table, as isoline describe makes it",
     open: |plan, folder| Ok(Box::new(Descriptions::open(keys(plan)?, folder)?)),
@@ -51,7 +52,7 @@ impl DescribePlan {
 
     fn samples(&self) -> Result<Vec<u64>> {
         match self.rows {
-            None => parse_seeds(self.asked.seeds()).map_err(|m| Error::key("work.asked.seeds", format!("{m}"))),
+            None => parse_seeds(self.asked.seeds()).map_err(|m| Error::key("work.asked.seeds", m)),
             Some(rows) if (1..=limits::SAMPLES as u64).contains(&rows) => Ok((0..rows).collect()),
             Some(rows) => Err(Error::key("work.rows", format!("expected 1 to {}, found {rows}", limits::SAMPLES))),
         }

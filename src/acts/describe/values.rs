@@ -156,7 +156,7 @@ impl Description {
         if let Some(calibration) = calibration {
             let at = self.names.iter().position(|n| n == "psi_k").unwrap_or(0);
             let novelty = |r: &Row| r.values[at].value().map(|p| calibration.novelty_of(p));
-            columns.push(Column::new("novelty", real(&|r| novelty(r).map(|n| n.percentile))));
+            columns.push(Column::new("novelty", real(&|r| novelty(r).map(|n| n.percentile.percent()))));
             columns.push(Column::new("beyond", real(&|r| novelty(r).map(|n| n.beyond))));
         }
         let directions = |r: &Row| r.described.spectrum.as_ref().and_then(|s| i64::try_from(s.n_directions).ok());

@@ -5,6 +5,7 @@ use crate::limits;
 use crate::run::parse_seeds;
 use crate::steer::{self, DENOISING_KEYS, Denoising, DenoisingKeys, GUIDES, Settings, guide};
 use crate::store;
+use crate::units::Percentile;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -324,8 +325,9 @@ impl JobConfig {
     }
 
     /// The percentile to reach; `None` for plain sampling.
-    pub fn target(&self) -> Option<f64> {
-        self.novelty.or_else(|| MODES.iter().find(|m| Some(m.0) == self.mode.as_deref()).and_then(|m| m.1))
+    pub fn target(&self) -> Option<Percentile> {
+        let mode = || MODES.iter().find(|m| Some(m.0) == self.mode.as_deref()).and_then(|m| m.1);
+        self.novelty.or_else(mode).map(Percentile::clamped)
     }
 }
 

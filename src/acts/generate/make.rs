@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::geometry::{DESCRIPTORS, LocalGeometry};
 use crate::reward::Place;
 use crate::steer::{self, Engine, Finished, Guide, Status, Steered, guide};
+use crate::units::Percentile;
 
 /// Whether it is the model, reward and calibration of `recipe`.
 ///
@@ -48,7 +49,7 @@ pub fn make(engine: &Engine, recipe: &Recipe, samples: &[u64], cancel: &Cancel) 
 }
 
 /// The row of a steered sample, without its picture.
-pub fn row(engine: &Engine, steered: &Steered, novelty: Option<f64>) -> SampleRow {
+pub fn row(engine: &Engine, steered: &Steered, novelty: Option<Percentile>) -> SampleRow {
     let table = &engine.reward.calibration;
     let k = engine.reward.card.model_rank;
     let of_map = engine.reward.quantity.row().place == Place::Latent;
@@ -66,10 +67,10 @@ pub fn row(engine: &Engine, steered: &Steered, novelty: Option<f64>) -> SampleRo
         seed: steered.sample,
         file: None,
         sha256: None,
-        novelty_asked: novelty,
-        novelty_predicted: predicted.map(|p| table.novelty_of(p).percentile),
+        novelty_asked: novelty.map(Percentile::percent),
+        novelty_predicted: predicted.map(|p| table.novelty_of(p).percentile.percent()),
         psi_predicted: predicted.filter(|_| of_map),
-        novelty_reached: reached.map(|n| n.percentile),
+        novelty_reached: reached.map(|n| n.percentile.percent()),
         beyond: reached.map(|n| n.beyond),
         psi_k: measured("psi_k"),
         measured: value.filter(|_| !of_map),

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::steer::{Denoising, Settings};
 use crate::store;
+use crate::units::Percentile;
 use serde::{Deserialize, Serialize};
 
 /// What a run directory holds, spelt out.
@@ -30,7 +31,7 @@ pub struct Recipe {
     pub method: String,
     /// Percentile asked for; absent for plain sampling.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub novelty: Option<f64>,
+    pub novelty: Option<Percentile>,
     /// Estimator of the measured values.
     pub estimator: String,
     /// Samples per tile.
@@ -66,7 +67,6 @@ impl Recipe {
             && self.latents.is_none_or(|d| self.tile.saturating_mul(d) <= limits::RECORD_LATENTS)
             && self.denoising.as_ref().is_none_or(Denoising::is_bounded)
             && self.settings.truncation.is_none_or(|t| t > 0.0 && t <= 3.0)
-            && self.novelty.is_none_or(|n| (0.0..=100.0).contains(&n))
             // It becomes part of a path.
             && self.reward.as_deref().is_none_or(|r| store::check_id(r).is_ok())
     }
@@ -114,7 +114,7 @@ impl PictureRecipe {
     /// One line in the style of the `parameters` chunk that picture tools show.
     pub fn parameters(&self) -> String {
         let r = &self.recipe;
-        let novelty = r.novelty.map_or("unguided".to_owned(), |n| format!("{n}"));
+        let novelty = r.novelty.map_or("unguided".to_owned(), |n| n.percent().to_string());
         let reward = r.reward.as_ref().map_or(String::new(), |n| format!("Reward: {n}, "));
         format!(
             "isoline {}, Model: {}, Model hash: {:.10}, {reward}Seed: {}, Novelty: {novelty}, Method: {}, Steps: {}, Corrections: {}",

@@ -5,7 +5,7 @@ use super::recipe::{PictureRecipe, Recipe};
 use super::row::{SampleRow, picture_path, preview_path};
 use super::sheet::contact_sheet;
 use super::table::samples_table;
-use crate::acts::{KindRow, keys};
+use crate::acts::{ActRow, keys};
 use crate::cancel::Cancel;
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
@@ -20,7 +20,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-pub const ROW: KindRow = KindRow {
+/// Its row in the table of acts.
+pub const ROW: ActRow = ActRow {
     name: "generate",
     about: "pictures of seeds, as isoline generate makes them",
     open: |plan, folder| Ok(Box::new(Pictures::open(keys(plan)?, folder)?)),

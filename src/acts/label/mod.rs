@@ -1,6 +1,6 @@
 //! Labels: what was measured of a model's own samples, which a reward is trained on.
 
-use crate::acts::{KindRow, keys};
+use crate::acts::{ActRow, keys};
 use crate::cancel::Cancel;
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result};
@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub const ROW: KindRow = KindRow {
+/// Its row in the table of acts.
+pub const ROW: ActRow = ActRow {
     name: "labels",
     about: "what is measured of a model's own samples, for isoline train-reward",
     open: |plan, folder| Ok(Box::new(Labelling::open(keys(plan)?, folder)?)),

@@ -1,17 +1,17 @@
 //! `isoline study convergence`.
 
 use super::{Common, Opened, number, seeds};
+use crate::acts::describe::spread;
+use crate::acts::study::{Convergence, Trial, Trials};
 use crate::cli::{Context, output};
 use crate::error::{Error, Result};
-use crate::generator::{pictures, Card, OneShot, Output, build};
+use crate::generator::{Card, OneShot, Output, build, pictures};
 use crate::geometry::EstimatorSettings;
 use crate::noise::{self, Stream};
 use crate::render::page::Page;
 use crate::render::plot;
 use crate::reward::Reward;
 use crate::store::Weights;
-use crate::acts::describe::spread;
-use crate::acts::study::{Convergence, Trial, Trials};
 use crate::table::{Column, Table, Values};
 use serde_json::json;
 

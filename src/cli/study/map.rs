@@ -1,12 +1,12 @@
 //! `isoline study map`.
 
 use super::{Common, GeometryArgs, inverter, number, seeds};
+use crate::acts::study::{cell, plane};
 use crate::cli::{Context, output};
 use crate::error::{Error, Result};
+use crate::generator::pictures;
 use crate::render::Picture;
 use crate::render::figure::heat_map;
-use crate::acts::study::{cell, plane};
-use crate::generator::pictures;
 use crate::render::page::Page;
 use crate::table::{Column, Table, Values};
 use serde_json::json;

@@ -1,15 +1,15 @@
 //! `isoline study relate`.
 
 use super::{Common, GeometryArgs, Opened, inverter, number, seeds};
+use crate::acts::describe::spread;
+use crate::acts::describe::{Description, Inverter};
+use crate::acts::study::PICTURE_MEASURES;
+use crate::acts::study::relate::{Relation, bootstrap, explained, relate};
 use crate::cli::{Context, output};
 use crate::error::{Error, Result};
+use crate::generator::pictures;
 use crate::render::Picture;
 use crate::render::figure::{Interval, intervals};
-use crate::acts::study::relate::{Relation, bootstrap, explained, relate};
-use crate::acts::describe::{Description, Inverter};
-use crate::acts::describe::spread;
-use crate::acts::study::PICTURE_MEASURES;
-use crate::generator::pictures;
 use crate::render::page::Page;
 use crate::table::{Column, Table, Values};
 use serde_json::json;

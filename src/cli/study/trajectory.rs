@@ -1,12 +1,12 @@
 //! `isoline study trajectory`.
 
 use super::{Common, GeometryArgs, inverter, number, seeds};
+use crate::acts::study::path;
 use crate::cli::{Context, output};
 use crate::error::{Error, Result};
-use crate::render::plot;
-use crate::acts::study::path;
 use crate::generator::pictures;
 use crate::render::page::Page;
+use crate::render::plot;
 use crate::table::{Column, Table, Values};
 use serde_json::json;
 

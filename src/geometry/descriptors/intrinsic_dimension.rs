@@ -5,6 +5,8 @@ use super::{Descriptor, LocalGeometry, Measured};
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "lid",
     about: "intrinsic dimension Σ σ²/(σ²+s²) + s²σ²z'²/(σ²+s²)² at the first scale s, and at each of --scales",
+    label: "lid",
+    shown: &[],
     measure: |g: &LocalGeometry| -> Measured { at(g, g.scales.first().copied().unwrap_or(super::SCALE)) },
     parts: |g: &LocalGeometry| g.scales.iter().map(|s| (format!("lid_{s}"), at(g, *s))).collect(),
 };

@@ -1,9 +1,16 @@
 //! ‖z‖: where the latent lies in its prior.
 
+use super::ShownIn::{Path, Related};
 use super::{Descriptor, LocalGeometry, Measured, no_parts};
 
-pub const DESCRIPTOR: Descriptor =
-    Descriptor { name: "z_norm", about: "Euclidean norm of the latent", measure, parts: no_parts };
+pub const DESCRIPTOR: Descriptor = Descriptor {
+    name: "z_norm",
+    about: "Euclidean norm of the latent",
+    label: "‖z‖",
+    shown: &[Related, Path],
+    measure,
+    parts: no_parts,
+};
 
 fn measure(g: &LocalGeometry) -> Measured {
     Measured::exact(g.latent.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt())

@@ -1,10 +1,13 @@
 //! Local complexity δ: units whose pre-activation changes sign near z (theory, 4).
 
+use super::ShownIn::{Map, Path, Related};
 use super::{Descriptor, LocalGeometry, Measured, Undefined};
 
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "delta",
     about: "local complexity: units that change sign over the vertices z ± h·v of a frame shared by all samples; also per layer",
+    label: "local complexity δ",
+    shown: &[Related, Map, Path],
     measure,
     parts,
 };

@@ -1,10 +1,13 @@
 //! Local rank ν: the exponential of the entropy of the normalised singular values (theory, 3).
 
+use super::ShownIn::{Compared, Map, Path, Related, Sample};
 use super::{Descriptor, LocalGeometry, Measured, no_parts};
 
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "nu",
     about: "local rank, exp(−Σ α_i ln α_i) with α_i = σ_i / Σ σ_j; 1 ≤ ν ≤ d",
+    label: "local rank ν",
+    shown: &[Sample, Compared, Related, Map, Path],
     measure: |g: &LocalGeometry| -> Measured { g.local_rank(1) },
     parts: no_parts,
 };

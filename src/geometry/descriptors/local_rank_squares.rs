@@ -5,6 +5,8 @@ use super::{Descriptor, LocalGeometry, Measured, no_parts};
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "nu_2",
     about: "local rank with α_i = σ_i² / Σ σ_j², which leading directions dominate more",
+    label: "nu_2",
+    shown: &[],
     measure: |g: &LocalGeometry| -> Measured { g.local_rank(2) },
     parts: no_parts,
 };

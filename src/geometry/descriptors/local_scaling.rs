@@ -1,11 +1,14 @@
 //! Local scaling ψ = Σ_{i ≤ r} ln σ_i (theory, 1).
 
+use super::ShownIn::{Compared, Sample};
 use super::{Descriptor, LocalGeometry, Measured, Undefined, no_parts};
 use crate::geometry::psi_k;
 
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "psi",
     about: "local scaling, Σ ln σ_i over the r singular values above the tolerance",
+    label: "local scaling ψ",
+    shown: &[Sample, Compared],
     measure,
     parts: no_parts,
 };

@@ -1,10 +1,13 @@
 //! ln ‖A‖_F, a cheap rival of ψ.
 
+use super::ShownIn::Related;
 use super::{Descriptor, LocalGeometry, Measured, Undefined, no_parts};
 
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "ln_frobenius",
     about: "½ ln Σ σ_i², the logarithm of the Frobenius norm of what was measured",
+    label: "ln ‖J‖_F",
+    shown: &[Related],
     measure,
     parts: no_parts,
 };

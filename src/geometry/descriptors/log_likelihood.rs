@@ -1,10 +1,13 @@
 //! Log-likelihood on the manifold ℓ = ln p_z(z) − ψ (theory, 2), at the model rank.
 
+use super::ShownIn::Sample;
 use super::{Descriptor, LocalGeometry, Measured, no_parts};
 
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "log_likelihood",
     about: "ln N(z; 0, I) − ψ_k: density on the k-dimensional piece, up to what the other directions add",
+    label: "log-likelihood",
+    shown: &[Sample],
     measure,
     parts: no_parts,
 };

@@ -148,12 +148,36 @@ impl<'a> LocalGeometry<'a> {
     }
 }
 
+/// A place that shows descriptors without being asked for them, and reads from the table which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShownIn {
+    /// The table of pictures.
+    Sample,
+    /// A calibration: an estimate of it is compared with the exact one.
+    Compared,
+    /// The study that relates descriptors to pictures.
+    Related,
+    /// Maps of a plane.
+    Map,
+    /// Paths between seeds.
+    Path,
+}
+
+/// The descriptors that a place shows, in the order of columns.
+pub fn shown_in(place: ShownIn) -> impl Iterator<Item = &'static Descriptor> {
+    DESCRIPTORS.iter().filter(move |d| d.shown.contains(&place))
+}
+
 /// A number about one latent.
 pub struct Descriptor {
     /// Column name.
     pub name: &'static str,
     /// Formula in one line.
     pub about: &'static str,
+    /// What it is called beside an axis.
+    pub label: &'static str,
+    /// Where it is shown without being asked for.
+    pub shown: &'static [ShownIn],
     /// The measurement; its standard error is 0 where it is not known here, see [`measure_all`].
     pub measure: fn(&LocalGeometry) -> Measured,
     /// Columns of its own beside it, such as one per layer; see [`no_parts`].

@@ -1,10 +1,13 @@
 //! ψ_k at the model rank (theory, 1b).
 
+use super::ShownIn::{Compared, Map, Path, Related, Sample};
 use super::{Descriptor, LocalGeometry, Measured, no_parts};
 
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "psi_k",
     about: "local scaling of the k leading directions, k the model rank",
+    label: "local scaling ψ_k",
+    shown: &[Sample, Compared, Related, Map, Path],
     measure: |g: &LocalGeometry| -> Measured { g.psi_k() },
     parts: no_parts,
 };

@@ -1,9 +1,16 @@
 //! The largest singular value σ₁, a cheap rival of ψ.
 
+use super::ShownIn::Related;
 use super::{Descriptor, LocalGeometry, Measured, Undefined, no_parts};
 
-pub const DESCRIPTOR: Descriptor =
-    Descriptor { name: "sigma_1", about: "the largest singular value of the Jacobian", measure, parts: no_parts };
+pub const DESCRIPTOR: Descriptor = Descriptor {
+    name: "sigma_1",
+    about: "the largest singular value of the Jacobian",
+    label: "σ₁",
+    shown: &[Related],
+    measure,
+    parts: no_parts,
+};
 
 fn measure(g: &LocalGeometry) -> Measured {
     let Some(first) = g.spectrum.singular_values.first() else { return Measured::Undefined(Undefined::ZeroRank) };

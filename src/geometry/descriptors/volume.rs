@@ -5,6 +5,8 @@ use super::{Descriptor, LocalGeometry, Measured, no_parts};
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "volume",
     about: "volume scalar, the product of the k leading singular values; undefined beyond 1e±308",
+    label: "volume",
+    shown: &[],
     measure,
     parts: no_parts,
 };

@@ -16,6 +16,7 @@ use crate::nn::Rows;
 use crate::reward::{Place, Reading, Score};
 use crate::steer::{Engine, Status, Steered};
 use crate::tensors::{host, rows};
+use crate::units::{Level, Percentile};
 
 /// A sample that has a picture.
 pub struct Finished {
@@ -88,7 +89,7 @@ impl Engine {
         guide: Guide,
         how: &Denoising,
         samples: &[u64],
-        novelty: Option<f64>,
+        novelty: Option<Percentile>,
         corrections: usize,
         cancel: &Cancel,
     ) -> Result<Vec<Finished>> {
@@ -100,7 +101,7 @@ impl Engine {
         let Some(target) = target else { return task.round(guide, &start, None) };
         let mut aims = vec![target; samples.len()];
         let mut best: Vec<Option<Finished>> = samples.iter().map(|_| None).collect();
-        let mut tried: Vec<Vec<[f64; 2]>> = vec![Vec::new(); samples.len()];
+        let mut tried: Vec<Vec<[Level; 2]>> = vec![Vec::new(); samples.len()];
         // Whether a sample takes part in the next round: by its own measurement alone, never by its neighbours'.
         let mut open = vec![true; samples.len()];
         for round in 0..=corrections {
@@ -110,7 +111,7 @@ impl Engine {
                     continue;
                 }
                 let level = self.level(&found.steered);
-                let gap = |f: &Finished| self.level(&f.steered).map_or(f64::INFINITY, |l| (l - target).abs());
+                let gap = |f: &Finished| self.level(&f.steered).map_or(f64::INFINITY, |l| l.distance(target));
                 let steps = best[i].as_ref().map_or(0, |b| b.steered.steps) + found.steered.steps;
                 if best[i].as_ref().is_none_or(|b| gap(&found) < gap(b)) {
                     best[i] = Some(found);
@@ -118,11 +119,11 @@ impl Engine {
                 if let Some(b) = &mut best[i] {
                     b.steered.steps = steps;
                 }
-                match level.filter(|l| (l - target).abs() > CLOSE_ENOUGH) {
+                match level.filter(|l| l.distance(target) > CLOSE_ENOUGH) {
                     None => open[i] = false,
                     Some(level) => {
                         tried[i].push([aims[i], level]);
-                        aims[i] += gain(&tried[i]) * (target - level);
+                        aims[i] = aims[i] + gain(&tried[i]) * (target - level);
                     }
                 }
             }
@@ -134,14 +135,14 @@ impl Engine {
     }
 
     /// The level of what was measured.
-    fn level(&self, steered: &Steered) -> Option<f64> {
+    fn level(&self, steered: &Steered) -> Option<Level> {
         let value = steered.reading.as_ref()?.value(self.reward.card.model_rank)?;
         Some(self.reward.calibration.level_of(value))
     }
 }
 
 /// How far an aim must be moved for one unit of the measured level: from the last two rounds, within ⅓ … 3.
-fn gain(tried: &[[f64; 2]]) -> f64 {
+fn gain(tried: &[[Level; 2]]) -> f64 {
     match tried {
         [.., a, b] if (b[1] - a[1]).abs() > 1e-9 => ((b[0] - a[0]) / (b[1] - a[1])).clamp(1.0 / 3.0, 3.0),
         _ => 1.0,
@@ -155,11 +156,11 @@ impl Task<'_> {
     }
 
     /// Push, or towards `aims`.
-    fn form(&self, aims: Option<&[f64]>) -> Form {
+    fn form(&self, aims: Option<&[Level]>) -> Form {
         match aims {
             None => Form::Push,
             Some(aims) => {
-                let targets = rows(aims.iter().map(|a| *a as f32).collect(), 1, self.sampler.device());
+                let targets = rows(aims.iter().map(|a| a.0 as f32).collect(), 1, self.sampler.device());
                 Form::SetPoint { targets, scale: 1.0 }
             }
         }
@@ -178,7 +179,7 @@ impl Task<'_> {
     }
 
     /// Every sample once, measured.
-    fn round(&self, guide: Guide, start: &[f32], aims: Option<&[f64]>) -> Result<Vec<Finished>> {
+    fn round(&self, guide: Guide, start: &[f32], aims: Option<&[Level]>) -> Result<Vec<Finished>> {
         let (sampler, strength) = (self.sampler, self.how.strength);
         let d = sampler.spec().latent_width;
         let z = rows(start.to_vec(), d, sampler.device());
@@ -237,7 +238,7 @@ impl Task<'_> {
     }
 
     /// (28): the noise itself is moved; its picture is measured where it is.
-    fn optimised(&self, inner: &dyn Denoiser, start: &[f32], aims: Option<&[f64]>) -> Result<Vec<Finished>> {
+    fn optimised(&self, inner: &dyn Denoiser, start: &[f32], aims: Option<&[Level]>) -> Result<Vec<Finished>> {
         let (sampler, reward) = (self.sampler, &self.engine.reward);
         let d = sampler.spec().latent_width;
         let form = self.form(aims);
@@ -274,7 +275,7 @@ impl Task<'_> {
         &self,
         inner: &dyn Denoiser,
         start: &[f32],
-        aims: Option<&[f64]>,
+        aims: Option<&[Level]>,
         interval: Interval,
     ) -> Result<Vec<Finished>> {
         let d = self.sampler.spec().latent_width;
@@ -321,7 +322,7 @@ impl Task<'_> {
         // A reward that sees latents has nothing to say of a picture.
         let scores = match reward.card.noised {
             Some(_) => reward.score_pictures(pictures.clone())?,
-            None => vec![Score { level: f64::NAN, std: f64::NAN }; self.samples.len()],
+            None => vec![Score { level: Level(f64::NAN), std: f64::NAN }; self.samples.len()],
         };
         let readings = reward.quantity.read(self.sampler, &host(pictures.clone())?)?;
         Ok(self.steered(start, latents, readings, scores, steps))

@@ -2,6 +2,7 @@
 
 use crate::diffusion::particles::POTENTIALS;
 use crate::error::did_you_mean;
+use crate::units::Percentile;
 use serde::{Deserialize, Serialize};
 
 /// A way to act on a denoiser.
@@ -160,7 +161,7 @@ impl DenoisingKeys {
     ///
     /// # Errors
     /// The first key.
-    pub fn check(&self, method: &str, target: Option<f64>) -> Result<(), (&'static str, String)> {
+    pub fn check(&self, method: &str, target: Option<Percentile>) -> Result<(), (&'static str, String)> {
         let row = guide(method);
         if let Some(n) = self.recurrence
             && !(1..=RECURRENCE).contains(&n)
@@ -202,7 +203,7 @@ impl DenoisingKeys {
         &self,
         method: &str,
         row: Option<&GuideRow>,
-        target: Option<f64>,
+        target: Option<Percentile>,
     ) -> Result<(), (&'static str, String)> {
         let needs = |key, what: &str| Err((key, format!("needs {what}, the method here is \"{method}\"")));
         if self.cfg_scale.is_some() && self.class.is_none() {

@@ -12,6 +12,7 @@ use crate::generator::{Generator, spoilt};
 use crate::nn::Rows;
 use crate::noise::{self, Stream};
 use crate::tensors::{host, rows};
+use crate::units::Level;
 use burn::tensor::{Int, Tensor};
 
 /// Noised steps for each of the sampler's own: a stochastic solver needs more of them for the same picture.
@@ -21,7 +22,7 @@ const STEPS: usize = 3;
 pub struct Population<'a> {
     task: &'a Task<'a>,
     sample: u64,
-    target: Option<f64>,
+    target: Option<Level>,
     interval: Interval,
     sigmas: Vec<f64>,
     potential: FkPotential,
@@ -32,7 +33,7 @@ impl<'a> Population<'a> {
     ///
     /// # Errors
     /// Of the sampler's schedule.
-    pub fn new(task: &'a Task, sample: u64, target: Option<f64>, interval: Interval) -> Result<Self> {
+    pub fn new(task: &'a Task, sample: u64, target: Option<Level>, interval: Interval) -> Result<Self> {
         let config = task.sampler.config();
         let bug = |(key, m): (String, String)| Error::Bug(format!("denoiser.sampler.{key}: {m}"));
         let schedule = schedule(&config.schedule, config.schedule_settings.clone()).map_err(bug)?;
@@ -67,7 +68,7 @@ impl<'a> Population<'a> {
     fn rewards(&self, pictures: &Rows) -> Result<Vec<f64>> {
         let levels = host(self.task.engine.reward.of_pictures(pictures.clone())?)?;
         let one = |level: f32| match self.target {
-            Some(target) => -0.5 * (f64::from(level) - target).powi(2),
+            Some(target) => -0.5 * (f64::from(level) - target.0).powi(2),
             None => f64::from(level),
         };
         Ok(levels.into_iter().map(one).collect())

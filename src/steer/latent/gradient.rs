@@ -48,10 +48,11 @@ mod tests {
     use super::*;
     use crate::reward::Score;
     use crate::steer::{angle_between, norm};
+    use crate::units::Level;
 
     fn slot(sample: u64, steps: usize) -> Slot {
         let start = noise::normals(0, sample, Stream::Latent, 0, 24);
-        let score = Score { level: 0.0, std: 1.0 };
+        let score = Score { level: Level(0.0), std: 1.0 };
         Slot {
             sample,
             latent: start.clone(),
@@ -59,7 +60,7 @@ mod tests {
             best: (1.0, start.clone(), score),
             start,
             score,
-            set_point: 1.0,
+            set_point: Level(1.0),
             step_scale: 0.1,
             steps,
             done: false,

@@ -32,11 +32,7 @@ pub fn method(name: &str) -> Result<Box<dyn Steering>> {
         Some(row) => Ok((row.make)()),
         None => {
             let known: Vec<&str> = METHODS.iter().map(|m| m.name).collect();
-            Err(Error::key_found(
-                "method",
-                name,
-                format!("no such steering method{}", did_you_mean(name, known)),
-            ))
+            Err(Error::key_found("method", name, format!("no such steering method{}", did_you_mean(name, known))))
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::cpu;
 use crate::shared::{self, Fixtures, relative_l2};
+use isoline::acts::generate::row;
 use isoline::cancel::Cancel;
 use isoline::generator::{Generator, Sampler};
 use isoline::geometry::{EstimatorSettings, estimator_with, model_rank, psi_k};
@@ -10,6 +11,7 @@ use isoline::noise::{Stream, normals};
 use isoline::reward::spearman;
 use isoline::store::Weights;
 use isoline::tensors::{host, rows};
+use isoline::units::Percentile;
 use std::path::Path;
 
 /// LeNet on 32×32 pictures in [0, 1], its poolings on the host: log-probabilities of the ten digits.
@@ -178,12 +180,12 @@ fn steered_samples_keep_their_order_by_spectra_that_steering_never_saw() {
     let levels = [10.0, 50.0, 90.0];
     let (mut asked, mut reached, mut latents) = (Vec::new(), Vec::new(), Vec::new());
     for level in levels {
-        let targets = vec![Some(level); seeds.len()];
+        let targets = vec![Percentile::new(level).ok(); seeds.len()];
         let settings = engine.usual_settings();
         let cancel = Cancel::never();
         for sample in engine.steer("gradient", &seeds, &targets, &settings, &cancel).unwrap() {
             asked.push(level);
-            reached.push(engine.row(&sample, Some(level)).novelty_reached.unwrap());
+            reached.push(row(&engine, &sample, None).novelty_reached.unwrap());
             latents.extend(sample.latent);
         }
     }
@@ -208,8 +210,8 @@ fn a_seed_that_its_reward_misleads_begins_anew() {
     let engine = isoline::steer::Engine::load(&shipped, None, &cpu()).unwrap();
     let reached = |corrections: usize| {
         let settings = isoline::steer::Settings { corrections, ..engine.usual_settings() };
-        let found = engine.steer("gradient", &[2], &[Some(90.0)], &settings, &Cancel::never()).unwrap();
-        engine.row(&found[0], Some(90.0)).novelty_reached.unwrap()
+        let found = engine.steer("gradient", &[2], &[Percentile::new(90.0).ok()], &settings, &Cancel::never()).unwrap();
+        row(&engine, &found[0], None).novelty_reached.unwrap()
     };
     let (first, then) = (reached(1), reached(4));
     println!("asked 90: {first:.1} after one correction, {then:.1} after four");
