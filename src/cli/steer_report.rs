@@ -98,7 +98,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         warm.run("search", "sizing the search", &Settings { steps, ..open.clone() }, context)
             .map(|l| l.seconds_per_sample)
     };
-    let sizes = if engine.generator.as_sampler().is_some() { [4, 20] } else { [32, 288] };
+    let sizes = engine.generator.spec().usual.trial_candidates;
     let (short, long) = (cost(sizes[0])?, cost(sizes[1])?);
     // On a busy machine the longer search may seem free; it then gets no more than the longer one's candidates.
     let per_step = (long - short) / (sizes[1] - sizes[0]) as f64;

@@ -11,7 +11,7 @@ use crate::acts::describe::Inverter;
 use crate::acts::study::Session;
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
-use crate::generator::{self, Generator, find_model};
+use crate::generator::{self, Generator, Usual, find_model};
 use crate::reward::Reward;
 use crate::run::parse_seeds;
 use crate::store;
@@ -92,10 +92,9 @@ impl Opened {
         there.then(|| Reward::load(&self.folder, None, &self.generator, &self.device)).transpose()
     }
 
-    /// What suits the model where nothing was asked for: of a diffusion model less, as every latent of it takes a whole
-    /// sampling of tangents.
-    fn usual<T>(&self, asked: Option<T>, usual: T, diffusion: T) -> T {
-        asked.unwrap_or(if self.generator.as_sampler().is_some() { diffusion } else { usual })
+    /// What suits the model where nothing was asked for.
+    fn usual(&self) -> &'static Usual {
+        self.generator.spec().usual
     }
 
     fn session<'a>(

@@ -8,6 +8,7 @@ mod one_shot;
 mod pictures;
 mod sampler;
 pub mod train;
+mod usual;
 
 pub use card::{Card, FAMILIES, Output, Provenance, RawCard, finish_card};
 pub use footprint::{DEFAULT_MEMORY, check_memory};
@@ -15,6 +16,7 @@ pub use import::{Imported, import};
 pub use one_shot::{Inspection, OneShot, anchored_model, build, card_parameters, find_model, known_models, read_model};
 pub use pictures::pictures;
 pub use sampler::{AtSigma, Sampler, spoilt};
+pub use usual::{DIFFUSION, ONE_SHOT, Usual};
 
 use crate::nn::host::HostChain;
 use crate::nn::{Rows, Tangents};
@@ -38,6 +40,8 @@ pub struct Spec {
     pub widest: usize,
     /// Values of all activations per sample, which a backward pass keeps.
     pub activations: usize,
+    /// What suits a model of its family where nothing was asked for.
+    pub usual: &'static Usual,
 }
 
 /// A map from latents to samples, with exact tangents. The prior of every latent is N(0, I).

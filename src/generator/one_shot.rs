@@ -124,6 +124,7 @@ impl OneShot {
             Output::Preactivation => network.preactivation_depth(),
         };
         let spec = Spec {
+            usual: &super::ONE_SHOT,
             id: card.raw.id.clone(),
             latent_width: card.latent_width,
             sample_shape: card.sample_shape,

@@ -48,6 +48,7 @@ impl Sampler {
         let clip = config.clip.then_some(card.raw.sample.range);
         let denoiser = NetworkDenoiser::new(parts, parameters, config.classes, clip, device);
         let spec = Spec {
+            usual: &super::DIFFUSION,
             id: card.raw.id.clone(),
             latent_width: card.latent_width,
             sample_shape: card.sample_shape,

@@ -43,12 +43,14 @@ impl Engine {
         check_memory(spec, tile, spec.latent_width, DEFAULT_MEMORY, remedy)
     }
 
-    /// Steering settings where none are given. A step through a sampler costs as much as many of a one-shot generator, so
-    /// there are fewer and they may be longer; and its reward knows less, so there are more corrections.
+    /// Steering settings where none are given.
     pub fn usual_settings(&self) -> Settings {
-        match self.generator.as_sampler() {
-            Some(_) => Settings { steps: 12, max_angle: 0.2, corrections: 4, ..Settings::default() },
-            None => Settings::default(),
+        let usual = self.generator.spec().usual;
+        Settings {
+            steps: usual.steps,
+            max_angle: usual.max_angle,
+            corrections: usual.corrections,
+            ..Settings::default()
         }
     }
 

@@ -169,17 +169,17 @@ fn numbers_of_directions_that_do_not_fit_are_refused() {
         ("output-projection", 10, "expected 2 to 9"),
     ] {
         let error = with(name, p, 0).spectra(&g, &[1.0; 4]).err().unwrap();
-        assert!(matches!(error, Error::Config { .. }) && error.to_string().contains(expected), "{name}: {error}");
+        assert!(matches!(error, Error::Key { .. }) && error.to_string().contains(expected), "{name}: {error}");
     }
     for (name, p, expected) in [
-        ("input-subspace:3", Some(2), "--directions says 2"),
+        ("input-subspace:3", Some(2), "directions says 2"),
         ("input-subspace:", None, "expected a number of directions"),
         ("input-subspace:0", None, "expected a number of directions"),
         ("input-subspaces:3", None, "did you mean"),
     ] {
         let settings = EstimatorSettings { directions: p, ..EstimatorSettings::default() };
         let error = estimator_with(name, &settings).err().unwrap();
-        assert!(matches!(error, Error::Config { .. }) && error.to_string().contains(expected), "{name}: {error}");
+        assert!(matches!(error, Error::Key { .. }) && error.to_string().contains(expected), "{name}: {error}");
     }
     assert_eq!(usual("input-subspace:3").directions(g.spec()).unwrap(), 3);
     for radius in [0.0, -1.0, f64::NAN, 11.0] {

@@ -1,7 +1,7 @@
 //! What a description is asked to be, and what is loaded for it.
 
 use super::invert::Inverter;
-use super::measure::{DescribeRecipe, Measurer, tile};
+use super::measure::{DescribeRecipe, Measurer};
 use super::source::Source;
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result};
@@ -111,11 +111,10 @@ impl DescribeKeys {
         if let Some(asked) = &self.estimator {
             return asked.clone();
         }
+        let usual = generator.spec().usual;
         let labels = reward.filter(|r| r.map_rank().is_some() && self.directions.is_none());
-        match generator.as_sampler() {
-            Some(_) => labels.map_or_else(|| "input-subspace".into(), |r| r.card.estimator.clone()),
-            None => "exact".into(),
-        }
+        let labels = labels.filter(|_| usual.estimator_of_reward);
+        labels.map_or_else(|| usual.estimator.into(), |r| r.card.estimator.clone())
     }
 
     /// Settings of the estimator.
@@ -177,10 +176,10 @@ impl DescribeKeys {
 
     /// The same with what was left open as suits the model.
     pub fn resolved(mut self, generator: &dyn Generator, reward: Option<&Reward>) -> Self {
-        let exact_samples = if generator.as_sampler().is_some() { 8 } else { 64 };
+        let usual = generator.spec().usual;
         self.estimator = Some(self.estimator_on(generator, reward));
-        self.calibrate_on.get_or_insert(exact_samples);
-        self.tile.get_or_insert_with(|| tile(generator));
+        self.calibrate_on.get_or_insert(usual.calibrate_on);
+        self.tile.get_or_insert(usual.describe_tile);
         self
     }
 
@@ -297,7 +296,7 @@ impl Describing {
             complexity: complexity.is_some(),
             complexity_radius: keys.complexity_radius,
             complexity_directions: keys.complexity_directions.unwrap_or(16.min(spec.latent_width)),
-            tile: keys.tile.unwrap_or_else(|| tile(&**generator)),
+            tile: keys.tile.unwrap_or(spec.usual.describe_tile),
             device: name.class().into(),
         };
         let (is_exact, memory) = (estimator.is_exact(), settings.memory as u64);

@@ -16,11 +16,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Samples per tile: 16; 4 of a diffusion model, each of which takes a whole sampling of tangents.
-pub fn tile(generator: &dyn Generator) -> usize {
-    if generator.as_sampler().is_some() { 4 } else { 16 }
-}
-
 /// What determines the tiles of a description, spelt out: `recipe.toml` of its run directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

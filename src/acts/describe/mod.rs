@@ -15,7 +15,7 @@ pub use bias::Bias;
 pub use block::{About, Described, unpack};
 pub use invert::{Inversion, Inverter};
 pub use keys::{DescribeKeys, Describing, Subject};
-pub use measure::{DescribeRecipe, Measurer, TileFiles, TileFound, tile};
+pub use measure::{DescribeRecipe, Measurer, TileFiles, TileFound};
 pub use results::{Results, summary};
 pub use source::{Located, Source};
 pub use spread::spread;

@@ -1,6 +1,6 @@
 //! What every study needs: a model, how it is measured, where tiles are kept.
 
-use crate::acts::describe::{DescribeRecipe, Description, Inverter, Measurer, Source, tile};
+use crate::acts::describe::{DescribeRecipe, Description, Inverter, Measurer, Source};
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::generator::Generator;
@@ -68,7 +68,7 @@ impl Session<'_> {
             complexity: true,
             complexity_radius: self.complexity.radius,
             complexity_directions: self.complexity.directions.unwrap_or(16.min(d)),
-            tile: tile(self.generator),
+            tile: spec.usual.describe_tile,
             device: self.device.to_owned(),
         };
         store::create_dir(self.folder)?;

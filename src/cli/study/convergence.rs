@@ -57,8 +57,8 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         return Err(Error::config("--directions", "expected at least 2 each"));
     }
     let opened = args.common.open("convergence", context)?;
-    let seeds = opened.usual(asked, (0..64).collect(), (0..16).collect());
-    let radii = opened.usual(args.radius.clone(), vec![0.003, 0.01, 0.03, 0.1, 0.3], vec![0.01, 0.1]);
+    let seeds = asked.unwrap_or_else(|| (0..opened.usual().convergence_seeds).collect::<Vec<u64>>());
+    let radii = args.radius.clone().unwrap_or_else(|| opened.usual().convergence_radii.to_vec());
     let d = opened.generator.spec().latent_width;
     if let Some(k) = args.model_rank.filter(|k| !(1..=d).contains(k)) {
         return Err(Error::config("--model-rank", format!("expected 1 to {d}, the latent's width, found {k}")));
@@ -71,7 +71,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     };
     // All d directions too: there every estimator in latent space must meet the exact one.
     let mut directions = args.directions.clone();
-    if opened.generator.as_sampler().is_none() {
+    if opened.usual().all_directions {
         directions.push(d);
     }
     directions.sort_unstable();

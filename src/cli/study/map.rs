@@ -44,7 +44,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let opened = args.common.open("map", context)?;
     let inverter = inverter(&opened.generator, &opened.folder)?;
     let session = opened.session(&args.geometry, &inverter, context)?;
-    let n = opened.usual(args.size, 33, 9);
+    let n = args.size.unwrap_or(opened.usual().map_side);
     let points = [a, b, c].map(|s| session.latents(&[s]));
     let (latents, places) = plane([&points[0], &points[1], &points[2]], n);
     let found = session.describe(&latents)?;

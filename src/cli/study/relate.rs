@@ -56,7 +56,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         return Err(Error::config("--seeds", format!("expected at least 16 seeds, found {}", few.len())));
     }
     let opened = args.common.open("relate", context)?;
-    let seeds = opened.usual(asked, (0..256).collect(), (0..64).collect());
+    let seeds = asked.unwrap_or_else(|| (0..opened.usual().relate_seeds).collect::<Vec<u64>>());
     let inverter = inverter(&opened.generator, &opened.folder)?;
     let session = opened.session(&args.geometry, &inverter, context)?;
     let latents = session.latents(&seeds);

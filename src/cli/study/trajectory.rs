@@ -41,7 +41,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         return Err(Error::config("--steps", format!("expected 1 to 1024, found {steps}")));
     }
     let opened = args.common.open("trajectory", context)?;
-    let steps = opened.usual(args.steps, 32, 8);
+    let steps = args.steps.unwrap_or(opened.usual().path_steps);
     let inverter = inverter(&opened.generator, &opened.folder)?;
     let session = opened.session(&args.geometry, &inverter, context)?;
     let points: Vec<Vec<f32>> = stations.iter().map(|s| session.latents(&[*s])).collect();
