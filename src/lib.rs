@@ -36,6 +36,7 @@ pub mod error;
 pub mod faults;
 pub mod generator;
 pub mod geometry;
+pub mod host;
 pub mod limits;
 pub mod linalg;
 pub mod memory;

@@ -4,8 +4,8 @@ use super::predictions::{Prediction, prediction};
 use super::{Classes, Denoiser, SamplerConfig, State};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::nn::host::{HostChain, HostParameters};
-use crate::nn::{Network, ParameterSpec, Parameters, Pass, Rows};
+use crate::host::HostChain;
+use crate::nn::{HostParameters, Network, ParameterSpec, Parameters, Pass, Rows};
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
@@ -159,7 +159,8 @@ impl NetworkDenoiser {
     pub fn host(&self, parameters: &HostParameters, time: f64, class: Option<usize>) -> Result<Option<HostChain>> {
         let condition = self.pass(1, time, class.map(|c| [c]).as_ref().map(<[usize; 1]>::as_slice))?.condition();
         let network = &self.parts.network;
-        Ok(network.host(&parameters.under(crate::tensors::host(condition)?), network.layers().len()))
+        let parameters = parameters.under(crate::tensors::host(condition)?);
+        Ok(HostChain::of_network(network, &parameters, network.layers().len()))
     }
 
     fn pass(&self, rows: usize, time: f64, classes: Classes) -> Result<Pass<'_>> {

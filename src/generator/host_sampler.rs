@@ -7,8 +7,9 @@ use crate::device::Device;
 use crate::diffusion::predictions::Coefficients;
 use crate::diffusion::{NetworkDenoiser, Sampling, State, to_f64};
 use crate::error::{Error, Result};
+use crate::host::{HostChain, HostLayer, HostTangents, Trace};
+use crate::nn::HostParameters;
 use crate::nn::Rows;
-use crate::nn::host::{HostChain, HostLayer, HostParameters, HostTangents, Trace};
 use burn::tensor::{DType, Tensor, TensorData};
 
 /// One call of the denoiser.

@@ -18,7 +18,7 @@ pub use pictures::pictures;
 pub use sampler::{AtSigma, Sampler, spoilt};
 pub use usual::{DIFFUSION, ONE_SHOT, Usual};
 
-use crate::nn::host::HostChain;
+use crate::host::HostChain;
 use crate::nn::{Rows, Tangents};
 
 /// What a generator is, for everyone who uses one.

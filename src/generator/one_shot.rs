@@ -3,8 +3,8 @@
 use super::{Card, Generator, Output, Spec};
 use crate::device::{self, Device};
 use crate::error::{Error, Result, did_you_mean};
-use crate::nn::host::{HostChain, HostParameters};
-use crate::nn::{Mismatch, Network, ParameterSpec, Parameters, Pass, Rows, Tangents};
+use crate::host::HostChain;
+use crate::nn::{HostParameters, Mismatch, Network, ParameterSpec, Parameters, Pass, Rows, Tangents};
 use crate::store::{self, Weights};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -254,7 +254,7 @@ impl Generator for OneShot {
     fn host(&self) -> Option<&HostChain> {
         let build = || {
             let parameters = HostParameters::read(&self.parameters).ok().filter(|_| device::is_host(&self.device))?;
-            self.network.host(&parameters, self.depth)
+            HostChain::of_network(&self.network, &parameters, self.depth)
         };
         self.host.get_or_init(build).as_ref()
     }

@@ -5,7 +5,7 @@ use super::{Card, Generator, Output, Spec, read_model};
 use crate::device::Device;
 use crate::diffusion::{Classes, Denoiser, NetworkDenoiser, SamplerConfig, Sampling, State, sampling_noise};
 use crate::error::{Error, Result};
-use crate::nn::host::HostChain;
+use crate::host::HostChain;
 use crate::nn::{Parameters, Rows, Tangents};
 use std::path::Path;
 use std::sync::OnceLock;

@@ -5,7 +5,6 @@ pub mod descriptors;
 pub mod estimators;
 mod frame;
 mod gradient;
-pub mod gram;
 mod pushforward;
 mod sketch;
 mod spectrum;

@@ -1,7 +1,6 @@
 //! Activations: a value rule and a slope rule make a layer.
 
-use super::host::{HostLayer, HostParameters, HostTangents, Trace};
-use super::{Layer, Pass, Rows, Tangents};
+use super::{HostParameters, Layer, Pass, Plain, Rows, Tangents};
 use std::sync::Arc;
 
 /// An activation's two formulas. Slopes are exact derivatives; at a kink the right-hand convention
@@ -13,6 +12,10 @@ pub trait ElementwiseRule: Send + Sync + 'static {
     fn slope(&self, x: Rows, y: Rows) -> Rows;
     /// f(x) and f'(x) of one number: the same formulas on host memory.
     fn at(&self, x: f32) -> (f32, f32);
+    /// f(x) and f'(x) of each number.
+    fn at_each(&self, x: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        x.iter().map(|x| self.at(*x)).unzip()
+    }
     /// Whether f is piecewise linear.
     fn is_piecewise_linear(&self) -> bool;
     /// Kind and settings.
@@ -52,8 +55,8 @@ impl<R: ElementwiseRule> Layer for Elementwise<R> {
         self.rule.value(x)
     }
 
-    fn host(&self, _: &HostParameters) -> Option<Box<dyn HostLayer>> {
-        Some(Box::new(OnHost(self.rule.clone())))
+    fn plain(&self, _: &HostParameters) -> Option<Plain> {
+        Some(Plain::Elementwise(self.rule.clone()))
     }
 
     fn is_piecewise_linear(&self) -> bool {
@@ -66,35 +69,5 @@ impl<R: ElementwiseRule> Layer for Elementwise<R> {
 
     fn describe(&self) -> String {
         self.rule.describe()
-    }
-}
-
-/// An activation on host memory; its trace holds the slopes.
-struct OnHost<R>(Arc<R>);
-
-impl<R: ElementwiseRule> HostLayer for OnHost<R> {
-    fn value(&self, x: &[f32]) -> (Vec<f32>, Trace) {
-        let (y, values) = x.iter().map(|x| self.0.at(*x)).unzip();
-        (y, Trace { values, inner: Vec::new() })
-    }
-
-    fn tangent(&self, trace: &Trace, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
-        t.scaled(&trace.values, wanted)
-    }
-
-    fn wanted(&self, trace: &Trace, wanted: Option<Vec<bool>>) -> Option<Vec<bool>> {
-        let open = trace.values.iter().map(|s| *s != 0.0);
-        Some(match wanted {
-            Some(wanted) => open.zip(wanted).map(|(a, b)| a && b).collect(),
-            None => open.collect(),
-        })
-    }
-
-    fn peak_rows(&self, before: usize) -> usize {
-        2 * before
-    }
-
-    fn features(&self, before: usize) -> usize {
-        before
     }
 }

@@ -11,16 +11,17 @@
 pub mod adam;
 mod build;
 mod elementwise;
-pub mod host;
 pub mod layers;
 mod network;
 mod parameters;
+mod plain;
 mod tangents;
 
 pub use build::{BuildError, LayerKind, build_layers, check_range, parse_layer};
 pub use elementwise::{Elementwise, ElementwiseRule};
-pub use network::Network;
+pub use network::{Network, plain_chain};
 pub use parameters::{Init, Mismatch, ParameterSpec, Parameters, Role};
+pub use plain::{HostParameters, Plain, PlainChain, PlainGather, Tap};
 pub use tangents::Tangents;
 
 use burn::tensor::Tensor;
@@ -100,9 +101,9 @@ pub trait Layer: Send + Sync {
         self.output_shape().iter().product()
     }
 
-    /// The same map on host memory (see [`host`]); `None` for a kind that has no such rule, and then
-    /// networks with it go through tensors alone.
-    fn host(&self, parameters: &host::HostParameters) -> Option<Box<dyn host::HostLayer>> {
+    /// The same map in plain terms, for one sample at fixed weights; `None` for a kind that cannot be put in them, and
+    /// then networks with it go through tensors alone.
+    fn plain(&self, parameters: &HostParameters) -> Option<Plain> {
         let _ = parameters;
         None
     }

@@ -1,7 +1,6 @@
 //! A chain of layers.
 
-use super::host::{HostChain, HostParameters};
-use super::{BuildError, Layer, ParameterSpec, Pass, Rows, Tangents, build_layers};
+use super::{BuildError, HostParameters, Layer, ParameterSpec, Pass, PlainChain, Rows, Tangents, build_layers};
 
 /// Layers one after another, from a per-sample input shape to an output shape.
 pub struct Network {
@@ -88,9 +87,9 @@ impl Network {
         self.layers[..depth].iter().fold((x, t), |(x, t), l| l.tangent(x, t, pass))
     }
 
-    /// The first `depth` layers on host memory; `None` where one of them has no host rule.
-    pub fn host(&self, parameters: &HostParameters, depth: usize) -> Option<HostChain> {
-        HostChain::build(&self.layers[..depth], self.input.iter().product(), parameters)
+    /// The first `depth` layers in plain terms; `None` where one of them cannot be put in them.
+    pub fn plain(&self, parameters: &HostParameters, depth: usize) -> Option<PlainChain> {
+        plain_chain(&self.layers[..depth], self.input.iter().product(), parameters)
     }
 
     /// All layers, collecting pre-activations.
@@ -99,4 +98,9 @@ impl Network {
         let y = self.layers.iter().fold(x, |x, l| l.tap(x, pass, &mut taps));
         (y, taps)
     }
+}
+
+/// Layers that `before` values enter, in plain terms; `None` where one of them cannot be put in them.
+pub fn plain_chain(layers: &[Box<dyn Layer>], before: usize, parameters: &HostParameters) -> Option<PlainChain> {
+    Some(PlainChain { layers: layers.iter().map(|l| l.plain(parameters)).collect::<Option<_>>()?, before })
 }

@@ -12,7 +12,7 @@ use std::fs;
 use std::path::Path;
 
 /// Top-level modules of the library, from the one that may be used by all to the one that may use all.
-const ORDER: [&str; 26] = [
+const ORDER: [&str; 27] = [
     "error",
     "panics",
     "faults",
@@ -30,6 +30,7 @@ const ORDER: [&str; 26] = [
     "render",
     "table",
     "nn",
+    "host",
     "data",
     "diffusion",
     "generator",

@@ -7,7 +7,7 @@ use isoline::generator::{Generator, OneShot, Spec};
 use isoline::geometry::{
     DESCRIPTORS, ESTIMATORS, EstimatorSettings, LocalGeometry, Spectrum, estimator_with, local_complexity, measure_all,
 };
-use isoline::nn::host::HostChain;
+use isoline::host::HostChain;
 use isoline::nn::{Rows, Tangents};
 use isoline::noise::{Stream, normals};
 use isoline::tensors::{host, rows};

@@ -4,7 +4,7 @@ use crate::layers::{bits, to_rows_on};
 use isoline::device;
 use isoline::error::Error;
 use isoline::generator::{Card, Generator, OneShot, RawCard, finish_card, import};
-use isoline::geometry::gram::{Directions, grams};
+use isoline::host::{Directions, grams};
 use isoline::geometry::{
     DESCRIPTORS, EstimatorSettings, LocalGeometry, Measured, PsiGradient, Spectrum, Undefined, estimator, psi_gradient,
     stencil_gradient,

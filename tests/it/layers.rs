@@ -3,7 +3,8 @@
 
 use crate::shared::relative_l2;
 use isoline::device::{self, Device};
-use isoline::nn::host::{HostParameters, HostTangents};
+use isoline::host::{HostChain, HostTangents};
+use isoline::nn::HostParameters;
 use isoline::nn::layers::KINDS;
 use isoline::nn::{Init, Network, Parameters, Pass, Rows, Tangents};
 use isoline::noise::{Stream, normals};
@@ -236,7 +237,7 @@ fn shared_directions_equal_repeated_ones() {
 /// Values and tangents on host memory against those of the tensors.
 fn on_host_as_on_tensors(name: &str, s: &Sample, depth: usize, bound: f64) {
     let k = 5;
-    let chain = s.network.host(&s.host_parameters(), depth);
+    let chain = HostChain::of_network(&s.network, &s.host_parameters(), depth);
     let chain = chain.unwrap_or_else(|| panic!("{name} has no host rule"));
     let (z, v) = (s.draw(0, 2, s.input), s.draw(1, k, s.input));
     let start = chain.start(HostTangents::directions(&v, k));
@@ -266,7 +267,7 @@ fn every_kind_is_the_same_on_host_memory() {
     for s in Sample::each() {
         if without(&s) {
             assert!(
-                s.network.host(&s.host_parameters(), 1).is_none(),
+                s.network.plain(&s.host_parameters(), 1).is_none(),
                 "{} has a host rule: take it off the list",
                 s.name
             );

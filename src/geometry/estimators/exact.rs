@@ -4,10 +4,10 @@ use super::{EstimatorRow, EstimatorSettings, JacobianEstimator};
 use crate::error::{Error, Result};
 use crate::generator::{Generator, Spec};
 use crate::geometry::Spectrum;
-use crate::geometry::gram::{Directions, grams};
 use crate::geometry::pushforward::push;
+use crate::host::HostChain;
+use crate::host::{Directions, grams};
 use crate::linalg::{Tridiagonal, eigenvalues_along, gram_of_rows};
-use crate::nn::host::HostChain;
 use rayon::prelude::*;
 
 pub const ROW: EstimatorRow = EstimatorRow {

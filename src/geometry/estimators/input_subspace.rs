@@ -5,9 +5,9 @@ use crate::error::Result;
 use crate::generator::{Generator, Spec};
 use crate::geometry::Spectrum;
 use crate::geometry::frame::{FrameCache, Use};
-use crate::geometry::gram::{Directions, grams};
 use crate::geometry::pushforward::push;
 use crate::geometry::sketch::Sketch;
+use crate::host::{Directions, grams};
 use crate::linalg::{Tridiagonal, eigenvalues_along};
 use rayon::prelude::*;
 

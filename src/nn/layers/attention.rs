@@ -2,10 +2,10 @@
 //! back. The residual connection and the norm before it are layers of their own.
 
 use super::planes;
-use crate::nn::host::{HostAttention, HostLayer, HostParameters};
 use crate::nn::{
     BuildError, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer,
 };
+use crate::nn::{HostParameters, Plain};
 use burn::tensor::{Tensor, activation::softmax};
 
 pub const KIND: LayerKind = LayerKind {
@@ -165,10 +165,11 @@ impl Layer for Attention {
         5 * self.channels() * self.places() + 2 * self.heads * self.places() * self.places()
     }
 
-    fn host(&self, parameters: &HostParameters) -> Option<Box<dyn HostLayer>> {
-        let get = |name: &str| ["weight", "bias"].map(|part| parameters.get(&format!("{}.{name}.{part}", self.key)));
+    fn plain(&self, parameters: &HostParameters) -> Option<Plain> {
+        let get =
+            |name: &str| ["weight", "bias"].map(|part| parameters.get(&format!("{}.{name}.{part}", self.key)).to_vec());
         let sizes = [self.channels(), self.places(), self.heads];
-        Some(Box::new(HostAttention::new(sizes, get("qkv"), get("out"))))
+        Some(Plain::Attention { sizes, qkv: get("qkv"), out: get("out") })
     }
 
     fn is_piecewise_linear(&self) -> bool {

@@ -1,7 +1,7 @@
 //! Batch normalisation over `[channels, height, width]` or `[features]`.
 
-use crate::nn::host::{Affine, HostLayer, HostParameters};
 use crate::nn::{BuildError, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, parse_layer};
+use crate::nn::{HostParameters, Plain};
 use burn::tensor::Tensor;
 
 pub const KIND: LayerKind = LayerKind {
@@ -110,12 +110,12 @@ impl Layer for BatchNorm {
         (self.forward(x, &frozen), t.map(|t| self.rows(self.cube(t) * self.frozen_scale(pass))))
     }
 
-    fn host(&self, parameters: &HostParameters) -> Option<Box<dyn HostLayer>> {
+    fn plain(&self, parameters: &HostParameters) -> Option<Plain> {
         let [weight, bias, mean, variance] = ["weight", "bias", "running_mean", "running_var"]
             .map(|name| parameters.get(&format!("{}.{name}", self.key)));
         let scale: Vec<f32> = weight.iter().zip(variance).map(|(w, v)| w / (v + self.eps as f32).sqrt()).collect();
         let shift = bias.iter().zip(mean.iter().zip(&scale)).map(|(b, (m, s))| b - m * s).collect();
-        Some(Box::new(Affine::new(scale, shift, self.area)))
+        Some(Plain::Affine { scale, shift, area: self.area })
     }
 
     fn is_piecewise_linear(&self) -> bool {

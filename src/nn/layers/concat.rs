@@ -1,7 +1,7 @@
 //! The outputs of several branches side by side along the channels.
 
-use crate::nn::host::{HostChain, HostLayer, HostParameters, HostTangents, Trace};
 use crate::nn::{BuildError, Layer, LayerKind, ParameterSpec, Pass, Rows, Tangents, build_layers, parse_layer};
+use crate::nn::{HostParameters, Plain, plain_chain};
 use burn::tensor::Tensor;
 
 pub const KIND: LayerKind = LayerKind {
@@ -81,10 +81,9 @@ impl Layer for Concat {
         inside + self.shape.iter().product::<usize>()
     }
 
-    fn host(&self, parameters: &HostParameters) -> Option<Box<dyn HostLayer>> {
-        let chain = |b: &Vec<Box<dyn Layer>>| HostChain::build(b, self.before, parameters);
-        let branches = self.branches.iter().map(chain).collect::<Option<_>>()?;
-        Some(Box::new(OnHost { branches, features: self.shape.iter().product() }))
+    fn plain(&self, parameters: &HostParameters) -> Option<Plain> {
+        let chain = |b: &Vec<Box<dyn Layer>>| plain_chain(b, self.before, parameters);
+        Some(Plain::Concat(self.branches.iter().map(chain).collect::<Option<_>>()?))
     }
 
     fn is_piecewise_linear(&self) -> bool {
@@ -93,30 +92,5 @@ impl Layer for Concat {
 
     fn describe(&self) -> String {
         format!("concat of {} branches → {} channels", self.branches.len(), self.shape[0])
-    }
-}
-
-struct OnHost {
-    branches: Vec<HostChain>,
-    features: usize,
-}
-
-impl HostLayer for OnHost {
-    fn value(&self, x: &[f32]) -> (Vec<f32>, Trace) {
-        let (parts, inner): (Vec<Vec<f32>>, _) = self.branches.iter().map(|b| b.value(x)).unzip();
-        (parts.concat(), Trace { values: Vec::new(), inner })
-    }
-
-    fn tangent(&self, trace: &Trace, t: HostTangents, _: Option<&[bool]>) -> HostTangents {
-        let each = self.branches.iter().zip(&trace.inner);
-        HostTangents::concatenated(&each.map(|(b, trace)| b.tangent(trace, t.clone(), None, 0)).collect::<Vec<_>>())
-    }
-
-    fn peak_rows(&self, before: usize) -> usize {
-        before + self.branches.iter().map(HostChain::peak_rows).sum::<usize>() + 2 * self.features
-    }
-
-    fn features(&self, _: usize) -> usize {
-        self.features
     }
 }

@@ -1,10 +1,10 @@
 //! Transposed two-dimensional convolution (as PyTorch's `conv_transpose2d`).
 
 use super::{flatten, planes, unflatten};
-use crate::nn::host::{Gather, HostLayer, HostParameters, Tap};
 use crate::nn::{
     BuildError, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer,
 };
+use crate::nn::{HostParameters, Plain, PlainGather, Tap};
 use burn::tensor::{Tensor, module::conv_transpose2d, ops::ConvTransposeOptions};
 
 pub const KIND: LayerKind = LayerKind {
@@ -125,14 +125,18 @@ impl Layer for ConvTranspose2d {
         (self.forward(x, pass), t.map(|t| self.apply(t, None, pass)))
     }
 
-    fn host(&self, parameters: &HostParameters) -> Option<Box<dyn HostLayer>> {
-        let weight = parameters.get(&self.weight);
-        let bias = self.bias.as_ref().map(|b| parameters.get(b));
+    fn plain(&self, parameters: &HostParameters) -> Option<Plain> {
         let ([channels, height, width], [outputs, h, w]) = (self.input, self.output);
-        let taps: Vec<Vec<Tap>> = (0..h * w).map(|p| self.taps(p)).collect();
         let area = self.kernel * self.kernel;
-        let entry = |n, c, m| weight[(c * outputs + m) * area + n];
-        Some(Box::new(Gather::new([channels, height * width, outputs], &taps, bias, entry)))
+        Some(Plain::Gather(PlainGather {
+            channels,
+            area: height * width,
+            outputs,
+            taps: (0..h * w).map(|p| self.taps(p)).collect(),
+            bias: self.bias.as_ref().map(|b| parameters.get(b).to_vec()),
+            weight: parameters.get(&self.weight).to_vec(),
+            strides: [1, outputs * area, area],
+        }))
     }
 
     fn is_piecewise_linear(&self) -> bool {

@@ -1,9 +1,9 @@
 //! Group normalisation: each sample's channel groups to mean 0 and variance 1. Not piecewise linear.
 
-use crate::nn::host::{HostLayer, HostParameters, HostTangents, Trace};
 use crate::nn::{
     BuildError, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer,
 };
+use crate::nn::{HostParameters, Plain};
 use burn::tensor::Tensor;
 
 pub const KIND: LayerKind =
@@ -110,10 +110,10 @@ impl Layer for GroupNorm {
         (self.affine(normalised, pass), Tangents::per_sample(scaled.reshape([n * k, features]), k))
     }
 
-    fn host(&self, parameters: &HostParameters) -> Option<Box<dyn HostLayer>> {
-        let [weight, bias] = ["weight", "bias"].map(|n| parameters.get(&format!("{}.{n}", self.key)).to_vec());
+    fn plain(&self, parameters: &HostParameters) -> Option<Plain> {
+        let [scale, shift] = ["weight", "bias"].map(|n| parameters.get(&format!("{}.{n}", self.key)).to_vec());
         let group = self.shape.iter().product::<usize>() / self.groups;
-        Some(Box::new(OnHost { weight, bias, eps: self.eps, group, area: self.area }))
+        Some(Plain::Norm { scale, shift, eps: self.eps, group, area: self.area })
     }
 
     fn is_piecewise_linear(&self) -> bool {
@@ -122,68 +122,5 @@ impl Layer for GroupNorm {
 
     fn describe(&self) -> String {
         format!("group_norm {} channels in {} groups", self.shape[0], self.groups)
-    }
-}
-
-/// The norm on host memory; its trace holds x̂ and then 1/std of each group.
-struct OnHost {
-    weight: Vec<f32>,
-    bias: Vec<f32>,
-    eps: f64,
-    group: usize,
-    area: usize,
-}
-
-impl HostLayer for OnHost {
-    fn value(&self, x: &[f32]) -> (Vec<f32>, Trace) {
-        let mut values = Vec::with_capacity(x.len() + x.len() / self.group);
-        let mut inverse = Vec::new();
-        for x in x.chunks_exact(self.group) {
-            let count = self.group as f64;
-            let mean = x.iter().map(|v| f64::from(*v)).sum::<f64>() / count;
-            let variance = x.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / count;
-            let scale = 1.0 / (variance + self.eps).sqrt();
-            values.extend(x.iter().map(|v| ((f64::from(*v) - mean) * scale) as f32));
-            inverse.push(scale as f32);
-        }
-        let y = values.iter().enumerate().map(|(f, v)| v * self.weight[f / self.area] + self.bias[f / self.area]);
-        let y = y.collect();
-        values.extend(inverse);
-        (y, Trace { values, inner: Vec::new() })
-    }
-
-    // As the tangent rule above, row by row.
-    fn tangent(&self, trace: &Trace, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
-        let features = t.features();
-        let (hat, inverse) = trace.values.split_at(features);
-        let mut means = vec![vec![0.0f32; t.lanes()]; 2 * inverse.len()];
-        for (f, hat) in hat.iter().enumerate() {
-            let Some(row) = t.row(f) else { continue };
-            let g = f / self.group;
-            means[2 * g].iter_mut().zip(row).for_each(|(m, v)| *m += v);
-            means[2 * g + 1].iter_mut().zip(row).for_each(|(m, v)| *m += v * hat);
-        }
-        means.iter_mut().flatten().for_each(|m| *m /= self.group as f32);
-        t.rebuilt(|t, f, into| {
-            if wanted.is_some_and(|w| !w[f]) {
-                return false;
-            }
-            let g = f / self.group;
-            let scale = self.weight[f / self.area] * inverse[g];
-            let moved = means[2 * g].iter().zip(&means[2 * g + 1]).map(|(mean, along)| -mean - hat[f] * along);
-            match t.row(f) {
-                Some(row) => into.extend(moved.zip(row).map(|(m, v)| (v + m) * scale)),
-                None => into.extend(moved.map(|m| m * scale)),
-            }
-            true
-        })
-    }
-
-    fn peak_rows(&self, before: usize) -> usize {
-        2 * before
-    }
-
-    fn features(&self, before: usize) -> usize {
-        before
     }
 }

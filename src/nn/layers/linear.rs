@@ -1,9 +1,9 @@
 //! y = x Wᵀ + b on the flattened sample.
 
-use crate::nn::host::{Gather, HostLayer, HostParameters, Tap};
 use crate::nn::{
     BuildError, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer,
 };
+use crate::nn::{HostParameters, Plain, PlainGather, Tap};
 use burn::tensor::Tensor;
 
 pub const KIND: LayerKind = LayerKind { name: "linear", about: "x Wᵀ + b; keys: key, out, bias = true", build };
@@ -75,12 +75,16 @@ impl Layer for Linear {
         (self.forward(x, pass), t.map(|t| t.matmul(self.weight(pass))))
     }
 
-    fn host(&self, parameters: &HostParameters) -> Option<Box<dyn HostLayer>> {
-        let weight = parameters.get(&self.weight);
-        let bias = self.bias.as_ref().map(|b| parameters.get(b));
-        let taps = [vec![Tap { place: 0, matrix: 0 }]];
-        let entry = |_, c, m| weight[m * self.fan_in + c];
-        Some(Box::new(Gather::new([self.fan_in, 1, self.output[0]], &taps, bias, entry)))
+    fn plain(&self, parameters: &HostParameters) -> Option<Plain> {
+        Some(Plain::Gather(PlainGather {
+            channels: self.fan_in,
+            area: 1,
+            outputs: self.output[0],
+            taps: vec![vec![Tap { place: 0, matrix: 0 }]],
+            bias: self.bias.as_ref().map(|b| parameters.get(b).to_vec()),
+            weight: parameters.get(&self.weight).to_vec(),
+            strides: [0, 1, self.fan_in],
+        }))
     }
 
     fn is_piecewise_linear(&self) -> bool {

@@ -1,9 +1,9 @@
 //! The condition of a pass (a noise level, a class) enters a network: a shift, or a scale and a shift, of each channel.
 
-use crate::nn::host::{Affine, HostLayer, HostParameters};
 use crate::nn::{
     BuildError, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer,
 };
+use crate::nn::{HostParameters, Plain};
 use burn::tensor::Tensor;
 use serde::Deserialize;
 
@@ -120,7 +120,7 @@ impl Layer for Modulate {
     }
 
     // Under a fixed condition it is a fixed scale and shift of each channel.
-    fn host(&self, parameters: &HostParameters) -> Option<Box<dyn HostLayer>> {
+    fn plain(&self, parameters: &HostParameters) -> Option<Plain> {
         let condition = parameters.condition().filter(|c| c.len() == self.width)?;
         let all: Vec<f32> = match &self.key {
             None => condition.to_vec(),
@@ -134,7 +134,7 @@ impl Layer for Modulate {
         let (shift, scale) = all.split_at(self.channels);
         let scale = if self.scale { scale.iter().map(|s| 1.0 + s).collect() } else { vec![1.0; self.channels] };
         let area = self.shape.iter().skip(1).product();
-        Some(Box::new(Affine::new(scale, shift.to_vec(), area)))
+        Some(Plain::Affine { scale, shift: shift.to_vec(), area })
     }
 
     fn is_piecewise_linear(&self) -> bool {

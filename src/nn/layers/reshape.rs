@@ -1,7 +1,7 @@
 //! Another per-sample shape for the same values.
 
-use crate::nn::host::{HostLayer, HostParameters, Rearrange};
 use crate::nn::{BuildError, Layer, LayerKind, Pass, Rows, Tangents, parse_layer};
+use crate::nn::{HostParameters, Plain};
 
 pub const KIND: LayerKind =
     LayerKind { name: "reshape", about: "another per-sample shape for the same values; keys: shape", build };
@@ -37,8 +37,8 @@ impl Layer for Reshape {
         (x, t)
     }
 
-    fn host(&self, _: &HostParameters) -> Option<Box<dyn HostLayer>> {
-        Some(Box::new(Rearrange::new((0..self.shape.iter().product::<usize>() as u32).collect())))
+    fn plain(&self, _: &HostParameters) -> Option<Plain> {
+        Some(Plain::Rearrange((0..self.shape.iter().product::<usize>() as u32).collect()))
     }
 
     fn is_piecewise_linear(&self) -> bool {

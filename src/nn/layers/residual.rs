@@ -1,7 +1,7 @@
 //! y = body(x) + shortcut(x); an empty shortcut is the identity.
 
-use crate::nn::host::{HostChain, HostLayer, HostParameters, HostTangents, Trace};
 use crate::nn::{BuildError, Layer, LayerKind, ParameterSpec, Pass, Rows, Tangents, build_layers, parse_layer};
+use crate::nn::{HostParameters, Plain, plain_chain};
 
 pub const KIND: LayerKind = LayerKind {
     name: "residual",
@@ -76,10 +76,9 @@ impl Layer for Residual {
         self.all().map(|l| l.activations()).sum::<usize>() + self.shape.iter().product::<usize>()
     }
 
-    fn host(&self, parameters: &HostParameters) -> Option<Box<dyn HostLayer>> {
-        let body = HostChain::build(&self.body, self.before, parameters)?;
-        let shortcut = HostChain::build(&self.shortcut, self.before, parameters)?;
-        Some(Box::new(OnHost { body, shortcut, features: self.shape.iter().product() }))
+    fn plain(&self, parameters: &HostParameters) -> Option<Plain> {
+        let body = plain_chain(&self.body, self.before, parameters)?;
+        Some(Plain::Sum([body, plain_chain(&self.shortcut, self.before, parameters)?]))
     }
 
     fn is_piecewise_linear(&self) -> bool {
@@ -90,32 +89,5 @@ impl Layer for Residual {
         let names = |layers: &[Box<dyn Layer>]| layers.iter().map(|l| l.describe()).collect::<Vec<_>>().join(" · ");
         let shortcut = if self.shortcut.is_empty() { "x".to_owned() } else { names(&self.shortcut) };
         format!("residual ({}) + ({shortcut})", names(&self.body))
-    }
-}
-
-struct OnHost {
-    body: HostChain,
-    shortcut: HostChain,
-    features: usize,
-}
-
-impl HostLayer for OnHost {
-    fn value(&self, x: &[f32]) -> (Vec<f32>, Trace) {
-        let ((a, body), (b, shortcut)) = (self.body.value(x), self.shortcut.value(x));
-        let y = a.iter().zip(&b).map(|(a, b)| a + b).collect();
-        (y, Trace { values: Vec::new(), inner: vec![body, shortcut] })
-    }
-
-    fn tangent(&self, trace: &Trace, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
-        let body = self.body.tangent(&trace.inner[0], t.clone(), wanted, 0);
-        body.plus(&self.shortcut.tangent(&trace.inner[1], t, wanted, 0), wanted)
-    }
-
-    fn peak_rows(&self, before: usize) -> usize {
-        before + self.body.peak_rows() + self.shortcut.peak_rows() + self.features
-    }
-
-    fn features(&self, _: usize) -> usize {
-        self.features
     }
 }

@@ -5,10 +5,10 @@
 //! input (through a 1×1 convolution where the channels change). Attention, where asked for, follows a block.
 
 use super::planes;
-use crate::nn::host::{HostChain, HostLayer, HostParameters};
 use crate::nn::{
     BuildError, Layer, LayerKind, ParameterSpec, Pass, Rows, Tangents, build_layers, check_range, parse_layer,
 };
+use crate::nn::{HostParameters, Plain, plain_chain};
 
 pub const KIND: LayerKind = LayerKind {
     name: "unet",
@@ -185,8 +185,8 @@ impl Layer for Unet {
         self.layers.iter().map(|l| l.activations()).sum()
     }
 
-    fn host(&self, parameters: &HostParameters) -> Option<Box<dyn HostLayer>> {
-        Some(Box::new(HostChain::build(&self.layers, self.before, parameters)?))
+    fn plain(&self, parameters: &HostParameters) -> Option<Plain> {
+        plain_chain(&self.layers, self.before, parameters).map(Plain::Chain)
     }
 
     fn is_piecewise_linear(&self) -> bool {

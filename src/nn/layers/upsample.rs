@@ -1,8 +1,8 @@
 //! Nearest-neighbour enlargement by a whole factor.
 
 use super::planes;
-use crate::nn::host::{HostLayer, HostParameters, Rearrange};
 use crate::nn::{BuildError, Layer, LayerKind, Pass, Rows, Tangents, check_range, parse_layer};
+use crate::nn::{HostParameters, Plain};
 
 pub const KIND: LayerKind =
     LayerKind { name: "upsample", about: "nearest-neighbour enlargement; keys: factor = 2", build };
@@ -55,10 +55,10 @@ impl Layer for Upsample {
         (self.apply(x), t.map(|t| self.apply(t)))
     }
 
-    fn host(&self, _: &HostParameters) -> Option<Box<dyn HostLayer>> {
+    fn plain(&self, _: &HostParameters) -> Option<Plain> {
         let ([_, h, w], [channels, height, width], f) = (self.input, self.output, self.factor);
         let plane = |c: usize| (0..height * width).map(move |p| (c * h + p / width / f) * w + p % width / f);
-        Some(Box::new(Rearrange::new((0..channels).flat_map(plane).map(|i| i as u32).collect())))
+        Some(Plain::Rearrange((0..channels).flat_map(plane).map(|i| i as u32).collect()))
     }
 
     fn is_piecewise_linear(&self) -> bool {

@@ -5,7 +5,7 @@ use super::cpu;
 use crate::shared::{Fixtures, relative_l2};
 use isoline::diffusion::{Denoiser, State};
 use isoline::generator::{AtSigma, Card, Generator, Sampler, read_model};
-use isoline::nn::host::{HostChain, HostTangents};
+use isoline::host::{HostChain, HostTangents};
 use isoline::nn::{Parameters, Tangents};
 use isoline::tensors::{host, rows};
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Gram matrices of Jacobians on host memory, within a budget of bytes.
 
+use super::{HostChain, HostTangents, Trace};
 use crate::linalg::GramSum;
-use crate::nn::host::{HostChain, HostTangents, Trace};
 use rayon::prelude::*;
 use std::ops::Range;
 

@@ -1,10 +1,12 @@
 //! Self-attention between places on host memory, for one sample.
 
+use super::gather::Gather;
 use super::product::{PANEL, TangentPart, TangentProduct, Term};
-use super::{Gather, HostLayer, HostTangents, Tap, Trace};
+use super::{HostLayer, HostTangents, Trace};
+use crate::nn::{PlainGather, Tap};
 
 /// y = W_out(softmax(QᵀK/√d)·V) with (Q, K, V) = W_qkv x, head by head; features are channel-major.
-pub struct HostAttention {
+pub struct Attention {
     qkv: Gather,
     out: Gather,
     heads: usize,
@@ -12,17 +14,24 @@ pub struct HostAttention {
     places: usize,
 }
 
-impl HostAttention {
+impl Attention {
     /// `channels` planes of `places` values in `heads` heads; the weights are `[3·channels, channels]` and
     /// `[channels, channels]`, each with its bias.
     pub fn new(
         [channels, places, heads]: [usize; 3],
-        [qkv, qkv_bias]: [&[f32]; 2],
-        [out, out_bias]: [&[f32]; 2],
+        [qkv, qkv_bias]: [Vec<f32>; 2],
+        [out, out_bias]: [Vec<f32>; 2],
     ) -> Self {
-        let taps: Vec<Vec<Tap>> = (0..places).map(|place| vec![Tap { place, matrix: 0 }]).collect();
-        let mix = |outputs, weight: &[f32], bias| {
-            Gather::new([channels, places, outputs], &taps, Some(bias), |_, c, m| weight[m * channels + c])
+        let mix = |outputs, weight, bias| {
+            Gather::new(PlainGather {
+                channels,
+                area: places,
+                outputs,
+                taps: (0..places).map(|place| vec![Tap { place, matrix: 0 }]).collect(),
+                bias: Some(bias),
+                weight,
+                strides: [0, 1, channels],
+            })
         };
         Self { qkv: mix(3 * channels, qkv, qkv_bias), out: mix(channels, out, out_bias), heads, channels, places }
     }
@@ -138,7 +147,7 @@ fn product(
     TangentProduct { parts, rows, lanes, weights, height }.run();
 }
 
-impl HostLayer for HostAttention {
+impl HostLayer for Attention {
     // The trace holds q, k, v and then the weights of all heads.
     fn value(&self, x: &[f32]) -> (Vec<f32>, Trace) {
         let s = self.places;

@@ -2,17 +2,9 @@
 
 use super::product::{PANEL, TangentPart, TangentProduct, Term, ValuePart, ValueProduct};
 use super::{HostLayer, HostTangents, Trace};
+use crate::nn::PlainGather;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
-
-/// One place of the input that a place of the output gathers from, through one of the weight matrices.
-#[derive(Clone, Copy, Debug)]
-pub struct Tap {
-    /// Place of the input.
-    pub place: usize,
-    /// Which weight matrix.
-    pub matrix: usize,
-}
 
 /// Lists one after another in one piece of memory.
 struct Lists<T> {
@@ -90,14 +82,11 @@ const SPLIT: usize = 1 << 21;
 const TOGETHER: usize = 2 << 20;
 
 impl Gather {
-    /// From `channels` planes of `area` places to `outputs` planes of `taps.len()` places. The weight of
-    /// matrix i, channel c, output m is `weight(i, c, m)`.
-    pub fn new(
-        [channels, area, outputs]: [usize; 3],
-        taps: &[Vec<Tap>],
-        bias: Option<&[f32]>,
-        weight: impl Fn(usize, usize, usize) -> f32,
-    ) -> Self {
+    /// The gather of a layer in plain terms.
+    pub fn new(plain: PlainGather) -> Self {
+        let PlainGather { channels, area, outputs, taps, bias, weight, strides } = plain;
+        let bias = bias.as_deref();
+        let weight = |i: usize, c: usize, m: usize| weight[i * strides[0] + c * strides[1] + m * strides[2]];
         let mut members: BTreeMap<Vec<usize>, Vec<usize>> = BTreeMap::new();
         for (p, taps) in taps.iter().enumerate() {
             members.entry(taps.iter().map(|t| t.place).collect()).or_default().push(p);
@@ -107,7 +96,7 @@ impl Gather {
             let matrices: Vec<Vec<usize>> =
                 members.iter().map(|p| taps[*p].iter().map(|t| t.matrix).collect()).collect();
             let pattern = *known.entry(matrices).or_insert_with_key(|matrices| {
-                patterns.push(Pattern::new(channels, outputs, matrices, bias, &weight));
+                patterns.push(Pattern::new(channels, outputs, matrices, bias, weight));
                 patterns.len() - 1
             });
             groups.push(Group { sources, members, pattern });

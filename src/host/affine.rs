@@ -1,0 +1,49 @@
+//! Scale and shift per channel.
+
+use super::{HostLayer, HostTangents, Trace};
+
+/// Scale and shift per channel, such as a frozen norm.
+pub struct Affine {
+    scale: Vec<f32>,
+    shift: Vec<f32>,
+    area: usize,
+}
+
+impl Affine {
+    /// y = scale·x + shift with one pair per channel of `area` values.
+    pub fn new(scale: Vec<f32>, shift: Vec<f32>, area: usize) -> Self {
+        Self { scale, shift, area }
+    }
+}
+
+impl HostLayer for Affine {
+    fn value(&self, x: &[f32]) -> (Vec<f32>, Trace) {
+        let channel = |(x, (a, b)): (&[f32], (&f32, &f32))| x.iter().map(|x| a * x + b).collect::<Vec<_>>();
+        (x.chunks(self.area).zip(self.scale.iter().zip(&self.shift)).flat_map(channel).collect(), Trace::default())
+    }
+
+    fn tangent(&self, _: &Trace, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
+        let slopes: Vec<f32> = self.scale.iter().flat_map(|s| std::iter::repeat_n(*s, self.area)).collect();
+        t.scaled(&slopes, wanted)
+    }
+
+    fn wanted(&self, _: &Trace, wanted: Option<Vec<bool>>) -> Option<Vec<bool>> {
+        wanted
+    }
+
+    fn is_linear(&self) -> bool {
+        true
+    }
+
+    fn affine(&self) -> Option<(&[f32], &[f32])> {
+        Some((&self.scale, &self.shift))
+    }
+
+    fn peak_rows(&self, before: usize) -> usize {
+        2 * before
+    }
+
+    fn features(&self, before: usize) -> usize {
+        before
+    }
+}

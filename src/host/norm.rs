@@ -1,0 +1,71 @@
+//! Groups of values to mean 0 and variance 1; its trace holds x̂ and then 1/std of each group.
+
+use super::{HostLayer, HostTangents, Trace};
+
+/// ŷ = scale·(x − mean)/std + shift, mean and variance over each group.
+pub struct Norm {
+    /// `[channels]`
+    pub scale: Vec<f32>,
+    /// `[channels]`
+    pub shift: Vec<f32>,
+    /// Added to the variance.
+    pub eps: f64,
+    /// Values of a group.
+    pub group: usize,
+    /// Values of a channel.
+    pub area: usize,
+}
+
+impl HostLayer for Norm {
+    fn value(&self, x: &[f32]) -> (Vec<f32>, Trace) {
+        let mut values = Vec::with_capacity(x.len() + x.len() / self.group);
+        let mut inverse = Vec::new();
+        for x in x.chunks_exact(self.group) {
+            let count = self.group as f64;
+            let mean = x.iter().map(|v| f64::from(*v)).sum::<f64>() / count;
+            let variance = x.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / count;
+            let scale = 1.0 / (variance + self.eps).sqrt();
+            values.extend(x.iter().map(|v| ((f64::from(*v) - mean) * scale) as f32));
+            inverse.push(scale as f32);
+        }
+        let y = values.iter().enumerate().map(|(f, v)| v * self.scale[f / self.area] + self.shift[f / self.area]);
+        let y = y.collect();
+        values.extend(inverse);
+        (y, Trace { values, inner: Vec::new() })
+    }
+
+    // ∂y = scale/std · (t − mean(t) − x̂ · mean(x̂ t)), means over the group, row by row.
+    fn tangent(&self, trace: &Trace, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
+        let features = t.features();
+        let (hat, inverse) = trace.values.split_at(features);
+        let mut means = vec![vec![0.0f32; t.lanes()]; 2 * inverse.len()];
+        for (f, hat) in hat.iter().enumerate() {
+            let Some(row) = t.row(f) else { continue };
+            let g = f / self.group;
+            means[2 * g].iter_mut().zip(row).for_each(|(m, v)| *m += v);
+            means[2 * g + 1].iter_mut().zip(row).for_each(|(m, v)| *m += v * hat);
+        }
+        means.iter_mut().flatten().for_each(|m| *m /= self.group as f32);
+        t.rebuilt(|t, f, into| {
+            if wanted.is_some_and(|w| !w[f]) {
+                return false;
+            }
+            let g = f / self.group;
+            let scale = self.scale[f / self.area] * inverse[g];
+            let moved = means[2 * g].iter().zip(&means[2 * g + 1]).map(|(mean, along)| -mean - hat[f] * along);
+            match t.row(f) {
+                Some(row) => into.extend(moved.zip(row).map(|(m, v)| (v + m) * scale)),
+                None => into.extend(moved.map(|m| m * scale)),
+            }
+            true
+        })
+    }
+
+    fn peak_rows(&self, before: usize) -> usize {
+        2 * before
+    }
+
+    fn features(&self, before: usize) -> usize {
+        before
+    }
+}
