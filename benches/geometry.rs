@@ -3,7 +3,7 @@
 #![allow(clippy::expect_used)]
 
 use isoline::device;
-use isoline::geometry::gram::{Directions, grams};
+use isoline::host::{Directions, grams};
 use isoline::geometry::{ESTIMATORS, estimator};
 use isoline::linalg::{GramSum, Tridiagonal, eigenvalues_along};
 use isoline::nn::{Network, Parameters, Pass, Tangents};

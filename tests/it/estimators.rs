@@ -185,7 +185,7 @@ fn numbers_of_directions_that_do_not_fit_are_refused() {
     for radius in [0.0, -1.0, f64::NAN, 11.0] {
         let settings = EstimatorSettings { radius, ..EstimatorSettings::default() };
         let error = estimator_with("stencil", &settings).err().unwrap();
-        assert!(error.to_string().contains("--radius"), "{error}");
+        assert!(error.to_string().contains("radius"), "{error}");
     }
     assert_eq!(usual("input-subspace").directions(g.spec()).unwrap(), 4);
 }
