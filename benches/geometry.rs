@@ -3,8 +3,8 @@
 #![allow(clippy::expect_used)]
 
 use isoline::device;
-use isoline::host::{Directions, grams};
 use isoline::geometry::{ESTIMATORS, estimator};
+use isoline::host::{Directions, grams};
 use isoline::linalg::{GramSum, Tridiagonal, eigenvalues_along};
 use isoline::nn::{Network, Parameters, Pass, Tangents};
 use isoline::noise::{Stream, normals};

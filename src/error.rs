@@ -115,6 +115,18 @@ impl Error {
         Self::Key { key: key.into(), found: Some(found.escape_debug().to_string()), message: message.into() }
     }
 
+    /// The same seen from one table further out: at `outer.key`.
+    #[must_use]
+    pub fn inside(self, outer: &str) -> Self {
+        match self {
+            Self::Key { key, found, message } => {
+                let key = if key.is_empty() { outer.to_owned() } else { format!("{outer}.{key}") };
+                Self::Key { key, found, message }
+            }
+            other => other,
+        }
+    }
+
     /// The same where the key was typed in a file: `place` is all that stands before the key, as in `job.toml: describe.`.
     #[must_use]
     pub fn at(self, place: &str) -> Self {

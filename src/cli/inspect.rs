@@ -62,7 +62,7 @@ fn size(network: &Network) -> usize {
 fn encoder_size(found: &Inspection) -> Result<Option<usize>> {
     let Some(encoder) = &found.card.raw.encoder else { return Ok(None) };
     let network = Network::build(encoder.layers.clone(), &found.card.sample_shape);
-    network.map(|n| Some(size(&n))).map_err(|e| found.card.layer_error(e.inside("encoder")))
+    network.map(|n| Some(size(&n))).map_err(|e| found.card.at(e.inside("encoder")))
 }
 
 /// Whether the map to the image, and that to the pre-activation, is piecewise linear.

@@ -90,8 +90,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
 /// The states at σ on the sampler's own way: its levels above σ, then σ.
 fn state_at(sampler: &Sampler, z: &[f32], sigma: f64) -> Result<Vec<f32>> {
     let config = sampler.config();
-    let solver = solver(&config.solver, config.solver_settings.clone())
-        .map_err(|(key, m)| Error::Bug(format!("denoiser.sampler.{key}: {m}")))?;
+    let solver = solver(&config.solver, config.solver_settings.clone()).map_err(|e| Error::Bug(e.to_string()))?;
     // A level that is a node up to rounding is that node.
     let mut sigmas: Vec<f64> =
         sampler.sampling().sigmas.iter().copied().filter(|s| *s > sigma * (1.0 + 1e-9)).collect();

@@ -1,5 +1,6 @@
 //! The time that a variance-preserving network was trained with, and its noise level.
 
+use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// Keys of a clock, below the settings of a prediction.
@@ -54,20 +55,20 @@ impl Clock {
     /// Reads a clock's keys.
     ///
     /// # Errors
-    /// (key, message).
-    pub fn parse(table: toml::Table) -> Result<Self, (String, String)> {
+    /// [`Error::Key`].
+    pub fn parse(table: toml::Table) -> Result<Self> {
         let c: Config = Deserialize::deserialize(table)
-            .map_err(|e: toml::de::Error| (String::new(), crate::error::explain_toml(e.message())))?;
+            .map_err(|e: toml::de::Error| Error::key("", crate::error::explain_toml(e.message())))?;
         let [low, high] = c.beta;
         let top = if c.clock == "vp" { 1e3 } else { 1.0 };
         if !(low > 0.0 && low <= high && high < top) {
-            return Err(("beta".into(), format!("expected 0 < first ≤ last < {top}, found [{low}, {high}]")));
+            return Err(Error::key("beta", format!("expected 0 < first ≤ last < {top}, found [{low}, {high}]")));
         }
         if !(2..=100_000).contains(&c.steps) {
-            return Err(("steps".into(), format!("expected 2 to 100000, found {}", c.steps)));
+            return Err(Error::key("steps", format!("expected 2 to 100000, found {}", c.steps)));
         }
         if !(c.time_scale > 0.0 && c.time_scale.is_finite()) {
-            return Err(("time_scale".into(), format!("expected a number above 0, found {}", c.time_scale)));
+            return Err(Error::key("time_scale", format!("expected a number above 0, found {}", c.time_scale)));
         }
         let part = |i: usize| i as f64 / (c.steps - 1) as f64;
         let betas: Vec<f64> = match c.clock.as_str() {
@@ -84,7 +85,7 @@ impl Clock {
             other => {
                 let known = ["linear", "scaled_linear", "cosine", "vp"];
                 let near = crate::error::did_you_mean(other, known);
-                return Err(("clock".into(), format!("unknown clock \"{}\"{near}", other.escape_debug())));
+                return Err(Error::key("clock", format!("unknown clock \"{}\"{near}", other.escape_debug())));
             }
         };
         Ok(Self::from_betas(&betas, c.time_scale))

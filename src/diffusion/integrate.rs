@@ -4,7 +4,7 @@ use super::State;
 use super::schedules::{Schedule, schedule};
 use super::solvers::{Solver, Step, solver};
 use crate::device::Device;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::limits;
 use crate::nn::Rows;
 use crate::noise::{self, Stream};
@@ -45,26 +45,26 @@ impl Default for SamplerConfig {
 }
 
 impl SamplerConfig {
-    /// Checks every key against the noise levels `known` to the model; an error is (key, message).
+    /// Checks every key against the noise levels `known` to the model.
     ///
     /// # Errors
     /// The first key that is wrong.
-    pub fn check(&self, known: [f64; 2]) -> Result<(), (String, String)> {
+    pub fn check(&self, known: [f64; 2]) -> Result<()> {
         self.build(known).map(|_| ())
     }
 
     /// The sampler, for a model that knows the noise levels `known`.
     ///
     /// # Errors
-    /// (key, message) of the first key that is wrong.
-    pub fn build(&self, known: [f64; 2]) -> Result<Sampling, (String, String)> {
+    /// [`Error::Key`] at the first key that is wrong.
+    pub fn build(&self, known: [f64; 2]) -> Result<Sampling> {
         if !(1..=limits::STEPS).contains(&self.steps) {
-            return Err(("steps".into(), format!("expected 1 to {}, found {}", limits::STEPS, self.steps)));
+            return Err(Error::key("steps", format!("expected 1 to {}, found {}", limits::STEPS, self.steps)));
         }
         let [low, high] = self.sigma;
         if !(low > 0.0 && low < high && high.is_finite()) {
-            return Err((
-                "sigma".into(),
+            return Err(Error::key(
+                "sigma",
                 format!("expected [least, greatest] with 0 < least < greatest, found [{low}, {high}]"),
             ));
         }
@@ -74,7 +74,7 @@ impl SamplerConfig {
                 "the model knows noise levels from {:.6} to {:.4}, found [{low}, {high}]; a schedule may not go beyond its table",
                 known[0], known[1]
             );
-            return Err(("sigma".into(), message));
+            return Err(Error::key("sigma", message));
         }
         let schedule = schedule(&self.schedule, self.schedule_settings.clone())?;
         let solver = solver(&self.solver, self.solver_settings.clone())?;

@@ -42,33 +42,32 @@ pub struct Parts {
 }
 
 impl DenoiserConfig {
-    /// Builds the parts around the network `layers` on samples of `shape`; an error is (key, message).
+    /// Builds the parts around the network `layers` on samples of `shape`.
     ///
     /// # Errors
     /// Where a key is wrong, the network changes the shape, or its condition is not what the embedding gives.
-    pub fn parts(&self, layers: Vec<toml::Table>, shape: &[usize]) -> Result<Parts, (String, String)> {
-        let network = Network::build(layers, shape).map_err(|e| (e.key, e.message))?;
+    pub fn parts(&self, layers: Vec<toml::Table>, shape: &[usize]) -> Result<Parts> {
+        let network = Network::build(layers, shape)?;
         if network.output_shape() != shape {
             let message = format!("a denoiser keeps the shape {shape:?}, found {:?}", network.output_shape());
-            return Err(("layers".into(), message));
+            return Err(Error::key("layers", message));
         }
         if self.classes > 10_000 {
-            return Err(("denoiser.classes".into(), format!("expected 0 to 10000, found {}", self.classes)));
+            return Err(Error::key("denoiser.classes", format!("expected 0 to 10000, found {}", self.classes)));
         }
-        let embed = Network::build(self.embed.clone(), &[1 + self.classes])
-            .map_err(|e| (format!("denoiser.{}", e.key.replacen("layers", "embed", 1)), e.message))?;
+        let embed =
+            Network::build_list(self.embed.clone(), &[1 + self.classes], "embed").map_err(|e| e.inside("denoiser"))?;
         let given: usize = embed.output_shape().iter().product();
         match network.condition_width() {
             Ok(Some(width)) if width == given => {}
-            Ok(None) => return Err(("layers".into(), "no modulate layer: the network would not see σ".into())),
+            Ok(None) => return Err(Error::key("layers", "no modulate layer: the network would not see σ")),
             Ok(Some(width)) | Err((width, _)) => {
                 let message = format!("ends in {given} values, but the network's modulate layers read {width}");
-                return Err(("denoiser.embed".into(), message));
+                return Err(Error::key("denoiser.embed", message));
             }
         }
-        let prediction =
-            prediction(&self.prediction, self.settings.clone()).map_err(|(k, m)| (format!("denoiser.{k}"), m))?;
-        self.sampler.check(prediction.range()).map_err(|(k, m)| (format!("denoiser.sampler.{k}"), m))?;
+        let prediction = prediction(&self.prediction, self.settings.clone()).map_err(|e| e.inside("denoiser"))?;
+        self.sampler.check(prediction.range()).map_err(|e| e.inside("denoiser.sampler"))?;
         Ok(Parts { network, embed, prediction })
     }
 }

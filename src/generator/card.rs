@@ -252,14 +252,12 @@ impl Card {
     /// # Errors
     /// [`Error::Config`] at the key.
     pub fn denoiser_parts(&self) -> Result<crate::diffusion::Parts> {
-        self.denoiser()?
-            .parts(self.raw.layers.clone(), &self.sample_shape)
-            .map_err(|(key, m)| Error::config(format!("{}: {key}", crate::error::shown(&self.path)), m))
+        self.denoiser()?.parts(self.raw.layers.clone(), &self.sample_shape).map_err(|e| self.at(e))
     }
 
-    /// The error of a layer, at its key in this card.
-    pub fn layer_error(&self, e: crate::nn::BuildError) -> Error {
-        Error::config(format!("{}: {}", crate::error::shown(&self.path), e.key), e.message)
+    /// An error about a key, at its place in this card.
+    pub fn at(&self, e: Error) -> Error {
+        e.at(&format!("{}: ", crate::error::shown(&self.path)))
     }
 }
 

@@ -162,8 +162,8 @@ pub fn card_parameters(card: &Card) -> Result<Vec<ParameterSpec>> {
         None => build(card)?.parameters(),
     };
     if let Some(encoder) = &card.raw.encoder {
-        let encoder = Network::build(encoder.layers.clone(), &card.sample_shape)
-            .map_err(|e| card.layer_error(e.inside("encoder")))?;
+        let encoder =
+            Network::build(encoder.layers.clone(), &card.sample_shape).map_err(|e| card.at(e.inside("encoder")))?;
         specs.extend(encoder.parameters());
     }
     Ok(specs)
@@ -196,7 +196,7 @@ pub fn read_model(card: &Card, folder: &Path) -> Result<Weights> {
 /// # Errors
 /// [`Error::Config`] at the layer's key.
 pub fn build(card: &Card) -> Result<Network> {
-    let network = Network::build(card.raw.layers.clone(), &card.raw.latent.shape).map_err(|e| card.layer_error(e))?;
+    let network = Network::build(card.raw.layers.clone(), &card.raw.latent.shape).map_err(|e| card.at(e))?;
     if network.output_shape() != card.sample_shape {
         let message = format!(
             "the layers end in shape {:?}, expected sample.shape {:?}",

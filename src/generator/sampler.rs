@@ -155,7 +155,7 @@ pub fn spoilt(answer: State, samples: &[u64]) -> State {
 }
 
 fn build(config: &SamplerConfig, denoiser: &NetworkDenoiser, place: &str) -> Result<Sampling> {
-    let sampling = config.build(denoiser.range()).map_err(|(key, m)| Error::config(format!("{place}.{key}"), m))?;
+    let sampling = config.build(denoiser.range()).map_err(|e| e.at(&format!("{place}.")))?;
     if sampling.solver.is_stochastic() {
         let message = format!(
             "\"{}\" with these settings draws noise beside the latent; a map noise → picture needs a deterministic solver",

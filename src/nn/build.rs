@@ -1,11 +1,11 @@
 //! From a card's TOML to layers: each kind parses its own keys.
 
 use super::{Layer, layers::KINDS};
-use crate::error::{did_you_mean, explain_toml};
+use crate::error::{Error, Result, did_you_mean, explain_toml};
 use crate::limits;
 use serde::de::DeserializeOwned;
 
-type Build = fn(toml::Table, &[usize]) -> Result<Box<dyn Layer>, BuildError>;
+type Build = fn(toml::Table, &[usize]) -> Result<Box<dyn Layer>>;
 
 /// A kind of layer: one row of the table in `layers/mod.rs`.
 pub struct LayerKind {
@@ -17,43 +17,21 @@ pub struct LayerKind {
     pub build: Build,
 }
 
-/// Why a layer cannot be built: the key below the layer, and what is wrong with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BuildError {
-    /// Key below the layer's table, as in `kernel` or `body[1].out`; empty for the table itself.
-    pub key: String,
-    /// Expected, found; advice.
-    pub message: String,
-}
-
-impl BuildError {
-    /// An error at `key`.
-    pub fn new(key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { key: key.into(), message: message.into() }
-    }
-
-    /// The same error seen from one table further out.
-    pub fn inside(self, outer: &str) -> Self {
-        let key = if self.key.is_empty() { outer.to_owned() } else { format!("{outer}.{}", self.key) };
-        Self { key, message: self.message }
-    }
-}
-
 /// Reads one layer's keys into its config type; unknown keys are refused with the nearest known one.
-pub fn parse_layer<C: DeserializeOwned>(table: toml::Table) -> Result<C, BuildError> {
-    C::deserialize(table).map_err(|e| BuildError::new("", explain_toml(e.message())))
+pub fn parse_layer<C: DeserializeOwned>(table: toml::Table) -> Result<C> {
+    C::deserialize(table).map_err(|e| Error::key("", explain_toml(e.message())))
 }
 
 /// Refuses a count outside `range`.
-pub fn check_range(key: &str, value: usize, range: std::ops::RangeInclusive<usize>) -> Result<(), BuildError> {
+pub fn check_range(key: &str, value: usize, range: std::ops::RangeInclusive<usize>) -> Result<()> {
     if range.contains(&value) {
         return Ok(());
     }
-    Err(BuildError::new(key, format!("expected {} to {}, found {value}", range.start(), range.end())))
+    Err(Error::key(key, format!("expected {} to {}, found {value}", range.start(), range.end())))
 }
 
 /// Builds a list of layers one after another from `input`, under the name `list` in messages.
-pub fn build_layers(tables: Vec<toml::Table>, input: &[usize], list: &str) -> Result<Vec<Box<dyn Layer>>, BuildError> {
+pub fn build_layers(tables: Vec<toml::Table>, input: &[usize], list: &str) -> Result<Vec<Box<dyn Layer>>> {
     check_range(list, tables.len(), 0..=limits::LAYERS)?;
     let mut shape = input.to_vec();
     let mut built = Vec::with_capacity(tables.len());
@@ -65,20 +43,20 @@ pub fn build_layers(tables: Vec<toml::Table>, input: &[usize], list: &str) -> Re
     Ok(built)
 }
 
-fn build_layer(mut table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
+fn build_layer(mut table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
     let name = match table.remove("kind") {
         Some(toml::Value::String(name)) => name,
-        Some(other) => return Err(BuildError::new("kind", format!("expected a string, found {}", other.type_str()))),
-        None => return Err(BuildError::new("kind", "missing; every layer names its kind")),
+        Some(other) => return Err(Error::key("kind", format!("expected a string, found {}", other.type_str()))),
+        None => return Err(Error::key("kind", "missing; every layer names its kind")),
     };
     let Some(kind) = KINDS.iter().find(|k| k.name == name) else {
         let known: Vec<&str> = KINDS.iter().map(|k| k.name).collect();
-        return Err(BuildError::new("kind", format!("unknown layer \"{name}\"{}", did_you_mean(&name, known))));
+        return Err(Error::key("kind", format!("unknown layer \"{name}\"{}", did_you_mean(&name, known))));
     };
     let layer = (kind.build)(table, input)?;
     let size = layer.output_shape().iter().try_fold(1usize, |a, b| a.checked_mul(*b));
     match size {
         Some(n) if n > 0 && n <= 1 << 28 => Ok(layer),
-        _ => Err(BuildError::new("", format!("output shape {:?} is empty or over 2^28 values", layer.output_shape()))),
+        _ => Err(Error::key("", format!("output shape {:?} is empty or over 2^28 values", layer.output_shape()))),
     }
 }

@@ -17,7 +17,7 @@ mod parameters;
 mod plain;
 mod tangents;
 
-pub use build::{BuildError, LayerKind, build_layers, check_range, parse_layer};
+pub use build::{LayerKind, build_layers, check_range, parse_layer};
 pub use elementwise::{Elementwise, ElementwiseRule};
 pub use network::{Network, plain_chain};
 pub use parameters::{Init, Mismatch, ParameterSpec, Parameters, Role};

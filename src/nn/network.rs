@@ -1,6 +1,7 @@
 //! A chain of layers.
 
-use super::{BuildError, HostParameters, Layer, ParameterSpec, Pass, PlainChain, Rows, Tangents, build_layers};
+use super::{HostParameters, Layer, ParameterSpec, Pass, PlainChain, Rows, Tangents, build_layers};
+use crate::error::Result;
 
 /// Layers one after another, from a per-sample input shape to an output shape.
 pub struct Network {
@@ -10,8 +11,19 @@ pub struct Network {
 
 impl Network {
     /// Builds the layers of `tables` (a card's `[[layers]]`).
-    pub fn build(tables: Vec<toml::Table>, input: &[usize]) -> Result<Self, BuildError> {
-        Ok(Self { layers: build_layers(tables, input, "layers")?, input: input.to_vec() })
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Key`], as in `layers[3].out`.
+    pub fn build(tables: Vec<toml::Table>, input: &[usize]) -> Result<Self> {
+        Self::build_list(tables, input, "layers")
+    }
+
+    /// The same for tables that stand under another name, `list`.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Key`], as in `embed[3].out`.
+    pub fn build_list(tables: Vec<toml::Table>, input: &[usize], list: &str) -> Result<Self> {
+        Ok(Self { layers: build_layers(tables, input, list)?, input: input.to_vec() })
     }
 
     /// Per-sample input shape.

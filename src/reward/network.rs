@@ -142,7 +142,7 @@ impl Reward {
             None => vec![latent_width],
         };
         let network = Predictor::build(&card.layers, card.noised.as_ref(), &sees)
-            .map_err(|(key, m)| Error::config(format!("{}: {key}", path.display()), m))?;
+            .map_err(|e| e.at(&format!("{}: ", path.display())))?;
         let specs = network.parameters();
         let mismatch = Mismatch::between(&specs, &weights, &[]);
         if !mismatch.is_empty() {

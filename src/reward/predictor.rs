@@ -1,7 +1,7 @@
 //! The network of a reward, on latents or on noised pictures (theory, 11).
 
 use crate::diffusion::condition_rows;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::nn::{Network, ParameterSpec, Parameters, Pass, Rows};
 use crate::tensors::rows;
 use serde::{Deserialize, Serialize};
@@ -35,23 +35,23 @@ fn quarter() -> f64 {
 pub const WORTH: f64 = 0.5;
 
 impl NoisedConfig {
-    /// What is wrong with it: (key, message).
+    /// Whether its keys are usable.
     ///
     /// # Errors
     /// The first key.
-    pub fn check(&self) -> Result<(), (&'static str, String)> {
+    pub fn check(&self) -> Result<()> {
         let [low, high] = self.sigma;
         if !(low > 0.0 && low < high && high <= 1e4) {
-            return Err((
+            return Err(Error::key(
                 "sigma",
                 format!("expected [least, greatest] with 0 < least < greatest, found [{low}, {high}]"),
             ));
         }
         if !(self.sigma_data > 0.0 && self.sigma_data < 1e3) {
-            return Err(("sigma_data", format!("expected a number above 0, found {}", self.sigma_data)));
+            return Err(Error::key("sigma_data", format!("expected a number above 0, found {}", self.sigma_data)));
         }
         if !(0.0..=1.0).contains(&self.clean) {
-            return Err(("clean", format!("expected 0 to 1, found {}", self.clean)));
+            return Err(Error::key("clean", format!("expected 0 to 1, found {}", self.clean)));
         }
         Ok(())
     }
@@ -78,35 +78,30 @@ pub struct Predictor {
 }
 
 impl Predictor {
-    /// A predictor on rows of `shape`; an error is (key, message).
+    /// A predictor on rows of `shape`.
     ///
     /// # Errors
     /// Where a layer does not fit, or the network does not end in two values.
-    pub fn build(
-        layers: &[toml::Table],
-        noised: Option<&NoisedConfig>,
-        shape: &[usize],
-    ) -> Result<Self, (String, String)> {
-        let network = Network::build(layers.to_vec(), shape).map_err(|e| (e.key, e.message))?;
+    pub fn build(layers: &[toml::Table], noised: Option<&NoisedConfig>, shape: &[usize]) -> Result<Self> {
+        let network = Network::build(layers.to_vec(), shape)?;
         if network.output_shape() != [2] {
             let message = format!(
                 "expected two values at the end (mean, log-variance), found shape {:?}",
                 network.output_shape()
             );
-            return Err(("layers".into(), message));
+            return Err(Error::key("layers", message));
         }
         let embed = match noised {
             None => None,
             Some(config) => {
-                let embed = Network::build(config.embed.clone(), &[1])
-                    .map_err(|e| (format!("noised.{}", e.key.replacen("layers", "embed", 1)), e.message))?;
+                let embed = Network::build_list(config.embed.clone(), &[1], "embed").map_err(|e| e.inside("noised"))?;
                 Some((embed, config.clone()))
             }
         };
         let given = embed.as_ref().map(|(e, _)| e.output_shape().iter().product());
         if network.condition_width() != Ok(given) {
             let message = format!("modulate layers and embedding do not fit: the embedding gives {given:?} values");
-            return Err(("noised.embed".into(), message));
+            return Err(Error::key("noised.embed", message));
         }
         Ok(Self { network, noised: embed })
     }

@@ -148,8 +148,7 @@ pub fn train_reward(job: &TrainReward, device: &Device, progress: &Progress, can
         ));
     };
     let (layers, noised, sees) = plan(config, &*generator)?;
-    let network =
-        Predictor::build(&layers, noised.as_ref(), &sees).map_err(|(key, m)| Error::Bug(format!("{key}: {m}")))?;
+    let network = Predictor::build(&layers, noised.as_ref(), &sees).map_err(|e| Error::Bug(e.to_string()))?;
     let width = network.width();
     let inputs = match noised {
         None => labels.latents.clone(),
@@ -222,7 +221,7 @@ pub fn check_config(config: &RewardConfig, place: &str) -> Result<()> {
         return Err(Error::config(format!("{place}: model_rank"), message));
     }
     if let Some(noised) = &config.noised {
-        noised.check().map_err(|(key, m)| Error::config(format!("{place}: noised.{key}"), m))?;
+        noised.check().map_err(|e| e.at(&format!("{place}: noised.")))?;
     }
     let fit = &config.fit;
     let bad = |key: &str, message: String| Err(Error::config(format!("{place}: fit.{key}"), message));

@@ -4,11 +4,11 @@ use crate::layers::{bits, to_rows_on};
 use isoline::device;
 use isoline::error::Error;
 use isoline::generator::{Card, Generator, OneShot, RawCard, finish_card, import};
-use isoline::host::{Directions, grams};
 use isoline::geometry::{
     DESCRIPTORS, EstimatorSettings, LocalGeometry, Measured, PsiGradient, Spectrum, Undefined, estimator, psi_gradient,
     stencil_gradient,
 };
+use isoline::host::{Directions, grams};
 use isoline::nn::{Network, Parameters, Pass, Tangents};
 use isoline::noise::{Stream, normals};
 use isoline::store::{self, WeightTensor, write_atomic, write_safetensors};

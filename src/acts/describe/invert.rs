@@ -126,7 +126,7 @@ impl Inverter {
 }
 
 fn encoder(card: &Card, layers: Vec<toml::Table>, folder: &Path, device: &Device) -> Result<(Network, Parameters)> {
-    let network = Network::build(layers, &card.sample_shape).map_err(|e| card.layer_error(e.inside("encoder")))?;
+    let network = Network::build(layers, &card.sample_shape).map_err(|e| card.at(e.inside("encoder")))?;
     let found: usize = network.output_shape().iter().product();
     if found != 2 * card.latent_width {
         let place = format!("{}: encoder", crate::error::shown(&card.path));

@@ -79,7 +79,7 @@ fn parts(config: &ScoreConfig, width: usize) -> Result<crate::diffusion::Parts> 
         sampler: SamplerConfig { sigma: [0.01, 100.0], ..SamplerConfig::default() },
         embed: text.embed,
     };
-    denoiser.parts(text.layers, &[width]).map_err(|(key, m)| Error::Bug(format!("{key}: {m}")))
+    denoiser.parts(text.layers, &[width]).map_err(|e| Error::Bug(e.to_string()))
 }
 
 /// Fits ε on `points`: mean over t ~ U(0, 1) of ‖ε̂ − ε‖², no weighting, averaged weights. Returns the denoiser and its

@@ -1,6 +1,7 @@
 //! The preconditioning of EDM (arXiv 2206.00364, table 1): unit variance into and out of the network at every σ.
 
 use super::{Coefficients, Prediction, PredictionRow};
+use crate::error::{Error, Result};
 use serde::Deserialize;
 
 pub const ROW: PredictionRow = PredictionRow {
@@ -20,11 +21,11 @@ fn half() -> f64 {
     0.5
 }
 
-fn make(table: toml::Table) -> Result<Box<dyn Prediction>, (String, String)> {
+fn make(table: toml::Table) -> Result<Box<dyn Prediction>> {
     let c: Edm = Deserialize::deserialize(table)
-        .map_err(|e: toml::de::Error| (String::new(), crate::error::explain_toml(e.message())))?;
+        .map_err(|e: toml::de::Error| Error::key("", crate::error::explain_toml(e.message())))?;
     if !(c.sigma_data > 0.0 && c.sigma_data < 1e3) {
-        return Err(("sigma_data".into(), format!("expected a number above 0, found {}", c.sigma_data)));
+        return Err(Error::key("sigma_data", format!("expected a number above 0, found {}", c.sigma_data)));
     }
     Ok(Box::new(c))
 }

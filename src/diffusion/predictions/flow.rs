@@ -2,6 +2,7 @@
 //! σ = t/(1 − t) and x = x_t/(1 − t): x₀ = x_t − t v.
 
 use super::{Coefficients, Prediction, PredictionRow};
+use crate::error::{Error, Result};
 use serde::Deserialize;
 
 pub const ROW: PredictionRow = PredictionRow {
@@ -21,11 +22,11 @@ fn one() -> f64 {
     1.0
 }
 
-fn make(table: toml::Table) -> Result<Box<dyn Prediction>, (String, String)> {
+fn make(table: toml::Table) -> Result<Box<dyn Prediction>> {
     let c: Flow = Deserialize::deserialize(table)
-        .map_err(|e: toml::de::Error| (String::new(), crate::error::explain_toml(e.message())))?;
+        .map_err(|e: toml::de::Error| Error::key("", crate::error::explain_toml(e.message())))?;
     if !(c.time_scale > 0.0 && c.time_scale.is_finite()) {
-        return Err(("time_scale".into(), format!("expected a number above 0, found {}", c.time_scale)));
+        return Err(Error::key("time_scale", format!("expected a number above 0, found {}", c.time_scale)));
     }
     Ok(Box::new(c))
 }

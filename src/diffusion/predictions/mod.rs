@@ -7,7 +7,7 @@ mod flow;
 mod v;
 mod x0;
 
-use crate::error::did_you_mean;
+use crate::error::{Error, Result, did_you_mean};
 
 /// The four numbers of a parametrisation at one σ.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,7 +31,7 @@ pub trait Prediction: Send + Sync {
     fn range(&self) -> [f64; 2];
 }
 
-type Make = fn(toml::Table) -> Result<Box<dyn Prediction>, (String, String)>;
+type Make = fn(toml::Table) -> Result<Box<dyn Prediction>>;
 
 /// One row of the table of parametrisations.
 pub struct PredictionRow {
@@ -49,16 +49,14 @@ pub static PREDICTIONS: &[PredictionRow] = &[edm::ROW, epsilon::ROW, v::ROW, x0:
 /// The parametrisation of that name.
 ///
 /// # Errors
-/// (key, message) with the nearest name.
-pub fn prediction(name: &str, settings: toml::Table) -> Result<Box<dyn Prediction>, (String, String)> {
+/// [`Error::Key`] with the nearest name.
+pub fn prediction(name: &str, settings: toml::Table) -> Result<Box<dyn Prediction>> {
     match PREDICTIONS.iter().find(|p| p.name == name) {
-        Some(row) => {
-            (row.make)(settings).map_err(|(key, m)| (format!("settings.{key}").trim_end_matches('.').into(), m))
-        }
+        Some(row) => (row.make)(settings).map_err(|e| e.inside("settings")),
         None => {
             let known: Vec<&str> = PREDICTIONS.iter().map(|p| p.name).collect();
             let near = did_you_mean(name, known);
-            Err(("prediction".into(), format!("unknown prediction \"{}\"{near}", name.escape_debug())))
+            Err(Error::key("prediction", format!("unknown prediction \"{}\"{near}", name.escape_debug())))
         }
     }
 }

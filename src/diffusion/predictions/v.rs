@@ -2,6 +2,7 @@
 
 use super::{Coefficients, Prediction, PredictionRow};
 use crate::diffusion::Clock;
+use crate::error::Result;
 
 pub const ROW: PredictionRow = PredictionRow {
     name: "v",
@@ -11,7 +12,7 @@ pub const ROW: PredictionRow = PredictionRow {
 
 struct Velocity(Clock);
 
-fn make(table: toml::Table) -> Result<Box<dyn Prediction>, (String, String)> {
+fn make(table: toml::Table) -> Result<Box<dyn Prediction>> {
     Ok(Box::new(Velocity(Clock::parse(table)?)))
 }
 

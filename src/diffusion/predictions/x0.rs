@@ -2,13 +2,14 @@
 
 use super::{Coefficients, Prediction, PredictionRow};
 use crate::diffusion::Clock;
+use crate::error::Result;
 
 pub const ROW: PredictionRow =
     PredictionRow { name: "x0", about: "x₀ of a variance-preserving model, as it is; settings: as epsilon", make };
 
 struct Clean(Clock);
 
-fn make(table: toml::Table) -> Result<Box<dyn Prediction>, (String, String)> {
+fn make(table: toml::Table) -> Result<Box<dyn Prediction>> {
     Ok(Box::new(Clean(Clock::parse(table)?)))
 }
 

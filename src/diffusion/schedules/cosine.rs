@@ -1,6 +1,7 @@
 //! Even in the time of the cosine process (arXiv 2102.09672): ᾱ(t) = f(t)/f(0), f(t) = cos²((t + s)/(1 + s)·π/2).
 
 use super::{Schedule, ScheduleRow, even_in, settings};
+use crate::error::{Error, Result};
 use std::f64::consts::FRAC_PI_2;
 
 pub const ROW: ScheduleRow =
@@ -17,10 +18,10 @@ fn offset() -> f64 {
     0.008
 }
 
-fn make(table: toml::Table) -> Result<Box<dyn Schedule>, String> {
+fn make(table: toml::Table) -> Result<Box<dyn Schedule>> {
     let c: Cosine = settings(table)?;
     if !(0.0..=0.5).contains(&c.offset) {
-        return Err(format!("offset: expected 0 to 0.5, found {}", c.offset));
+        return Err(Error::key("offset", format!("expected 0 to 0.5, found {}", c.offset)));
     }
     Ok(Box::new(c))
 }

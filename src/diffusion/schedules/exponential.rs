@@ -1,6 +1,7 @@
 //! Even in ln σ.
 
 use super::{Schedule, ScheduleRow, even_in, settings};
+use crate::error::Result;
 
 pub const ROW: ScheduleRow = ScheduleRow { name: "exponential", about: "even in ln σ", make };
 
@@ -8,7 +9,7 @@ pub const ROW: ScheduleRow = ScheduleRow { name: "exponential", about: "even in 
 #[serde(deny_unknown_fields)]
 struct Exponential {}
 
-fn make(table: toml::Table) -> Result<Box<dyn Schedule>, String> {
+fn make(table: toml::Table) -> Result<Box<dyn Schedule>> {
     Ok(Box::new(settings::<Exponential>(table)?))
 }
 

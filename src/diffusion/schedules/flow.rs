@@ -1,6 +1,7 @@
 //! Even in the time of rectified flow, t = σ/(1 + σ).
 
 use super::{Schedule, ScheduleRow, even_in, settings};
+use crate::error::Result;
 
 pub const ROW: ScheduleRow =
     ScheduleRow { name: "flow", about: "even in the time of rectified flow, σ = t/(1 − t)", make };
@@ -9,7 +10,7 @@ pub const ROW: ScheduleRow =
 #[serde(deny_unknown_fields)]
 struct Flow {}
 
-fn make(table: toml::Table) -> Result<Box<dyn Schedule>, String> {
+fn make(table: toml::Table) -> Result<Box<dyn Schedule>> {
     Ok(Box::new(settings::<Flow>(table)?))
 }
 

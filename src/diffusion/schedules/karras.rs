@@ -1,6 +1,7 @@
 //! Even in σ^{1/ρ} (EDM, arXiv 2206.00364, equation 5).
 
 use super::{Schedule, ScheduleRow, even_in, settings};
+use crate::error::{Error, Result};
 
 pub const ROW: ScheduleRow =
     ScheduleRow { name: "karras", about: "even in σ^(1/ρ): short steps at low noise; settings: rho = 7", make };
@@ -16,10 +17,10 @@ fn seven() -> f64 {
     7.0
 }
 
-fn make(table: toml::Table) -> Result<Box<dyn Schedule>, String> {
+fn make(table: toml::Table) -> Result<Box<dyn Schedule>> {
     let c: Karras = settings(table)?;
     if !(c.rho >= 1.0 && c.rho <= 100.0) {
-        return Err(format!("rho: expected 1 to 100, found {}", c.rho));
+        return Err(Error::key("rho", format!("expected 1 to 100, found {}", c.rho)));
     }
     Ok(Box::new(c))
 }

@@ -1,6 +1,7 @@
 //! Even in the time of the variance-preserving process with linear β (arXiv 2011.13456): σ² = exp(β₀t + ½(β₁ − β₀)t²) − 1.
 
 use super::{Schedule, ScheduleRow, even_in, settings};
+use crate::error::{Error, Result};
 
 pub const ROW: ScheduleRow = ScheduleRow {
     name: "linear-vp",
@@ -19,11 +20,11 @@ fn betas() -> [f64; 2] {
     [0.1, 20.0]
 }
 
-fn make(table: toml::Table) -> Result<Box<dyn Schedule>, String> {
+fn make(table: toml::Table) -> Result<Box<dyn Schedule>> {
     let c: LinearVp = settings(table)?;
     let [low, high] = c.beta;
     if !(low > 0.0 && low < high && high < 1e3) {
-        return Err(format!("beta: expected 0 < first < last < 1000, found [{low}, {high}]"));
+        return Err(Error::key("beta", format!("expected 0 < first < last < 1000, found [{low}, {high}]")));
     }
     Ok(Box::new(c))
 }

@@ -6,7 +6,7 @@ mod flow;
 mod karras;
 mod linear_vp;
 
-use crate::error::did_you_mean;
+use crate::error::{Error, Result, did_you_mean};
 
 /// A schedule.
 pub trait Schedule: Send + Sync {
@@ -14,7 +14,7 @@ pub trait Schedule: Send + Sync {
     fn sigma(&self, u: f64, low: f64, high: f64) -> f64;
 }
 
-type Make = fn(toml::Table) -> Result<Box<dyn Schedule>, String>;
+type Make = fn(toml::Table) -> Result<Box<dyn Schedule>>;
 
 /// One row of the table of schedules.
 pub struct ScheduleRow {
@@ -32,21 +32,21 @@ pub static SCHEDULES: &[ScheduleRow] = &[karras::ROW, exponential::ROW, cosine::
 /// The schedule of that name.
 ///
 /// # Errors
-/// (key, message) with the nearest name.
-pub fn schedule(name: &str, settings: toml::Table) -> Result<Box<dyn Schedule>, (String, String)> {
+/// [`Error::Key`] with the nearest name.
+pub fn schedule(name: &str, settings: toml::Table) -> Result<Box<dyn Schedule>> {
     match SCHEDULES.iter().find(|s| s.name == name) {
-        Some(row) => (row.make)(settings).map_err(|m| ("schedule_settings".into(), m)),
+        Some(row) => (row.make)(settings).map_err(|e| e.inside("schedule_settings")),
         None => {
             let known: Vec<&str> = SCHEDULES.iter().map(|s| s.name).collect();
             let near = did_you_mean(name, known);
-            Err(("schedule".into(), format!("unknown schedule \"{}\"{near}", name.escape_debug())))
+            Err(Error::key("schedule", format!("unknown schedule \"{}\"{near}", name.escape_debug())))
         }
     }
 }
 
 /// Reads settings; unknown keys are refused.
-fn settings<C: serde::de::DeserializeOwned>(table: toml::Table) -> Result<C, String> {
-    C::deserialize(table).map_err(|e| crate::error::explain_toml(e.message()))
+fn settings<C: serde::de::DeserializeOwned>(table: toml::Table) -> Result<C> {
+    C::deserialize(table).map_err(|e| Error::key("", crate::error::explain_toml(e.message())))
 }
 
 /// Runs `f⁻¹` evenly between f(high) and f(low).

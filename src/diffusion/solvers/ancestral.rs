@@ -14,7 +14,7 @@ pub const ROW: SolverRow = SolverRow {
 #[serde(deny_unknown_fields)]
 struct Ancestral {}
 
-fn make(table: toml::Table) -> Result<Box<dyn Solver>, String> {
+fn make(table: toml::Table) -> Result<Box<dyn Solver>> {
     Ok(Box::new(settings::<Ancestral>(table)?))
 }
 

@@ -3,7 +3,7 @@
 
 use super::{Solver, SolverRow, Step, heun_step, settings};
 use crate::diffusion::State;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 pub const ROW: SolverRow = SolverRow {
     name: "churn",
@@ -26,16 +26,16 @@ impl Default for Churn {
     }
 }
 
-fn make(table: toml::Table) -> Result<Box<dyn Solver>, String> {
+fn make(table: toml::Table) -> Result<Box<dyn Solver>> {
     let c: Churn = settings(table)?;
     if !(c.churn >= 0.0 && c.churn <= 1e4) {
-        return Err(format!("churn: expected 0 to 10000, found {}", c.churn));
+        return Err(Error::key("churn", format!("expected 0 to 10000, found {}", c.churn)));
     }
     if !(c.low >= 0.0 && c.low < c.high) {
-        return Err(format!("low: expected 0 ≤ low < high, found {} and {}", c.low, c.high));
+        return Err(Error::key("low", format!("expected 0 ≤ low < high, found {} and {}", c.low, c.high)));
     }
     if !(0.9..=1.1).contains(&c.noise) {
-        return Err(format!("noise: expected 0.9 to 1.1, found {}", c.noise));
+        return Err(Error::key("noise", format!("expected 0.9 to 1.1, found {}", c.noise)));
     }
     Ok(Box::new(c))
 }

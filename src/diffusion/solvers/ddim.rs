@@ -4,7 +4,7 @@
 
 use super::{Solver, SolverRow, Step, settings, split};
 use crate::diffusion::State;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 pub const ROW: SolverRow = SolverRow {
     name: "ddim",
@@ -22,13 +22,13 @@ struct Ddim {
     clip: Option<[f32; 2]>,
 }
 
-fn make(table: toml::Table) -> Result<Box<dyn Solver>, String> {
+fn make(table: toml::Table) -> Result<Box<dyn Solver>> {
     let c: Ddim = settings(table)?;
     if !(0.0..=1.0).contains(&c.eta) {
-        return Err(format!("eta: expected 0 to 1, found {}", c.eta));
+        return Err(Error::key("eta", format!("expected 0 to 1, found {}", c.eta)));
     }
     if c.clip.is_some_and(|[low, high]| low >= high || !(high - low).is_finite()) {
-        return Err("clip: expected [low, high] with low < high".into());
+        return Err(Error::key("clip", "expected [low, high] with low < high"));
     }
     Ok(Box::new(c))
 }

@@ -12,7 +12,7 @@ pub const ROW: SolverRow =
 #[serde(deny_unknown_fields)]
 struct TwoM {}
 
-fn make(table: toml::Table) -> Result<Box<dyn Solver>, String> {
+fn make(table: toml::Table) -> Result<Box<dyn Solver>> {
     Ok(Box::new(settings::<TwoM>(table)?))
 }
 

@@ -10,7 +10,7 @@ pub const ROW: SolverRow = SolverRow { name: "euler", about: "Euler's method, or
 #[serde(deny_unknown_fields)]
 struct Euler {}
 
-fn make(table: toml::Table) -> Result<Box<dyn Solver>, String> {
+fn make(table: toml::Table) -> Result<Box<dyn Solver>> {
     Ok(Box::new(settings::<Euler>(table)?))
 }
 

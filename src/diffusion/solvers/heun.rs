@@ -11,7 +11,7 @@ pub const ROW: SolverRow =
 #[serde(deny_unknown_fields)]
 struct Heun {}
 
-fn make(table: toml::Table) -> Result<Box<dyn Solver>, String> {
+fn make(table: toml::Table) -> Result<Box<dyn Solver>> {
     Ok(Box::new(settings::<Heun>(table)?))
 }
 

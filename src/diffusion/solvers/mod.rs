@@ -8,7 +8,7 @@ mod euler;
 mod heun;
 
 use super::State;
-use crate::error::{Result, did_you_mean};
+use crate::error::{Error, Result, did_you_mean};
 use crate::nn::Rows;
 
 /// One step's surroundings.
@@ -50,7 +50,7 @@ pub trait Solver: Send + Sync {
     fn step(&self, x: State, memory: &mut Option<State>, step: &mut Step) -> Result<State>;
 }
 
-type Make = fn(toml::Table) -> Result<Box<dyn Solver>, String>;
+type Make = fn(toml::Table) -> Result<Box<dyn Solver>>;
 
 /// One row of the table of solvers.
 pub struct SolverRow {
@@ -68,21 +68,21 @@ pub static SOLVERS: &[SolverRow] = &[euler::ROW, heun::ROW, ddim::ROW, dpmpp_2m:
 /// The solver of that name.
 ///
 /// # Errors
-/// (key, message) with the nearest name.
-pub fn solver(name: &str, settings: toml::Table) -> Result<Box<dyn Solver>, (String, String)> {
+/// [`Error::Key`] with the nearest name.
+pub fn solver(name: &str, settings: toml::Table) -> Result<Box<dyn Solver>> {
     match SOLVERS.iter().find(|s| s.name == name) {
-        Some(row) => (row.make)(settings).map_err(|m| ("solver_settings".into(), m)),
+        Some(row) => (row.make)(settings).map_err(|e| e.inside("solver_settings")),
         None => {
             let known: Vec<&str> = SOLVERS.iter().map(|s| s.name).collect();
             let near = did_you_mean(name, known);
-            Err(("solver".into(), format!("unknown solver \"{}\"{near}", name.escape_debug())))
+            Err(Error::key("solver", format!("unknown solver \"{}\"{near}", name.escape_debug())))
         }
     }
 }
 
 /// Reads settings; unknown keys are refused.
-fn settings<C: serde::de::DeserializeOwned>(table: toml::Table) -> Result<C, String> {
-    C::deserialize(table).map_err(|e| crate::error::explain_toml(e.message()))
+fn settings<C: serde::de::DeserializeOwned>(table: toml::Table) -> Result<C> {
+    C::deserialize(table).map_err(|e| Error::key("", crate::error::explain_toml(e.message())))
 }
 
 /// dx/dσ from D: (x − D)/σ.

@@ -106,8 +106,7 @@ impl Denoising {
         let clip = config.clip.then_some(self.card.raw.sample.range);
         let parts = self.card.denoiser_parts()?;
         let denoiser = NetworkDenoiser::new(parts, parameters.clone(), config.classes, clip, &self.device);
-        let place = |(key, m): (String, String)| Error::config(format!("denoiser.sampler.{key}"), m);
-        let sampling = config.sampler.build(denoiser.range()).map_err(place)?;
+        let sampling = config.sampler.build(denoiser.range()).map_err(|e| e.at("denoiser.sampler."))?;
         let samples: Vec<u64> = (0..z.dims()[0] as u64).collect();
         // A row of the sheet for each class, where there are any.
         let classes: Vec<usize> = samples.iter().map(|s| *s as usize % config.classes.max(1)).collect();

@@ -58,8 +58,8 @@ fn make(card: &Card, config: &TrainConfig, device: &Device) -> Result<Box<dyn Ob
             format!("expected 0 to 10000, found {}", settings.gradient_penalty),
         ));
     }
-    let discriminator = Network::build(settings.discriminator, &card.sample_shape)
-        .map_err(|e| Error::config(format!("settings.discriminator.{}", e.key), e.message))?;
+    let discriminator =
+        Network::build(settings.discriminator, &card.sample_shape).map_err(|e| e.at("settings.discriminator."))?;
     if discriminator.output_shape() != [1] {
         return Err(Error::config(
             "settings.discriminator",

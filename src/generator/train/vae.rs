@@ -48,8 +48,7 @@ fn make(card: &Card, config: &TrainConfig, device: &Device) -> Result<Box<dyn Ob
     let Some(raw) = &card.raw.encoder else {
         return Err(Error::config(card.path.display().to_string(), "expected an [encoder] to train a VAE, found none"));
     };
-    let encoder =
-        Network::build(raw.layers.clone(), &card.sample_shape).map_err(|e| card.layer_error(e.inside("encoder")))?;
+    let encoder = Network::build(raw.layers.clone(), &card.sample_shape).map_err(|e| card.at(e.inside("encoder")))?;
     let ends: usize = encoder.output_shape().iter().product();
     if ends != 2 * card.latent_width {
         return Err(Error::config(

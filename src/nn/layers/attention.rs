@@ -2,10 +2,9 @@
 //! back. The residual connection and the norm before it are layers of their own.
 
 use super::planes;
-use crate::nn::{
-    BuildError, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer,
-};
+use crate::error::{Error, Result};
 use crate::nn::{HostParameters, Plain};
+use crate::nn::{Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer};
 use burn::tensor::{Tensor, activation::softmax};
 
 pub const KIND: LayerKind = LayerKind {
@@ -35,15 +34,12 @@ struct Attention {
     shape: [usize; 3],
 }
 
-fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
+fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
     let c: Config = parse_layer(table)?;
     let shape = planes(input)?;
     check_range("heads", c.heads, 1..=shape[0])?;
     if !shape[0].is_multiple_of(c.heads) {
-        return Err(BuildError::new(
-            "heads",
-            format!("expected a divisor of the {} channels, found {}", shape[0], c.heads),
-        ));
+        return Err(Error::key("heads", format!("expected a divisor of the {} channels, found {}", shape[0], c.heads)));
     }
     Ok(Box::new(Attention { key: c.key, heads: c.heads, zero: c.zero, shape }))
 }

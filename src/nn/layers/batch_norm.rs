@@ -1,7 +1,8 @@
 //! Batch normalisation over `[channels, height, width]` or `[features]`.
 
-use crate::nn::{BuildError, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, parse_layer};
+use crate::error::{Error, Result};
 use crate::nn::{HostParameters, Plain};
+use crate::nn::{Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, parse_layer};
 use burn::tensor::Tensor;
 
 pub const KIND: LayerKind = LayerKind {
@@ -30,13 +31,13 @@ struct BatchNorm {
     area: usize,
 }
 
-fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
+fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
     let c: Config = parse_layer(table)?;
     if !(c.eps > 0.0 && c.eps < 1.0) {
-        return Err(BuildError::new("eps", format!("expected a number between 0 and 1, found {}", c.eps)));
+        return Err(Error::key("eps", format!("expected a number between 0 and 1, found {}", c.eps)));
     }
     let Some((&channels, rest)) = input.split_first() else {
-        return Err(BuildError::new("", "expected an input with channels"));
+        return Err(Error::key("", "expected an input with channels"));
     };
     Ok(Box::new(BatchNorm { key: c.key, eps: c.eps, shape: input.to_vec(), channels, area: rest.iter().product() }))
 }

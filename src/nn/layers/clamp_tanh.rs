@@ -1,6 +1,7 @@
 //! scale·tanh(x/scale): a soft clamp to ±scale.
 
-use crate::nn::{BuildError, Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
+use crate::error::{Error, Result};
+use crate::nn::{Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
 
 pub const KIND: LayerKind =
     LayerKind { name: "clamp_tanh", about: "scale·tanh(x/scale), a soft clamp; keys: scale", build };
@@ -11,10 +12,10 @@ struct ClampTanh {
     scale: f64,
 }
 
-fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
+fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
     let rule: ClampTanh = parse_layer(table)?;
     if !(rule.scale.is_finite() && rule.scale > 0.0) {
-        return Err(BuildError::new("scale", format!("expected a positive number, found {}", rule.scale)));
+        return Err(Error::key("scale", format!("expected a positive number, found {}", rule.scale)));
     }
     Ok(Box::new(Elementwise::new(rule, input)))
 }

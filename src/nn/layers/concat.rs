@@ -1,7 +1,8 @@
 //! The outputs of several branches side by side along the channels.
 
-use crate::nn::{BuildError, Layer, LayerKind, ParameterSpec, Pass, Rows, Tangents, build_layers, parse_layer};
+use crate::error::{Error, Result};
 use crate::nn::{HostParameters, Plain, plain_chain};
+use crate::nn::{Layer, LayerKind, ParameterSpec, Pass, Rows, Tangents, build_layers, parse_layer};
 use burn::tensor::Tensor;
 
 pub const KIND: LayerKind = LayerKind {
@@ -22,7 +23,7 @@ struct Concat {
     shape: Vec<usize>,
 }
 
-fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
+fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
     let c: Config = parse_layer(table)?;
     let branches = c
         .branches
@@ -32,10 +33,10 @@ fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildErr
         .collect::<Result<Vec<_>, _>>()?;
     let ends: Vec<&[usize]> = branches.iter().map(|b| b.last().map_or(input, |l| l.output_shape())).collect();
     let Some(first) = ends.first() else {
-        return Err(BuildError::new("branches", "expected at least one branch, found none"));
+        return Err(Error::key("branches", "expected at least one branch, found none"));
     };
     if let Some(odd) = ends.iter().find(|e| e.len() != first.len() || e[1..] != first[1..]) {
-        return Err(BuildError::new(
+        return Err(Error::key(
             "branches",
             format!("expected equal sizes after the channels, found {first:?} and {odd:?}"),
         ));

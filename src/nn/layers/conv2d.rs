@@ -1,10 +1,9 @@
 //! Two-dimensional convolution (cross-correlation, as PyTorch's `conv2d`).
 
 use super::{flatten, planes, unflatten};
-use crate::nn::{
-    BuildError, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer,
-};
+use crate::error::{Error, Result};
 use crate::nn::{HostParameters, Plain, PlainGather, Tap};
+use crate::nn::{Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer};
 use burn::tensor::{Tensor, module::conv2d, ops::ConvOptions};
 
 pub const KIND: LayerKind = LayerKind {
@@ -48,7 +47,7 @@ struct Conv2d {
     output: [usize; 3],
 }
 
-fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
+fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
     let c: Config = parse_layer(table)?;
     let input = planes(input)?;
     check_range("out", c.out, 1..=1 << 16)?;
@@ -57,7 +56,7 @@ fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildErr
     check_range("padding", c.padding, 0..=64)?;
     let side = |n: usize| {
         (n + 2 * c.padding).checked_sub(c.kernel).map(|free| free / c.stride + 1).ok_or_else(|| {
-            BuildError::new(
+            Error::key(
                 "kernel",
                 format!("kernel {} is larger than the padded input side {}", c.kernel, n + 2 * c.padding),
             )

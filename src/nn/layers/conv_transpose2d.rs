@@ -1,10 +1,9 @@
 //! Transposed two-dimensional convolution (as PyTorch's `conv_transpose2d`).
 
 use super::{flatten, planes, unflatten};
-use crate::nn::{
-    BuildError, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer,
-};
+use crate::error::{Error, Result};
 use crate::nn::{HostParameters, Plain, PlainGather, Tap};
+use crate::nn::{Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer};
 use burn::tensor::{Tensor, module::conv_transpose2d, ops::ConvTransposeOptions};
 
 pub const KIND: LayerKind = LayerKind {
@@ -48,7 +47,7 @@ struct ConvTranspose2d {
     output: [usize; 3],
 }
 
-fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
+fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
     let c: Config = parse_layer(table)?;
     let input = planes(input)?;
     check_range("out", c.out, 1..=1 << 16)?;
@@ -61,7 +60,7 @@ fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildErr
             .checked_sub(2 * c.padding)
             .filter(|s| *s > 0)
             .ok_or_else(|| {
-                BuildError::new("padding", format!("padding {} leaves nothing of an input side of {n}", c.padding))
+                Error::key("padding", format!("padding {} leaves nothing of an input side of {n}", c.padding))
             })
     };
     let output = [c.out, side(input[1])?, side(input[2])?];

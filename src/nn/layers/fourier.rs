@@ -1,9 +1,8 @@
 //! The first value of a row as waves: sin and cos of it at several frequencies; further values pass behind them.
 //! Made for noise levels and times at the entrance of an embedding.
 
-use crate::nn::{
-    BuildError, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer,
-};
+use crate::error::{Error, Result};
+use crate::nn::{Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer};
 use burn::tensor::{Tensor, TensorData};
 
 pub const KIND: LayerKind = LayerKind {
@@ -41,17 +40,17 @@ struct Fourier {
     shape: [usize; 1],
 }
 
-fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
+fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
     let c: Config = parse_layer(table)?;
     check_range("count", c.count, 1..=1 << 12)?;
     if !(c.low > 0.0 && c.low <= c.high && c.high < 1e9) {
-        return Err(BuildError::new("low", format!("expected 0 < low ≤ high < 1e9, found {} and {}", c.low, c.high)));
+        return Err(Error::key("low", format!("expected 0 < low ≤ high < 1e9, found {} and {}", c.low, c.high)));
     }
     if !(-1.0..=1.0).contains(&c.offset) {
-        return Err(BuildError::new("offset", format!("expected -1 to 1, found {}", c.offset)));
+        return Err(Error::key("offset", format!("expected -1 to 1, found {}", c.offset)));
     }
     let [width] = input[..] else {
-        return Err(BuildError::new("", format!("expected a row of values, found shape {input:?}")));
+        return Err(Error::key("", format!("expected a row of values, found shape {input:?}")));
     };
     Ok(Box::new(Fourier { shape: [2 * c.count + width - 1], rest: width - 1, config: c }))
 }

@@ -1,6 +1,7 @@
 //! x·Φ(x) with the exact normal distribution function.
 
-use crate::nn::{BuildError, Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
+use crate::error::Result;
+use crate::nn::{Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
 use burn::tensor::activation;
 
 pub const KIND: LayerKind = LayerKind { name: "gelu", about: "x·Φ(x), exact (erf)", build };
@@ -9,7 +10,7 @@ pub const KIND: LayerKind = LayerKind { name: "gelu", about: "x·Φ(x), exact (e
 #[serde(deny_unknown_fields)]
 struct Gelu {}
 
-fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
+fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
     Ok(Box::new(Elementwise::new(parse_layer::<Gelu>(table)?, input)))
 }
 

@@ -1,9 +1,8 @@
 //! Group normalisation: each sample's channel groups to mean 0 and variance 1. Not piecewise linear.
 
-use crate::nn::{
-    BuildError, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer,
-};
+use crate::error::{Error, Result};
 use crate::nn::{HostParameters, Plain};
+use crate::nn::{Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer};
 use burn::tensor::Tensor;
 
 pub const KIND: LayerKind =
@@ -30,18 +29,15 @@ struct GroupNorm {
     area: usize,
 }
 
-fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
+fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
     let c: Config = parse_layer(table)?;
     if !(c.eps > 0.0 && c.eps < 1.0) {
-        return Err(BuildError::new("eps", format!("expected a number between 0 and 1, found {}", c.eps)));
+        return Err(Error::key("eps", format!("expected a number between 0 and 1, found {}", c.eps)));
     }
     let channels = input.first().copied().unwrap_or(0);
     check_range("groups", c.groups, 1..=channels.max(1))?;
     if channels % c.groups != 0 {
-        return Err(BuildError::new(
-            "groups",
-            format!("expected a divisor of the {channels} channels, found {}", c.groups),
-        ));
+        return Err(Error::key("groups", format!("expected a divisor of the {channels} channels, found {}", c.groups)));
     }
     Ok(Box::new(GroupNorm {
         key: c.key,

@@ -1,8 +1,7 @@
 //! Layer normalisation over the trailing sizes of a sample, with a scale and a shift for each place. Not piecewise linear.
 
-use crate::nn::{
-    BuildError, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer,
-};
+use crate::error::{Error, Result};
+use crate::nn::{Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer};
 use burn::tensor::Tensor;
 
 pub const KIND: LayerKind = LayerKind {
@@ -36,10 +35,10 @@ struct LayerNorm {
     over: Vec<usize>,
 }
 
-fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
+fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
     let c: Config = parse_layer(table)?;
     if !(c.eps > 0.0 && c.eps < 1.0) {
-        return Err(BuildError::new("eps", format!("expected a number between 0 and 1, found {}", c.eps)));
+        return Err(Error::key("eps", format!("expected a number between 0 and 1, found {}", c.eps)));
     }
     check_range("sizes", c.sizes, 1..=input.len().max(1))?;
     let over = input[input.len() - c.sizes..].to_vec();

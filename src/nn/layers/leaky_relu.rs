@@ -1,6 +1,7 @@
 //! x for x > 0, slope·x otherwise.
 
-use crate::nn::{BuildError, Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
+use crate::error::{Error, Result};
+use crate::nn::{Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
 use burn::tensor::activation;
 
 pub const KIND: LayerKind =
@@ -17,13 +18,10 @@ fn slope() -> f64 {
     0.01
 }
 
-fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
+fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
     let rule: LeakyRelu = parse_layer(table)?;
     if !rule.slope.is_finite() || rule.slope.abs() > 1e3 {
-        return Err(BuildError::new(
-            "slope",
-            format!("expected a number between -1000 and 1000, found {}", rule.slope),
-        ));
+        return Err(Error::key("slope", format!("expected a number between -1000 and 1000, found {}", rule.slope)));
     }
     Ok(Box::new(Elementwise::new(rule, input)))
 }

@@ -1,9 +1,8 @@
 //! y = x Wᵀ + b on the flattened sample.
 
-use crate::nn::{
-    BuildError, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer,
-};
+use crate::error::Result;
 use crate::nn::{HostParameters, Plain, PlainGather, Tap};
+use crate::nn::{Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer};
 use burn::tensor::Tensor;
 
 pub const KIND: LayerKind = LayerKind { name: "linear", about: "x Wᵀ + b; keys: key, out, bias = true", build };
@@ -28,7 +27,7 @@ struct Linear {
     output: [usize; 1],
 }
 
-fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
+fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
     let c: Config = parse_layer(table)?;
     check_range("out", c.out, 1..=1 << 24)?;
     Ok(Box::new(Linear {

@@ -22,7 +22,8 @@ mod tanh;
 mod unet;
 mod upsample;
 
-use super::{BuildError, LayerKind, Rows};
+use super::{LayerKind, Rows};
+use crate::error::{Error, Result};
 use burn::tensor::Tensor;
 
 /// Every kind a card may name.
@@ -51,9 +52,9 @@ pub static KINDS: &[LayerKind] = &[
 ];
 
 /// A per-sample shape as `[channels, height, width]`, or the reason why it is none.
-fn planes(input: &[usize]) -> Result<[usize; 3], BuildError> {
+fn planes(input: &[usize]) -> Result<[usize; 3]> {
     <[usize; 3]>::try_from(input).map_err(|_| {
-        BuildError::new(
+        Error::key(
             "",
             format!("expected input of shape [channels, height, width], found {input:?}; put a reshape before it"),
         )

@@ -1,9 +1,8 @@
 //! The condition of a pass (a noise level, a class) enters a network: a shift, or a scale and a shift, of each channel.
 
-use crate::nn::{
-    BuildError, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer,
-};
+use crate::error::{Error, Result};
 use crate::nn::{HostParameters, Plain};
+use crate::nn::{Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer};
 use burn::tensor::Tensor;
 use serde::Deserialize;
 
@@ -32,14 +31,14 @@ struct Modulate {
     shape: Vec<usize>,
 }
 
-fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
+fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
     let c: Config = parse_layer(table)?;
     check_range("width", c.width, 1..=1 << 16)?;
     let channels = input.first().copied().unwrap_or(0);
     let needed = channels * (1 + usize::from(c.scale));
     if c.key.is_none() && c.width != needed {
         let message = format!("expected {needed}, the channels of the input, found {}; or give a key", c.width);
-        return Err(BuildError::new("width", message));
+        return Err(Error::key("width", message));
     }
     Ok(Box::new(Modulate { width: c.width, key: c.key, scale: c.scale, channels, shape: input.to_vec() }))
 }

@@ -1,6 +1,7 @@
 //! max(x, 0).
 
-use crate::nn::{BuildError, Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
+use crate::error::Result;
+use crate::nn::{Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
 use burn::tensor::activation;
 
 pub const KIND: LayerKind = LayerKind { name: "relu", about: "max(x, 0)", build };
@@ -9,7 +10,7 @@ pub const KIND: LayerKind = LayerKind { name: "relu", about: "max(x, 0)", build 
 #[serde(deny_unknown_fields)]
 struct Relu {}
 
-fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
+fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
     Ok(Box::new(Elementwise::new(parse_layer::<Relu>(table)?, input)))
 }
 

@@ -1,7 +1,8 @@
 //! Another per-sample shape for the same values.
 
-use crate::nn::{BuildError, Layer, LayerKind, Pass, Rows, Tangents, parse_layer};
+use crate::error::{Error, Result};
 use crate::nn::{HostParameters, Plain};
+use crate::nn::{Layer, LayerKind, Pass, Rows, Tangents, parse_layer};
 
 pub const KIND: LayerKind =
     LayerKind { name: "reshape", about: "another per-sample shape for the same values; keys: shape", build };
@@ -12,11 +13,11 @@ struct Reshape {
     shape: Vec<usize>,
 }
 
-fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
+fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
     let c: Reshape = parse_layer(table)?;
     let (have, want) = (input.iter().product::<usize>(), c.shape.iter().try_fold(1usize, |a, b| a.checked_mul(*b)));
     if want != Some(have) || c.shape.is_empty() {
-        return Err(BuildError::new(
+        return Err(Error::key(
             "shape",
             format!("expected {have} values as in the input {input:?}, found {:?}", c.shape),
         ));

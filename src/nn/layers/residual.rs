@@ -1,7 +1,8 @@
 //! y = body(x) + shortcut(x); an empty shortcut is the identity.
 
-use crate::nn::{BuildError, Layer, LayerKind, ParameterSpec, Pass, Rows, Tangents, build_layers, parse_layer};
+use crate::error::{Error, Result};
 use crate::nn::{HostParameters, Plain, plain_chain};
+use crate::nn::{Layer, LayerKind, ParameterSpec, Pass, Rows, Tangents, build_layers, parse_layer};
 
 pub const KIND: LayerKind = LayerKind {
     name: "residual",
@@ -24,14 +25,14 @@ struct Residual {
     shape: Vec<usize>,
 }
 
-fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
+fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
     let c: Config = parse_layer(table)?;
     let body = build_layers(c.body, input, "body")?;
     let shortcut = build_layers(c.shortcut, input, "shortcut")?;
     let end = |layers: &[Box<dyn Layer>]| layers.last().map_or(input.to_vec(), |l| l.output_shape().to_vec());
     let (shape, other) = (end(&body), end(&shortcut));
     if body.is_empty() || shape != other {
-        return Err(BuildError::new("body", format!("expected the shape {other:?} of the shortcut, found {shape:?}")));
+        return Err(Error::key("body", format!("expected the shape {other:?} of the shortcut, found {shape:?}")));
     }
     Ok(Box::new(Residual { body, shortcut, before: input.iter().product(), shape }))
 }

@@ -1,6 +1,7 @@
 //! 1/(1 + exp(−x)).
 
-use crate::nn::{BuildError, Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
+use crate::error::Result;
+use crate::nn::{Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
 use burn::tensor::activation;
 
 pub const KIND: LayerKind = LayerKind { name: "sigmoid", about: "1/(1 + exp(−x))", build };
@@ -9,7 +10,7 @@ pub const KIND: LayerKind = LayerKind { name: "sigmoid", about: "1/(1 + exp(−x
 #[serde(deny_unknown_fields)]
 struct Sigmoid {}
 
-fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
+fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
     Ok(Box::new(Elementwise::new(parse_layer::<Sigmoid>(table)?, input)))
 }
 

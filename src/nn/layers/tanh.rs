@@ -1,6 +1,7 @@
 //! tanh(x).
 
-use crate::nn::{BuildError, Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
+use crate::error::Result;
+use crate::nn::{Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
 
 pub const KIND: LayerKind = LayerKind { name: "tanh", about: "tanh(x)", build };
 
@@ -8,7 +9,7 @@ pub const KIND: LayerKind = LayerKind { name: "tanh", about: "tanh(x)", build };
 #[serde(deny_unknown_fields)]
 struct Tanh {}
 
-fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
+fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
     Ok(Box::new(Elementwise::new(parse_layer::<Tanh>(table)?, input)))
 }
 

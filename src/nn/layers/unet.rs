@@ -5,10 +5,9 @@
 //! input (through a 1×1 convolution where the channels change). Attention, where asked for, follows a block.
 
 use super::planes;
-use crate::nn::{
-    BuildError, Layer, LayerKind, ParameterSpec, Pass, Rows, Tangents, build_layers, check_range, parse_layer,
-};
+use crate::error::{Error, Result};
 use crate::nn::{HostParameters, Plain, plain_chain};
+use crate::nn::{Layer, LayerKind, ParameterSpec, Pass, Rows, Tangents, build_layers, check_range, parse_layer};
 
 pub const KIND: LayerKind = LayerKind {
     name: "unet",
@@ -48,7 +47,7 @@ struct Unet {
     shape: Vec<usize>,
 }
 
-fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
+fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
     let c: Config = parse_layer(table)?;
     let [channels, height, width] = planes(input)?;
     check_range("channels", c.channels.len(), 1..=8)?;
@@ -61,11 +60,11 @@ fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildErr
             c.channels.len(),
             c.channels.len() - 1
         );
-        return Err(BuildError::new("channels", message));
+        return Err(Error::key("channels", message));
     }
     if let Some(level) = c.attention.iter().find(|l| **l >= c.channels.len()) {
         let message = format!("expected levels from 0 to {}, found {level}", c.channels.len() - 1);
-        return Err(BuildError::new("attention", message));
+        return Err(Error::key("attention", message));
     }
     let layers = build_layers(c.level(0, channels), input, "unet")?;
     let shape = layers.last().map_or(input.to_vec(), |l| l.output_shape().to_vec());

@@ -1,8 +1,9 @@
 //! Nearest-neighbour enlargement by a whole factor.
 
 use super::planes;
-use crate::nn::{BuildError, Layer, LayerKind, Pass, Rows, Tangents, check_range, parse_layer};
+use crate::error::Result;
 use crate::nn::{HostParameters, Plain};
+use crate::nn::{Layer, LayerKind, Pass, Rows, Tangents, check_range, parse_layer};
 
 pub const KIND: LayerKind =
     LayerKind { name: "upsample", about: "nearest-neighbour enlargement; keys: factor = 2", build };
@@ -24,7 +25,7 @@ struct Upsample {
     output: [usize; 3],
 }
 
-fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>, BuildError> {
+fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
     let c: Config = parse_layer(table)?;
     check_range("factor", c.factor, 1..=16)?;
     let [channels, h, w] = planes(input)?;

@@ -212,10 +212,7 @@ impl Task<'_> {
     /// The model's solver, repeated where that is asked.
     fn sampling(&self) -> Result<Sampling> {
         let config = self.sampler.config();
-        let again = || {
-            solver(&config.solver, config.solver_settings.clone())
-                .map_err(|(key, m)| Error::Bug(format!("denoiser.sampler.{key}: {m}")))
-        };
+        let again = || solver(&config.solver, config.solver_settings.clone()).map_err(|e| Error::Bug(e.to_string()));
         let sigmas = self.sampler.sampling().sigmas.clone();
         Ok(match self.how.recurrence {
             1 => Sampling::new(again()?, sigmas),

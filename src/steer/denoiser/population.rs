@@ -35,7 +35,7 @@ impl<'a> Population<'a> {
     /// Of the sampler's schedule.
     pub fn new(task: &'a Task, sample: u64, target: Option<Level>, interval: Interval) -> Result<Self> {
         let config = task.sampler.config();
-        let bug = |(key, m): (String, String)| Error::Bug(format!("denoiser.sampler.{key}: {m}"));
+        let bug = |e: Error| Error::Bug(e.to_string());
         let schedule = schedule(&config.schedule, config.schedule_settings.clone()).map_err(bug)?;
         let (count, [low, high]) = (STEPS * config.steps, config.sigma);
         let level = |i: usize| schedule.sigma(i as f64 / (count - 1) as f64, low, high);
@@ -110,7 +110,7 @@ impl<'a> Population<'a> {
                 None => inner.denoise(x, sigma, classes.as_deref() as Classes),
             };
             let mut noise = |_: u32, draw: u32| rows(self.noise(Stream::Sampling, 4 * i as u32 + draw), width, device);
-            let ancestral = solver("ancestral", toml::Table::new()).map_err(|(_, m)| Error::Bug(m))?;
+            let ancestral = solver("ancestral", toml::Table::new()).map_err(|e| Error::Bug(e.to_string()))?;
             let step = Sampling::new(ancestral, ends.to_vec());
             x = step.run(State::plain(x), &mut denoise, &mut noise, &mut |_, _| Ok(()))?.value;
         }
