@@ -10,6 +10,7 @@ mod cli;
 mod descriptors;
 mod devices;
 mod diffusion;
+mod documents;
 mod estimators;
 #[cfg(target_os = "linux")]
 mod faults;

@@ -1,0 +1,110 @@
+//! What the documents say of the source tree holds: code they quote stands in the file they name, and files they name exist.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// README, CONTRIBUTING and every page under `docs`.
+fn documents() -> Vec<PathBuf> {
+    let mut found = vec![root().join("README.md"), root().join("CONTRIBUTING.md")];
+    let mut folders = vec![root().join("docs")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()) {
+            match entry.is_dir() {
+                true => folders.push(entry),
+                false if entry.extension().is_some_and(|e| e == "md") => found.push(entry),
+                false => {}
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Every file below the folders that documents speak of, from the package's root, with forward slashes.
+fn files() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let tops = ["src", "tests", "docs", "configs", "models", "benches", "experiments", "contrib", "third_party", ".ci"];
+    let mut folders: Vec<PathBuf> = tops.iter().map(|t| root().join(t)).filter(|t| t.is_dir()).collect();
+    while let Some(folder) = folders.pop() {
+        found.insert(format!("{}/", folder.strip_prefix(root()).unwrap().display()));
+        for entry in fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()) {
+            match entry.is_dir() {
+                true => folders.push(entry),
+                false => drop(found.insert(entry.strip_prefix(root()).unwrap().display().to_string())),
+            }
+        }
+    }
+    found
+}
+
+/// The blocks of code that follow a comment `<!-- from PATH -->`: path and text.
+fn quotes(text: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let Some(path) = line.trim().strip_prefix("<!-- from ").and_then(|l| l.strip_suffix(" -->")) else { continue };
+        assert!(lines.next().is_some_and(|l| l.starts_with("```")), "no block of code behind {line}");
+        let block: Vec<&str> = lines.by_ref().take_while(|l| !l.starts_with("```")).collect();
+        found.push((path.to_owned(), block.join("\n")));
+    }
+    found
+}
+
+/// The paths that a document names between backticks: Rust files, and whatever begins with a folder of the package.
+fn named(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for line in text.lines() {
+        for word in line.split('`').skip(1).step_by(2) {
+            let plain = word.chars().all(|c| c.is_alphanumeric() || "/_-.".contains(c));
+            let is_path = word.ends_with(".rs") || ["src/", "tests/", "docs/", "configs/"].iter().any(|t| word.starts_with(t));
+            if plain && is_path {
+                found.push(word.to_owned());
+            }
+        }
+    }
+    found
+}
+
+/// Whether the path, or one that ends in it, exists.
+fn exists(path: &str, files: &BTreeSet<String>) -> bool {
+    files.iter().any(|f| f == path || f.trim_end_matches('/') == path || f.ends_with(&format!("/{path}")))
+}
+
+#[test]
+fn quoted_code_stands_where_they_say() {
+    let mut count = 0;
+    for document in documents() {
+        for (path, block) in quotes(&fs::read_to_string(&document).unwrap()) {
+            let file = fs::read_to_string(root().join(&path)).unwrap_or_else(|e| panic!("{path}: {e}"));
+            assert!(file.contains(&block), "{}: this is no longer in {path}:\n{block}", document.display());
+            count += 1;
+        }
+    }
+    assert!(count >= 10, "only {count} quotes found");
+}
+
+#[test]
+fn named_files_exist() {
+    let files = files();
+    let mut missing = Vec::new();
+    for document in documents() {
+        let name = document.strip_prefix(root()).unwrap().display().to_string();
+        let text = fs::read_to_string(&document).unwrap();
+        missing.extend(named(&text).into_iter().filter(|p| !exists(p, &files)).map(|p| format!("{name}: {p}")));
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+#[test]
+fn a_wrong_path_would_be_seen() {
+    let files = BTreeSet::from(["src/geometry/frame.rs".to_owned(), "src/geometry/".to_owned()]);
+    let text = "see `geometry/frame.rs`, `src/geometry`, `src/geometri`, `frames.rs` and `cargo test`";
+    let missing: Vec<String> = named(text).into_iter().filter(|p| !exists(p, &files)).collect();
+    assert_eq!(missing, ["src/geometri", "frames.rs"]);
+    assert_eq!(quotes("a\n<!-- from x.rs -->\n```rust\nfn f() {}\n```\n"), [("x.rs".into(), "fn f() {}".into())]);
+}
