@@ -4,9 +4,10 @@
 //! other; one file names the compute backends. The rules work on any set of (path, text) pairs, so that each of them
 //! is shown below to catch an offender that was written for the purpose.
 //!
-//! This is not a parser of Rust: it reads tokens, follows `crate::`, `super::` and `self::` paths and use groups, and
-//! does not see a path that a macro puts together.
+//! It reads tokens, so that paths inside macros count too: it follows `crate::`, `super::` and `self::` paths and use
+//! groups, and does not see a path that a macro puts together.
 
+use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -68,128 +69,52 @@ struct Source {
     text: String,
 }
 
-/// A token that matters here, with its line from 1.
-#[derive(Clone, Debug, PartialEq)]
-enum Token {
-    Ident(String),
-    PathSep,
-    Other(char),
-}
+/// An identifier, `::`, one character of punctuation or `"` for a literal, with its line from 1.
+type Token = (String, usize);
 
-/// Blanks comments, string and character literals; line breaks stay, so that line numbers do.
-fn without_comments_and_literals(text: &str) -> String {
-    let c: Vec<char> = text.chars().collect();
-    let mut out = String::with_capacity(text.len());
-    let at = |i: usize| c.get(i).copied().unwrap_or('\0');
-    let mut i = 0;
-    while i < c.len() {
-        let end = match (at(i), at(i + 1)) {
-            ('/', '/') => (i..c.len()).find(|&j| c[j] == '\n').unwrap_or(c.len()),
-            ('/', '*') => block_comment_end(&c, i),
-            ('"', _) => string_end(&c, i + 1),
-            ('r' | 'b' | 'c', _) if i == 0 || !is_word(c[i - 1]) => prefixed_literal_end(&c, i),
-            ('\'', '\\') => (i + 3..c.len()).find(|&j| c[j] == '\'').map_or(c.len(), |j| j + 1),
-            ('\'', _) if at(i + 2) == '\'' => i + 3,
-            _ => i,
-        };
-        if end == i {
-            out.push(c[i]);
-            i += 1;
-        } else {
-            out.extend(c[i..end].iter().map(|&x| if x == '\n' { '\n' } else { ' ' }));
-            i = end;
-        }
-    }
-    out
-}
-
-fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_'
-}
-
-fn block_comment_end(c: &[char], start: usize) -> usize {
-    let (mut depth, mut i) = (0, start);
-    while i + 1 < c.len() {
-        match (c[i], c[i + 1]) {
-            ('/', '*') => (depth, i) = (depth + 1, i + 2),
-            ('*', '/') => (depth, i) = (depth - 1, i + 2),
-            _ => i += 1,
-        }
-        if depth == 0 {
-            return i;
-        }
-    }
-    c.len()
-}
-
-/// End of a string whose opening quote stands just before `i`.
-fn string_end(c: &[char], mut i: usize) -> usize {
-    while i < c.len() {
-        match c[i] {
-            '\\' => i += 2,
-            '"' => return i + 1,
-            _ => i += 1,
-        }
-    }
-    c.len()
-}
-
-/// End of a literal such as `r#"…"#`, `b"…"` or `br"…"` that starts at `i`; `i` itself where none does.
-fn prefixed_literal_end(c: &[char], i: usize) -> usize {
-    let letters = c[i..].iter().take(2).take_while(|&&x| matches!(x, 'r' | 'b' | 'c')).count();
-    let raw = c[i..i + letters].contains(&'r');
-    let hashes = if raw { c[i + letters..].iter().take_while(|&&x| x == '#').count() } else { 0 };
-    let open = i + letters + hashes;
-    if c.get(open) != Some(&'"') {
-        return i;
-    }
-    if !raw {
-        return string_end(c, open + 1);
-    }
-    let closes = |j: usize| c[j] == '"' && c.len() - j > hashes && c[j + 1..=j + hashes].iter().all(|&x| x == '#');
-    (open + 1..c.len()).find(|&j| closes(j)).map_or(c.len(), |j| j + 1 + hashes)
-}
-
-/// Blanks each item that follows `#[cfg(test)]`, to the end of its body or to its semicolon.
-fn without_tests(code: &str) -> String {
-    let mut out = code.to_owned();
-    while let Some(start) = out.find("#[cfg(test)]") {
-        let (mut depth, mut end) = (0usize, out.len());
-        for (i, x) in out[start..].char_indices().skip("#[cfg(test)]".len()) {
-            match x {
-                '{' => depth += 1,
-                '}' => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            if depth == 0 && matches!(x, '}' | ';') {
-                end = start + i + 1;
-                break;
-            }
-        }
-        let blank: String = out[start..end].chars().map(|x| if x == '\n' { '\n' } else { ' ' }).collect();
-        out.replace_range(start..end, &blank);
-    }
-    out
-}
-
-fn tokens(code: &str) -> Vec<(Token, usize)> {
+/// The tokens of a file, comments left out; without `tests`, those of items under `#[cfg(test)]` too.
+fn tokens(source: &Source, tests: bool) -> Vec<Token> {
+    let stream = source.text.parse().unwrap_or_else(|e| panic!("{}: {e}", source.path));
     let mut found = Vec::new();
-    for (number, line) in code.lines().enumerate() {
-        let mut rest = line.trim_start();
-        while let Some(first) = rest.chars().next() {
-            let word = rest.find(|x| !is_word(x)).unwrap_or(rest.len());
-            let (token, length) = if word > 0 {
-                (Token::Ident(rest[..word].to_owned()), word)
-            } else if rest.starts_with("::") {
-                (Token::PathSep, 2)
-            } else {
-                (Token::Other(first), first.len_utf8())
-            };
-            found.push((token, number + 1));
-            rest = rest[length..].trim_start();
+    flatten(stream, tests, &mut found);
+    found
+}
+
+fn flatten(stream: TokenStream, tests: bool, found: &mut Vec<Token>) {
+    let mut trees = stream.into_iter().peekable();
+    while let Some(tree) = trees.next() {
+        let line = tree.span().start().line;
+        match tree {
+            TokenTree::Ident(name) => found.push((name.to_string(), line)),
+            TokenTree::Literal(_) => found.push(("\"".to_owned(), line)),
+            TokenTree::Punct(mark) if mark.as_char() == '#' && !tests && trees.peek().is_some_and(is_cfg_test) => {
+                trees.find(|tree| match tree {
+                    TokenTree::Group(body) => body.delimiter() == Delimiter::Brace,
+                    other => other.to_string() == ";",
+                });
+            }
+            TokenTree::Punct(mark) if mark.as_char() == ':' && mark.spacing() == Spacing::Joint => {
+                trees.next();
+                found.push(("::".to_owned(), line));
+            }
+            TokenTree::Punct(mark) => found.push((mark.to_string(), line)),
+            TokenTree::Group(group) => {
+                let (open, close) = match group.delimiter() {
+                    Delimiter::Brace => ("{", "}"),
+                    Delimiter::Bracket => ("[", "]"),
+                    Delimiter::Parenthesis => ("(", ")"),
+                    Delimiter::None => ("", ""),
+                };
+                found.push((open.to_owned(), line));
+                flatten(group.stream(), tests, found);
+                found.push((close.to_owned(), group.span_close().start().line));
+            }
         }
     }
-    found
+}
+
+fn is_cfg_test(tree: &TokenTree) -> bool {
+    tree.to_string().replace(' ', "") == "[cfg(test)]"
 }
 
 /// `src/geometry/estimators/exact.rs` → `[geometry, estimators, exact]`; `mod.rs`, `lib.rs` and `main.rs` add nothing.
@@ -202,14 +127,12 @@ fn module_of(path: &str) -> Vec<String> {
     parts
 }
 
-/// Every path into this crate that `code` of the module `own` writes, made absolute, with its line.
-fn references(code: &str, own: &[String]) -> Vec<(Vec<String>, usize)> {
-    let tokens = tokens(code);
+/// Every path into this crate that the module `own` writes, made absolute, with its line.
+fn references(tokens: &[Token], own: &[String]) -> Vec<(Vec<String>, usize)> {
     let mut found = Vec::new();
-    for (i, (token, line)) in tokens.iter().enumerate() {
-        let Token::Ident(root) = token else { continue };
-        let follows_path = i > 0 && tokens[i - 1].0 == Token::PathSep;
-        if follows_path || tokens.get(i + 1).map(|t| &t.0) != Some(&Token::PathSep) {
+    let is_separator = |i: usize| tokens.get(i).is_some_and(|t| t.0 == "::");
+    for (i, (root, line)) in tokens.iter().enumerate() {
+        if (i > 0 && is_separator(i - 1)) || !is_separator(i + 1) {
             continue;
         }
         let base = match root.as_str() {
@@ -218,14 +141,18 @@ fn references(code: &str, own: &[String]) -> Vec<(Vec<String>, usize)> {
             "super" => own[..own.len().saturating_sub(1)].to_vec(),
             _ => continue,
         };
-        follow(&tokens, i + 2, base, *line, &mut found);
+        follow(tokens, i + 2, base, *line, &mut found);
     }
     found
 }
 
+fn is_word(token: &str) -> bool {
+    token.starts_with(|c: char| c.is_alphabetic() || c == '_')
+}
+
 /// Follows a path or a use group from token `i`; returns the index behind it.
 fn follow(
-    tokens: &[(Token, usize)],
+    tokens: &[Token],
     mut i: usize,
     mut base: Vec<String>,
     line: usize,
@@ -233,28 +160,28 @@ fn follow(
 ) -> usize {
     loop {
         match tokens.get(i) {
-            Some((Token::Ident(name), here)) => {
+            Some((name, here)) if is_word(name) => {
                 match name.as_str() {
                     "super" => drop(base.pop()),
                     "self" => {}
                     _ => base.push(name.clone()),
                 }
-                if tokens.get(i + 1).map(|t| &t.0) != Some(&Token::PathSep) {
+                if tokens.get(i + 1).is_none_or(|t| t.0 != "::") {
                     found.push((base, *here));
                     return i + 1;
                 }
                 i += 2;
             }
-            Some((Token::Other('{'), _)) => {
+            Some((open, _)) if open == "{" => {
                 i += 1;
                 while let Some((token, _)) = tokens.get(i) {
-                    match token {
-                        Token::Other('}') => return i + 1,
-                        Token::Other('{') | Token::Ident(_) => i = follow(tokens, i, base.clone(), line, found),
+                    match token.as_str() {
+                        "}" => return i + 1,
+                        word if word == "{" || is_word(word) => i = follow(tokens, i, base.clone(), line, found),
                         _ => i += 1,
                     }
                     // `name as other` inside a group: the other name is no path.
-                    if matches!(tokens.get(i), Some((Token::Ident(word), _)) if word == "as") {
+                    if tokens.get(i).is_some_and(|t| t.0 == "as") {
                         i += 2;
                     }
                 }
@@ -278,13 +205,12 @@ fn violations(sources: &[Source]) -> Vec<String> {
         sources.iter().map(|s| module_of(&s.path)).filter(|m| kind_of(m).is_some()).map(|m| m[..3].to_vec()).collect();
     let mut broken = Vec::new();
     for source in sources {
-        let plain = without_comments_and_literals(&source.text);
-        let code = without_tests(&plain);
+        let all = tokens(source, true);
         check_name(&source.path, &mut broken);
-        check_length(source, &plain, &mut broken);
-        check_words(&source.path, &plain, &mut broken);
+        check_length(source, &all, &mut broken);
+        check_words(&source.path, &all, &mut broken);
         if !source.path.ends_with("/tests.rs") {
-            check_imports(&source.path, &code, &components, &mut broken);
+            check_imports(&source.path, &tokens(source, false), &components, &mut broken);
         }
     }
     broken.dedup(); // `{self, Name}` names one module twice
@@ -308,39 +234,35 @@ fn check_name(path: &str, broken: &mut Vec<String>) {
     }
 }
 
-fn check_length(source: &Source, plain: &str, broken: &mut Vec<String>) {
-    let lines = plain.lines().position(|line| line.contains("#[cfg(test)]")).unwrap_or(source.text.lines().count());
+fn check_length(source: &Source, tokens: &[Token], broken: &mut Vec<String>) {
+    let tests = ["#", "[", "cfg", "(", "test", ")", "]"];
+    let start = tokens.windows(tests.len()).find(|w| w.iter().map(|t| t.0.as_str()).eq(tests));
+    let lines = start.map_or(source.text.lines().count(), |w| w[0].1 - 1);
     if lines > MAX_LINES {
         broken
             .push(format!("{}:{lines}: {lines} lines before the tests, at most {MAX_LINES} are allowed", source.path));
     }
 }
 
-fn check_words(path: &str, plain: &str, broken: &mut Vec<String>) {
-    let tokens = tokens(plain);
-    let ident = |i: usize| match tokens.get(i) {
-        Some((Token::Ident(name), _)) => name.as_str(),
-        _ => "",
-    };
-    let is = |i: usize, token: Token| tokens.get(i).is_some_and(|t| t.0 == token);
-    for (i, (_, line)) in tokens.iter().enumerate() {
-        if matches!(ident(i), "todo" | "unimplemented") && is(i + 1, Token::Other('!')) {
-            broken.push(format!("{path}:{line}: `{}!` is left in the code", ident(i)));
+fn check_words(path: &str, tokens: &[Token], broken: &mut Vec<String>) {
+    for (i, (word, line)) in tokens.iter().enumerate() {
+        let next = |n: usize| tokens.get(i + n).map_or("", |t| t.0.as_str());
+        if matches!(word.as_str(), "todo" | "unimplemented") && next(1) == "!" {
+            broken.push(format!("{path}:{line}: `{word}!` is left in the code"));
         }
         if path == BACKEND_HOME {
             continue;
         }
-        if ident(i) == "Device" && is(i + 1, Token::PathSep) && BACKENDS.contains(&ident(i + 2)) {
-            broken.push(format!("{path}:{line}: `Device::{}` is named outside {BACKEND_HOME}", ident(i + 2)));
+        if word == "Device" && next(1) == "::" && BACKENDS.contains(&next(2)) {
+            broken.push(format!("{path}:{line}: `Device::{}` is named outside {BACKEND_HOME}", next(2)));
         }
-        let reference = is(i, Token::Other('&')) && ident(i + 1) == "Default" && is(i + 2, Token::PathSep);
-        if reference && ident(i + 3) == "default" {
+        if word == "&" && [next(1), next(2), next(3)] == ["Default", "::", "default"] {
             broken.push(format!("{path}:{line}: `&Default::default()` may be a device in disguise; name the type"));
         }
     }
 }
 
-fn check_imports(path: &str, code: &str, components: &BTreeSet<Vec<String>>, broken: &mut Vec<String>) {
+fn check_imports(path: &str, code: &[Token], components: &BTreeSet<Vec<String>>, broken: &mut Vec<String>) {
     let own = module_of(path);
     let Some(own_rank) = own.first().and_then(|top| rank(top)) else { return };
     let own_kind = kind_of(&own);

@@ -2,7 +2,7 @@
 """What a foreign classifier says of digits that isoline made: how sure it is of them, and whether they lie where real ones do.
 
   pip install torch numpy safetensors pillow
-  benches/digits/judge.py SHARED RUN [RUN ...]
+  experiments/digits/judge.py SHARED RUN [RUN ...]
 
 SHARED is the folder of the shared data (weights/lenet-mnist, datasets/mnist); a RUN is a run folder of `isoline generate`,
 or one of its rows. For each: pictures; the share that LeNet gives more than 90 % to one digit ("sure"); the share of the

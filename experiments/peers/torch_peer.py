@@ -1,4 +1,4 @@
-"""The PyTorch side of benches/peers/run: the same work on the same weights, each way PyTorch has.
+"""The PyTorch side of experiments/peers/run: the same work on the same weights, each way PyTorch has.
 
 `torch_peer.py DIR THREADS` reads requests `MODEL METHOD COUNT` from standard input and answers each with one line of
 JSON: milliseconds for the singular values of COUNT latents, those values, and the batch that was found to be fastest.

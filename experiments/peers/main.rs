@@ -1,4 +1,4 @@
-//! The isoline side of `benches/peers/run`: answers one line per request.
+//! The isoline side of `experiments/peers/run`: answers one line per request.
 //!
 //! `peers prepare DIR` writes the models as folders with a card, weights and latents. `peers serve DIR` reads
 //! requests `MODEL ESTIMATOR COUNT` from standard input and answers each with one line of JSON: milliseconds
@@ -36,13 +36,13 @@ fn main() {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["prepare", dir] => prepare(Path::new(dir)),
         ["serve", dir] => serve(Path::new(dir)),
-        _ => println!("run by benches/peers/run"),
+        _ => println!("run by experiments/peers/run"),
     }
 }
 
 fn prepare(dir: &Path) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    random_model(&root.join("benches/peers/dcgan.toml"), &dir.join("dcgan"));
+    random_model(&root.join("experiments/peers/dcgan.toml"), &dir.join("dcgan"));
     let shared = std::env::var_os("ISOLINE_SHARED");
     for (id, weights) in SHARED {
         let Some(weights) = shared.as_ref().map(|s| Path::new(s).join("weights").join(weights)) else { continue };
