@@ -20,7 +20,7 @@ fn engine() -> (Engine, Vec<f32>) {
     let (_, device) = device::open("cpu").expect("the cpu feature is on by default");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits-gan");
     let engine = Engine::load(&folder, None, &device).expect("the shipped model loads");
-    let latents = engine.latents(&(0..16).collect::<Vec<u64>>());
+    let latents = engine.latents(&(0..16).collect::<Vec<u64>>()).into_values();
     (engine, latents)
 }
 

@@ -13,7 +13,7 @@ use crate::noise;
 use crate::render::png;
 use crate::run::{Plan, Work, parse_seeds};
 use crate::steer::Status;
-use crate::steer::{DENOISING_KEYS, Engine, Guide, guide};
+use crate::steer::{DENOISING_KEYS, Engine, guide};
 use std::path::{Path, PathBuf};
 
 /// The batch that runs when no config is given.
@@ -316,7 +316,7 @@ fn recipe(job: &JobConfig, engine: &Engine, device: DeviceName) -> Result<Recipe
     let denoising = job.denoising();
     let acts = job.target().is_some() || job.trunc.is_some() || denoising.as_ref().is_some_and(|d| d.push);
     let method = if acts { job.method.as_str() } else { "none" };
-    let guide = guide(method).map_or(Guide::Plain, |g| g.guide);
+    let guide = guide(method);
     if let Some(how) = &denoising {
         engine.check_denoising(guide, how)?;
     }

@@ -1,15 +1,14 @@
 //! `isoline list`: the static tables of this build, and the models at hand.
 
 use super::{Context, output};
-use crate::diffusion::{guidance::GUIDANCES, lid, predictions::PREDICTIONS, schedules::SCHEDULES, solvers::SOLVERS};
+use crate::diffusion::{lid, predictions::PREDICTIONS, schedules::SCHEDULES, solvers::SOLVERS};
 use crate::error::Result;
 use crate::generator::train::OBJECTIVES;
 use crate::generator::{Card, FAMILIES, known_models};
 use crate::geometry::{DESCRIPTORS, ESTIMATORS};
 use crate::nn::layers::KINDS;
 use crate::reward::{QUANTITIES, RewardCard};
-use crate::steer::GUIDES;
-use crate::steer::METHODS;
+use crate::steer::{GUIDES, METHODS, denoiser};
 use serde_json::json;
 
 /// Arguments of `isoline list`.
@@ -78,7 +77,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         What::Predictions => PREDICTIONS.iter().map(|p| own(p.name, p.about)).collect(),
         What::Schedules => SCHEDULES.iter().map(|s| own(s.name, s.about)).collect(),
         What::Solvers => SOLVERS.iter().map(|s| own(s.name, s.about)).collect(),
-        What::Guidance => GUIDANCES.iter().map(|g| own(g.name, g.about)).collect(),
+        What::Guidance => denoiser::formulas().map(|(name, formula)| own(name, formula)).collect(),
         What::LidMethods => lid::METHODS.iter().map(|m| own(m.name, m.about)).collect(),
         What::Manifolds => lid::MANIFOLDS.iter().map(|m| own(m.name, m.about)).collect(),
         What::Models => models(context),

@@ -7,8 +7,7 @@ use crate::error::{Error, Result};
 use crate::generator::find_model;
 use crate::reward::{quantile, spearman, spearman_ceiling};
 use crate::run::parse_seeds;
-use crate::steer::{Denoising, Engine, GuideRow, guide};
-use crate::steer::{Settings, Status};
+use crate::steer::{Denoising, Engine, GUIDES, GuideRow, Settings, Status};
 use crate::tile::Tiling;
 use crate::units::Percentile;
 use serde_json::json;
@@ -114,20 +113,11 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     lines.push(trial.run("truncation", "truncation, open loop", &open, context)?);
     lines.push(trial.run("truncation", &format!("truncation, {corrections} corrections"), &closed, context)?);
     lines.push(trial.run("none", "none (unguided)", &open, context)?);
-    if engine.generator.as_sampler().is_some() {
+    if engine.evaluations().is_some() {
         lines.extend(trial.guided(&warm, context)?);
     }
     print(args, &engine, &lines)
 }
-
-/// Guidance during denoising: its name in the report, its name as a method, whether the loop is closed, and the strengths
-/// of which the warm-up tile chooses one for each asked level.
-const GUIDES: [(&str, &str, bool, &[f64]); 4] = [
-    ("forward guidance, open loop", "forward", false, &[0.15, 0.3, 0.6]),
-    ("forward guidance, closed loop", "forward", true, &[0.15, 0.3, 0.6]),
-    ("density guidance", "density", false, &[-0.2, -0.05, 0.0, 0.05, 0.2]),
-    ("minority guidance", "minority", false, &[-0.3, -0.1, 0.0, 0.1, 0.3]),
-];
 
 #[derive(Clone, Copy)]
 struct Trial<'a> {
@@ -139,13 +129,21 @@ struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    /// Every guide over all seeds and levels. A guide's strength for a level is the one whose mean on the warm-up tile came
+    /// Every guide that has strengths to try, over all seeds and levels; where it has a set-point, in the open and in the closed loop. A guide's strength for a level is the one whose mean on the warm-up tile came
     /// nearest; finding it is no part of the seconds.
     fn guided(&self, warm: &Self, context: &Context) -> Result<Vec<Line>> {
         let mut lines = Vec::new();
         let mut means: BTreeMap<(&str, u64, u64), f64> = BTreeMap::new();
-        for (name, method, closed, strengths) in GUIDES {
-            let row = guide(method).ok_or_else(|| Error::Bug(format!("no guide {method}")))?;
+        let loops = |row: &'static GuideRow| {
+            [false, true].into_iter().take(1 + usize::from(row.has_set_point)).map(move |c| (row, c))
+        };
+        for (row, closed) in GUIDES.iter().filter(|g| !g.trial_strengths.is_empty()).flat_map(loops) {
+            let strengths = row.trial_strengths;
+            let name = match (row.has_set_point, closed) {
+                (false, _) => format!("{} guidance", row.name),
+                (true, false) => format!("{} guidance, open loop", row.name),
+                (true, true) => format!("{} guidance, closed loop", row.name),
+            };
             let mut rows = Vec::new();
             let (mut computed, mut seconds) = (0, 0.0);
             for &novelty in &self.args.novelty {
@@ -153,7 +151,7 @@ impl Trial<'_> {
                 for strength in strengths {
                     // Without a set-point a strength gives the same pictures whatever is asked.
                     let level = if row.has_set_point { novelty.to_bits() } else { 0 };
-                    let key = (method, level, strength.to_bits());
+                    let key = (row.name, level, strength.to_bits());
                     let mean = match means.get(&key) {
                         Some(mean) => *mean,
                         None => {
@@ -174,7 +172,7 @@ impl Trial<'_> {
                 seconds += spent;
             }
             let mean = rows.iter().map(|r: &SampleRow| r.steps as f64).sum::<f64>() / rows.len().max(1) as f64;
-            lines.push(line(name, &rows, Some(mean), seconds / computed.max(1) as f64));
+            lines.push(line(&name, &rows, Some(mean), seconds / computed.max(1) as f64));
         }
         Ok(lines)
     }
@@ -197,7 +195,7 @@ impl Trial<'_> {
         for (tile, wanted) in tiling.cover(self.seeds) {
             let samples: Vec<u64> = tiling.samples(tile).collect();
             let guided = self.engine.guide(
-                row.guide,
+                Some(row),
                 &how,
                 &samples,
                 Some(Percentile::clamped(novelty)),
@@ -238,7 +236,7 @@ impl Trial<'_> {
         let seconds = begin.elapsed().as_secs_f64() / computed.max(1) as f64;
         // A step of a latent is a pass through the sampler, and the start is one more.
         let mean = rows.iter().map(|r| 1.0 + r.steps as f64).sum::<f64>() / rows.len().max(1) as f64;
-        let calls = self.engine.generator.as_sampler().map(|s| mean * s.sampling().evaluations() as f64);
+        let calls = self.engine.evaluations().map(|n| mean * n as f64);
         Ok(line(name, &rows, calls, seconds))
     }
 }

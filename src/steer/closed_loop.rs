@@ -1,200 +1,249 @@
-//! The closed loop (15b) and the measured result (20). What is steered is the reward's quantity, ψ_k unless it says
-//! otherwise.
+//! The closed loop (15b): what was measured of the attempts at a sample tells where the next one goes, and the nearest is
+//! kept. What an attempt is, the one who tries it says: a latent, or a pass of a guided sampler.
 
-use super::open_loop::{self, FAR, Slot, Status};
-use super::{Settings, Steering, sphere};
-use crate::cancel::Cancel;
-use crate::error::Result;
-use crate::reward::{Reading, Reward, Score};
+use super::open_loop::FAR;
+use crate::error::{Error, Result};
 use crate::units::Level;
 
-/// Readings at latents `[n, d]`, one call of the tile's fixed shape.
-pub type Measure<'a> = dyn Fn(&[f32]) -> Result<Vec<Option<Reading>>> + 'a;
+/// A way to try the samples of one tile, all of them in each call.
+pub trait Trial {
+    /// What the next attempt may go out from: a latent, or the level that a guide was aimed at.
+    type Place: Clone;
+    /// What came of an attempt.
+    type Outcome;
 
-/// A steered sample: what was asked, predicted and measured.
-#[derive(Clone, Debug)]
-pub struct Steered {
-    /// Sample index.
-    pub sample: u64,
-    /// Where it started.
-    pub start: Vec<f32>,
-    /// Where it ended.
-    pub latent: Vec<f32>,
-    /// The reward there.
-    pub predicted: Score,
-    /// What was measured there.
-    pub reading: Option<Reading>,
-    /// Steps of all loops.
-    pub steps: usize,
-    /// How it ended.
-    pub status: Status,
+    /// Distance of levels at which no correction is made.
+    const NEAR: f64;
+
+    /// Attempts before any correction, one or more for each sample: the outer vector holds whole tiles. The first of them are
+    /// kept where nothing has a measured level.
+    ///
+    /// # Errors
+    /// Of the device, or a stop.
+    fn begin(&mut self) -> Result<Vec<Vec<Attempt<Self>>>>;
+
+    /// One more attempt at each sample. That of a sample which rests is not looked at.
+    ///
+    /// # Errors
+    /// Of the device, or a stop.
+    fn correct(&mut self, next: Vec<Next<Self::Place>>) -> Result<Vec<Attempt<Self>>>;
+
+    /// Whether a place between two others leads to a level between theirs.
+    fn interpolates(&self) -> bool;
+
+    /// Whether a sample that is misled may begin anew elsewhere.
+    fn begins_anew(&self) -> bool {
+        false
+    }
 }
 
-#[derive(Clone)]
-struct Point {
-    latent: Vec<f32>,
-    score: Score,
-    /// Level of what was measured.
-    level: Level,
-    reading: Reading,
+/// One attempt at a sample.
+pub struct Attempt<T: Trial + ?Sized> {
+    /// Where it was made.
+    pub place: T::Place,
+    /// The level that it promised: the reward's word, or what a guide was aimed at.
+    pub promised: Level,
+    /// The level that was measured, where there is one.
+    pub level: Option<Level>,
+    /// What came of it.
+    pub outcome: T::Outcome,
 }
 
-/// Distance of levels at which no correction is made: at the median a fifth of a percentile.
-const CLOSE_ENOUGH: f64 = 0.005;
+/// Where the next attempt at a sample goes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next<P> {
+    /// Nowhere: it is near enough, or has no measured level.
+    Rest,
+    /// Between two places whose levels bracket the target, this part of the way from `below` to `above`.
+    Between {
+        /// The place of the nearest level below the target.
+        below: P,
+        /// The place of the nearest level above it.
+        above: P,
+        /// From 0 to 1.
+        part: f64,
+    },
+    /// On from the nearest attempt so far.
+    On {
+        /// That attempt's place.
+        from: P,
+        /// The level that is to be promised.
+        aim: Level,
+        /// Whether the last correction led no nearer and the sample is still far away, so that the reward's word is not to be
+        /// followed from here.
+        anew: bool,
+    },
+}
 
-/// Steers the samples of one tile to the levels `targets`, measures, corrects, and keeps the point whose
-/// measured level is nearest. The reward gives the direction, the measurement the truth.
+/// Tries the samples of one tile until each is near its target, `corrections` times after the beginning at most, and returns
+/// the attempt that came nearest to it, or the first where none has a level. A sample's own measurements alone decide where it
+/// goes and whether it goes on, never its neighbours'.
 ///
 /// # Errors
-/// Of the device, or a stop by `cancel`.
-#[allow(clippy::too_many_arguments)]
-pub fn steer(
-    method: &dyn Steering,
-    samples: &[u64],
-    latents: &[f32],
-    targets: &[Level],
-    reward: &Reward,
-    settings: &Settings,
-    measure: &Measure,
-    cancel: &Cancel,
-) -> Result<Vec<Steered>> {
-    let mut slots = open_loop::start(latents, samples, targets, reward, method.is_local())?;
-    open_loop::open_loop(method, &mut slots, reward, settings, cancel)?;
-    let mut points: Vec<Vec<Point>> = vec![Vec::new(); slots.len()];
-    let candidates: Vec<(Vec<f32>, Score)> = slots.iter().map(|s| (s.best.1.clone(), s.best.2)).collect();
-    // Kept for samples whose ψ_k is nowhere defined: ψ, ν and the rank are still worth telling.
-    let first = take(measure, candidates, &mut points, reward)?;
-    if settings.corrections > 0 {
-        // The start is the other end of the reward's path: two measured points give a slope, or a bracket.
-        let scores = reward.score(latents)?;
-        let starts = latents.chunks_exact(reward.width()).map(<[f32]>::to_vec).zip(scores).collect();
-        take(measure, starts, &mut points, reward)?;
+/// Those of the trial.
+pub fn close<T: Trial>(trial: &mut T, targets: &[Level], corrections: usize) -> Result<Vec<Attempt<T>>> {
+    let mut samples: Vec<Sample<T>> = targets.iter().map(|target| Sample::new(*target)).collect();
+    for tile in trial.begin()? {
+        samples.iter_mut().zip(tile).for_each(|(sample, attempt)| sample.take(attempt));
     }
-    let mut helped = vec![true; slots.len()];
-    for _ in 0..settings.corrections {
-        let enough = |p: &[Point], t: Level| nearest(p, t).is_none_or(|b| b.level.distance(t) <= CLOSE_ENOUGH);
-        if points.iter().zip(targets).all(|(p, t)| enough(p, *t)) {
+    samples.iter_mut().for_each(|s| s.helped = true);
+    for _ in 0..corrections {
+        let next: Vec<Next<T::Place>> = samples.iter().map(|s| s.next(trial)).collect();
+        let open: Vec<bool> = next.iter().map(|n| !matches!(n, Next::Rest)).collect();
+        if !open.contains(&true) {
             break;
         }
-        let mut arcs: Vec<Option<Vec<f32>>> = vec![None; slots.len()];
-        for (i, slot) in slots.iter_mut().enumerate() {
-            let Some(best) = nearest(&points[i], targets[i]).filter(|_| !enough(&points[i], targets[i])) else {
-                slot.done = true;
-                continue;
-            };
-            arcs[i] = if method.is_local() { between(&points[i], targets[i]) } else { None };
-            // The last correction led no nearer: here the reward's word is not to be followed.
-            let lost = method.is_local() && !helped[i] && (best.level - targets[i]).abs() > FAR;
-            let gain = if lost { 1.0 } else { gain(&points[i]) };
-            let set_point = best.score.level + (targets[i] - best.level) * gain;
-            slot.aim(set_point, (best.latent.clone(), best.score));
-            if lost {
-                slot.begin_anew();
-            }
-            slot.done |= arcs[i].is_some();
+        let tile = trial.correct(next)?;
+        samples.iter_mut().zip(tile).zip(open).filter(|(_, open)| *open).for_each(|((s, attempt), _)| s.take(attempt));
+    }
+    let kept = samples.into_iter().map(|s| s.kept.ok_or_else(|| Error::Bug("a sample was never tried".into())));
+    kept.collect()
+}
+
+/// An attempt that has a level, as long as others may follow from it.
+struct Point<P> {
+    place: P,
+    promised: Level,
+    level: Level,
+}
+
+/// A sample on its way through the loop.
+struct Sample<T: Trial> {
+    target: Level,
+    /// In the order of the attempts.
+    points: Vec<Point<T::Place>>,
+    /// The nearest; without any level the first.
+    kept: Option<Attempt<T>>,
+    /// Whether the last attempt came nearer than all before.
+    helped: bool,
+}
+
+impl<T: Trial> Sample<T> {
+    fn new(target: Level) -> Self {
+        Self { target, points: Vec::new(), kept: None, helped: true }
+    }
+
+    fn take(&mut self, attempt: Attempt<T>) {
+        let distance = |a: &Attempt<T>| a.level.map_or(f64::INFINITY, |level| level.distance(self.target));
+        self.helped = self.kept.as_ref().is_none_or(|kept| distance(&attempt) < distance(kept));
+        if let Some(level) = attempt.level {
+            self.points.push(Point { place: attempt.place.clone(), promised: attempt.promised, level });
         }
-        refresh_gradients(method, &mut slots, reward)?;
-        open_loop::open_loop(method, &mut slots, reward, settings, cancel)?;
-        let next: Vec<Vec<f32>> =
-            slots.iter().zip(arcs).map(|(s, arc)| arc.unwrap_or_else(|| s.best.1.clone())).collect();
-        let flat: Vec<f32> = next.iter().flatten().copied().collect();
-        let scores = reward.score(&flat)?;
-        let distances = |points: &[Vec<Point>]| -> Vec<f64> {
-            let distance =
-                |(p, t): (&Vec<Point>, &Level)| nearest(p, *t).map_or(f64::INFINITY, |b| b.level.distance(*t));
-            points.iter().zip(targets).map(distance).collect()
+        if self.helped {
+            self.kept = Some(attempt);
+        }
+    }
+
+    fn next(&self, trial: &T) -> Next<T::Place> {
+        let measured = self.kept.as_ref().and_then(|kept| Some((kept, kept.level?)));
+        let Some((nearest, level)) = measured.filter(|(_, level)| level.distance(self.target) > T::NEAR) else {
+            return Next::Rest;
         };
-        let before = distances(&points);
-        take(measure, next.into_iter().zip(scores).collect(), &mut points, reward)?;
-        helped = distances(&points).iter().zip(before).map(|(after, before)| *after < before).collect();
+        if let Some([below, above]) = self.bracket().filter(|_| trial.interpolates()) {
+            let part = (self.target - below.level) / (above.level - below.level);
+            let (below, above) = (below.place.clone(), above.place.clone());
+            return Next::Between { below, above, part: part.clamp(0.05, 0.95) };
+        }
+        let anew = trial.begins_anew() && !self.helped && level.distance(self.target) > FAR;
+        let gain = if anew { 1.0 } else { self.gain() };
+        let aim = nearest.promised + (self.target - level) * gain;
+        Next::On { from: nearest.place.clone(), aim, anew }
     }
-    Ok(slots
-        .into_iter()
-        .zip(points)
-        .zip(targets)
-        .zip(first)
-        .map(|(((slot, points), target), first)| finish(slot, &points, first, *target, reward))
-        .collect())
-}
 
-/// Measures one candidate per slot and adds those whose number is defined; the readings of the others are returned.
-fn take(
-    measure: &Measure,
-    candidates: Vec<(Vec<f32>, Score)>,
-    points: &mut [Vec<Point>],
-    reward: &Reward,
-) -> Result<Vec<Option<Reading>>> {
-    let flat: Vec<f32> = candidates.iter().flat_map(|c| &c.0).copied().collect();
-    let mut others = Vec::with_capacity(points.len());
-    for ((found, (latent, score)), points) in measure(&flat)?.into_iter().zip(candidates).zip(points) {
-        let value = found.as_ref().and_then(|r| r.value(reward.card.model_rank));
-        match (found, value) {
-            (Some(reading), Some(value)) if score.is_finite() => {
-                let level = reward.calibration.level_of(value);
-                points.push(Point { latent, score, level, reading });
-                others.push(None);
+    /// The points whose levels are nearest to the target on either side.
+    fn bracket(&self) -> Option<[&Point<T::Place>; 2]> {
+        let by_level = |a: &&Point<T::Place>, b: &&Point<T::Place>| a.level.0.total_cmp(&b.level.0);
+        let below = self.points.iter().filter(|p| p.level < self.target).max_by(by_level)?;
+        let above = self.points.iter().filter(|p| p.level > self.target).min_by(by_level)?;
+        Some([below, above])
+    }
+
+    /// How far a promise must be moved for one unit of the measured level: from the last two points, within ⅓ … 3.
+    fn gain(&self) -> f64 {
+        match self.points.as_slice() {
+            [.., a, b] if (b.level - a.level).abs() > 1e-9 => {
+                ((b.promised - a.promised) / (b.level - a.level)).clamp(1.0 / 3.0, 3.0)
             }
-            (found, _) => others.push(found),
+            _ => 1.0,
         }
     }
-    Ok(others)
 }
 
-fn nearest(points: &[Point], target: Level) -> Option<&Point> {
-    points.iter().min_by(|a, b| a.level.distance(target).total_cmp(&b.level.distance(target)))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// How far the reward must be moved for one unit of the measured level: from the last two points, within ⅓ … 3.
-fn gain(points: &[Point]) -> f64 {
-    match points {
-        [.., a, b] if (b.level - a.level).abs() > 1e-9 => {
-            ((b.score.level - a.score.level) / (b.level - a.level)).clamp(1.0 / 3.0, 3.0)
+    /// Samples whose level is a known function of the aim; what was asked of each is written down.
+    struct Curves {
+        level: Vec<fn(f64) -> f64>,
+        aims: Vec<Level>,
+        asked: Vec<Vec<Next<Level>>>,
+    }
+
+    impl Curves {
+        fn run(level: Vec<fn(f64) -> f64>, target: f64, corrections: usize) -> (Vec<f64>, Vec<Vec<Next<Level>>>) {
+            let targets = vec![Level(target); level.len()];
+            let mut curves = Self { aims: targets.clone(), asked: vec![Vec::new(); level.len()], level };
+            let kept = close(&mut curves, &targets, corrections).unwrap();
+            (kept.iter().map(|a| a.outcome).collect(), curves.asked)
         }
-        _ => 1.0,
+
+        fn tile(&self) -> Vec<Attempt<Self>> {
+            let one = |(level, aim): (&fn(f64) -> f64, &Level)| {
+                let reached = level(aim.0);
+                let level = Some(Level(reached)).filter(|l| l.0.is_finite());
+                Attempt { place: *aim, promised: *aim, level, outcome: reached }
+            };
+            self.level.iter().zip(&self.aims).map(one).collect()
+        }
     }
-}
 
-/// Where two measured points bracket the target: the point between them at which a straight line
-/// between their levels meets it.
-fn between(points: &[Point], target: Level) -> Option<Vec<f32>> {
-    let below = points.iter().filter(|p| p.level < target).max_by(|a, b| a.level.0.total_cmp(&b.level.0))?;
-    let above = points.iter().filter(|p| p.level > target).min_by(|a, b| a.level.0.total_cmp(&b.level.0))?;
-    let part = (target - below.level) / (above.level - below.level);
-    Some(sphere::arc(&below.latent, &above.latent, part.clamp(0.05, 0.95)))
-}
+    impl Trial for Curves {
+        type Place = Level;
+        type Outcome = f64;
+        const NEAR: f64 = 0.01;
 
-fn refresh_gradients(method: &dyn Steering, slots: &mut [Slot], reward: &Reward) -> Result<()> {
-    if !method.is_local() {
-        return Ok(());
+        fn begin(&mut self) -> Result<Vec<Vec<Attempt<Self>>>> {
+            Ok(vec![self.tile()])
+        }
+
+        fn correct(&mut self, next: Vec<Next<Level>>) -> Result<Vec<Attempt<Self>>> {
+            for (i, next) in next.into_iter().enumerate() {
+                match &next {
+                    Next::Rest => {}
+                    Next::Between { below, above, part } => self.aims[i] = *below + (*above - *below) * *part,
+                    Next::On { aim, .. } => self.aims[i] = *aim,
+                }
+                self.asked[i].push(next);
+            }
+            Ok(self.tile())
+        }
+
+        fn interpolates(&self) -> bool {
+            true
+        }
     }
-    let flat: Vec<f32> = slots.iter().flat_map(|s| &s.latent).copied().collect();
-    let (_, gradients) = reward.score_and_gradient(&flat)?;
-    slots.iter_mut().zip(gradients.chunks_exact(reward.width())).for_each(|(s, g)| s.gradient = g.to_vec());
-    Ok(())
-}
 
-fn finish(slot: Slot, points: &[Point], first: Option<Reading>, target: Level, reward: &Reward) -> Steered {
-    let Slot { sample, start, steps, non_finite, best: (_, latent, score), .. } = slot;
-    let Some(best) = nearest(points, target).filter(|_| !non_finite) else {
-        let status =
-            if non_finite || latent.iter().any(|v| !v.is_finite()) { Status::NonFinite } else { Status::OffManifold };
-        return Steered { sample, start, latent, predicted: score, reading: first, steps, status };
-    };
-    // (1b): below the model rank ψ_k counts directions that are rounding.
-    let full = best.reading.spectrum().is_none_or(|s| s.rank() >= reward.card.model_rank);
-    let inside = reward.calibration.spans(best.level) && full;
-    let status = if inside && open_loop::on_manifold(&best.latent, best.score, reward) {
-        Status::Ok
-    } else {
-        Status::OffManifold
-    };
-    Steered {
-        sample,
-        start,
-        latent: best.latent.clone(),
-        predicted: best.score,
-        reading: Some(best.reading.clone()),
-        steps,
-        status,
+    #[test]
+    fn a_bracket_closes_on_the_target() {
+        // Half of what is asked for, and beyond 1.2 suddenly far more.
+        let steep: fn(f64) -> f64 = |aim| if aim < 1.2 { 0.5 * aim } else { 0.5 * aim + 4.0 * (aim - 1.2) };
+        let (reached, asked) = Curves::run(vec![steep], 1.0, 8);
+        assert!((reached[0] - 1.0).abs() <= 0.01, "{reached:?} {asked:?}");
+        // The first two attempts lie on either side.
+        assert!(matches!(asked[0][..2], [Next::On { .. }, Next::Between { .. }]), "{asked:?}");
+    }
+
+    #[test]
+    fn a_sample_goes_its_way_whatever_stands_beside_it() {
+        let curves: [fn(f64) -> f64; 4] = [|_| f64::NAN, |aim| aim, |aim| 0.4 * aim, |aim| aim.powi(3) - 0.7];
+        let (together, asked) = Curves::run(curves.to_vec(), 0.8, 4);
+        for (i, curve) in curves.into_iter().enumerate() {
+            let (alone, own) = Curves::run(vec![curve], 0.8, 4);
+            assert_eq!(alone[0].to_bits(), together[i].to_bits());
+            assert_eq!(own[0], asked[i][..own[0].len()]);
+        }
+        // What has no level and what is there already rest from the beginning.
+        assert!(asked[..2].iter().flatten().all(|n| *n == Next::Rest), "{asked:?}");
     }
 }

@@ -1,15 +1,15 @@
 //! A model with its reward: what computes tiles.
 
 use super::denoiser::{Finished, pictures};
-use super::{Settings, Steered, closed_loop, latent, scaled};
+use super::latent::{Unsteered, method};
+use super::{Settings, Steered, Steering, latent_trial};
 use crate::cancel::Cancel;
 use crate::device::Device;
 use crate::error::Result;
 use crate::generator::{self, DEFAULT_MEMORY, Generator, check_memory};
-use crate::noise::{self, Stream};
 use crate::reward::{Place, Reading, Reward};
 use crate::tensors::{host, rows};
-use crate::units::{Level, Percentile};
+use crate::units::{Latents, Level, Percentile};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -58,22 +58,26 @@ impl Engine {
     ///
     /// # Errors
     /// Of the quantity and the device.
-    pub fn read(&self, latents: &[f32]) -> Result<Vec<Option<Reading>>> {
+    pub fn read(&self, latents: &Latents) -> Result<Vec<Option<Reading>>> {
         let quantity = &self.reward.quantity;
         match quantity.row().place {
-            Place::Latent => quantity.read(&*self.generator, latents),
+            Place::Latent => quantity.read(&*self.generator, latents.values()),
             Place::Picture => {
-                let z = rows(latents.to_vec(), self.generator.spec().latent_width, self.generator.device());
+                let z = rows(latents.values().to_vec(), latents.width(), self.generator.device());
                 quantity.read(&*self.generator, &host(self.generator.generate(z))?)
             }
         }
     }
 
-    /// The unguided latents of `samples`, row-major.
-    pub fn latents(&self, samples: &[u64]) -> Vec<f32> {
-        let d = self.generator.spec().latent_width;
-        let mut latents: Vec<f32> = samples.iter().flat_map(|s| noise::normals(0, *s, Stream::Latent, 0, d)).collect();
-        for (latent, sample) in latents.chunks_exact_mut(d).zip(samples) {
+    /// The level of what was measured at a sample, where it has one.
+    pub fn level(&self, reading: Option<&Reading>) -> Option<Level> {
+        Some(self.reward.calibration.level_of(reading?.value(self.reward.card.model_rank)?))
+    }
+
+    /// The unguided latents of `samples`.
+    pub fn latents(&self, samples: &[u64]) -> Latents {
+        let mut latents = Latents::of_seeds(samples, self.generator.spec().latent_width);
+        for (latent, sample) in latents.rows_mut().zip(samples) {
             latent[0] = failpoint!("noise", *sample).unwrap_or(latent[0]);
         }
         latents
@@ -82,28 +86,25 @@ impl Engine {
     /// Steers the samples of one tile to `novelty` each; plain sampling for `None`.
     ///
     /// # Errors
-    /// Of the device, or a stop.
+    /// [`crate::error::Error::Key`] for a method that is none; of the device, or a stop.
     pub fn steer(
         &self,
-        method: &str,
+        method_name: &str,
         samples: &[u64],
         novelty: &[Option<Percentile>],
         settings: &Settings,
         cancel: &Cancel,
     ) -> Result<Vec<Steered>> {
-        let plain = method == "none" || novelty.iter().all(Option::is_none);
-        let start = self.latents(samples);
-        let d = self.generator.spec().latent_width;
-        let latents = match settings.truncation {
-            Some(tau) if method == "truncation" => start.chunks_exact(d).flat_map(|z| scaled(z, tau)).collect(),
-            _ => start.clone(),
-        };
-        let method = latent::method(if plain { "none" } else { method })?;
+        let method = method(method_name)?;
+        let noise = self.latents(samples);
+        let starts = noise.rows().flat_map(|z| method.start(z, settings)).collect();
+        let steers = method.moves() && novelty.iter().any(Option::is_some);
+        let method: &dyn Steering = if steers { &*method } else { &Unsteered };
         let target = |n: &Option<Percentile>| self.reward.calibration.level_at(n.unwrap_or(Percentile::MEDIAN));
         let targets: Vec<Level> = novelty.iter().map(target).collect();
-        let corrections = if plain { 0 } else { settings.corrections };
+        let corrections = if steers { settings.corrections } else { 0 };
         let settings = Settings { corrections, ..settings.clone() };
-        let measure = |latents: &[f32]| {
+        let measure = |latents: &Latents| {
             let mut readings = self.read(latents)?;
             for (reading, sample) in readings.iter_mut().zip(samples) {
                 // A Jacobian with a value that is not finite has none.
@@ -111,10 +112,11 @@ impl Engine {
             }
             Ok(readings)
         };
+        let starts = Latents::new(starts, noise.width());
         let mut steered =
-            closed_loop::steer(&*method, samples, &latents, &targets, &self.reward, &settings, &measure, cancel)?;
-        // Distance and angle are told from the seed's own noise, whatever was done to it first.
-        steered.iter_mut().zip(start.chunks_exact(d)).for_each(|(s, z)| s.start = z.to_vec());
+            latent_trial::steer(method, samples, &starts, &targets, &self.reward, &settings, &measure, cancel)?;
+        // Distance and angle are told from the seed's own noise, wherever the method started.
+        steered.iter_mut().zip(noise.rows()).for_each(|(s, z)| s.start = z.to_vec());
         Ok(steered)
     }
 
@@ -123,21 +125,6 @@ impl Engine {
     /// # Errors
     /// Of the device, or a stop.
     pub fn pictures(&self, steered: Vec<Steered>, preview_every: usize, cancel: &Cancel) -> Result<Vec<Finished>> {
-        let flat: Vec<f32> = steered.iter().flat_map(|s| &s.latent).copied().collect();
-        let samples: Vec<u64> = steered.iter().map(|s| s.sample).collect();
-        let d = self.generator.spec().latent_width;
-        let (values, previews) = match self.generator.as_sampler() {
-            Some(sampler) => pictures(sampler, &samples, flat, preview_every, cancel)?,
-            None => (host(self.generator.generate(rows(flat, d, self.generator.device())))?, Vec::new()),
-        };
-        let width = values.len() / steered.len().max(1);
-        let of = |i: usize, all: &[f32]| all[i * width..(i + 1) * width].to_vec();
-        let one = |(i, steered): (usize, Steered)| Finished {
-            picture: of(i, &values),
-            effective_sizes: Vec::new(),
-            previews: previews.iter().map(|(step, all)| (*step, of(i, all))).collect(),
-            steered,
-        };
-        Ok(steered.into_iter().enumerate().map(one).collect())
+        pictures(&*self.generator, steered, preview_every, cancel)
     }
 }

@@ -1,20 +1,43 @@
-//! Moving latents to an asked ψ_k (theory, section 4): methods propose, one driver owns the loop.
+//! Moving samples to an asked level (theory, 15 to 28): latents by methods that propose, pictures by guides of their
+//! denoiser, both in one closed loop.
 
 mod closed_loop;
-mod denoiser;
+pub mod denoiser;
 mod engine;
 mod latent;
+mod latent_trial;
 mod open_loop;
 mod sphere;
 
-pub use closed_loop::{Measure, Steered, steer};
-pub use denoiser::{DENOISING_KEYS, Denoising, DenoisingKeys, Finished, GUIDES, Guide, GuideRow, guide};
+pub use denoiser::{DENOISING_KEYS, Denoising, DenoisingKeys, Finished, GUIDES, GuideRow, guide};
 pub use engine::Engine;
-pub use latent::{METHODS, MethodRow, method, scaled};
+pub use latent::{METHODS, MethodRow, check_settings, method};
+pub use latent_trial::{Measure, steer};
 pub use open_loop::{Slot, Status};
 pub use sphere::{angle_between, distance, norm};
 
+use crate::reward::{Reading, Score};
+use crate::units::Percentile;
 use serde::{Deserialize, Serialize};
+
+/// A steered sample: what was asked, predicted and measured.
+#[derive(Clone, Debug)]
+pub struct Steered {
+    /// Sample index.
+    pub sample: u64,
+    /// The noise it was begun from.
+    pub start: Vec<f32>,
+    /// Where it ended.
+    pub latent: Vec<f32>,
+    /// The reward there.
+    pub predicted: Score,
+    /// What was measured there.
+    pub reading: Option<Reading>,
+    /// Steps of all loops.
+    pub steps: usize,
+    /// How it ended.
+    pub status: Status,
+}
 
 /// What one steering run may do. Part of a job's recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +63,14 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// Whether its numbers are within what isoline writes.
+    pub fn is_bounded(&self) -> bool {
+        let own = |row: &MethodRow| (row.make)().check(row.name, self, None).is_ok();
+        (1..=crate::limits::STEPS).contains(&self.steps) && self.corrections <= 64 && METHODS.iter().all(own)
+    }
+}
+
 /// A way to propose latents; holds no state, knows no device.
 pub trait Steering: Send + Sync {
     /// The latent to look at in this step of a slot, or `None` when there is nothing more to try.
@@ -51,7 +82,27 @@ pub trait Steering: Send + Sync {
         None
     }
 
+    /// Where a sample starts: at its seed's own noise, unless a setting of the method says otherwise. With no level asked for
+    /// it stays there.
+    fn start(&self, noise: &[f32], _: &Settings) -> Vec<f32> {
+        noise.to_vec()
+    }
+
     /// Whether proposals follow from the last accepted point, so that the reward's gradient is needed,
     /// a refused step is halved, and the closed loop may interpolate between measured points.
     fn is_local(&self) -> bool;
+
+    /// Whether it moves anything at all, so that there is something to correct.
+    fn moves(&self) -> bool {
+        true
+    }
+
+    /// What is wrong with its own settings in a job of `method` to `target`: (key, message). Asked of every method, so that
+    /// each can say that a setting is its own.
+    ///
+    /// # Errors
+    /// The first key.
+    fn check(&self, _: &str, _: &Settings, _: Option<Percentile>) -> Result<(), (&'static str, String)> {
+        Ok(())
+    }
 }

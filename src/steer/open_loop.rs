@@ -4,7 +4,7 @@ use super::{Settings, Steering, sphere};
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::reward::{Reward, Score};
-use crate::units::Level;
+use crate::units::{Latents, Level};
 
 /// How a sample ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -79,15 +79,14 @@ const LEAST_STEP: f64 = 1.0 / 64.0;
 /// # Errors
 /// Of the device.
 pub fn start(
-    latents: &[f32],
+    latents: &Latents,
     samples: &[u64],
     set_points: &[Level],
     reward: &Reward,
     local: bool,
 ) -> Result<Vec<Slot>> {
-    let d = reward.width();
     let (scores, gradients) = evaluate(latents, reward, local)?;
-    let slots = samples.iter().zip(latents.chunks_exact(d)).zip(scores).zip(set_points).enumerate();
+    let slots = samples.iter().zip(latents.rows()).zip(scores).zip(set_points).enumerate();
     Ok(slots
         .map(|(i, (((sample, z), score), set_point))| {
             let non_finite = !score.is_finite() || z.iter().any(|v| !v.is_finite());
@@ -95,7 +94,7 @@ pub fn start(
                 sample: *sample,
                 start: z.to_vec(),
                 latent: z.to_vec(),
-                gradient: gradients.get(i * d..(i + 1) * d).unwrap_or_default().to_vec(),
+                gradient: gradients.as_ref().map_or(Vec::new(), |g| g.row(i).to_vec()),
                 set_point: *set_point,
                 best: (score.level.distance(*set_point), z.to_vec(), score),
                 score,
@@ -108,8 +107,44 @@ pub fn start(
         .collect())
 }
 
-fn evaluate(latents: &[f32], reward: &Reward, local: bool) -> Result<(Vec<Score>, Vec<f32>)> {
-    if local { reward.score_and_gradient(latents) } else { Ok((reward.score(latents)?, Vec::new())) }
+/// Gives each slot the reward's gradient at its latent, after slots were set elsewhere.
+///
+/// # Errors
+/// Of the device.
+pub fn refresh_gradients(slots: &mut [Slot], reward: &Reward) -> Result<()> {
+    let values: Vec<f32> = slots.iter().flat_map(|s| &s.latent).copied().collect();
+    let (_, gradients) = reward.score_and_gradient(&values)?;
+    slots.iter_mut().zip(gradients.chunks_exact(reward.width())).for_each(|(s, g)| s.gradient = g.to_vec());
+    Ok(())
+}
+
+/// Scores of latents, with gradients of their levels where a method is local.
+fn evaluate(latents: &Latents, reward: &Reward, local: bool) -> Result<(Vec<Score>, Option<Latents>)> {
+    if !local {
+        return Ok((reward.score(latents.values())?, None));
+    }
+    let (scores, gradients) = reward.score_and_gradient(latents.values())?;
+    Ok((scores, Some(Latents::new(gradients, latents.width()))))
+}
+
+/// [`evaluate`] at the proposals of the slots that have one, or where they stand; what a test asks for comes in here.
+fn evaluate_proposals(
+    slots: &[Slot],
+    proposals: &[Option<Vec<f32>>],
+    reward: &Reward,
+    local: bool,
+) -> Result<(Vec<Score>, Option<Latents>)> {
+    failpoint!("steer.step").map_err(|e| crate::error::Error::Bug(e.to_string()))?;
+    let places = slots.iter().zip(proposals).flat_map(|(s, p)| p.as_deref().unwrap_or(&s.latent));
+    let (mut scores, mut gradients) =
+        evaluate(&Latents::new(places.copied().collect(), reward.width()), reward, local)?;
+    for (i, slot) in slots.iter().enumerate().filter(|(i, _)| proposals[*i].is_some()) {
+        scores[i].level = failpoint!("reward", slot.sample).map_or(scores[i].level, |v| Level(f64::from(v)));
+        if let Some(gradient) = gradients.as_mut().and_then(|g| g.rows_mut().nth(i)) {
+            gradient[0] = failpoint!("gradient", slot.sample).unwrap_or(gradient[0]);
+        }
+    }
+    Ok((scores, gradients))
 }
 
 /// Runs a method's open loop on a tile: every call scores all slots, in the fixed shape.
@@ -123,7 +158,6 @@ pub fn open_loop(
     settings: &Settings,
     cancel: &Cancel,
 ) -> Result<()> {
-    let d = reward.width();
     for step in 0..settings.steps {
         let proposals: Vec<Option<Vec<f32>>> =
             slots.iter_mut().map(|slot| next_proposal(method, slot, step, settings)).collect();
@@ -131,17 +165,10 @@ pub fn open_loop(
             return Ok(());
         }
         cancel.check(|| "nothing of the unfinished tile is kept".into())?;
-        failpoint!("steer.step").map_err(|e| crate::error::Error::Bug(e.to_string()))?;
-        let latents: Vec<f32> =
-            slots.iter().zip(&proposals).flat_map(|(s, p)| p.as_deref().unwrap_or(&s.latent)).copied().collect();
-        let (mut scores, mut gradients) = evaluate(&latents, reward, method.is_local())?;
+        let (scores, gradients) = evaluate_proposals(slots, &proposals, reward, method.is_local())?;
         for (i, (slot, proposal)) in slots.iter_mut().zip(proposals).enumerate() {
             let Some(proposal) = proposal else { continue };
-            scores[i].level = failpoint!("reward", slot.sample).map_or(scores[i].level, |v| Level(f64::from(v)));
-            if let Some(first) = gradients.get_mut(i * d) {
-                *first = failpoint!("gradient", slot.sample).unwrap_or(*first);
-            }
-            let gradient = gradients.get(i * d..(i + 1) * d).unwrap_or_default();
+            let gradient = gradients.as_ref().map_or(&[][..], |g| g.row(i));
             accept(slot, proposal, scores[i], gradient, reward, settings, method.is_local());
         }
     }

@@ -61,7 +61,8 @@ fn named(text: &str) -> Vec<String> {
     for line in text.lines() {
         for word in line.split('`').skip(1).step_by(2) {
             let plain = word.chars().all(|c| c.is_alphanumeric() || "/_-.".contains(c));
-            let is_path = word.ends_with(".rs") || ["src/", "tests/", "docs/", "configs/"].iter().any(|t| word.starts_with(t));
+            let is_path =
+                word.ends_with(".rs") || ["src/", "tests/", "docs/", "configs/"].iter().any(|t| word.starts_with(t));
             if plain && is_path {
                 found.push(word.to_owned());
             }

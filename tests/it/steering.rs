@@ -7,7 +7,7 @@ use isoline::reward::Reading;
 use isoline::steer::Engine;
 use isoline::steer::{METHODS, Settings, Status, Steered, angle_between, method, norm, steer};
 use isoline::tensors::{host, rows};
-use isoline::units::Percentile;
+use isoline::units::{Latents, Percentile};
 use std::path::Path;
 
 fn engine() -> Engine {
@@ -89,20 +89,19 @@ fn guard_and_neighbours() {
     let e = engine();
     let cancel = Cancel::never();
     let clean = e.latents(&SAMPLES);
-    let d = clean.len() / 4;
     let target = vec![e.reward.calibration.level_at(at(85.0)); 4];
     let estimator = isoline::geometry::estimator("exact").unwrap();
-    let measure = |z: &[f32]| {
-        let spectra = estimator.spectra(&*e.generator, z)?;
+    let measure = |z: &Latents| {
+        let spectra = estimator.spectra(&*e.generator, z.values())?;
         Ok(spectra.into_iter().map(|s| s.map(Reading::Spectrum)).collect())
     };
     for row in METHODS {
         let m = method(row.name).unwrap();
-        let go = |z: &[f32]| steer(&*m, &SAMPLES, z, &target, &e.reward, &settings(1), &measure, &cancel).unwrap();
+        let go = |z: &Latents| steer(&*m, &SAMPLES, z, &target, &e.reward, &settings(1), &measure, &cancel).unwrap();
         let expected = go(&clean);
         let mut poisoned = clean.clone();
-        poisoned[d..2 * d].fill(f32::NAN);
-        poisoned[2 * d..3 * d].iter_mut().for_each(|v| *v *= 9.0);
+        poisoned.rows_mut().nth(1).unwrap().fill(f32::NAN);
+        poisoned.rows_mut().nth(2).unwrap().iter_mut().for_each(|v| *v *= 9.0);
         let found = go(&poisoned);
         assert_eq!(bits(&found[0]), bits(&expected[0]), "{}", row.name);
         assert_eq!(bits(&found[3]), bits(&expected[3]), "{}", row.name);
@@ -120,7 +119,7 @@ fn guard_and_neighbours() {
 fn a_tracked_latent_leaves_the_norms_frozen() {
     let e = engine();
     let d = e.generator.spec().latent_width;
-    let z = e.latents(&SAMPLES);
+    let z = e.latents(&SAMPLES).into_values();
     let mut other = z.clone();
     other[d..].iter_mut().for_each(|v| *v = 3.0 - *v);
     let plain = host(e.generator.generate(rows(z.clone(), d, e.generator.device()))).unwrap();

@@ -6,7 +6,7 @@ use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::geometry::{DESCRIPTORS, LocalGeometry};
 use crate::reward::Place;
-use crate::steer::{self, Engine, Finished, Guide, Status, Steered, guide};
+use crate::steer::{self, Engine, Finished, Status, Steered, guide};
 use crate::units::Percentile;
 
 /// Whether it is the model, reward and calibration of `recipe`.
@@ -30,16 +30,16 @@ pub fn check(engine: &Engine, recipe: &Recipe) -> Result<(), String> {
 /// # Errors
 /// Of the device, or a stop; [`crate::error::Error::Config`] where the model cannot do it.
 pub fn make(engine: &Engine, recipe: &Recipe, samples: &[u64], cancel: &Cancel) -> Result<Vec<Finished>> {
-    let how = recipe.denoising.as_ref();
-    let guide = guide(&recipe.method).map_or(Guide::Plain, |g| g.guide);
-    let mut finished = match how {
-        Some(how) if how.is_guided(guide) => {
-            engine.guide(guide, how, samples, recipe.novelty, recipe.settings.corrections, cancel)?
+    let denoising = recipe.denoising.as_ref();
+    let guide = guide(&recipe.method);
+    let mut finished = match denoising {
+        Some(asked) if asked.is_guided(guide) => {
+            engine.guide(guide, asked, samples, recipe.novelty, recipe.settings.corrections, cancel)?
         }
         _ => {
             let novelty = vec![recipe.novelty; samples.len()];
             let steered = engine.steer(&recipe.method, samples, &novelty, &recipe.settings, cancel)?;
-            engine.pictures(steered, how.map_or(0, |h| h.preview_every), cancel)?
+            engine.pictures(steered, denoising.map_or(0, |d| d.preview_every), cancel)?
         }
     };
     for f in &mut finished {

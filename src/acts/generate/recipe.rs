@@ -62,11 +62,9 @@ impl Recipe {
     /// Whether its numbers are within what isoline writes; asked of recipes from outside before they are used.
     pub fn is_bounded(&self) -> bool {
         (1..=limits::TILE).contains(&self.tile)
-            && (1..=limits::STEPS).contains(&self.settings.steps)
-            && self.settings.corrections <= 64
+            && self.settings.is_bounded()
             && self.latents.is_none_or(|d| self.tile.saturating_mul(d) <= limits::RECORD_LATENTS)
             && self.denoising.as_ref().is_none_or(Denoising::is_bounded)
-            && self.settings.truncation.is_none_or(|t| t > 0.0 && t <= 3.0)
             // It becomes part of a path.
             && self.reward.as_deref().is_none_or(|r| store::check_id(r).is_ok())
     }

@@ -1,13 +1,12 @@
 //! Classifier-free guidance (arXiv 2207.12598): D' = D(∅) + w(D(c) − D(∅)); w = 1 is the conditional model.
 
-use super::{GuidanceRow, Interval};
+use super::Interval;
 use crate::diffusion::{Classes, Denoiser, State};
 use crate::error::{Error, Result};
 
-pub const ROW: GuidanceRow = GuidanceRow {
-    name: "classifier-free",
-    about: "D(∅) + w(D(class) − D(∅)); linear in denoisers, so its tangents are exact",
-};
+/// Its name and formula, for `isoline list guidance`.
+pub const FORMULA: (&str, &str) =
+    ("classifier-free", "D(∅) + w(D(class) − D(∅)); linear in denoisers, so its tangents are exact");
 
 /// A denoiser pushed towards its classes.
 pub struct ClassifierFree<'a> {

@@ -1,20 +1,12 @@
-//! Corrections of a denoiser (theory, 24-27), one file each: each takes denoisers and gives one.
+//! What corrections of a denoiser (theory, 24 to 27) are made of; `steer::denoiser` has those that follow a reward.
 //!
 //! A guided denoiser has no tangents: the map that its sampler computes is not the model's own, and ψ of it would not be
 //! what the user asked for. Asking for them is an error, not a silence.
 
-mod backward;
-mod classifier_free;
-mod density;
-mod forward;
-mod minority;
-mod recurrence;
+pub mod classifier_free;
+pub mod recurrence;
 
-pub use backward::Backward;
 pub use classifier_free::ClassifierFree;
-pub use density::DensityScaled;
-pub use forward::{Forward, Normalisation};
-pub use minority::Minority;
 pub use recurrence::Recurrent;
 
 use super::State;
@@ -45,20 +37,11 @@ pub enum Form {
     },
 }
 
-/// One row of the table of guidances.
-pub struct GuidanceRow {
-    /// As in `isoline list guidance`.
-    pub name: &'static str,
-    /// One line.
-    pub about: &'static str,
-}
-
-/// Every guidance.
-pub static GUIDANCES: &[GuidanceRow] =
-    &[forward::ROW, backward::ROW, recurrence::ROW, classifier_free::ROW, density::ROW, minority::ROW];
-
 /// Refuses tangents.
-fn no_tangents(x: &State) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Config`] where there are any.
+pub fn no_tangents(x: &State) -> Result<()> {
     match x.tangents {
         None => Ok(()),
         Some(_) => {
@@ -87,7 +70,7 @@ impl Interval {
 }
 
 /// ‖·‖ of each row, `[n, 1]`.
-fn norm(x: Rows) -> Rows {
+pub fn norm(x: Rows) -> Rows {
     (x.clone() * x).sum_dim(1).sqrt()
 }
 
@@ -99,7 +82,7 @@ fn rows_where(x: Rows, keep: Rows) -> Rows {
 }
 
 /// A correction row by row; a row whose correction is not finite is left alone, as is every other.
-fn corrected(base: Rows, correction: Rows) -> Rows {
+pub fn corrected(base: Rows, correction: Rows) -> Rows {
     let size = norm(correction.clone());
     // NaN compares false and infinity is not below the bound.
     let good = size.lower_scalar(1e30).float().cast(base.dtype());

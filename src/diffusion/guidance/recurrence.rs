@@ -1,15 +1,13 @@
 //! Self-recurrence (theory, 25; arXiv 2302.07121): every step is taken several times, with the noise that it removed put
 //! back in between, so that a guided state can settle.
 
-use super::GuidanceRow;
 use crate::diffusion::State;
 use crate::diffusion::solvers::{Solver, Step};
 use crate::error::Result;
 
-pub const ROW: GuidanceRow = GuidanceRow {
-    name: "recurrence",
-    about: "each step taken several times, its noise put back in between; wraps a solver",
-};
+/// Its name and formula, for `isoline list guidance`.
+pub const FORMULA: (&str, &str) =
+    ("recurrence", "each step taken several times, its noise put back in between; wraps a solver");
 
 /// A solver that repeats its steps.
 pub struct Recurrent {

@@ -1,93 +1,10 @@
 //! What a job does during denoising: its keys, and what of them a recipe holds.
 
+use super::{GuideRow, guide};
 use crate::diffusion::particles::POTENTIALS;
 use crate::error::did_you_mean;
 use crate::units::Percentile;
 use serde::{Deserialize, Serialize};
-
-/// A way to act on a denoiser.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Guide {
-    /// Nothing but a class and its scale.
-    Plain,
-    /// The reward of noised pictures corrects every estimate.
-    Forward,
-    /// Every estimate is moved up the reward of clean pictures.
-    Backward,
-    /// A scaled score.
-    Density,
-    /// The minority score is climbed.
-    Minority,
-    /// Several states of a sample, weighted and resampled.
-    Particles,
-    /// The noise itself is optimised through the sampler.
-    Noise,
-}
-
-/// One row of the table of `--method` names that act on a denoiser.
-pub struct GuideRow {
-    /// As `--method NAME`.
-    pub name: &'static str,
-    /// One line for `isoline list steering`.
-    pub about: &'static str,
-    /// What it is.
-    pub guide: Guide,
-    /// Strength where none is given.
-    pub strength: f64,
-    /// Whether it can be told a value to reach; others are only told a strength.
-    pub has_set_point: bool,
-}
-
-/// Every way to guide.
-pub static GUIDES: &[GuideRow] = &[
-    GuideRow {
-        name: "forward",
-        about: "diffusion: the reward of noised pictures corrects every estimate (24); --guidance: share of |D - x|",
-        guide: Guide::Forward,
-        strength: 0.3,
-        has_set_point: true,
-    },
-    GuideRow {
-        name: "backward",
-        about: "diffusion: every estimate is moved up the reward of clean pictures (25); --guidance: trust, in units of sigma",
-        guide: Guide::Backward,
-        strength: 1.0,
-        has_set_point: true,
-    },
-    GuideRow {
-        name: "particles",
-        about: "diffusion: several states of a sample, weighted and resampled (27); --guidance: lambda",
-        guide: Guide::Particles,
-        strength: 4.0,
-        has_set_point: true,
-    },
-    GuideRow {
-        name: "noise",
-        about: "diffusion: the noise is optimised through the sampler (28); --guidance: length of a step over |z|",
-        guide: Guide::Noise,
-        strength: 0.1,
-        has_set_point: true,
-    },
-    GuideRow {
-        name: "density",
-        about: "diffusion: a scaled score (26); --guidance: likelier above 0, less likely below; no set-point",
-        guide: Guide::Density,
-        strength: 0.1,
-        has_set_point: false,
-    },
-    GuideRow {
-        name: "minority",
-        about: "diffusion: the minority score is climbed (26); --guidance: share of |D - x|; no set-point",
-        guide: Guide::Minority,
-        strength: 0.1,
-        has_set_point: false,
-    },
-];
-
-/// The row of that name.
-pub fn guide(name: &str) -> Option<&'static GuideRow> {
-    GUIDES.iter().find(|g| g.name == name)
-}
 
 /// The part of a recipe that only diffusion models have.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -305,7 +222,7 @@ impl Denoising {
     }
 
     /// Whether a picture is more than the sampler's map of a noise, so that it must be measured as a picture or carried back to a noise.
-    pub fn is_guided(&self, guide: Guide) -> bool {
-        guide != Guide::Plain || self.class.is_some() || self.recurrence > 1
+    pub fn is_guided(&self, guide: Option<&GuideRow>) -> bool {
+        guide.is_some() || self.class.is_some() || self.recurrence > 1
     }
 }

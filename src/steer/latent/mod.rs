@@ -5,10 +5,11 @@ mod none;
 mod search;
 mod truncation;
 
-pub use truncation::scaled;
+pub use none::Unsteered;
 
-use super::Steering;
+use super::{Settings, Steering};
 use crate::error::{Error, Result, did_you_mean};
+use crate::units::Percentile;
 
 /// One row of the table of methods.
 pub struct MethodRow {
@@ -35,4 +36,16 @@ pub fn method(name: &str) -> Result<Box<dyn Steering>> {
             Err(Error::key_found("method", name, format!("no such steering method{}", did_you_mean(name, known))))
         }
     }
+}
+
+/// What is wrong with the settings that belong to one method alone, in a job of `method` to `target`: (key, message).
+///
+/// # Errors
+/// The first key.
+pub fn check_settings(
+    method: &str,
+    settings: &Settings,
+    target: Option<Percentile>,
+) -> Result<(), (&'static str, String)> {
+    METHODS.iter().try_for_each(|row| (row.make)().check(method, settings, target))
 }

@@ -9,7 +9,8 @@ pub const ROW: MethodRow = MethodRow {
     make: || Box::new(Unsteered),
 };
 
-struct Unsteered;
+/// Proposes nothing.
+pub struct Unsteered;
 
 impl Steering for Unsteered {
     fn propose(&self, _: &Slot, _: usize, _: &Settings) -> Option<Vec<f32>> {
@@ -17,6 +18,10 @@ impl Steering for Unsteered {
     }
 
     fn is_local(&self) -> bool {
+        false
+    }
+
+    fn moves(&self) -> bool {
         false
     }
 }

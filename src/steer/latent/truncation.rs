@@ -1,15 +1,17 @@
 //! z ← τ z (theory, 19): the baseline every GAN user knows. The τ whose reward is nearest to the target
-//! is searched on a grid of 0.3 … 1.7. A fixed τ ([`Settings::truncation`]) is no search: it is applied
-//! to the start before any steering, see [`scaled`].
+//! is searched on a grid of 0.3 … 1.7. A fixed τ ([`Settings::truncation`]) is no search: the sample starts there.
 
 use super::MethodRow;
 use crate::steer::{Settings, Slot, Steering};
+use crate::units::Percentile;
 
 pub const ROW: MethodRow = MethodRow {
-    name: "truncation",
+    name: NAME,
     about: "scales the latent by tau (19): a fixed --trunc, or the tau on a grid that the reward likes best",
     make: || Box::new(Truncation),
 };
+
+const NAME: &str = "truncation";
 
 struct Truncation;
 
@@ -19,12 +21,38 @@ impl Steering for Truncation {
         Some(scaled(&slot.start, tau))
     }
 
+    fn start(&self, noise: &[f32], settings: &Settings) -> Vec<f32> {
+        settings.truncation.map_or_else(|| noise.to_vec(), |tau| scaled(noise, tau))
+    }
+
     fn is_local(&self) -> bool {
         false
+    }
+
+    fn check(
+        &self,
+        method: &str,
+        settings: &Settings,
+        target: Option<Percentile>,
+    ) -> Result<(), (&'static str, String)> {
+        let Some(tau) = settings.truncation else { return Ok(()) };
+        let bad = |message: String| Err(("trunc", message));
+        if !(tau > 0.0 && tau <= 3.0) {
+            return bad(format!("expected a factor above 0 and up to 3, found {tau}"));
+        }
+        if method != NAME {
+            return bad(format!("only the method \"{NAME}\" has a factor, the method here is \"{method}\""));
+        }
+        match target {
+            None => Ok(()),
+            Some(target) => bad(format!(
+                "a fixed factor leaves nothing to steer to novelty {target}; take it with mode = \"balanced\", or leave it out and the factor is searched"
+            )),
+        }
     }
 }
 
 /// τ z.
-pub fn scaled(latent: &[f32], tau: f64) -> Vec<f32> {
+fn scaled(latent: &[f32], tau: f64) -> Vec<f32> {
     latent.iter().map(|v| (f64::from(*v) * tau) as f32).collect()
 }

@@ -1,15 +1,14 @@
 //! Guidance on Gaussians and mixtures, where the guided distribution is known.
 
 use super::{host64, rows64, ten, three};
-use isoline::diffusion::guidance::{
-    Backward, ClassifierFree, DensityScaled, Form, Forward, Interval, Minority, Normalisation, Potential, Recurrent,
-};
+use isoline::diffusion::guidance::{ClassifierFree, Form, Interval, Potential, Recurrent};
 use isoline::diffusion::particles::{FkPotential, Particles};
 use isoline::diffusion::solvers::{Solver, solver};
 use isoline::diffusion::{Classes, Component, Denoiser, Mixture, NoiseOptimisation, Sampling, State};
 use isoline::error::Result;
 use isoline::nn::{Rows, Tangents};
 use isoline::noise::{Stream, normals, uniforms};
+use isoline::steer::denoiser::{Backward, DensityScaled, Forward, Minority, Normalisation};
 
 const MEAN: [f64; 2] = [0.4, -0.6];
 const VARIANCES: [f64; 2] = [0.5, 0.2];

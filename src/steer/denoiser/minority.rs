@@ -5,15 +5,41 @@
 //! with one fixed normal e per row: how far a denoised picture moves when it is noised and denoised again. It is large
 //! where the model knows little. Its gradient goes through both evaluations.
 
-use super::{GuidanceRow, Potential};
-use crate::diffusion::{Denoiser, State};
+use super::{Finished, Forward, GuideRow, Normalisation, Task};
+use crate::diffusion::guidance::{Form, Potential};
+use crate::diffusion::{Denoiser, State, sampling_noise};
 use crate::error::{Error, Result};
+use crate::generator::Generator;
 use crate::nn::Rows;
+use crate::units::Level;
 
-pub const ROW: GuidanceRow = GuidanceRow {
+/// Its row in the table of guides.
+pub const ROW: GuideRow = GuideRow {
     name: "minority",
-    about: "potential: how far a denoised picture moves when noised and denoised again (baseline; used through forward)",
+    about: "diffusion: the minority score is climbed (26); --guidance: share of |D - x|; no set-point",
+    formula: Some(
+        "potential: how far a denoised picture moves when noised and denoised again (baseline; used through forward)",
+    ),
+    strength: 0.1,
+    trial_strengths: &[-0.3, -0.1, 0.0, 0.1, 0.3],
+    has_set_point: false,
+    run,
 };
+
+/// The second noise level over the first.
+const SCALE: f64 = 0.9;
+
+fn run(task: &Task, _: Option<&[Level]>) -> Result<Vec<Finished>> {
+    let noise = sampling_noise(task.samples, 0, 3, task.start.width(), task.sampler.device());
+    task.guided(&Forward {
+        inner: task.inner,
+        potential: &Minority { inner: task.sampler.denoiser(), scale: SCALE, noise },
+        form: Form::Push,
+        strength: task.asked.strength,
+        normalisation: Normalisation::Ratio,
+        interval: task.interval,
+    })
+}
 
 /// The minority score.
 pub struct Minority<'a> {

@@ -1,14 +1,35 @@
 //! Forward guidance (theory, 24): D' = D + w · σ² · g · ∇_x r(x, σ). With r(x, σ) = ln E[e^{r₀(x₀)} | x], w = 1 and g = 1 it
 //! is the exact denoiser of the density tilted by e^{r₀}.
 
-use super::{Form, GuidanceRow, Interval, Potential, corrected, no_tangents, norm};
+use super::{Finished, GuideRow, Task};
+use crate::diffusion::guidance::{Form, Interval, Potential, corrected, no_tangents, norm};
 use crate::diffusion::{Classes, Denoiser, State};
 use crate::error::Result;
+use crate::units::Level;
 
-pub const ROW: GuidanceRow = GuidanceRow {
+/// Its row in the table of guides.
+pub const ROW: GuideRow = GuideRow {
     name: "forward",
-    about: "D + w·σ²·g·∇r(x, σ), g = 1 or the correction at a stated share of |D − x|; push or set-point form; a σ-interval",
+    about: "diffusion: the reward of noised pictures corrects every estimate (24); --guidance: share of |D - x|",
+    formula: Some(
+        "D + w·σ²·g·∇r(x, σ), g = 1 or the correction at a stated share of |D − x|; push or set-point form; a σ-interval",
+    ),
+    strength: 0.3,
+    trial_strengths: &[0.15, 0.3, 0.6],
+    has_set_point: true,
+    run,
 };
+
+fn run(task: &Task, aims: Option<&[Level]>) -> Result<Vec<Finished>> {
+    task.guided(&Forward {
+        inner: task.inner,
+        potential: &task.engine.reward,
+        form: task.form(aims),
+        strength: task.asked.strength,
+        normalisation: Normalisation::Ratio,
+        interval: task.interval,
+    })
+}
 
 /// The size of a correction.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,12 +1,12 @@
 //! The particles of one sample (theory, 27): their own noise, weights and choice, so that a sample is the same whoever its
 //! neighbours are.
 
-use super::guided::Task;
-use crate::diffusion::guidance::Interval;
+use super::walk::{Images, finished};
+use super::{Finished, GuideRow, Task};
 use crate::diffusion::particles::{FkPotential, POTENTIALS, Particles, SHARE, drawn};
 use crate::diffusion::schedules::schedule;
 use crate::diffusion::solvers::solver;
-use crate::diffusion::{Classes, Denoiser, Sampling, State};
+use crate::diffusion::{Classes, Sampling, State};
 use crate::error::{Error, Result};
 use crate::generator::{Generator, spoilt};
 use crate::nn::Rows;
@@ -15,25 +15,51 @@ use crate::tensors::{host, rows};
 use crate::units::Level;
 use burn::tensor::{Int, Tensor};
 
+/// Its row in the table of guides.
+pub const ROW: GuideRow = GuideRow {
+    name: "particles",
+    about: "diffusion: several states of a sample, weighted and resampled (27); --guidance: lambda",
+    formula: None,
+    strength: 4.0,
+    trial_strengths: &[],
+    has_set_point: true,
+    run,
+};
+
+/// A population for each sample, one after another, so that no sample knows of another.
+fn run(task: &Task, aims: Option<&[Level]>) -> Result<Vec<Finished>> {
+    let mut pictures = Vec::with_capacity(task.samples.len() * task.start.width());
+    let mut sizes = Vec::with_capacity(task.samples.len());
+    let mut steps = 0;
+    for (i, (sample, start)) in task.samples.iter().zip(task.start.rows()).enumerate() {
+        let population = Population::new(task, *sample, aims.map(|a| a[i]))?;
+        steps = population.evaluations();
+        let (picture, effective) = population.run(start)?;
+        pictures.extend(picture);
+        sizes.push(effective);
+    }
+    let pictures = rows(pictures, task.start.width(), task.sampler.device());
+    let steered = task.measured(&pictures, steps)?;
+    let mut all = finished(steered, Images { pictures, previews: Vec::new() })?;
+    all.iter_mut().zip(sizes).for_each(|(f, sizes)| f.effective_sizes = sizes);
+    Ok(all)
+}
+
 /// Noised steps for each of the sampler's own: a stochastic solver needs more of them for the same picture.
 const STEPS: usize = 3;
 
 /// A population before its walk.
-pub struct Population<'a> {
+struct Population<'a> {
     task: &'a Task<'a>,
     sample: u64,
     target: Option<Level>,
-    interval: Interval,
     sigmas: Vec<f64>,
     potential: FkPotential,
 }
 
 impl<'a> Population<'a> {
     /// The particles of `sample`, on their way to `target`, or upwards.
-    ///
-    /// # Errors
-    /// Of the sampler's schedule.
-    pub fn new(task: &'a Task, sample: u64, target: Option<Level>, interval: Interval) -> Result<Self> {
+    fn new(task: &'a Task, sample: u64, target: Option<Level>) -> Result<Self> {
         let config = task.sampler.config();
         let bug = |e: Error| Error::Bug(e.to_string());
         let schedule = schedule(&config.schedule, config.schedule_settings.clone()).map_err(bug)?;
@@ -42,20 +68,20 @@ impl<'a> Population<'a> {
         let sigmas = (0..count).map(level).chain([0.0]).collect();
         let potential = POTENTIALS
             .iter()
-            .find(|p| p.0 == task.how.potential)
+            .find(|p| p.0 == task.asked.potential)
             .map(|p| p.1)
-            .ok_or_else(|| Error::Bug(format!("potential {}", task.how.potential)))?;
-        Ok(Self { task, sample, target, interval, sigmas, potential })
+            .ok_or_else(|| Error::Bug(format!("potential {}", task.asked.potential)))?;
+        Ok(Self { task, sample, target, sigmas, potential })
     }
 
     /// Network evaluations of one sample.
-    pub fn evaluations(&self) -> usize {
-        let class = if self.task.how.class.is_some() { 2 } else { 1 };
-        class * self.task.how.particles * (self.sigmas.len() - 1)
+    fn evaluations(&self) -> usize {
+        let class = if self.task.asked.class.is_some() { 2 } else { 1 };
+        class * self.task.asked.particles * (self.sigmas.len() - 1)
     }
 
     fn count(&self) -> usize {
-        self.task.how.particles
+        self.task.asked.particles
     }
 
     /// Normals `[particles, width]`; particle 0 of the start is the sample's own noise.
@@ -76,25 +102,23 @@ impl<'a> Population<'a> {
 
     /// One particle's picture, drawn by the last weights, and the effective size at each weighing. Where no particle is
     /// left the picture is that of the first, which is not finite.
-    ///
-    /// # Errors
-    /// Of the denoiser, or a stop.
-    pub fn run(&self, inner: &dyn Denoiser, start: &[f32]) -> Result<(Vec<f32>, Vec<f64>)> {
+    fn run(&self, start: &[f32]) -> Result<(Vec<f32>, Vec<f64>)> {
         let (device, width) = (self.task.sampler.device(), self.task.sampler.spec().latent_width);
         let samples = vec![self.sample; self.count()];
-        let classes = self.task.how.class.map(|c| vec![c; self.count()]);
+        let classes = self.task.classes(self.count());
         let mut z = self.noise(Stream::Latent, 0);
         z[..width].copy_from_slice(start);
         let mut x = rows(z, width, device) * self.sigmas[0];
-        let mut particles = Particles::new(self.count(), self.potential, self.task.how.strength);
+        let mut particles = Particles::new(self.count(), self.potential, self.task.asked.strength);
         let share = if self.potential == FkPotential::Tempered { 1.0 } else { SHARE };
         let mut sizes = Vec::new();
         let uniform = |i: usize| f64::from(noise::uniforms(0, self.sample, Stream::Sampling, 1 << 20 | i as u32, 1)[0]);
         for (i, ends) in self.sigmas.windows(2).enumerate() {
             self.task.cancel.check(|| "finished tiles are kept".into())?;
             let state = State::plain(x.clone());
-            let mut answer = spoilt(inner.denoise(&state, ends[0], classes.as_deref() as Classes)?, &samples).value;
-            if self.interval.holds(ends[0]) && i + 2 < self.sigmas.len() {
+            let mut answer =
+                spoilt(self.task.inner.denoise(&state, ends[0], classes.as_deref() as Classes)?, &samples).value;
+            if self.task.interval.holds(ends[0]) && i + 2 < self.sigmas.len() {
                 particles.weigh(&self.rewards(&answer)?, false);
                 sizes.push(particles.effective());
                 if let Some(parents) = particles.resample(share, uniform(i)) {
@@ -107,7 +131,7 @@ impl<'a> Population<'a> {
             let mut made = Some(answer);
             let mut denoise = |x: &State, sigma: f64| match made.take() {
                 Some(answer) => Ok(State::plain(answer)),
-                None => inner.denoise(x, sigma, classes.as_deref() as Classes),
+                None => self.task.inner.denoise(x, sigma, classes.as_deref() as Classes),
             };
             let mut noise = |_: u32, draw: u32| rows(self.noise(Stream::Sampling, 4 * i as u32 + draw), width, device);
             let ancestral = solver("ancestral", toml::Table::new()).map_err(|e| Error::Bug(e.to_string()))?;

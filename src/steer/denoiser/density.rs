@@ -7,14 +7,26 @@
 //! most 2 D_amb over noised data, so c counts standard deviations of a typical sample. c > 0 gives likelier pictures. η is
 //! held within 0 and 2: where D − x is by chance near 0, as it can be in few dimensions only, the formula has no bound.
 
-use super::{GuidanceRow, Interval, corrected, no_tangents};
+use super::{Finished, GuideRow, Task};
+use crate::diffusion::guidance::{Interval, corrected, no_tangents};
 use crate::diffusion::{Classes, Denoiser, State};
 use crate::error::Result;
+use crate::units::Level;
 
-pub const ROW: GuidanceRow = GuidanceRow {
+/// Its row in the table of guides.
+pub const ROW: GuideRow = GuideRow {
     name: "density",
-    about: "the flow's slope scaled by 1 + c√(2D)/(|D − x|²/σ²): c > 0 likelier, c < 0 less likely (baseline)",
+    about: "diffusion: a scaled score (26); --guidance: likelier above 0, less likely below; no set-point",
+    formula: Some("the flow's slope scaled by 1 + c√(2D)/(|D − x|²/σ²): c > 0 likelier, c < 0 less likely (baseline)"),
+    strength: 0.1,
+    trial_strengths: &[-0.2, -0.05, 0.0, 0.05, 0.2],
+    has_set_point: false,
+    run,
 };
+
+fn run(task: &Task, _: Option<&[Level]>) -> Result<Vec<Finished>> {
+    task.guided(&DensityScaled { inner: task.inner, quantile: task.asked.strength, interval: Interval::ALL })
+}
 
 /// A denoiser with a scaled score.
 pub struct DensityScaled<'a> {

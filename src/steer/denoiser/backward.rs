@@ -2,14 +2,38 @@
 //! on the reward of clean pictures, D' = D + Δ with Δ ≈ argmax f(D + Δ) − ‖Δ‖²/2ρ², ρ the strength times σ; f is r₀, or
 //! −½((r₀ − ψ*)/s)² in the set-point form.
 
-use super::{Form, GuidanceRow, Interval, Potential, corrected, no_tangents};
+use super::{Finished, GuideRow, Task};
+use crate::diffusion::guidance::{Form, Interval, Potential, corrected, no_tangents};
 use crate::diffusion::{Classes, Denoiser, State};
 use crate::error::Result;
+use crate::units::Level;
 
-pub const ROW: GuidanceRow = GuidanceRow {
+/// Its row in the table of guides.
+pub const ROW: GuideRow = GuideRow {
     name: "backward",
-    about: "x₀ estimate moved by gradient steps on the reward of clean pictures, held back by its distance over (w·σ)²",
+    about: "diffusion: every estimate is moved up the reward of clean pictures (25); --guidance: trust, in units of sigma",
+    formula: Some(
+        "x₀ estimate moved by gradient steps on the reward of clean pictures, held back by its distance over (w·σ)²",
+    ),
+    strength: 1.0,
+    trial_strengths: &[],
+    has_set_point: true,
+    run,
 };
+
+/// Gradient steps in each evaluation.
+const STEPS: usize = 3;
+
+fn run(task: &Task, aims: Option<&[Level]>) -> Result<Vec<Finished>> {
+    task.guided(&Backward {
+        inner: task.inner,
+        potential: &task.engine.reward,
+        form: task.form(aims),
+        strength: task.asked.strength,
+        steps: STEPS,
+        interval: task.interval,
+    })
+}
 
 /// A denoiser whose clean estimate climbs a reward.
 pub struct Backward<'a> {

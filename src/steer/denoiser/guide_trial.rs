@@ -1,0 +1,136 @@
+//! Guides in the closed loop: each attempt is a pass through the guided sampler towards an aim, and what was measured moves the
+//! aim. The reward tells where to go, the measurement how far.
+
+use super::keys::Denoising;
+use super::task::Task;
+use super::walk::Finished;
+use super::{GuideRow, Run};
+use crate::cancel::Cancel;
+use crate::diffusion::Denoiser;
+use crate::diffusion::guidance::{ClassifierFree, Interval};
+use crate::error::{Error, Result};
+use crate::generator::{Generator, Sampler};
+use crate::steer::Engine;
+use crate::steer::closed_loop::{Attempt, Next, Trial, close};
+use crate::units::{Level, Percentile};
+
+impl Engine {
+    /// Whether this model and its reward can do what a recipe asks of its denoiser; no guide is a class alone.
+    ///
+    /// # Errors
+    /// [`Error::Key`] naming the key.
+    pub fn check_denoising(&self, guide: Option<&GuideRow>, asked: &Denoising) -> Result<()> {
+        self.denoised(guide, asked).map(|_| ())
+    }
+
+    /// Network evaluations of one pass through the sampler; none where the model is no diffusion model.
+    pub fn evaluations(&self) -> Option<usize> {
+        self.generator.as_sampler().map(|s| s.sampling().evaluations())
+    }
+
+    fn denoised(&self, guide: Option<&GuideRow>, asked: &Denoising) -> Result<&Sampler> {
+        let Some(sampler) = self.generator.as_sampler() else {
+            let message =
+                format!("\"{}\" is no diffusion model and has no denoiser to guide", self.generator.spec().id);
+            return Err(Error::key("method", message));
+        };
+        if let Some(class) = asked.class {
+            crate::diffusion::condition_rows(&[0.0], Some(&[class]), sampler.denoiser().classes(), sampler.device())?;
+        }
+        if guide.is_some_and(|g| g.has_set_point) && self.reward.card.noised.is_none() {
+            return Err(Error::config("reward", "it sees latents, not noised pictures; train one with [noised]"));
+        }
+        Ok(sampler)
+    }
+
+    /// The levels at which the reward acts: as told, or where it is worth something (13).
+    fn interval(&self, sampler: &Sampler, asked: &Denoising) -> Interval {
+        if let Some([low, high]) = asked.interval {
+            return Interval { low, high };
+        }
+        let Some(noised) = &self.reward.card.noised else { return Interval::ALL };
+        let worth = || sampler.sampling().sigmas.iter().copied().filter(|s| noised.guides(*s));
+        Interval { low: worth().fold(f64::INFINITY, f64::min), high: worth().fold(0.0, f64::max) }
+    }
+
+    /// Guides the samples of one tile to `novelty`, or as strongly as told where there is none; no guide is a class alone. With
+    /// a set-point the measured value moves it, `corrections` times, and the nearest picture is kept.
+    ///
+    /// # Errors
+    /// As [`check_denoising`](Self::check_denoising); of the device, or a stop.
+    pub fn guide(
+        &self,
+        guide: Option<&GuideRow>,
+        asked: &Denoising,
+        samples: &[u64],
+        novelty: Option<Percentile>,
+        corrections: usize,
+        cancel: &Cancel,
+    ) -> Result<Vec<Finished>> {
+        let sampler = self.denoised(guide, asked)?;
+        let free = ClassifierFree { inner: sampler.denoiser(), scale: asked.cfg_scale, interval: Interval::ALL };
+        let inner: &dyn Denoiser = if asked.class.is_some() { &free } else { sampler.denoiser() };
+        let interval = self.interval(sampler, asked);
+        let task =
+            Task { engine: self, sampler, inner, asked, interval, samples, start: &self.latents(samples), cancel };
+        let run: Run = guide.map_or(|task, _| task.guided(task.inner), |g| g.run);
+        let Some(novelty) = novelty.filter(|_| !asked.push) else { return run(&task, None) };
+        let targets = vec![self.reward.calibration.level_at(novelty); samples.len()];
+        let mut trial = GuideTrial { task: &task, run, aims: targets.clone(), passes: vec![1; samples.len()] };
+        let kept = close(&mut trial, &targets, corrections)?;
+        let mut finished: Vec<Finished> = kept.into_iter().map(|attempt| attempt.outcome).collect();
+        finished.iter_mut().zip(trial.passes).for_each(|(f, passes)| f.steered.steps *= passes);
+        Ok(finished)
+    }
+}
+
+struct GuideTrial<'a> {
+    task: &'a Task<'a>,
+    run: Run,
+    /// Of the last pass.
+    aims: Vec<Level>,
+    /// Passes of each sample; one that only keeps a neighbour company, or repeats its last, is none.
+    passes: Vec<usize>,
+}
+
+impl Trial for GuideTrial<'_> {
+    type Place = Level;
+    type Outcome = Finished;
+
+    /// At the median four fifths of a percentile.
+    const NEAR: f64 = 0.02;
+
+    fn begin(&mut self) -> Result<Vec<Vec<Attempt<Self>>>> {
+        Ok(vec![self.pass()?])
+    }
+
+    fn correct(&mut self, next: Vec<Next<Level>>) -> Result<Vec<Attempt<Self>>> {
+        for (i, next) in next.into_iter().enumerate() {
+            let aim = match next {
+                Next::Rest => self.aims[i],
+                Next::Between { below, above, part } => below + (above - below) * part,
+                Next::On { aim, .. } => aim,
+            };
+            self.passes[i] += usize::from(aim != self.aims[i]);
+            self.aims[i] = aim;
+        }
+        self.pass()
+    }
+
+    fn interpolates(&self) -> bool {
+        true
+    }
+}
+
+impl GuideTrial<'_> {
+    fn pass(&self) -> Result<Vec<Attempt<Self>>> {
+        let tile = (self.run)(self.task, Some(&self.aims))?;
+        let one = |(finished, aim): (Finished, &Level)| Attempt {
+            place: *aim,
+            promised: *aim,
+            level: self.task.engine.level(finished.steered.reading.as_ref()),
+            outcome: finished,
+        };
+        Ok(tile.into_iter().zip(&self.aims).map(one).collect())
+    }
+}

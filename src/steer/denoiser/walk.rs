@@ -1,0 +1,110 @@
+//! From noise to pictures: a run of the sampler that may be stopped and looked at.
+
+use crate::cancel::Cancel;
+use crate::diffusion::{Denoiser, Sampling, State, sampling_noise};
+use crate::error::Result;
+use crate::generator::{Generator, Sampler, spoilt};
+use crate::nn::Rows;
+use crate::steer::Steered;
+use crate::tensors::{host, rows};
+
+/// A sample that has a picture.
+pub struct Finished {
+    /// What was asked, predicted and measured.
+    pub steered: Steered,
+    /// Its values.
+    pub picture: Vec<f32>,
+    /// Effective sizes of its particles, one for each weighing; empty where there were none.
+    pub effective_sizes: Vec<f64>,
+    /// Denoised estimates on the way: (step, values).
+    pub previews: Vec<(usize, Vec<f32>)>,
+}
+
+/// The pictures of a tile.
+pub struct Images {
+    /// Their values, `[n, D]`.
+    pub pictures: Rows,
+    /// Denoised estimates on the way: (step, values of all samples).
+    pub previews: Vec<(usize, Vec<f32>)>,
+}
+
+/// A run of a sampler that may be stopped, spoilt and looked at.
+pub struct Walk<'a> {
+    /// The model.
+    pub sampler: &'a Sampler,
+    /// How it goes.
+    pub sampling: &'a Sampling,
+    /// Keys of the noise.
+    pub samples: &'a [u64],
+    /// Steps between previews; 0 for none.
+    pub preview_every: usize,
+    /// Asked before every step.
+    pub cancel: &'a Cancel,
+}
+
+impl Walk<'_> {
+    /// The pictures of noise `z`, `[n, d]`; `denoise` answers at (state, σ).
+    ///
+    /// # Errors
+    /// Of the denoiser, or a stop.
+    pub fn run(&self, z: Rows, denoise: &mut dyn FnMut(&State, f64) -> Result<State>) -> Result<Images> {
+        let step = std::cell::Cell::new(None);
+        let mut previews = Vec::new();
+        let mut denoise = |x: &State, sigma: f64| {
+            let answer = spoilt(denoise(x, sigma)?, self.samples);
+            // The first answer of a step that is due.
+            if let Some(step) = step.take() {
+                previews.push((step, host(answer.value.clone())?));
+            }
+            Ok(answer)
+        };
+        let mut before = |i: usize, _: &State| {
+            step.set(Some(i).filter(|i| self.preview_every > 0 && i % self.preview_every == 0));
+            self.cancel.check(|| "finished tiles are kept".into())
+        };
+        let width = self.sampler.spec().latent_width;
+        let mut noise = |step, draw| sampling_noise(self.samples, step, draw, width, self.sampler.device());
+        let start = State::plain(z * self.sampling.sigmas[0]);
+        let pictures = self.sampling.run(start, &mut denoise, &mut noise, &mut before)?.value;
+        Ok(Images { pictures, previews })
+    }
+}
+
+/// Samples with their pictures and previews.
+///
+/// # Errors
+/// Of the device.
+pub fn finished(steered: Vec<Steered>, images: Images) -> Result<Vec<Finished>> {
+    let values = host(images.pictures)?;
+    let width = values.len() / steered.len().max(1);
+    let of = |i: usize, all: &[f32]| all[i * width..(i + 1) * width].to_vec();
+    let one = |(i, steered): (usize, Steered)| Finished {
+        picture: of(i, &values),
+        previews: images.previews.iter().map(|(step, all)| (*step, of(i, all))).collect(),
+        effective_sizes: Vec::new(),
+        steered,
+    };
+    Ok(steered.into_iter().enumerate().map(one).collect())
+}
+
+/// The pictures of steered samples, one call of the tile's shape: of a diffusion model through its own sampler, with previews
+/// every so many steps.
+///
+/// # Errors
+/// Of the device, or a stop.
+pub fn pictures(
+    generator: &dyn Generator,
+    steered: Vec<Steered>,
+    preview_every: usize,
+    cancel: &Cancel,
+) -> Result<Vec<Finished>> {
+    let latents = steered.iter().flat_map(|s| &s.latent).copied().collect();
+    let z = rows(latents, generator.spec().latent_width, generator.device());
+    let Some(sampler) = generator.as_sampler() else {
+        return finished(steered, Images { pictures: generator.generate(z), previews: Vec::new() });
+    };
+    let samples: Vec<u64> = steered.iter().map(|s| s.sample).collect();
+    let walk = Walk { sampler, sampling: sampler.sampling(), samples: &samples, preview_every, cancel };
+    let images = walk.run(z, &mut |x: &State, sigma: f64| sampler.denoiser().denoise(x, sigma, None))?;
+    finished(steered, images)
+}
