@@ -13,30 +13,3 @@ pub fn orthonormal_columns(values: &[f64], rows: usize, columns: usize) -> Vec<f
     let q = DMatrix::from_row_slice(rows, columns, values).qr().q();
     (0..rows).flat_map(|i| (0..columns).map(move |j| (i, j))).map(|(i, j)| q[(i, j)]).collect()
 }
-
-/// ½ Σ_{i ≤ k} ln λ_i and the rows of (Σ_{i ≤ k} u_i u_iᵀ/λ_i)·A, for the k largest eigenvalues λ_i and eigenvectors u_i of
-/// AAᵀ, A given as `p` rows: what is held constant in the gradient of ψ_k (theory, 9c). `None` where one of these λ is not
-/// above the rounding of f32 (64·p·eps² of the largest) or a value is not finite.
-pub fn leading_inverse(rows: &[f32], p: usize, k: usize) -> Option<(f64, Vec<f32>)> {
-    let a = DMatrix::from_row_iterator(p, rows.len() / p, rows.iter().map(|v| f64::from(*v)));
-    let gram = &a * a.transpose();
-    if k == 0 || k > p || gram.iter().any(|v| !v.is_finite()) {
-        return None;
-    }
-    let eigen = gram.symmetric_eigen();
-    let mut order: Vec<usize> = (0..p).collect();
-    order.sort_by(|i, j| eigen.eigenvalues[*j].total_cmp(&eigen.eigenvalues[*i]));
-    let floor = 64.0 * p as f64 * f64::from(f32::EPSILON).powi(2) * eigen.eigenvalues[order[0]];
-    let mut inverse = DMatrix::zeros(p, p);
-    let mut psi = 0.0;
-    for i in &order[..k] {
-        let (value, vector) = (eigen.eigenvalues[*i], eigen.eigenvectors.column(*i));
-        if value.is_nan() || value <= floor {
-            return None;
-        }
-        psi += 0.5 * value.ln();
-        inverse += vector * vector.transpose() / value;
-    }
-    let held = inverse * a;
-    Some((psi, held.transpose().iter().map(|v| *v as f32).collect()))
-}

@@ -20,6 +20,7 @@ pub use usual::{DIFFUSION, ONE_SHOT, Usual};
 
 use crate::host::HostChain;
 use crate::nn::{Rows, Tangents};
+use std::sync::OnceLock;
 
 /// What a generator is, for everyone who uses one.
 #[derive(Clone, Debug)]
@@ -85,6 +86,16 @@ pub trait Generator: Send + Sync {
     fn model_sha256(&self) -> &str;
 }
 
+/// The map of a generator on host memory, made when it is first asked for.
+#[derive(Default)]
+struct LazyHost(OnceLock<Option<HostChain>>);
+
+impl LazyHost {
+    fn get(&self, build: impl FnOnce() -> Option<HostChain>) -> Option<&HostChain> {
+        self.0.get_or_init(build).as_ref()
+    }
+}
+
 /// Loads the model in `folder`, whatever its family.
 ///
 /// # Errors
@@ -95,7 +106,7 @@ pub fn load(
 ) -> crate::error::Result<std::sync::Arc<dyn Generator>> {
     let card = Card::read(&folder.join("card.toml"))?;
     Ok(match card.raw.denoiser {
-        Some(_) => std::sync::Arc::new(Sampler::load(folder, device)?),
-        None => std::sync::Arc::new(OneShot::load(folder, device)?),
+        Some(_) => std::sync::Arc::new(Sampler::of_card(&card, folder, device)?),
+        None => std::sync::Arc::new(OneShot::of_card(&card, folder, device)?),
     })
 }

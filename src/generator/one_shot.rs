@@ -1,13 +1,12 @@
 //! A generator or decoder that makes its picture in one pass.
 
-use super::{Card, Generator, Output, Spec};
+use super::{Card, Generator, LazyHost, Output, Spec};
 use crate::device::{self, Device};
 use crate::error::{Error, Result, did_you_mean};
 use crate::host::HostChain;
 use crate::nn::{HostParameters, Mismatch, Network, ParameterSpec, Parameters, Pass, Rows, Tangents};
 use crate::store::{self, Weights};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 /// A loaded model, frozen: its parameters carry no autodiff, its norms use stored statistics.
 pub struct OneShot {
@@ -17,7 +16,7 @@ pub struct OneShot {
     depth: usize,
     device: Device,
     model_sha256: String,
-    host: OnceLock<Option<HostChain>>,
+    host: LazyHost,
 }
 
 /// What `isoline inspect` shows.
@@ -95,14 +94,18 @@ impl OneShot {
     /// [`Error::Config`] for the card, [`Error::Input`] for weights that are missing, damaged, of
     /// another shape, not finite, or not the ones the card was written for.
     pub fn load(folder: &Path, device: &Device) -> Result<Self> {
-        let card = Card::read(&folder.join("card.toml"))?;
+        Self::of_card(&Card::read(&folder.join("card.toml"))?, folder, device)
+    }
+
+    /// The same where the card of `folder` has been read.
+    pub(super) fn of_card(card: &Card, folder: &Path, device: &Device) -> Result<Self> {
         if card.raw.denoiser.is_some() {
             let place = format!("{}: denoiser", crate::error::shown(&card.path));
             return Err(Error::config(place, "a diffusion model is no one-shot generator; it has no map of one pass"));
         }
-        let network = build(&card)?;
-        let weights = read_model(&card, folder)?;
-        Self::assemble(&card, network, &weights, device)
+        let network = build(card)?;
+        let weights = read_model(card, network.parameters(), folder)?;
+        Self::assemble(card, network, &weights, device)
     }
 
     /// A generator from a checked card and weights that fit it.
@@ -135,7 +138,7 @@ impl OneShot {
             activations: network.activations(),
         };
         let model_sha256 = card.model_sha256()?;
-        Ok(Self { spec, network, parameters, depth, device: device.clone(), model_sha256, host: OnceLock::new() })
+        Ok(Self { spec, network, parameters, depth, device: device.clone(), model_sha256, host: LazyHost::default() })
     }
 
     /// Reads everything and reports instead of refusing.
@@ -157,10 +160,14 @@ impl OneShot {
 /// # Errors
 /// [`Error::Config`] at the layer's key.
 pub fn card_parameters(card: &Card) -> Result<Vec<ParameterSpec>> {
-    let mut specs = match card.raw.denoiser {
+    let specs = match card.raw.denoiser {
         Some(_) => card.denoiser_parts()?.parameters(),
         None => build(card)?.parameters(),
     };
+    with_encoder(card, specs)
+}
+
+fn with_encoder(card: &Card, mut specs: Vec<ParameterSpec>) -> Result<Vec<ParameterSpec>> {
     if let Some(encoder) = &card.raw.encoder {
         let encoder =
             Network::build(encoder.layers.clone(), &card.sample_shape).map_err(|e| card.at(e.inside("encoder")))?;
@@ -169,13 +176,13 @@ pub fn card_parameters(card: &Card) -> Result<Vec<ParameterSpec>> {
     Ok(specs)
 }
 
-/// The weights of a card's model, compared with its hash and its layers.
+/// The weights of a card's model, compared with its hash, with the parameters `specs` of its networks and with its encoder.
 ///
 /// # Errors
 /// [`Error::Input`] for weights that are missing, damaged, of another shape, not finite, or not the ones the card was
 /// written for.
-pub fn read_model(card: &Card, folder: &Path) -> Result<Weights> {
-    let specs = card_parameters(card)?;
+pub fn read_model(card: &Card, specs: Vec<ParameterSpec>, folder: &Path) -> Result<Weights> {
+    let specs = with_encoder(card, specs)?;
     let (weights, sha256) = read_weights(card, folder)?;
     if sha256 != card.raw.weights.sha256 {
         let message = format!(
@@ -252,11 +259,10 @@ impl Generator for OneShot {
     }
 
     fn host(&self) -> Option<&HostChain> {
-        let build = || {
+        self.host.get(|| {
             let parameters = HostParameters::read(&self.parameters).ok().filter(|_| device::is_host(&self.device))?;
             HostChain::of_network(&self.network, &parameters, self.depth)
-        };
-        self.host.get_or_init(build).as_ref()
+        })
     }
 
     fn device(&self) -> &Device {

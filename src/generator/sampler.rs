@@ -1,14 +1,13 @@
 //! A diffusion model with its sampler as a map noise → picture.
 
 use super::host_sampler::{Plan, host_sampler};
-use super::{Card, Generator, Output, Spec, read_model};
+use super::{Card, Generator, LazyHost, Output, Spec, read_model};
 use crate::device::Device;
-use crate::diffusion::{Classes, Denoiser, NetworkDenoiser, SamplerConfig, Sampling, State, sampling_noise};
+use crate::diffusion::{Classes, Denoiser, NetworkDenoiser, Parts, SamplerConfig, Sampling, State, sampling_noise};
 use crate::error::{Error, Result};
 use crate::host::HostChain;
 use crate::nn::{Parameters, Rows, Tangents};
 use std::path::Path;
-use std::sync::OnceLock;
 
 /// A loaded diffusion model. As a [`Generator`] it is the deterministic sampler of its card: latent z ~ N(0, I), start
 /// σ_max·z, end the picture, tangents carried through every step (theory, 23).
@@ -20,7 +19,7 @@ pub struct Sampler {
     class: Option<usize>,
     device: Device,
     model_sha256: String,
-    host: OnceLock<Option<HostChain>>,
+    host: LazyHost,
 }
 
 impl Sampler {
@@ -30,19 +29,22 @@ impl Sampler {
     /// [`Error::Config`] for the card, also where its sampler is stochastic: a sample's noise beside z would not be
     /// part of the latent. [`Error::Input`] for the weights.
     pub fn load(folder: &Path, device: &Device) -> Result<Self> {
-        let card = Card::read(&folder.join("card.toml"))?;
-        let weights = read_model(&card, folder)?;
-        let parts = card.denoiser_parts()?;
-        let parameters = Parameters::upload(&parts.parameters(), &weights, device);
-        Self::from_parts(&card, parameters, device)
+        Self::of_card(&Card::read(&folder.join("card.toml"))?, folder, device)
     }
 
-    /// A sampler from parameters already on the device.
+    /// The same where the card of `folder` has been read.
+    pub(super) fn of_card(card: &Card, folder: &Path, device: &Device) -> Result<Self> {
+        let parts = card.denoiser_parts()?;
+        let weights = read_model(card, parts.parameters(), folder)?;
+        let parameters = Parameters::upload(&parts.parameters(), &weights, device);
+        Self::from_parts(card, parts, parameters, device)
+    }
+
+    /// A sampler from the card's networks and parameters already on the device.
     ///
     /// # Errors
     /// [`Error::Config`] for the card.
-    pub fn from_parts(card: &Card, parameters: Parameters, device: &Device) -> Result<Self> {
-        let parts = card.denoiser_parts()?;
+    pub fn from_parts(card: &Card, parts: Parts, parameters: Parameters, device: &Device) -> Result<Self> {
         let config = card.denoiser()?;
         let (widest, activations) = (parts.network.widest(), parts.network.activations());
         let clip = config.clip.then_some(card.raw.sample.range);
@@ -69,18 +71,8 @@ impl Sampler {
             class: None,
             device: device.clone(),
             model_sha256: card.model_sha256()?,
-            host: OnceLock::new(),
+            host: LazyHost::default(),
         })
-    }
-
-    /// The same model with another sampler; `place` names it in messages.
-    ///
-    /// # Errors
-    /// [`Error::Config`].
-    pub fn with_sampler(mut self, config: SamplerConfig, place: &str) -> Result<Self> {
-        self.sampling = build(&config, &self.denoiser, place)?;
-        (self.config, self.host) = (config, OnceLock::new());
-        Ok(self)
     }
 
     /// The same model asked for one class in all samples.
@@ -96,7 +88,7 @@ impl Sampler {
             };
             return Err(Error::key("class", message));
         }
-        (self.class, self.host) = (class, OnceLock::new());
+        (self.class, self.host) = (class, LazyHost::default());
         Ok(self)
     }
 
@@ -199,11 +191,10 @@ impl Generator for Sampler {
     }
 
     fn host(&self) -> Option<&HostChain> {
-        let build = || {
+        self.host.get(|| {
             let plan = Plan::of(&self.sampling, &self.device).ok()?;
             host_sampler(&self.denoiser, &self.denoiser.host_parameters()?, plan, self.class).ok()?
-        };
-        self.host.get_or_init(build).as_ref()
+        })
     }
 
     fn device(&self) -> &Device {
@@ -225,7 +216,7 @@ pub struct AtSigma<'a> {
     sampler: &'a Sampler,
     spec: Spec,
     sigma: f64,
-    host: OnceLock<Option<HostChain>>,
+    host: LazyHost,
 }
 
 impl<'a> AtSigma<'a> {
@@ -240,7 +231,7 @@ impl<'a> AtSigma<'a> {
             return Err(Error::key("sigma", message));
         }
         let spec = Spec { activations: sampler.denoiser.parts().network.activations(), ..sampler.spec.clone() };
-        Ok(Self { sampler, spec, sigma, host: OnceLock::new() })
+        Ok(Self { sampler, spec, sigma, host: LazyHost::default() })
     }
 
     fn denoised(&self, x: State) -> State {
@@ -276,11 +267,10 @@ impl Generator for AtSigma<'_> {
 
     fn host(&self) -> Option<&HostChain> {
         let sampler = self.sampler;
-        let build = || {
+        self.host.get(|| {
             let plan = Plan::denoiser(self.sigma);
             host_sampler(&sampler.denoiser, &sampler.denoiser.host_parameters()?, plan, sampler.class).ok()?
-        };
-        self.host.get_or_init(build).as_ref()
+        })
     }
 
     fn device(&self) -> &Device {

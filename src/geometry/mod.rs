@@ -4,7 +4,6 @@ mod complexity;
 pub mod descriptors;
 pub mod estimators;
 mod frame;
-mod gradient;
 mod pushforward;
 mod sketch;
 mod spectrum;
@@ -16,6 +15,5 @@ pub use estimators::{
     ESTIMATORS, EstimatorRow, EstimatorSettings, JacobianEstimator, estimator, estimator_row, estimator_with,
 };
 pub use frame::{Use, frame};
-pub use gradient::{PsiGradient, psi_gradient, stencil_gradient};
 pub use spectrum::{Replicate, Spectrum, model_rank, psi_k, spectral_dimension, tolerance};
 pub use uncertainty::{jackknife, projected_log_det, student_factor};

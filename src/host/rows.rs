@@ -73,11 +73,6 @@ impl HostTangents {
         (row != CLOSED).then(|| &self.data[row as usize * self.lanes..][..self.lanes])
     }
 
-    /// Rows that are not zero, in the order of the features.
-    pub fn open_rows(&self) -> impl Iterator<Item = &[f32]> {
-        (0..self.features()).filter_map(|f| self.row(f))
-    }
-
     /// Number of the row of a feature in [`rows`](Self::rows).
     pub(super) fn place(&self, feature: usize) -> Option<u32> {
         Some(self.index[feature]).filter(|r| *r != CLOSED)

@@ -1,5 +1,3 @@
-#![allow(clippy::disallowed_methods)] // fixtures, and pictures to look at, may be cut short by a crash
-
 use super::*;
 
 /// A fixed sequence with roughly normal values.
@@ -16,39 +14,76 @@ fn curve(scale: f64) -> Vec<(f64, f64)> {
     (0..10).map(|k| (f64::from(1 << k), scale * (1.0 - (-f64::from(k) / 3.0).exp()))).collect()
 }
 
-#[test]
-fn examples_are_drawn_and_repeat() {
-    let folder = std::env::var_os("ISOLINE_SHOW").map(std::path::PathBuf::from);
-    let sample = values(600);
-    let pairs: Vec<(f64, f64)> = sample
-        .iter()
-        .zip(values(1200).iter().rev())
-        .map(|(a, b)| (50.0 + 20.0 * a, 50.0 + 20.0 * a + 4.0 * b))
-        .collect();
-    let marks = [(-0.6, "typical"), (0.0, "median"), (0.05, "mean"), (1.4, "novel, 95th percentile")];
-    let series = [("exact", curve(3.0)), ("stencil, h = 1e-3", curve(2.6)), ("input subspace", curve(2.1))];
-    let plots = || {
-        [
-            scatter("Asked and reached novelty", "asked (percentile)", "reached (percentile)", &pairs, true).unwrap(),
-            scatter("Local rank & local scaling <psi>", "local scaling ψ (nats)", "local rank ν", &pairs[..90], false)
-                .unwrap(),
-            histogram("Local scaling of 600 samples", "local scaling ψ (nats)", &sample, 40, &marks).unwrap(),
-            histogram("A constant", "value", &[3.0; 20], 40, &[(3.05, "here")]).unwrap(),
-            histogram("Nothing finite", "value", &[f64::NAN; 3], 10, &[]).unwrap(),
-            lines("Error of the estimate", "directions", "relative error (%)", &series, true).unwrap(),
-        ]
-    };
-    let drawn = plots();
-    assert_eq!(drawn, plots());
-    for (index, svg) in drawn.iter().enumerate() {
-        assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
-        assert!(!svg.contains("NaN") && !svg.contains("inf,"));
-        if let Some(folder) = &folder {
-            std::fs::write(folder.join(format!("plot{index}.svg")), svg).unwrap();
-        }
+/// The numbers in an attribute of every element of a kind, in the order of the text.
+fn attribute(svg: &str, element: &str, name: &str) -> Vec<f64> {
+    let (open, key) = (format!("<{element} "), format!("{name}=\""));
+    let elements = svg.split(&open).skip(1).filter_map(|rest| rest.split('>').next());
+    elements.filter_map(|e| e.split(&key).nth(1)?.split('"').next()?.parse().ok()).collect()
+}
+
+/// Places on the page are the data's up to scale, shift and half a pixel; `down` for an axis that points up.
+#[track_caller]
+fn in_proportion(drawn: &[f64], data: &[f64], down: bool) {
+    assert_eq!(drawn.len(), data.len());
+    let ends = |v: &[f64]| v.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)));
+    let ((low, high), (least, most)) = (ends(drawn), ends(data));
+    assert!(high - low > 200.0, "the data fill the plot: {low} to {high}");
+    for (at, value) in drawn.iter().zip(data) {
+        let share = (value - least) / (most - least);
+        let expected = low + (high - low) * if down { 1.0 - share } else { share };
+        assert!((at - expected).abs() <= 1.0, "{value} is drawn at {at}, expected {expected}");
     }
-    assert!(drawn[1].contains("<title>Local rank &amp; local scaling &lt;psi&gt;</title>"));
-    assert!(drawn[4].contains("n = 0; 3 left out: not finite") && drawn[4].contains("nothing to draw"));
+}
+
+#[test]
+fn points_of_a_scatter_lie_where_their_values_are() {
+    let (xs, ys) = (values(600), values(1200)[600..].to_vec());
+    let points: Vec<(f64, f64)> = xs.iter().copied().zip(ys.iter().copied()).collect();
+    for identity in [false, true] {
+        let svg = scatter("Local rank & local scaling <psi>", "psi", "nu", &points, identity).unwrap();
+        assert_eq!(svg, scatter("Local rank & local scaling <psi>", "psi", "nu", &points, identity).unwrap());
+        in_proportion(&attribute(&svg, "circle", "cx"), &xs, false);
+        in_proportion(&attribute(&svg, "circle", "cy"), &ys, true);
+        assert!(svg.contains("<title>Local rank &amp; local scaling &lt;psi&gt;</title>"));
+    }
+}
+
+#[test]
+fn bars_of_a_histogram_are_as_high_as_their_counts() {
+    let sample = values(600);
+    let (low, high) = sample.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)));
+    let mut counts = [0.0; 20];
+    sample.iter().for_each(|v| counts[((20.0 * (v - low) / (high - low)) as usize).min(19)] += 1.0);
+    let svg = histogram("Local scaling", "psi", &sample, 20, &[(0.0, "median"), (1.4, "novel")]).unwrap();
+    assert_eq!(svg, histogram("Local scaling", "psi", &sample, 20, &[(0.0, "median"), (1.4, "novel")]).unwrap());
+    // The first rectangle is the page.
+    let heights = &attribute(&svg, "rect", "height")[1..];
+    let drawn: Vec<f64> = counts.into_iter().filter(|c| *c > 0.0).collect();
+    assert_eq!(heights.len(), drawn.len());
+    let most = |v: &[f64]| v.iter().copied().fold(0.0, f64::max);
+    let scale = most(heights) / most(&drawn);
+    for (height, count) in heights.iter().zip(&drawn) {
+        assert!((height - scale * count).abs() <= 2.0, "{count} counts are {height} high, {scale} each");
+    }
+    assert!(svg.contains("n = 600") && svg.contains("median") && svg.contains("novel"));
+}
+
+#[test]
+fn lines_on_a_logarithmic_axis_have_equal_steps_for_equal_factors() {
+    let series = [("exact", curve(3.0)), ("stencil", curve(2.6)), ("input subspace", curve(2.1))];
+    let svg = lines("Error of the estimate", "directions", "relative error (%)", &series, true).unwrap();
+    assert_eq!(svg, lines("Error of the estimate", "directions", "relative error (%)", &series, true).unwrap());
+    let points = || series.iter().flat_map(|s| s.1.iter());
+    in_proportion(&attribute(&svg, "circle", "cx"), &points().map(|p| p.0.log2()).collect::<Vec<_>>(), false);
+    in_proportion(&attribute(&svg, "circle", "cy"), &points().map(|p| p.1).collect::<Vec<_>>(), true);
+    assert!(series.iter().all(|(name, _)| svg.contains(name)));
+}
+
+#[test]
+fn nothing_to_draw_is_said() {
+    let svg = histogram("Nothing finite", "value", &[f64::NAN; 3], 10, &[]).unwrap();
+    assert!(svg.contains("n = 0; 3 left out: not finite") && svg.contains("nothing to draw"));
+    assert!(histogram("A constant", "value", &[3.0; 20], 40, &[(3.05, "here")]).unwrap().contains("n = 20"));
 }
 
 #[test]

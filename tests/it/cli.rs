@@ -2,7 +2,7 @@
 
 use clap::CommandFactory;
 use isoline::store::{WeightTensor, sha256_hex, write_safetensors};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -349,12 +349,31 @@ fn text_of_a_foreign_card_cannot_drive_the_terminal() {
 }
 
 #[test]
-fn lists_come_from_the_tables() {
-    assert_eq!(Isoline::new(&["list", "layers"]).succeeds().lines().count(), isoline::nn::layers::KINDS.len());
-    for (table, name) in [("estimators", "exact"), ("descriptors", "psi"), ("families", "vae")] {
+fn every_component_in_the_source_is_listed() {
+    for (table, folder) in [
+        ("layers", "nn/layers"),
+        ("estimators", "geometry/estimators"),
+        ("descriptors", "geometry/descriptors"),
+        ("predictions", "diffusion/predictions"),
+        ("schedules", "diffusion/schedules"),
+        ("solvers", "diffusion/solvers"),
+    ] {
+        let mut written = BTreeSet::new();
+        for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(folder)).unwrap() {
+            let text = fs::read_to_string(file.unwrap().path()).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            let names = code.split("name: \"").skip(1).filter_map(|rest| rest.split('"').next());
+            written.extend(names.map(str::to_owned));
+        }
         let rows = json(&Isoline::new(&["list", table, "--json"]).succeeds());
-        assert!(rows.as_array().unwrap().iter().any(|r| r["name"] == name), "{rows}");
+        let listed = rows.as_array().unwrap().iter().map(|r| r["name"].as_str().unwrap().to_owned());
+        assert_eq!(listed.collect::<BTreeSet<_>>(), written, "{table}");
+        assert_eq!(Isoline::new(&["list", table]).succeeds().lines().count(), written.len(), "{table}");
     }
+}
+
+#[test]
+fn listed_models_say_what_is_wrong_with_them() {
     let model = TinyModel::new();
     let models = || Isoline::new(&["list", "models"]).env("ISOLINE_MODELS", model.root());
     assert_eq!(models().succeeds(), "tiny  gan: two layers for tests\n");

@@ -1,13 +1,11 @@
 //! Spectra and descriptors of small networks against closed forms; what a loaded generator refuses and never does.
 
 use crate::layers::{bits, to_rows_on};
+use crate::psi_gradient::{PsiGradient, psi_gradient, stencil_gradient};
 use isoline::device;
 use isoline::error::Error;
 use isoline::generator::{Card, Generator, OneShot, RawCard, finish_card, import};
-use isoline::geometry::{
-    DESCRIPTORS, EstimatorSettings, LocalGeometry, Measured, PsiGradient, Spectrum, Undefined, estimator, psi_gradient,
-    stencil_gradient,
-};
+use isoline::geometry::{DESCRIPTORS, EstimatorSettings, LocalGeometry, Measured, Spectrum, Undefined, estimator};
 use isoline::host::{Directions, grams};
 use isoline::nn::{Network, Parameters, Pass, Tangents};
 use isoline::noise::{Stream, normals};

@@ -18,6 +18,7 @@ mod generate;
 mod geometry;
 mod layers;
 mod pretrained;
+mod psi_gradient;
 mod runs;
 mod shared;
 mod steering;

@@ -47,6 +47,7 @@ const BURGESS: Model = Model {
 const DENSE: Model = Model { pre: Some("pre_f64"), ..BURGESS };
 
 #[test]
+#[ignore = "needs the shared data"]
 fn burgess_celeba() {
     let weights = "burgess-vae/VAE_celeba.safetensors";
     let fixtures = "burgess-vae/VAE_celeba.fixtures.safetensors";
@@ -54,6 +55,7 @@ fn burgess_celeba() {
 }
 
 #[test]
+#[ignore = "needs the shared data"]
 fn burgess_btcvae_celeba() {
     let weights = "burgess-vae/btcvae_celeba.safetensors";
     let fixtures = "burgess-vae/btcvae_celeba.fixtures.safetensors";
@@ -61,6 +63,7 @@ fn burgess_btcvae_celeba() {
 }
 
 #[test]
+#[ignore = "needs the shared data"]
 fn burgess_mnist() {
     let weights = "burgess-vae/VAE_mnist.safetensors";
     let fixtures = "burgess-vae/VAE_mnist.fixtures.safetensors";
@@ -69,6 +72,7 @@ fn burgess_mnist() {
 }
 
 #[test]
+#[ignore = "needs the shared data"]
 fn burgess_dsprites() {
     let weights = "burgess-vae/betaB_dsprites.safetensors";
     let fixtures = "burgess-vae/betaB_dsprites.fixtures.safetensors";
@@ -76,6 +80,7 @@ fn burgess_dsprites() {
 }
 
 #[test]
+#[ignore = "needs the shared data"]
 fn mnist_vae() {
     let weights = "mnist-vae/mnist_vae.safetensors";
     let fixtures = "mnist-vae/mnist_vae.fixtures.safetensors";
@@ -83,6 +88,7 @@ fn mnist_vae() {
 }
 
 #[test]
+#[ignore = "needs the shared data"]
 fn mnist_gan_mlp() {
     let weights = "mnist-gan-mlp/mnist_gan_mlp_G.safetensors";
     let fixtures = "mnist-gan-mlp/mnist_gan_mlp_G.fixtures.safetensors";
@@ -90,6 +96,7 @@ fn mnist_gan_mlp() {
 }
 
 #[test]
+#[ignore = "needs the shared data"]
 fn mnist_gan_leaky() {
     let weights = "mnist-gan-leaky/gan_mnist_01.safetensors";
     let fixtures = "mnist-gan-leaky/gan_mnist_01.fixtures.safetensors";
@@ -98,6 +105,7 @@ fn mnist_gan_leaky() {
 }
 
 #[test]
+#[ignore = "needs the shared data"]
 fn flux2_tiny_decoder() {
     let weights = "flux2-tiny-autoencoder/taef2_decoder.safetensors";
     let fixtures = "flux2-tiny-autoencoder/fixtures.safetensors";
@@ -128,7 +136,7 @@ fn import_into(model: &Model, source: &Path, folder: &Path) -> Imported {
 
 /// Everything that the reference values of `model` allow to compare.
 fn agrees(model: &Model) {
-    let Some(data) = shared::data() else { return };
+    let data = shared::data();
     let weights = data.join("weights");
     let fixtures = Fixtures::read(&weights.join(model.fixtures));
     let (_, device) = device::open("cpu").unwrap();

@@ -1,20 +1,50 @@
-//! What the objectives of diffusion models share: noise the data, predict, compare with the target that the
-//! parametrisation's coefficients imply.
+//! The objectives of diffusion models: noise the data, predict, compare with the target that the parametrisation's
+//! coefficients imply. They differ in the prediction and in where the noise levels lie, ln σ ~ N(mean, std²).
 
-use super::{State, StepInput, Stepped, TrainConfig, finite};
+use super::{MakeObjective, Objective, State, StepInput, Stepped, TrainConfig, finite};
 use crate::device::Device;
 use crate::diffusion::{Denoiser, NetworkDenoiser, Parts, State as Path, condition_rows, sampling_noise};
 use crate::error::{Error, Result};
 use crate::generator::Card;
 use crate::nn::adam::{AdamConfig, gradients};
-use crate::nn::{Parameters, Pass, Role, Rows};
+use crate::nn::{Network, Parameters, Pass, Role, Rows};
 use crate::noise::{self, Stream};
 use crate::tensors::rows;
 
+/// The objective of EDM (arXiv 2206.00364), with the weighting that makes the network's own error count alike at every
+/// noise level.
+pub const EDM: (&str, &str, MakeObjective) = (
+    "edm",
+    "denoising by EDM's loss; settings: mean = -1.2, std = 1.2 (of ln σ), drop_class = 0.1; the card's prediction is \"edm\"",
+    |card, config, device| Denoising::objective(card, config, "edm", [-1.2, 1.2], device),
+);
+
+/// Rectified flow (arXiv 2209.03003): the velocity ε − x₀ at x_t = (1 − t)x₀ + tε, with the logit of t, which is ln σ,
+/// normal (arXiv 2403.03206): it looks more often at the middle.
+pub const FLOW: (&str, &str, MakeObjective) = (
+    "flow",
+    "rectified flow; settings: mean = 0, std = 1 (of the logit of t), drop_class = 0.1; the card's prediction is \"flow\"",
+    |card, config, device| Denoising::objective(card, config, "flow", [0.0, 1.0], device),
+);
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    mean: Option<f64>,
+    std: Option<f64>,
+    #[serde(default = "tenth")]
+    drop_class: f64,
+}
+
+fn tenth() -> f64 {
+    0.1
+}
+
 /// A denoiser in training.
-pub struct Denoising {
-    /// Its networks.
-    pub parts: Parts,
+struct Denoising {
+    parts: Parts,
+    mean: f64,
+    std: f64,
     card: Card,
     adam: AdamConfig,
     group: &'static str,
@@ -23,17 +53,22 @@ pub struct Denoising {
 }
 
 impl Denoising {
-    /// The card's denoiser, which must predict `prediction`.
-    ///
-    /// # Errors
-    /// [`Error::Config`].
-    pub fn new(
+    /// The card's denoiser, which must predict `prediction`; mean and std of ln σ where the config has none.
+    fn objective(
         card: &Card,
         config: &TrainConfig,
         prediction: &'static str,
-        drop_class: f64,
+        [mean, std]: [f64; 2],
         device: &Device,
-    ) -> Result<Self> {
+    ) -> Result<Box<dyn Objective>> {
+        let settings: Settings = serde::Deserialize::deserialize(config.settings.clone())
+            .map_err(|e: toml::de::Error| Error::config("settings", crate::error::explain_toml(e.message())))?;
+        let (mean, std) = (settings.mean.unwrap_or(mean), settings.std.unwrap_or(std));
+        if !(std > 0.0 && std <= 10.0 && mean.abs() <= 10.0) {
+            let message = format!("expected |mean| ≤ 10 and 0 < std ≤ 10, found {mean} and {std}");
+            return Err(Error::config("settings.std", message));
+        }
+        let drop_class = settings.drop_class;
         let denoiser = card.denoiser()?;
         if denoiser.prediction != prediction {
             let place = format!("{}: denoiser.prediction", crate::error::shown(&card.path));
@@ -48,7 +83,7 @@ impl Denoising {
             return Err(Error::config("data.labels", message));
         }
         let (parts, card, adam) = (card.denoiser_parts()?, card.clone(), config.adam);
-        Ok(Self { parts, card, adam, group: prediction, drop_class, device: device.clone() })
+        Ok(Box::new(Self { parts, mean, std, card, adam, group: prediction, drop_class, device: device.clone() }))
     }
 
     /// The classes shown in this step: some are dropped, so that the model also learns to do without.
@@ -58,14 +93,19 @@ impl Denoising {
         let draws = noise::uniforms(input.seed, input.step, Stream::Training, 90, classes.len());
         (Some(classes.clone()), draws.iter().map(|u| f64::from(*u) < self.drop_class).collect())
     }
+}
 
-    /// One step of Σ (F − target)² at the noise levels `sigmas`, one per row, with the target
-    /// (x₀ − skip·x)/output: EDM's own weighting for its prediction, plain velocity error for a flow.
-    ///
-    /// # Errors
-    /// [`Error::Input`] for a class beyond the card's.
-    pub fn step(&self, sigmas: &[f64], state: &mut State, input: &StepInput) -> Result<Stepped> {
+impl Objective for Denoising {
+    fn networks(&self) -> Vec<&Network> {
+        vec![&self.parts.network, &self.parts.embed]
+    }
+
+    // Σ (F − target)² with the target (x₀ − skip·x)/output: EDM's own weighting for its prediction, plain velocity error
+    // for a flow.
+    fn step(&self, state: &mut State, input: &StepInput) -> Result<Stepped> {
         let [n, width] = input.real.dims();
+        let draws = noise::normals(input.seed, input.step, Stream::Training, 91, n);
+        let sigmas: Vec<f64> = draws.iter().map(|d| (self.mean + self.std * f64::from(*d)).exp()).collect();
         let at: Vec<_> = sigmas.iter().map(|s| self.parts.prediction.at(*s)).collect();
         let column =
             |f: &dyn Fn(usize) -> f64| -> Rows { rows((0..n).map(|i| f(i) as f32).collect(), 1, &self.device) };
@@ -97,11 +137,7 @@ impl Denoising {
         Ok(Stepped::Losses(vec![("loss", value)]))
     }
 
-    /// Pictures by the card's sampler.
-    ///
-    /// # Errors
-    /// Of the card.
-    pub fn pictures(&self, parameters: &Parameters, z: Rows) -> Result<Rows> {
+    fn pictures(&self, parameters: &Parameters, z: Rows) -> Result<Rows> {
         let config = self.card.denoiser()?;
         let clip = config.clip.then_some(self.card.raw.sample.range);
         let parts = self.card.denoiser_parts()?;

@@ -5,8 +5,6 @@
 
 mod checkpoint;
 mod denoising;
-mod edm;
-mod flow;
 mod gan;
 mod output;
 mod vae;
@@ -132,7 +130,7 @@ pub trait Objective {
 type MakeObjective = fn(&Card, &TrainConfig, &Device) -> Result<Box<dyn Objective>>;
 
 /// Name, one line, constructor of every objective.
-pub static OBJECTIVES: &[(&str, &str, MakeObjective)] = &[vae::ROW, gan::ROW, edm::ROW, flow::ROW];
+pub static OBJECTIVES: &[(&str, &str, MakeObjective)] = &[vae::ROW, gan::ROW, denoising::EDM, denoising::FLOW];
 
 /// Consecutive non-finite steps after which training stops.
 const SKIPS_IN_A_ROW: u32 = 10;

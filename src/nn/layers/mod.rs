@@ -4,8 +4,7 @@ mod attention;
 mod batch_norm;
 mod clamp_tanh;
 mod concat;
-mod conv2d;
-mod conv_transpose2d;
+mod convolution;
 mod fourier;
 mod gelu;
 mod group_norm;
@@ -29,8 +28,8 @@ use burn::tensor::Tensor;
 /// Every kind a card may name.
 pub static KINDS: &[LayerKind] = &[
     linear::KIND,
-    conv2d::KIND,
-    conv_transpose2d::KIND,
+    convolution::PLAIN,
+    convolution::TRANSPOSED,
     batch_norm::KIND,
     group_norm::KIND,
     relu::KIND,

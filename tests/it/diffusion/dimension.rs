@@ -1,10 +1,11 @@
 //! FLIPD and the likelihood on Gaussians, where both are known (acceptance list T4.1, T4.2, T4.4, T4.5), and the methods
 //! without a network against scikit-dimension.
 
+use super::Mixture;
 use super::{host64, rows64, ten, three};
 use crate::shared::{self, Fixtures};
 use isoline::diffusion::lid::{Cloud, METHODS};
-use isoline::diffusion::{Denoiser, Mixture, State, Trace, flipd, log_likelihood, trace};
+use isoline::diffusion::{Denoiser, State, Trace, flipd, log_likelihood, trace};
 use isoline::linalg::orthonormal_columns;
 use isoline::noise::{Stream, normals};
 
@@ -123,7 +124,7 @@ fn the_spectrum_of_a_linear_generator_gives_its_flipd() {
     }
     let axes = orthonormal_columns(&axes, width, width);
     let variances = (0..width).map(|k| values.get(k).map_or(0.0, |s| s * s)).collect();
-    let component = isoline::diffusion::Component { weight: 1.0, mean: vec![0.0; width], variances, axes: Some(axes) };
+    let component = super::Component { weight: 1.0, mean: vec![0.0; width], variances, axes: Some(axes) };
     let gaussian = Mixture::new(vec![component]);
     for sample in 0..8 {
         let z = doubles(9, sample, d);
@@ -183,8 +184,9 @@ fn likelihood_along_the_flow_is_the_density() {
 /// Means over the points of scikit-dimension's manifolds: the maximum-likelihood estimate at k = 20 to its own digits, and
 /// local PCA with all points as one neighbourhood.
 #[test]
+#[ignore = "needs the shared data"]
 fn methods_equal_scikit_dimension() {
-    let Some(data) = shared::data() else { return };
+    let data = shared::data();
     let fixtures = Fixtures::read(&data.join("reference/lid_manifolds.safetensors"));
     let text = std::fs::read_to_string(data.join("reference/lid_skdim.json")).unwrap();
     let expected: serde_json::Value = serde_json::from_str(&text).unwrap();

@@ -50,11 +50,15 @@ fn unet_equals_pytorch() {
     let card = Card::read(&folder.join("card.toml")).unwrap();
     let load = || {
         let weights = isoline::store::Weights::read(&folder.join("expected.safetensors")).unwrap();
-        let specs = card.denoiser_parts().unwrap().parameters();
-        Sampler::from_parts(&card, Parameters::upload(&specs, &weights, &cpu()), &cpu()).unwrap()
+        let parts = card.denoiser_parts().unwrap();
+        let parameters = Parameters::upload(&parts.parameters(), &weights, &cpu());
+        Sampler::from_parts(&card, parts, parameters, &cpu()).unwrap()
     };
     // The file holds what is expected beside the weights, so it is no model of its own.
-    assert!(read_model(&card, &folder).is_err_and(|e| e.to_string().contains("read by no layer")));
+    assert!(
+        read_model(&card, card.denoiser_parts().unwrap().parameters(), &folder)
+            .is_err_and(|e| e.to_string().contains("read by no layer"))
+    );
     let expected = Fixtures::read(&folder.join("expected.safetensors"));
     let (x, directions) = (expected.floats("expected.x"), expected.floats("expected.directions"));
     let case = Case { expected, x, directions };

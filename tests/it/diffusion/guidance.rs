@@ -1,10 +1,11 @@
 //! Guidance on Gaussians and mixtures, where the guided distribution is known.
 
+use super::{Component, Mixture};
 use super::{host64, rows64, ten, three};
 use isoline::diffusion::guidance::{ClassifierFree, Form, Interval, Potential, Recurrent};
 use isoline::diffusion::particles::{FkPotential, Particles};
 use isoline::diffusion::solvers::{Solver, solver};
-use isoline::diffusion::{Classes, Component, Denoiser, Mixture, NoiseOptimisation, Sampling, State};
+use isoline::diffusion::{Classes, Denoiser, NoiseOptimisation, Sampling, State};
 use isoline::error::Result;
 use isoline::nn::{Rows, Tangents};
 use isoline::noise::{Stream, normals, uniforms};

@@ -5,6 +5,7 @@ mod dimension;
 mod golden;
 mod guidance;
 mod guided;
+mod mixture;
 mod models;
 mod pretrained;
 mod quantities;
@@ -12,9 +13,9 @@ mod sampling;
 
 use burn::tensor::{DType, TensorData};
 use isoline::device::{self, Device};
-use isoline::diffusion::{Component, Mixture};
 use isoline::nn::Rows;
 
+pub use mixture::{Component, Mixture};
 pub use models::rewarded;
 
 /// The CPU.

@@ -211,57 +211,90 @@ fn a_diffusion_model_is_steered_like_any_generator() {
         .fails(3, &["reward", "another card"]);
 }
 
-#[test]
-fn bad_denoisers_are_refused() {
+/// A folder of its own with a trained `one`, and its card.
+fn trained() -> (tempfile::TempDir, String) {
     let dir = setting();
-    train(dir.path(), "mini").arg("--stop-after").arg("1").succeeds();
-    fs::write(dir.path().join("mini.toml"), CONFIG.replace("epochs = 2", "epochs = 1")).unwrap();
-    train(dir.path(), "one").succeeds();
-    let card = fs::read_to_string(dir.path().join("one/card.toml")).unwrap();
-    let describe = |from: &str, to: &str| {
+    let from = taught().join("mini");
+    fs::create_dir(dir.path().join("one")).unwrap();
+    for name in ["card.toml", "weights.safetensors"] {
+        fs::copy(from.join(name), dir.path().join("one").join(name)).unwrap();
+    }
+    let card = fs::read_to_string(from.join("card.toml")).unwrap();
+    (dir, card)
+}
+
+fn in_folder(dir: &Path, words: &[&str]) -> Isoline {
+    Isoline::new(words).arg("-q").arg("--device").arg("cpu").cwd(dir)
+}
+
+/// `describe` with `from` in the card replaced by `to` is refused with `words`.
+#[track_caller]
+fn card_refused(changes: &[(&str, &str)], words: &[&str]) {
+    let (dir, card) = trained();
+    let changed = changes.iter().fold(card, |card, (from, to)| {
         assert!(card.contains(from), "{from}");
-        fs::write(dir.path().join("one/card.toml"), card.replace(from, to)).unwrap();
-        Isoline::new(&["describe", "-q", "--device", "cpu", "--seeds", "0-1", "one"]).cwd(dir.path())
-    };
-    describe("steps = 3", "steps = 3").succeeds();
-    describe("[0.05, 20.0]", "[20.0, 0.05]").fails(2, &["denoiser.sampler.sigma", "0 < least < greatest"]);
-    describe("steps = 3", "steps = 0").fails(2, &["denoiser.sampler.steps", "found 0"]);
-    describe("\"heun\"", "\"huen\"").fails(2, &["denoiser.sampler.solver", "did you mean \"heun\""]);
-    describe("\"heun\"", "\"ancestral\"").fails(2, &["denoiser.sampler.solver", "deterministic"]);
-    describe("\"karras\"", "\"carras\"").fails(2, &["denoiser.sampler.schedule", "did you mean \"karras\""]);
-    describe("prediction = \"edm\"", "prediction = \"edn\"").fails(2, &["denoiser.prediction", "did you mean \"edm\""]);
-    let settings = "settings = { sigma_data = 1.0 }";
+        card.replace(from, to)
+    });
+    fs::write(dir.path().join("one/card.toml"), changed).unwrap();
+    in_folder(dir.path(), &["describe", "--seeds", "0-1", "one"]).fails(2, words);
+}
+
+#[test]
+fn bad_samplers_are_refused() {
+    card_refused(&[("[0.05, 20.0]", "[20.0, 0.05]")], &["denoiser.sampler.sigma", "0 < least < greatest"]);
+    card_refused(&[("steps = 3", "steps = 0")], &["denoiser.sampler.steps", "found 0"]);
+    card_refused(&[("\"heun\"", "\"huen\"")], &["denoiser.sampler.solver", "did you mean \"heun\""]);
+    card_refused(&[("\"heun\"", "\"ancestral\"")], &["denoiser.sampler.solver", "deterministic"]);
+    card_refused(&[("\"karras\"", "\"carras\"")], &["denoiser.sampler.schedule", "did you mean \"karras\""]);
+}
+
+#[test]
+fn bad_networks_of_denoisers_are_refused() {
+    let edm = "prediction = \"edm\"";
+    card_refused(&[(edm, "prediction = \"edn\"")], &["denoiser.prediction", "did you mean \"edm\""]);
     let table = "settings = { clock = \"linear\", steps = 100 }";
-    let epsilon = card.replace(settings, table).replace("\"edm\"", "\"epsilon\"");
-    fs::write(dir.path().join("one/card.toml"), epsilon).unwrap();
-    Isoline::new(&["describe", "-q", "--device", "cpu", "one"])
-        .cwd(dir.path())
-        .fails(2, &["denoiser.sampler.sigma", "may not go beyond its table"]);
-    describe("out = 8", "out = 9").fails(2, &["denoiser.embed", "9 values"]);
-    fs::write(dir.path().join("one/card.toml"), &card).unwrap();
-    let trajectory = |more: &[&str]| {
-        let mut args = vec!["trajectory", "-q", "--device", "cpu", "one", "--seeds", "0"];
-        args.extend(more);
-        Isoline::new(&args).cwd(dir.path())
-    };
+    card_refused(
+        &[("settings = { sigma_data = 1.0 }", table), ("\"edm\"", "\"epsilon\"")],
+        &["denoiser.sampler.sigma", "may not go beyond its table"],
+    );
+    card_refused(&[("out = 8", "out = 9")], &["denoiser.embed", "9 values"]);
+}
+
+#[test]
+fn an_unchanged_card_is_described() {
+    let (dir, _) = trained();
+    in_folder(dir.path(), &["describe", "--seeds", "0-1", "one"]).succeeds();
+}
+
+#[test]
+fn a_trajectory_wants_a_class_and_noise_that_the_model_knows() {
+    let (dir, _) = trained();
+    let trajectory = |more: &[&str]| in_folder(dir.path(), &[&["trajectory", "one", "--seeds", "0"], more].concat());
     trajectory(&["--class", "2"]).succeeds();
     trajectory(&["--class", "3"]).fails(2, &["--class", "0 to 2", "found 3"]);
     trajectory(&["--sigma", "30"]).fails(2, &["--sigma", "up to the sampler's 20"]);
-    Isoline::new(&["lid", "estimate", "-q", "--device", "cpu", "one", "--probes", "1"])
-        .cwd(dir.path())
-        .fails(2, &["--probes", "at least 2"]);
-    Isoline::new(&["lid", "doctor", "-q", "--device", "cpu", "one", "--seeds", "0-3", "--probes", "0"])
-        .cwd(dir.path())
-        .succeeds();
-    Isoline::new(&["lid", "curve", "-q", "--device", "cpu", "one", "--seeds", "0-1", "--probes", "0", "--points", "5"])
-        .cwd(dir.path())
-        .succeeds();
-    // A generator's card may not ask for a condition, nor a training for what the card does not predict.
-    fs::write(dir.path().join("mini.toml"), CONFIG.replace("\"edm\"", "\"flow\"")).unwrap();
-    train(dir.path(), "two").fails(2, &["denoiser.prediction", "\"flow\""]);
-    fs::write(dir.path().join("mini.toml"), CONFIG.replace("labels = \"labels.idx\"\n", "")).unwrap();
-    train(dir.path(), "three").fails(2, &["data.labels", "missing"]);
-    let one_shot = CARD.replace("family = \"diffusion\"", "family = \"gan\"");
-    fs::write(dir.path().join("mini.card.toml"), one_shot).unwrap();
-    train(dir.path(), "four").fails(2, &["denoiser", "family"]);
+}
+
+#[test]
+fn dimension_wants_two_probes_or_none() {
+    let (dir, _) = trained();
+    let lid = |words: &[&str]| in_folder(dir.path(), words);
+    lid(&["lid", "estimate", "one", "--probes", "1"]).fails(2, &["--probes", "at least 2"]);
+    lid(&["lid", "doctor", "one", "--seeds", "0-3", "--probes", "0"]).succeeds();
+    lid(&["lid", "curve", "one", "--seeds", "0-1", "--probes", "0", "--points", "5"]).succeeds();
+}
+
+/// A training is refused for what the card does not predict, and a generator's card may not ask for a condition.
+#[test]
+fn bad_trainings_of_denoisers_are_refused() {
+    for (file, text, from, to, words) in [
+        ("mini.toml", CONFIG, "\"edm\"", "\"flow\"", ["denoiser.prediction", "\"flow\""]),
+        ("mini.toml", CONFIG, "labels = \"labels.idx\"\n", "", ["data.labels", "missing"]),
+        ("mini.card.toml", CARD, "family = \"diffusion\"", "family = \"gan\"", ["denoiser", "family"]),
+    ] {
+        let dir = setting();
+        assert!(text.contains(from));
+        fs::write(dir.path().join(file), text.replace(from, to)).unwrap();
+        train(dir.path(), "two").fails(2, &words);
+    }
 }

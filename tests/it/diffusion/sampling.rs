@@ -1,9 +1,10 @@
 //! Solvers on mixtures of Gaussians, whose denoiser is exact: claimed orders, evaluations, marginal moments.
 
+use super::Mixture;
 use super::{host64, rows64, three};
 use isoline::diffusion::schedules::{SCHEDULES, schedule};
 use isoline::diffusion::solvers::{SOLVERS, Solver, solver};
-use isoline::diffusion::{Denoiser, Mixture, Sampling, State};
+use isoline::diffusion::{Denoiser, Sampling, State};
 use isoline::nn::{Rows, Tangents};
 use isoline::noise::{Stream, normals};
 

@@ -1,10 +1,10 @@
 //! A mixture of Gaussians, whose denoiser, score and likelihood are known in closed form: the reference that solvers,
 //! guidance, dimension and likelihood are tested against, and a data set of known geometry.
 
-use super::{Classes, Denoiser, State};
-use crate::error::{Error, Result};
-use crate::nn::{Rows, Tangents};
 use burn::tensor::{Tensor, TensorData, activation::softmax};
+use isoline::diffusion::{Classes, Denoiser, State};
+use isoline::error::{Error, Result};
+use isoline::nn::{Rows, Tangents};
 
 /// One Gaussian: N(mean, Σ_i variances_i u_i u_iᵀ).
 #[derive(Clone, Debug)]
@@ -125,7 +125,6 @@ impl Mixture {
             };
             (moved[i].clone() + pull * spread(seen[i].mean.clone())) * weight(i)
         });
-        #[allow(clippy::expect_used)] // `new` refuses an empty mixture.
         Tangents::from_cube(sum.reduce(|a, b| a + b).expect("at least one component"))
     }
 }
@@ -142,7 +141,6 @@ impl Denoiser for Mixture {
         let seen: Vec<Seen> = self.components.iter().map(|c| self.see(c, &x.value, sigma)).collect();
         let weights = Self::responsibilities(&seen);
         let parts = seen.iter().enumerate().map(|(i, s)| s.mean.clone() * weights.clone().narrow(1, i, 1));
-        #[allow(clippy::expect_used)] // `new` refuses an empty mixture.
         let value = parts.reduce(|a, b| a + b).expect("at least one component");
         let tangents = x.tangents.clone().map(|t| self.tangents(&seen, &weights, &x.value, sigma, t));
         Ok(State { value, tangents })

@@ -4,12 +4,12 @@
 //! that of ψ. For ψ_k the inverse is that of the k leading directions. One latent at a time, since the columns of A are
 //! tracked through the whole network.
 
-use super::EstimatorSettings;
-use crate::error::Result;
-use crate::generator::Generator;
-use crate::linalg::leading_inverse;
-use crate::nn::{Rows, Tangents};
-use crate::tensors::{host, rows};
+use isoline::error::Result;
+use isoline::generator::Generator;
+use isoline::geometry::EstimatorSettings;
+use isoline::nn::{Rows, Tangents};
+use isoline::tensors::{host, rows};
+use nalgebra::DMatrix;
 
 /// ψ_k and its gradient at one latent.
 #[derive(Clone, Debug)]
@@ -24,9 +24,6 @@ pub struct PsiGradient {
 ///
 /// In a piecewise-linear network the gradient is 0 wherever it exists, but for a smooth last activation: that is what the
 /// derivative is, and no direction to follow ([`stencil_gradient`] has one).
-///
-/// # Errors
-/// [`crate::error::Error::Device`].
 pub fn psi_gradient(generator: &dyn Generator, latents: &[f32], k: usize) -> Result<Vec<Option<PsiGradient>>> {
     let d = generator.spec().latent_width;
     let unit = |i: usize| (0..d).map(move |j| f32::from(u8::from(i == j)));
@@ -42,9 +39,6 @@ pub fn psi_gradient(generator: &dyn Generator, latents: &[f32], k: usize) -> Res
 
 /// ψ_k of the stencil's mean Jacobian over the orthonormal directions `frame` (`[P, d]` row-major) and its gradient (10) at
 /// `latents`, the radius h held constant; smooth in z on piecewise-linear networks too, where h spans many regions.
-///
-/// # Errors
-/// [`crate::error::Error::Device`].
 pub fn stencil_gradient(
     generator: &dyn Generator,
     latents: &[f32],
@@ -84,4 +78,31 @@ fn gradient(
         None => vec![0.0; z.len()],
     };
     Ok(gradient.iter().all(|v| v.is_finite()).then_some(PsiGradient { psi, gradient }))
+}
+
+/// ½ Σ_{i ≤ k} ln λ_i and the rows of (Σ_{i ≤ k} u_i u_iᵀ/λ_i)·A, for the k largest eigenvalues λ_i and eigenvectors u_i of
+/// AAᵀ, A given as `p` rows: what is held constant in the gradient of ψ_k (theory, 9c). `None` where one of these λ is not
+/// above the rounding of f32 (64·p·eps² of the largest) or a value is not finite.
+fn leading_inverse(rows: &[f32], p: usize, k: usize) -> Option<(f64, Vec<f32>)> {
+    let a = DMatrix::from_row_iterator(p, rows.len() / p, rows.iter().map(|v| f64::from(*v)));
+    let gram = &a * a.transpose();
+    if k == 0 || k > p || gram.iter().any(|v| !v.is_finite()) {
+        return None;
+    }
+    let eigen = gram.symmetric_eigen();
+    let mut order: Vec<usize> = (0..p).collect();
+    order.sort_by(|i, j| eigen.eigenvalues[*j].total_cmp(&eigen.eigenvalues[*i]));
+    let floor = 64.0 * p as f64 * f64::from(f32::EPSILON).powi(2) * eigen.eigenvalues[order[0]];
+    let mut inverse = DMatrix::zeros(p, p);
+    let mut psi = 0.0;
+    for i in &order[..k] {
+        let (value, vector) = (eigen.eigenvalues[*i], eigen.eigenvectors.column(*i));
+        if value.is_nan() || value <= floor {
+            return None;
+        }
+        psi += 0.5 * value.ln();
+        inverse += vector * vector.transpose() / value;
+    }
+    let held = inverse * a;
+    Some((psi, held.transpose().iter().map(|v| *v as f32).collect()))
 }
