@@ -1,4 +1,4 @@
-//! Dense linear algebra in f64 on the host.
+//! Dense linear algebra in f64 on the host. Matrices are row-major slices; a shape `[r, c]` means r rows of c values.
 
 mod gram;
 mod symmetric;
@@ -8,15 +8,17 @@ pub use symmetric::{Tridiagonal, eigenvalues_along};
 
 use nalgebra::DMatrix;
 
-/// An orthonormal basis of the columns of a matrix, row-major `[rows, columns]` in and out.
+/// An orthonormal basis of the span of a matrix's columns: the Q of its QR factorisation, `[rows, columns]` row-major
+/// in and out. `columns` may not exceed `rows`. The basis of the first k columns is the first k columns of the result.
 pub fn orthonormal_columns(values: &[f64], rows: usize, columns: usize) -> Vec<f64> {
     let q = DMatrix::from_row_slice(rows, columns, values).qr().q();
     (0..rows).flat_map(|i| (0..columns).map(move |j| (i, j))).map(|(i, j)| q[(i, j)]).collect()
 }
 
-/// ½ Σ_{i ≤ k} ln λ_i and the rows of (Σ_{i ≤ k} u_i u_iᵀ/λ_i)·A, for the k largest eigenvalues λ_i and eigenvectors u_i of
-/// AAᵀ, A given as `p` rows: what is held constant in the gradient of ψ_k (theory, 9c). `None` where one of these λ is not
-/// above the rounding of f32 (64·p·eps² of the largest) or a value is not finite.
+/// ψ_k and the factor that is held constant in its gradient (theory, 9c), from A given as `p` rows, `[p, D]`. With the
+/// k largest eigenvalues λ_i and eigenvectors u_i of AAᵀ these are ½ Σ_{i ≤ k} ln λ_i and (Σ_{i ≤ k} u_i u_iᵀ/λ_i)·A,
+/// the latter `[p, D]` in f32. `None` where a value is not finite, where k is not in 1..=p, or where one of the k
+/// eigenvalues is within the rounding of f32 (64·p·eps² of the largest).
 pub fn leading_inverse(rows: &[f32], p: usize, k: usize) -> Option<(f64, Vec<f32>)> {
     let a = DMatrix::from_row_iterator(p, rows.len() / p, rows.iter().map(|v| f64::from(*v)));
     let gram = &a * a.transpose();

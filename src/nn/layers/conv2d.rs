@@ -1,4 +1,6 @@
-//! Two-dimensional convolution (cross-correlation, as PyTorch's `conv2d`).
+//! Two-dimensional convolution with square kernels, in fact a cross-correlation, as PyTorch's `conv2d`:
+//! `[channels, height, width] → [out, height', width']` with height' = (height + 2·padding − kernel)/stride + 1,
+//! rounded down.
 
 use super::{flatten, planes, unflatten};
 use crate::error::{Error, Result};
@@ -82,7 +84,8 @@ impl Conv2d {
         flatten(conv2d(unflatten(x, self.input), weight, bias, options))
     }
 
-    /// Output (i, j) reads input (i·stride + a − padding, j·stride + b − padding) through kernel place (a, b).
+    /// The places of the input that one place of the output reads: place (i, j) reads (i·stride + a − padding,
+    /// j·stride + b − padding) through place (a, b) of the kernel, where that lies in the picture.
     fn taps(&self, place: usize) -> Vec<Tap> {
         let (k, [_, height, width]) = (self.kernel, self.input);
         let at = |out: usize, a: usize| (out * self.stride + a).checked_sub(self.padding);

@@ -1,4 +1,6 @@
-//! Transposed two-dimensional convolution (as PyTorch's `conv_transpose2d`).
+//! Transposed two-dimensional convolution with square kernels, as PyTorch's `conv_transpose2d`:
+//! `[channels, height, width] → [out, height', width']` with height' = (height − 1)·stride − 2·padding + kernel +
+//! output_padding.
 
 use super::{flatten, planes, unflatten};
 use crate::error::{Error, Result};
@@ -84,8 +86,8 @@ impl ConvTranspose2d {
         flatten(conv_transpose2d(unflatten(x, self.input), weight, bias, options))
     }
 
-    /// Output i·stride + a − padding takes from input i through kernel place a, in both directions: which
-    /// inputs a place of the output gathers from.
+    /// The places of the input that one place of the output gathers from. Along each axis input i goes to output
+    /// i·stride + a − padding through place a of the kernel; here that is solved for i.
     fn taps(&self, place: usize) -> Vec<Tap> {
         let (k, [_, height, width]) = (self.kernel, self.input);
         let at = |out: usize, a: usize, side: usize| {
@@ -107,7 +109,7 @@ impl Layer for ConvTranspose2d {
     }
 
     fn parameters(&self, into: &mut Vec<ParameterSpec>) {
-        // PyTorch takes the second dimension for the fan-in of a transposed convolution.
+        // PyTorch takes the second dimension of the weight as the fan-in, which here is the number of outputs.
         let init = Init::FanIn(self.output[0] * self.kernel * self.kernel);
         let shape = vec![self.input[0], self.output[0], self.kernel, self.kernel];
         into.push(ParameterSpec { key: self.weight.clone(), shape, init, role: Role::Weight });
