@@ -1,21 +1,23 @@
-//! Devices by name at run time; the only file that names a backend.
+//! Compute devices, chosen by name at run time. This is the only file that names a backend: everywhere else a
+//! [`Device`] is a value that is passed along.
 
 use crate::error::{Error, Result};
 pub use burn::tensor::Device;
 
-/// What computes: a backend family of this build and an index.
+/// A device by name: one of the backends of this build and, where there can be several, an index from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceName {
-    /// The processor, through Flex.
+    /// The processor, through Burn's Flex backend.
     Cpu,
-    /// A graphics adapter through wgpu (WGSL, or SPIR-V in a build with `vulkan`); `None` = the default one.
+    /// A graphics adapter through wgpu (WGSL, or SPIR-V in a build with `vulkan`); `None` for the first one listed.
     Wgpu(Option<usize>),
-    /// An NVIDIA card.
+    /// An NVIDIA card, by its CUDA index.
     Cuda(usize),
 }
 
 impl DeviceName {
-    /// The class that a recipe records; equal bits are promised within a class only on `cpu`.
+    /// The class of device that a recipe records: `cpu`, `wgpu` or `cuda`. Only within `cpu` are two runs promised to
+    /// agree to the bit.
     pub fn class(self) -> &'static str {
         match self {
             Self::Cpu => "cpu",
@@ -36,21 +38,21 @@ impl std::fmt::Display for DeviceName {
     }
 }
 
-/// One line of `isoline devices`.
+/// One line of `isoline devices`: a device family and whether it works here.
 #[derive(Clone, Debug)]
-pub struct Listed {
-    /// As for `--device`.
+pub struct DeviceEntry {
+    /// The name to give to `--device`.
     pub name: String,
-    /// What it is, or what is missing.
+    /// What it is, or, where it cannot be opened, what is missing.
     pub note: String,
-    /// Whether it can be opened.
+    /// Whether it could be opened.
     pub usable: bool,
 }
 
 /// Parses `cpu | wgpu[:n] | cuda[:n] | auto` and opens the device.
 ///
 /// # Errors
-/// [`Error::Config`] for an unknown name, [`Error::Device`] for one that this build or machine lacks.
+/// [`Error::Key`] for a name that is none of these, [`Error::Device`] for a device that this build or machine lacks.
 pub fn open(text: &str) -> Result<(DeviceName, Device)> {
     let (family, index) = match text.split_once(':') {
         None => (text, None),
@@ -72,7 +74,7 @@ fn unknown(text: &str) -> Error {
     Error::key_found("device", text, "expected cpu, wgpu, wgpu:N, cuda, cuda:N or auto; see isoline devices")
 }
 
-/// CUDA where a driver answers, else a hardware adapter through wgpu, else the processor.
+/// CUDA where a driver answers, else a hardware adapter through wgpu (no software renderer), else the processor.
 fn auto() -> Result<(DeviceName, Device)> {
     if let Ok(device) = cuda("cuda", 0) {
         return Ok((DeviceName::Cuda(0), device));
@@ -85,8 +87,8 @@ fn auto() -> Result<(DeviceName, Device)> {
     open("cpu")
 }
 
-/// Every device family, whether this build has it and whether it opens.
-pub fn list() -> Vec<Listed> {
+/// Tries to open the first device of every family and reports the outcome, families missing from this build included.
+pub fn list() -> Vec<DeviceEntry> {
     let wgpu_note = if cfg!(feature = "vulkan") {
         "graphics adapter through wgpu, SPIR-V"
     } else {
@@ -99,20 +101,22 @@ pub fn list() -> Vec<Listed> {
     ]
     .into_iter()
     .map(|(name, opened, note)| match opened {
-        Ok(()) => Listed { name: name.into(), note: note.into(), usable: true },
-        Err(Error::Device { message, .. }) => Listed { name: name.into(), note: message, usable: false },
-        Err(e) => Listed { name: name.into(), note: e.to_string(), usable: false },
+        Ok(()) => DeviceEntry { name: name.into(), note: note.into(), usable: true },
+        Err(Error::Device { message, .. }) => DeviceEntry { name: name.into(), note: message, usable: false },
+        Err(e) => DeviceEntry { name: name.into(), note: e.to_string(), usable: false },
     })
     .collect()
 }
 
-/// Whether `device` is the processor, so that tensors live in host memory anyway.
+/// Whether `device` is the processor, whose tensors already live in host memory. Then the faster path of
+/// [`crate::host`] is available.
 #[cfg(feature = "cpu")]
 pub fn is_host(device: &Device) -> bool {
     *device == Device::flex()
 }
 
-/// Whether `device` is the processor, so that tensors live in host memory anyway.
+/// Whether `device` is the processor, whose tensors already live in host memory. Then the faster path of
+/// [`crate::host`] is available.
 #[cfg(not(feature = "cpu"))]
 pub fn is_host(_: &Device) -> bool {
     false
@@ -168,7 +172,7 @@ fn adapters() -> Vec<Device> {
     Device::enumerate(burn::tensor::DeviceType::Wgpu).into_vec()
 }
 
-/// Adapters that are not a software renderer.
+/// Number of adapters that are real hardware: none of the known software renderers by name.
 #[cfg(any(feature = "wgpu", feature = "vulkan"))]
 fn hardware_adapters() -> usize {
     let software = |d: &Device| {
@@ -185,7 +189,7 @@ fn hardware_adapters() -> usize {
 
 #[cfg(feature = "cuda")]
 fn cuda(text: &str, index: usize) -> Result<Device> {
-    // Lists nothing, and does not panic, where the driver library is absent.
+    // Without a driver library this finds nothing; it does not panic.
     let found = Device::enumerate(burn::tensor::DeviceType::Cuda).into_vec().len();
     if found == 0 {
         let message = "no NVIDIA driver answers (libcuda.so.1); install one or use --device cpu";

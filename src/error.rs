@@ -1,81 +1,82 @@
-//! One error type for the whole library, each variant tied to one process exit code.
+//! One error type for the whole library. Each variant has one process exit code.
 //!
-//! A message is one line, lower case: it names the file and the key, what was expected and what
-//! was found; advice follows a semicolon.
+//! A message is a single line in lower case. It names the file or key, then what was expected and what was found;
+//! advice follows a semicolon. The library names *keys*, never command-line flags, because only the caller knows
+//! whether a value was typed as a flag, in a file or by a program: see [`Error::at`] and [`Error::at_flag`].
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-/// Shorthand for results of this crate.
+/// A result with this crate's [`Error`] unless another is named.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Everything that can go wrong, sorted by what the caller can do about it.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A command-line flag, a config file or an API argument is not usable. Exit code 2.
+    /// Something typed at a known place cannot be used: a command-line flag or a key of a file. Exit code 2.
     #[error("{place}: {message}")]
     Config {
-        /// Flag (`--novelty`) or `file: key`.
+        /// The flag, as in `--novelty`, or `file: key`.
         place: String,
-        /// Expected, found; advice.
+        /// What was expected and what was found; advice.
         message: String,
     },
-    /// A setting is not usable, by the name of its key: who called the library knows where it was typed, see [`Error::at`]
-    /// and [`Error::at_flag`]. Exit code 2.
+    /// A setting cannot be used, named by its key. Where it was typed the caller adds with [`Error::at`] or
+    /// [`Error::at_flag`]. Exit code 2.
     #[error("{}: {message}", key_shown(.key, .found.as_deref()))]
     Key {
-        /// The key, as in a config.
+        /// The key as it stands in a config, dotted where tables are nested (`sampler.steps`, `layers[3].out`).
         key: String,
-        /// Its value, where the message is about that.
+        /// The value found there, where the message does not repeat it.
         found: Option<String>,
-        /// Expected, found; advice.
+        /// What was expected and what was found; advice.
         message: String,
     },
-    /// A model, data or picture file is not what it must be. Exit code 3.
+    /// A model, data or picture file is damaged or does not fit its purpose. Exit code 3.
     #[error("{}: {message}", shown(.file))]
     Input {
         /// The offending file.
         file: PathBuf,
-        /// Key or tensor, expected, found; advice.
+        /// The key or tensor, what was expected and what was found; advice.
         message: String,
     },
     /// The operating system refused to read or write. Exit code 4.
     #[error("{}: could not {action}: {source}; {advice}", shown(.path))]
     Io {
-        /// What was touched.
+        /// The file or folder.
         path: PathBuf,
-        /// Verb phrase, as in "could not {action}".
+        /// A verb that completes "could not …", as in "read".
         action: &'static str,
-        /// The system's own word.
+        /// The system's own error.
         source: std::io::Error,
-        /// What is complete and how to go on.
+        /// What to do about it; see [`Error::with_progress`].
         advice: Cow<'static, str>,
     },
-    /// No such device in this build or on this machine, or it failed. Exit code 5.
+    /// The device is missing from this build or this machine, or it failed at work. Exit code 5.
     #[error("--device {device}: {message}")]
     Device {
-        /// As the user asked for it.
+        /// The name the user gave.
         device: String,
-        /// What is missing; advice.
+        /// What is missing or what failed; advice.
         message: String,
     },
     /// More memory is needed than is free. Exit code 5.
     #[error("{what} needs about {} of memory, {} are free and four fifths of that are used at most; {remedy}", mebibytes(*.needed), mebibytes(*.free))]
     Memory {
-        /// What was about to be allocated.
+        /// What the memory is for.
         what: String,
-        /// Estimated bytes.
+        /// Estimated need in bytes.
         needed: u64,
-        /// Free bytes.
+        /// Free memory in bytes.
         free: u64,
         /// How to need less.
         remedy: String,
     },
-    /// Some samples were not finite; the others are delivered. Exit code 6.
+    /// Some samples were not finite; all the others are in the run directory. Exit code 6.
     #[error("{count} of {total} samples were not finite; they are marked in the records and have no picture")]
     SamplesNotFinite {
-        /// Non-finite samples.
+        /// Samples that were not finite.
         count: usize,
         /// All samples asked for.
         total: usize,
@@ -85,37 +86,38 @@ pub enum Error {
     Busy {
         /// The run directory.
         path: PathBuf,
-        /// What the lock file says of its holder.
+        /// Who holds it, in the words of the lock file.
         holder: String,
     },
-    /// A broken promise of this program. Exit code 70.
+    /// A fault of this program, not of its input. Exit code 70.
     #[error("internal error: {0}; please report this with the command that showed it")]
     Bug(String),
-    /// Stopped by SIGTERM or a numeric guard; what is complete stays, the same command resumes. Exit code 75.
+    /// Stopped by a signal other than SIGINT, or by a guard on numbers that are not finite. What is complete stays.
+    /// Exit code 75.
     #[error("stopped: {0}; the same command resumes")]
     Stopped(String),
-    /// Stopped by SIGINT; what is complete stays. Exit code 130.
+    /// Stopped by SIGINT. What is complete stays. Exit code 130.
     #[error("interrupted: {0}; the same command resumes")]
     Interrupted(String),
 }
 
 impl Error {
-    /// A config error at a flag or at `file: key`.
+    /// [`Error::Config`] at a known place: a flag or `file: key`.
     pub fn config(place: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Config { place: place.into(), message: message.into() }
     }
 
-    /// A setting that is not usable.
+    /// [`Error::Key`] whose message already says what was found, or where nothing was.
     pub fn key(key: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Key { key: key.into(), found: None, message: message.into() }
     }
 
-    /// A setting that is not usable because of its value `found`.
+    /// [`Error::Key`] that shows the value `found` after the key, control characters escaped.
     pub fn key_found(key: impl Into<String>, found: &str, message: impl Into<String>) -> Self {
         Self::Key { key: key.into(), found: Some(found.escape_debug().to_string()), message: message.into() }
     }
 
-    /// The same seen from one table further out: at `outer.key`.
+    /// The same error seen from one table further out: `key` becomes `outer.key`. Other variants pass unchanged.
     #[must_use]
     pub fn inside(self, outer: &str) -> Self {
         match self {
@@ -127,7 +129,8 @@ impl Error {
         }
     }
 
-    /// The same where the key was typed in a file: `place` is all that stands before the key, as in `job.toml: describe.`.
+    /// The same error for a key typed in a file. `place` is everything that goes before the key, as in
+    /// `job.toml: describe.`. Other variants pass unchanged.
     #[must_use]
     pub fn at(self, place: &str) -> Self {
         match self {
@@ -138,7 +141,7 @@ impl Error {
         }
     }
 
-    /// The same where the key was typed as a flag: `--model-rank` for `model_rank`.
+    /// The same error for a key typed as a flag: `model_rank` becomes `--model-rank`. Other variants pass unchanged.
     #[must_use]
     pub fn at_flag(self) -> Self {
         match self {
@@ -150,12 +153,12 @@ impl Error {
         }
     }
 
-    /// A bad model, data or picture file.
+    /// [`Error::Input`]: a model, data or picture file that is not what it must be.
     pub fn input(file: impl Into<PathBuf>, message: impl Into<String>) -> Self {
         Self::Input { file: file.into(), message: message.into() }
     }
 
-    /// A failed system call on `path`; `action` completes "could not …".
+    /// [`Error::Io`]: a failed system call on `path`, with advice for its kind. `action` completes "could not …".
     pub fn io(path: impl AsRef<Path>, action: &'static str, source: std::io::Error) -> Self {
         let advice = match source.kind() {
             std::io::ErrorKind::NotFound => "check the path",
@@ -173,7 +176,8 @@ impl Error {
         Self::Io { path: path.as_ref().to_owned(), action, source, advice: advice.into() }
     }
 
-    /// The same with a word on what is complete, where reading or writing failed.
+    /// The same error with a remark on what is complete added to its advice, where reading or writing failed; other
+    /// variants pass unchanged, and `complete` is not called.
     pub fn with_progress(mut self, complete: impl FnOnce() -> String) -> Self {
         if let Self::Io { advice, .. } = &mut self {
             *advice = format!("{advice}; {}", complete()).into();
@@ -181,7 +185,7 @@ impl Error {
         self
     }
 
-    /// The process exit code of this error (`docs/architecture.md`, decision 6).
+    /// The process exit code of this error, as listed at each variant.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config { .. } | Self::Key { .. } => 2,
@@ -197,22 +201,23 @@ impl Error {
     }
 }
 
-/// A key with the value that was found under it.
+/// `key`, or `key = "found"` where the value is known.
 fn key_shown(key: &str, found: Option<&str>) -> String {
     found.map_or(key.to_owned(), |found| format!("{key} = \"{found}\""))
 }
 
-/// Bytes as whole MiB, rounded up.
+/// Bytes in whole MiB, rounded up.
 fn mebibytes(bytes: u64) -> String {
     format!("{} MiB", bytes.div_ceil(1 << 20))
 }
 
-/// A path as it is safe to print on a terminal.
+/// A path that is safe to print on a terminal: see [`escaped`].
 pub fn shown(path: &Path) -> String {
     escaped(&path.to_string_lossy(), |_| false)
 }
 
-/// `text` with every character escaped that drives a terminal or turns the direction of what follows, but those to `keep`.
+/// `text` with control characters and Unicode direction marks escaped, so that a file name can neither command the
+/// terminal nor reverse the text after it. Characters for which `keep` is true stay as they are.
 pub fn escaped(text: &str, keep: impl Fn(char) -> bool) -> String {
     let drives = |c: char| {
         c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -227,7 +232,8 @@ pub fn escaped(text: &str, keep: impl Fn(char) -> bool) -> String {
     })
 }
 
-/// The candidate nearest to `name` by edit distance, where one is near enough to be a slip of the pen.
+/// The candidate closest to `name` by edit distance, if one is close enough that `name` may be a typing error
+/// (normalised Damerau-Levenshtein similarity of at least ½).
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
@@ -237,7 +243,7 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, c)| c)
 }
 
-/// `; did you mean "x"?` for the nearest candidate, or `; known: a, b, c`.
+/// Ends a message about an unknown name: `; did you mean "x"?`, or `; known: a, b, c` where no candidate is close.
 pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> String {
     match nearest(name, candidates.clone()) {
         Some(near) => format!("; did you mean \"{near}\"?"),
@@ -245,7 +251,8 @@ pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str
     }
 }
 
-/// Adds a suggestion to serde's "unknown field/variant" messages, whose names stand in backticks.
+/// A message of serde's TOML reader on one line. Its "unknown field" and "unknown variant" messages, which put names in
+/// backticks, become `unknown key "x"` with a suggestion.
 pub fn explain_toml(message: &str) -> String {
     let mut names = message.split('`').skip(1).step_by(2);
     if !message.starts_with("unknown ") {

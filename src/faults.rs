@@ -1,8 +1,8 @@
 //! Failures on demand, for tests: `ISOLINE_FAILPOINTS="name[#sample][@occurrence]=action;…"`.
 //!
-//! Only in builds with the feature `failpoints`. Without an occurrence a point acts each time it is reached; occurrences
-//! count from 1. Actions: `kill`, `panic`, `hang`, `eio`, `enospc`, `signal:NUMBER`, `pause:FILE` (creates FILE and waits
-//! until it is gone), and for numbers `nan`, `inf`, `-inf`.
+//! Compiled only with the feature `failpoints`. A point without an occurrence acts each time it is reached; occurrences
+//! count from 1. The actions are `kill`, `panic`, `hang`, `eio`, `enospc`, `signal:NUMBER` and `pause:FILE` (creates
+//! FILE and waits until it is gone); for numbers `nan`, `inf` and `-inf`.
 
 use signal_hook::consts::SIGKILL;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::io::{Error, ErrorKind, Result};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-/// The variable that holds the points.
+/// The environment variable that lists the points.
 pub const VARIABLE: &str = "ISOLINE_FAILPOINTS";
 
 struct Point {
@@ -28,7 +28,7 @@ fn points() -> &'static [Point] {
     })
 }
 
-/// A point that cannot be read is a fault of the test, which must not pass for lack of it.
+/// A point that cannot be parsed is a mistake in the test, which must not pass because nothing happened: it panics.
 #[allow(clippy::panic)]
 fn parse(text: &str) -> Point {
     let malformed = || -> ! { panic!("{VARIABLE}: \"{text}\" is not name[#sample][@occurrence]=action") };
@@ -39,7 +39,7 @@ fn parse(text: &str) -> Point {
     Point { name: name.to_owned(), sample, occurrence, action: action.to_owned() }
 }
 
-/// The action for this visit to `name`, each (point, sample) counted by itself.
+/// The action for this visit to `name`, if any. Visits are counted separately for each (name, sample).
 fn action(name: &str, sample: Option<u64>) -> Option<&'static str> {
     if points().iter().all(|p| p.name != name) {
         return None;
@@ -54,10 +54,10 @@ fn action(name: &str, sample: Option<u64>) -> Option<&'static str> {
     points().iter().find(fits).map(|p| p.action.as_str())
 }
 
-/// Acts as the test asks for at `name`.
+/// The failure, if any, that the test asked for at the point `name`. Does not return from `kill`, `panic` and `hang`.
 ///
 /// # Errors
-/// The one that was asked for.
+/// The I/O error that was asked for.
 #[allow(clippy::panic)]
 pub fn hit(name: &str) -> Result<()> {
     let Some(action) = action(name, None) else { return Ok(()) };
@@ -75,7 +75,7 @@ pub fn hit(name: &str) -> Result<()> {
     }
 }
 
-/// Tells the test that the place is reached, and waits for it.
+/// Tells the test that the point has been reached by creating `file`, and waits until the test removes it.
 #[allow(clippy::disallowed_methods)] // an empty marker file of a test
 fn pause(file: &str) -> Result<()> {
     std::fs::write(file, "")?;
@@ -85,7 +85,7 @@ fn pause(file: &str) -> Result<()> {
     Ok(())
 }
 
-/// The number that the test wants in the place of a result of `sample`.
+/// The number that is to replace a result of `sample` at the point `name`, where the test asked for one.
 pub fn number(name: &str, sample: u64) -> Option<f32> {
     match action(name, Some(sample))? {
         "nan" => Some(f32::NAN),

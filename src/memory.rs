@@ -1,18 +1,20 @@
-//! How much memory is free, asked before much of it is needed: an allocation that the system refuses ends the process.
+//! How much memory is free, asked before a large amount is needed. An allocation that the system refuses ends the
+//! process, so a run that will not fit has to be refused beforehand.
 
 use crate::error::{Error, Result};
 use crate::limits;
 
-/// Bytes that this process may still take: the least of what the machine, the control group and the address-space limit
-/// leave. `None` where the system does not tell.
+/// Bytes that this process may still allocate: the smallest of what the machine, the control group and the
+/// address-space limit leave. `None` where the system does not say (anywhere but Linux).
 pub fn free() -> Option<u64> {
     [machine(), group(), address_space()].into_iter().flatten().min()
 }
 
-/// Goes on where `needed` bytes are at most [`limits::MEMORY_SHARE`] of what is free, or where that is unknown.
+/// Passes if `needed` bytes are at most [`limits::MEMORY_SHARE`] of what is free, or if that is not known. `what` and
+/// `remedy` are for the message: what the memory is for, and how to need less.
 ///
 /// # Errors
-/// [`Error::Memory`] with both numbers and `remedy`.
+/// [`Error::Memory`] with both amounts and the remedy.
 pub fn require(what: &str, needed: u64, remedy: &str) -> Result<()> {
     match free() {
         Some(free) if needed as f64 > limits::MEMORY_SHARE * free as f64 => {
@@ -22,13 +24,14 @@ pub fn require(what: &str, needed: u64, remedy: &str) -> Result<()> {
     }
 }
 
+/// What the machine has available, from `/proc/meminfo`.
 fn machine() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
 }
 
-/// Control groups, version 2, from the process's own up to the root.
+/// The least that any control group (version 2) leaves, from the process's own group up to the root.
 fn group() -> Option<u64> {
     let own = std::fs::read_to_string("/proc/self/cgroup").ok()?;
     let own = own.lines().find_map(|l| l.strip_prefix("0::/"))?;
@@ -40,6 +43,7 @@ fn group() -> Option<u64> {
     root.join(own).ancestors().take_while(|f| f.starts_with(root)).filter_map(left).min()
 }
 
+/// What the limit on address space (`ulimit -v`) leaves beside the address space in use.
 fn address_space() -> Option<u64> {
     let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
     let line = limits.lines().find_map(|l| l.strip_prefix("Max address space"))?;

@@ -1,45 +1,52 @@
-//! Counter-based noise: every number drawn for a sample is a pure function of
-//! (scheme version, seed, sample, stream, step), made on the host. So a sample's noise does not
-//! depend on the device, on the batch it is computed in, or on what was drawn before.
+//! Counter-based noise. Every random number is a pure function of an address,
+//!
+//!   (scheme version, seed, sample, stream, step) → a sequence of numbers,
+//!
+//! computed on the host by ChaCha8. So a sample's noise depends neither on the device, nor on the batch it is computed
+//! in, nor on what was drawn before. Sequences are prefix-stable: a longer draw begins with the shorter one.
+//!
+//! What users call the *seed* of a picture is `sample` here; `seed` is a key for everything at once, and is 0 for
+//! latents.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
-/// Version of the scheme, part of every recipe. Golden hashes in the tests guard it.
+/// Version of the scheme, recorded in every recipe: if it changes, every picture does. Golden hashes in the tests guard
+/// it.
 pub const SCHEME: u32 = 1;
 
-/// What the numbers are for. Streams never share numbers.
+/// What the numbers are for. No two streams share numbers, whatever the rest of the address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Stream {
-    /// The latent of a sample.
+    /// The unguided latent of a sample.
     Latent = 0,
     /// Noise of stochastic steering; candidates of a search, by step.
     Steering = 1,
-    /// Latents that are labelled for a reward.
+    /// Latents labelled for the training of a reward.
     Label = 2,
-    /// Start values of weights.
+    /// Initial weights of a network in training.
     Init = 3,
     /// Order of the training data, by epoch.
     Shuffle = 4,
-    /// Noise of a training step.
+    /// Noise and noise levels of a training step; points of synthetic manifolds.
     Training = 5,
-    /// Directions shared by all samples of a run.
+    /// Directions shared by all samples of a run, see [`crate::geometry::frame()`].
     Frame = 6,
     /// Latents of preview sheets.
     Preview = 7,
-    /// Bootstrap draws.
+    /// Draws of a bootstrap or a calibration.
     Bootstrap = 8,
-    /// Starts of the inversion of a picture, by step.
+    /// Starting points for the inversion of a picture, by step.
     Inversion = 9,
     /// Noise of a stochastic sampler, by step.
     Sampling = 16,
-    /// Probes of a trace estimate.
+    /// Probes of measurements: vectors for a trace estimate, noise added to a point to test a network there.
     Probe = 17,
 }
 
-/// The generator of numbers for one (seed, sample, stream, step).
+/// The random number generator at one address, for draws that [`normals`] and [`uniforms`] do not cover.
 pub fn generator(seed: u64, sample: u64, stream: Stream, step: u32) -> ChaCha8Rng {
     let mut key = [0u8; 32];
     key[..4].copy_from_slice(b"isol");
@@ -52,18 +59,18 @@ pub fn generator(seed: u64, sample: u64, stream: Stream, step: u32) -> ChaCha8Rn
     rng
 }
 
-/// `n` standard normals.
+/// The first `n` standard normals at an address, in f32.
 pub fn normals(seed: u64, sample: u64, stream: Stream, step: u32, n: usize) -> Vec<f32> {
     generator(seed, sample, stream, step).sample_iter(StandardNormal).take(n).collect()
 }
 
-/// `n` uniforms in [0, 1).
+/// The first `n` uniforms in [0, 1) at an address, in f32.
 pub fn uniforms(seed: u64, sample: u64, stream: Stream, step: u32, n: usize) -> Vec<f32> {
     let mut rng = generator(seed, sample, stream, step);
     (0..n).map(|_| rng.random::<f32>()).collect()
 }
 
-/// A permutation of `0..n` (Fisher-Yates).
+/// A uniformly random permutation of `0..n` (Fisher-Yates), at sample 0 of the address. Not prefix-stable in `n`.
 pub fn permutation(seed: u64, stream: Stream, step: u32, n: usize) -> Vec<usize> {
     let mut rng = generator(seed, 0, stream, step);
     let mut order: Vec<usize> = (0..n).collect();

@@ -1,14 +1,15 @@
-//! A panic is a fault of this program: it becomes an error like any other, in one line.
+//! The panic boundary. A panic is always a fault of this program; here it becomes an [`Error::Bug`] of one line.
 
 use crate::error::{Error, Result};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
-/// The first panic since the last one was turned into an error; those that follow are its echo in other threads.
+/// The first panic since [`caught`] last took one. Later panics are usually consequences of it in other threads and are
+/// not kept.
 static FIRST: Mutex<Option<String>> = Mutex::new(None);
 
-/// Keeps a panic's message and place for [`caught`] instead of printing it; with `RUST_BACKTRACE` set
-/// the usual report is printed too.
+/// Installs a hook that keeps a panic's message and source location for [`caught`] instead of printing them. With
+/// `RUST_BACKTRACE` set to anything but 0 the usual report is printed as well.
 pub fn install() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
@@ -19,16 +20,17 @@ pub fn install() {
     }));
 }
 
+/// Message and source location.
 fn describe(info: &PanicHookInfo) -> String {
     let place = info.location().map(|l| format!(" at {}:{}", l.file(), l.line())).unwrap_or_default();
     format!("{}{place}", info.payload_as_str().unwrap_or("panicked"))
 }
 
-/// Runs `work`; a panic in it becomes [`Error::Bug`] with message and place. What `work` has changed
-/// must not be used after a panic.
+/// Runs `work`; a panic in it becomes [`Error::Bug`] with its message and, if [`install`] was called, its source
+/// location. After a panic nothing that `work` was changing may be used.
 ///
 /// # Errors
-/// Those of `work`, and [`Error::Bug`].
+/// Those of `work`, and [`Error::Bug`] for a panic.
 pub fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
         let kept = FIRST.lock().unwrap_or_else(PoisonError::into_inner).take();

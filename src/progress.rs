@@ -1,16 +1,17 @@
-//! How far a long task is, on stderr: for people at a terminal, for log files, for programs.
+//! Progress of long tasks on stderr, in one of three forms: a bar for people at a terminal, plain lines for log files,
+//! JSON lines for programs.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Shortest time between two JSON lines.
+/// Least time between two JSON lines.
 const JSON_EVERY: Duration = Duration::from_millis(100);
-/// Shortest time between two plain lines.
+/// Least time between two plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// What `--progress` takes.
+/// The choices of `--progress`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum ProgressMode {
     /// A bar on a terminal, else a plain line at most every 10 seconds
@@ -24,6 +25,7 @@ pub enum ProgressMode {
     None,
 }
 
+/// The form that [`ProgressMode`] comes down to on this stderr; durations are the least time between two lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Style {
     Bar,
@@ -34,7 +36,7 @@ enum Style {
 
 type Sink = Arc<Mutex<dyn Write + Send>>;
 
-/// Makes the bars of one process. Cheap to clone.
+/// Starts the progress reports of a process, all in one form. Cheap to clone.
 #[derive(Clone)]
 pub struct Progress {
     style: Style,
@@ -42,7 +44,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// As the user asked for it; `quiet` silences `auto` and `bar`, which are for people.
+    /// The form that `mode` asks for, on stderr. `quiet` silences `auto` and `bar`, which are for people, but not
+    /// `json`.
     pub fn new(mode: ProgressMode, quiet: bool) -> Self {
         let style = match mode {
             ProgressMode::Json => Style::Json(JSON_EVERY),
@@ -55,16 +58,16 @@ impl Progress {
         Self { style, sink: Arc::new(Mutex::new(std::io::stderr())) }
     }
 
-    /// One that says nothing.
+    /// A progress that reports nothing.
     pub fn none() -> Self {
         Self::new(ProgressMode::None, true)
     }
 
-    /// Begins a task of `total` units.
+    /// Starts a task of `total` units (tiles, steps, whatever the caller counts); `label` stands before the numbers.
     pub fn start(&self, label: impl Into<String>, total: u64) -> Bar {
         let label = label.into();
         let drawn = (self.style == Style::Bar).then(|| draw(&label, total));
-        let state = State { began: Instant::now(), said: None, done: 0, skipped: 0, note: String::new(), over: false };
+        let state = Tally { began: Instant::now(), said: None, done: 0, skipped: 0, note: String::new(), over: false };
         let bar =
             Bar { style: self.style, sink: Arc::clone(&self.sink), drawn, label, total, state: Mutex::new(state) };
         if let Style::Json(_) = bar.style {
@@ -74,7 +77,7 @@ impl Progress {
     }
 }
 
-/// The template is fixed; indicatif's own is taken if it should ever not parse.
+/// The bar on a terminal. The template is fixed; should indicatif ever fail to parse it, its default is used.
 fn draw(label: &str, total: u64) -> ProgressBar {
     let template = "{prefix} {wide_bar} {pos}/{len}  {per_sec}  {eta} left {msg}";
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -83,8 +86,10 @@ fn draw(label: &str, total: u64) -> ProgressBar {
     bar
 }
 
-struct State {
+/// What a task has counted so far.
+struct Tally {
     began: Instant,
+    /// When the last line was written.
     said: Option<Instant>,
     done: u64,
     skipped: u64,
@@ -92,18 +97,19 @@ struct State {
     over: bool,
 }
 
-/// One task. Shared by reference between threads; what is left when it is dropped stays on the terminal.
+/// The progress of one task, shared by reference between threads. A bar that is dropped before [`finish`](Self::finish)
+/// stays on the terminal as it was last drawn.
 pub struct Bar {
     style: Style,
     sink: Sink,
     drawn: Option<ProgressBar>,
     label: String,
     total: u64,
-    state: Mutex<State>,
+    state: Mutex<Tally>,
 }
 
 impl Bar {
-    /// `n` more units are done.
+    /// Counts `n` more units as done and shows it, unless the last line is too recent.
     pub fn advance(&self, n: u64) {
         self.state().done += n;
         match &self.drawn {
@@ -112,7 +118,8 @@ impl Bar {
         }
     }
 
-    /// `n` units were done before the task began; they count, but not for the rate.
+    /// Counts `n` units that were done before the task began, as after a resume. They count as done but not towards the
+    /// rate, so the time left is not too hopeful.
     pub fn skip(&self, n: u64) {
         let mut state = self.state();
         state.done += n;
@@ -123,7 +130,8 @@ impl Bar {
         }
     }
 
-    /// A few words behind the numbers, such as the loss; shown with the next update.
+    /// Sets a few words to stand after the numbers, such as the loss. Shown with the next update; control characters
+    /// become blanks.
     pub fn note(&self, text: impl Into<String>) {
         let text = text.into().replace(char::is_control, " ");
         if let Some(drawn) = &self.drawn {
@@ -132,7 +140,8 @@ impl Bar {
         self.state().note = text;
     }
 
-    /// The task is over; the last update is always shown.
+    /// Ends the task and shows its final state, except in plain lines of a task too short to have shown any. Only the
+    /// first call counts.
     pub fn finish(&self) {
         let mut state = self.state();
         if std::mem::replace(&mut state.over, true) {
@@ -145,7 +154,7 @@ impl Bar {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Tally> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -157,8 +166,8 @@ impl Bar {
         }
     }
 
-    /// A stderr that is gone is no reason to stop working.
-    fn say(&self, state: &mut State) {
+    /// Writes one line. Failure is ignored: a closed stderr is no reason to stop working.
+    fn say(&self, state: &mut Tally) {
         state.said = Some(Instant::now());
         let line = match self.style {
             Style::Json(_) => self.json(state),
@@ -168,7 +177,7 @@ impl Bar {
         let _ = writeln!(self.sink.lock().unwrap_or_else(PoisonError::into_inner), "{line}");
     }
 
-    fn json(&self, state: &State) -> String {
+    fn json(&self, state: &Tally) -> String {
         let mut event = serde_json::json!({
             "event": "progress", "label": self.label, "done": state.done, "total": self.total,
             "eta_s": self.seconds_left(state).map(|s| (s * 10.0).round() / 10.0),
@@ -179,15 +188,15 @@ impl Bar {
         event.to_string()
     }
 
-    fn line(&self, state: &State) -> String {
+    fn line(&self, state: &Tally) -> String {
         let (done, total) = (state.done, self.total);
         let left = self.seconds_left(state).map(|s| format!(", {} left", duration(s))).unwrap_or_default();
         let note = if state.note.is_empty() { String::new() } else { format!("; {}", state.note) };
         format!("{}: {done} of {total} ({:.0} %){left}{note}", self.label, 100.0 * done as f64 / total.max(1) as f64)
     }
 
-    /// At the mean rate so far; `None` before the first unit.
-    fn seconds_left(&self, state: &State) -> Option<f64> {
+    /// Seconds left at the mean rate so far, skipped units not counted; `None` before the first unit is done.
+    fn seconds_left(&self, state: &Tally) -> Option<f64> {
         let worked = state.done - state.skipped;
         let rest = self.total.saturating_sub(state.done) as f64;
         (worked > 0).then(|| state.began.elapsed().as_secs_f64() * rest / worked as f64)
@@ -202,7 +211,7 @@ impl Drop for Bar {
     }
 }
 
-/// `8 s`, `3 min 05 s`, `2 h 07 min`.
+/// Seconds in words: `8 s`, `3 min 05 s`, `2 h 07 min`.
 pub fn duration(seconds: f64) -> String {
     let s = seconds.round() as u64;
     match s {

@@ -1,19 +1,21 @@
-//! Values between host and device.
+//! Copies of values between host memory and a device.
 
 use crate::device::Device;
 use crate::error::{Error, Result};
 use burn::tensor::{Tensor, TensorData};
 
-/// Host rows as a tensor `[rows, width]`.
+/// Row-major host values as a tensor `[n, width]` on `device`, n = `values.len() / width`. `width` must be at least 1
+/// and divide the number of values.
 pub fn rows(values: Vec<f32>, width: usize, device: &Device) -> Tensor<2> {
     let rows = values.len() / width;
     Tensor::from_data(TensorData::new(values, [rows, width]), device)
 }
 
-/// The values of a tensor on the host, row-major.
+/// The values of a tensor as f32 on the host, row-major. Waits until the device has computed them, which is where its
+/// errors come to light.
 ///
 /// # Errors
-/// [`Error::Device`] when the device has failed.
+/// [`Error::Device`] where the device has failed, for lack of memory as a rule.
 pub fn host<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
     tensor.try_into_vec_as::<f32>().map_err(|e| Error::Device {
         device: "in use".into(),

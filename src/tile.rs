@@ -1,37 +1,42 @@
-//! The canonical tile: sample `i` is always computed in tile `i / T` at slot `i % T`, in calls of the
-//! fixed shape `[T, …]`. So its bits depend on the recipe and `i` alone.
+//! The canonical tile. Sample i is always computed in tile i / T at slot i % T, in network calls of the fixed shape
+//! `[T, …]`, whichever other samples are wanted:
+//!
+//!   T = 3:   tile 0 = samples 0 1 2,   tile 1 = samples 3 4 5,   tile 2 = samples 6 7 8, …
+//!
+//! So the bits of a sample depend on the recipe (which fixes T) and on i alone, not on how many samples were asked for,
+//! in what order, or after which interruption.
 
 use std::collections::BTreeMap;
 
-/// Samples per tile and the arithmetic that follows.
+/// The division of all samples into tiles of one size T.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tiling {
     size: u64,
 }
 
 impl Tiling {
-    /// Tiles of `size` samples, at least one.
+    /// Tiles of `size` samples; 0 counts as 1.
     pub fn new(size: usize) -> Self {
         Self { size: size.max(1) as u64 }
     }
 
-    /// Samples per tile.
+    /// T, the number of samples in a tile.
     pub fn size(self) -> usize {
         self.size as usize
     }
 
-    /// (tile, slot) of a sample.
+    /// The tile of a sample and its slot there, from 0 to T − 1.
     pub fn place(self, sample: u64) -> (u64, usize) {
         (sample / self.size, (sample % self.size) as usize)
     }
 
-    /// All samples of a tile, in the order of their slots.
+    /// All T samples of a tile in the order of their slots, wanted or not.
     pub fn samples(self, tile: u64) -> impl Iterator<Item = u64> {
         let first = tile * self.size;
         first..first.saturating_add(self.size)
     }
 
-    /// The tiles that `samples` touch, each with its wanted samples ascending and once.
+    /// The tiles that hold any of `samples`, each with those it holds, ascending and without repeats.
     pub fn cover(self, samples: &[u64]) -> BTreeMap<u64, Vec<u64>> {
         let mut tiles: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
         for &s in samples {

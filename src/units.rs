@@ -1,15 +1,18 @@
-//! The quantities of the subject that are easily taken for each other, each a type of its own.
+//! Types for the quantities that are easily mistaken for one another. A [`Percentile`] is what a user asks for, a
+//! [`Level`] is the same place on a standard normal scale, where steering measures distances; `reward::Calibration`
+//! converts between them and ψ (theory, 11 and 14).
 
 use crate::noise::{self, Stream};
 use serde::{Deserialize, Serialize};
 
-/// A place among the model's own unguided samples, in percent: 10 is more novel than one sample in ten.
+/// A place among the model's own unguided samples, from 0 (the most typical) to 100 (the most novel): a sample at 10 is
+/// more novel than one unguided sample in ten.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
 pub struct Percentile(f64);
 
 impl Percentile {
-    /// The middle of the model's own samples.
+    /// As novel as the middle one of the model's own samples.
     pub const MEDIAN: Self = Self(50.0);
 
     /// As typical as the most typical sample.
@@ -17,15 +20,15 @@ impl Percentile {
     /// As novel as the most novel sample.
     pub const MOST: Self = Self(100.0);
 
-    /// The percentile nearest to a number; the middle for none.
+    /// The percentile nearest to `value`; [`MEDIAN`](Self::MEDIAN) for NaN.
     pub fn clamped(value: f64) -> Self {
         if value.is_nan() { Self::MEDIAN } else { Self(value.clamp(0.0, 100.0)) }
     }
 
-    /// A percentile from 0 to 100.
+    /// A percentile from a number in 0..=100. Use [`clamped`](Self::clamped) where a number outside is no mistake.
     ///
     /// # Errors
-    /// What was expected and found, for a message.
+    /// The text of an error message, with what was expected and found.
     pub fn new(value: f64) -> Result<Self, String> {
         match (0.0..=100.0).contains(&value) {
             true => Ok(Self(value)),
@@ -33,12 +36,12 @@ impl Percentile {
         }
     }
 
-    /// In percent, 0 to 100.
+    /// The number itself, from 0 to 100.
     pub fn percent(self) -> f64 {
         self.0
     }
 
-    /// From 0 to 1.
+    /// The same as a share, from 0 to 1.
     pub fn share(self) -> f64 {
         self.0 / 100.0
     }
@@ -64,13 +67,14 @@ impl From<Percentile> for f64 {
     }
 }
 
-/// A standard normal quantile: of unguided samples levels are N(0, 1), whatever the distribution of what is measured. What a
-/// reward predicts, and what steering measures distances in.
+/// A place among the model's own unguided samples as a standard normal quantile, y = Φ⁻¹(percentile / 100) (theory,
+/// 11). The levels of unguided samples are N(0, 1) whatever the distribution of the quantity measured, so a difference
+/// of levels is a distance in standard deviations. Rewards predict levels and steering measures distances in them.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Level(pub f64);
 
 impl Level {
-    /// |self − other|
+    /// |self − other|, in standard deviations of unguided samples.
     pub fn distance(self, other: Self) -> f64 {
         (self.0 - other.0).abs()
     }
@@ -79,7 +83,7 @@ impl Level {
 impl std::ops::Sub for Level {
     type Output = f64;
 
-    /// How far apart two levels are, in standard deviations of unguided samples.
+    /// self − other, with its sign, in standard deviations of unguided samples.
     fn sub(self, other: Self) -> f64 {
         self.0 - other.0
     }
@@ -93,7 +97,7 @@ impl std::ops::Add<f64> for Level {
     }
 }
 
-/// Latents of one width, row-major `[n, d]`.
+/// A list of n latents of one width d, stored row-major as `[n, d]` in f32.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Latents {
     values: Vec<f32>,
@@ -101,55 +105,56 @@ pub struct Latents {
 }
 
 impl Latents {
-    /// From values `[n, width]`, row-major; `width` is at least 1 and a part of a row at the end is left out.
+    /// Latents from row-major values `[n, width]`. A `width` of 0 counts as 1, and an incomplete last row is dropped.
     pub fn new(mut values: Vec<f32>, width: usize) -> Self {
         let width = width.max(1);
         values.truncate(values.len() / width * width);
         Self { values, width }
     }
 
-    /// The unguided latents of `seeds`: each is its seed's own noise, whoever stands beside it.
+    /// The unguided latents of `seeds`, `[seeds.len(), width]`. Row i is drawn from N(0, I) at the address of
+    /// `seeds[i]`; it is the same whatever the other seeds are.
     pub fn of_seeds(seeds: &[u64], width: usize) -> Self {
         let values = seeds.iter().flat_map(|s| noise::normals(0, *s, Stream::Latent, 0, width)).collect();
         Self::new(values, width)
     }
 
-    /// d
+    /// d, the number of values in a latent.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// n
+    /// n, the number of latents.
     pub fn len(&self) -> usize {
         self.values.len() / self.width
     }
 
-    /// Whether there is none.
+    /// Whether there are no latents.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
 
-    /// Latent `i`, `[d]`.
+    /// Latent `i`, `[d]`. Panics where `i` is n or more, as indexing does.
     pub fn row(&self, i: usize) -> &[f32] {
         &self.values[i * self.width..(i + 1) * self.width]
     }
 
-    /// One after another, `[d]` each.
+    /// The latents one after another, `[d]` each.
     pub fn rows(&self) -> std::slice::ChunksExact<'_, f32> {
         self.values.chunks_exact(self.width)
     }
 
-    /// The same, to be changed.
+    /// The latents one after another, `[d]` each, to be changed in place.
     pub fn rows_mut(&mut self) -> std::slice::ChunksExactMut<'_, f32> {
         self.values.chunks_exact_mut(self.width)
     }
 
-    /// All values, row-major.
+    /// All values, row-major `[n, d]`.
     pub fn values(&self) -> &[f32] {
         &self.values
     }
 
-    /// All values, row-major.
+    /// All values, row-major `[n, d]`, without a copy.
     pub fn into_values(self) -> Vec<f32> {
         self.values
     }

@@ -2,7 +2,7 @@
 
 use super::selfcheck::{Check, check};
 use super::{Context, output};
-use crate::device::{self, Device, Listed};
+use crate::device::{self, Device, DeviceEntry};
 use crate::error::{Error, Result};
 use serde_json::{Value, json};
 
@@ -90,7 +90,7 @@ fn read(value: &Value) -> Check {
     Check { name: text("name").into(), difference, tolerance: number("tolerance") }
 }
 
-fn as_text(listed: &[Listed], checked: &[Checked]) -> String {
+fn as_text(listed: &[DeviceEntry], checked: &[Checked]) -> String {
     let mut devices = vec![output::row(["device", "usable", "note"])];
     devices.extend(listed.iter().map(|l| output::row([&l.name, if l.usable { "yes" } else { "no" }, &l.note])));
     let mut checks = vec![output::row(["device", "check", "difference", "tolerance", ""])];
@@ -105,13 +105,13 @@ fn as_text(listed: &[Listed], checked: &[Checked]) -> String {
     output::columns(&devices) + &checks
 }
 
-fn as_json(listed: &[Listed], checked: &[Checked]) -> Value {
+fn as_json(listed: &[DeviceEntry], checked: &[Checked]) -> Value {
     let one = |c: &Check| {
         let (difference, error) = (c.difference.as_ref().ok(), c.difference.as_ref().err());
         json!({"name": c.name, "difference": difference, "tolerance": c.tolerance, "passed": c.passed(), "error": error})
     };
     let checks = |c: &Checked| json!({"device": c.name, "checks": c.checks.iter().map(one).collect::<Vec<_>>()});
-    let device = |l: &Listed| json!({"name": l.name, "usable": l.usable, "note": l.note});
+    let device = |l: &DeviceEntry| json!({"name": l.name, "usable": l.usable, "note": l.note});
     json!({
         "devices": listed.iter().map(device).collect::<Vec<_>>(),
         "checked": checked.iter().map(checks).collect::<Vec<_>>(),

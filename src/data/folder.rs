@@ -1,4 +1,5 @@
-//! A folder of PNG and JPEG files, one level of class folders allowed, in the order of names.
+//! A folder of PNG and JPEG files as a data set. One level of subfolders is read too, as data sets with a folder per
+//! class have; pictures come in the order of their names. Folder names are not read as labels.
 
 use super::Dataset;
 use crate::error::{Error, Result};
@@ -6,8 +7,9 @@ use crate::limits;
 use crate::render::png::read_picture;
 use std::path::{Path, PathBuf};
 
-/// Reads every picture; each must have the height and width of `shape`. Grey pictures serve a colour
-/// model, and the luma of colour pictures a grey one.
+/// Reads every picture below `path` as `shape` = `[channels, height, width]`. Nothing is resized: height and width must
+/// match. Channels may differ: a grey picture is repeated over the channels of a colour model, and a grey model gets
+/// the luma of a colour picture.
 pub fn read(path: &Path, shape: [usize; 3]) -> Result<Dataset> {
     let mut files = Vec::new();
     for entry in sorted(path)? {
@@ -45,6 +47,7 @@ pub fn read(path: &Path, shape: [usize; 3]) -> Result<Dataset> {
     Ok(Dataset { pixels, shape, labels: None })
 }
 
+/// Channel `c` of a pixel for a model of `wanted` channels; luma by the weights of Rec. 601.
 fn channel(pixel: &[u8], c: usize, wanted: usize) -> u8 {
     match (pixel, wanted) {
         ([grey], _) => *grey,
@@ -53,6 +56,7 @@ fn channel(pixel: &[u8], c: usize, wanted: usize) -> u8 {
     }
 }
 
+/// The entries of a folder, sorted by name.
 fn sorted(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, "list", e))?;
     let mut paths = entries

@@ -1,4 +1,6 @@
-//! The IDX format of MNIST, plain or gzipped: magic 0x0803, count, height, width, bytes.
+//! The IDX format of MNIST, plain or gzipped (by the extension `.gz`). A file of pictures is a header of four
+//! big-endian u32 (magic 0x0803, count, height, width) and then one byte a pixel; a file of labels has magic 0x0801 and
+//! a count, and then one byte a label.
 
 use super::Dataset;
 use crate::error::{Error, Result};
@@ -8,7 +10,7 @@ use flate2::read::MultiGzDecoder;
 use std::io::Read;
 use std::path::Path;
 
-/// Reads pictures of one channel.
+/// Reads a file of pictures: grey, row-major, without labels.
 pub fn read(path: &Path) -> Result<Dataset> {
     parse(open(path)?, path)
 }
@@ -19,7 +21,7 @@ fn open(path: &Path) -> Result<Box<dyn Read>> {
     Ok(if zipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
 }
 
-/// Reads classes: magic 0x0801, count, bytes.
+/// Reads a file of labels, one class from 0 to 255 for each picture.
 pub fn read_labels(path: &Path) -> Result<Vec<u8>> {
     let bad = |m: String| Error::input(path, m);
     let mut source = open(path)?;

@@ -1,4 +1,5 @@
-//! Picture data sets on the host: IDX files and folders of PNG or JPEG.
+//! Picture data sets in host memory, from IDX files or folders of PNG and JPEG files. Networks are
+//! trained on them and dimensions estimated at them; no sample that the program makes depends on them otherwise.
 
 mod folder;
 mod idx;
@@ -6,7 +7,7 @@ mod idx;
 use crate::error::{Error, Result};
 use std::path::Path;
 
-/// Pictures as bytes, channel-major (CHW), one after another.
+/// A data set of pictures of one shape, `[n, channels, height, width]` in bytes, with or without a class for each.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     pixels: Vec<u8>,
@@ -14,21 +15,22 @@ pub struct Dataset {
     labels: Option<Vec<u8>>,
 }
 
-/// Where a data set lies, as typed in a config (`[data]`).
+/// Where to find a data set: the `[data]` table of a config.
 #[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// "idx" or "folder".
+    /// The format: "idx" or "folder".
     pub kind: String,
-    /// File or folder below `--data`.
+    /// The file or folder, relative to `--data`.
     pub path: String,
-    /// IDX file of classes below `--data`, one byte a picture.
+    /// An IDX file with the class of each picture, relative to `--data`; none for data without classes.
     #[serde(default)]
     pub labels: Option<String>,
 }
 
 impl Dataset {
-    /// Reads the data set that `config` names below `root`; pictures must have `shape`.
+    /// Reads the data set that `config` names below `root`. Its pictures must have the `[channels, height, width]` of
+    /// `shape`, and there must be at least one.
     ///
     /// # Errors
     /// [`Error::Config`] for an unknown kind, [`Error::Input`] for a damaged or misshapen file,
@@ -63,12 +65,13 @@ impl Dataset {
         Ok(set)
     }
 
-    /// Number of pictures.
+    /// n, the number of pictures.
     pub fn count(&self) -> usize {
         self.pixels.len() / self.shape.iter().product::<usize>().max(1)
     }
 
-    /// SHA-256 of the pixels, and of the classes where there are any, in their order.
+    /// A fingerprint of the data set: the SHA-256 of its pixels and, where there are classes, a blank and the SHA-256
+    /// of those. The order of the pictures matters.
     pub fn sha256(&self) -> String {
         let pixels = crate::store::sha256_hex(&self.pixels);
         match &self.labels {
@@ -77,13 +80,14 @@ impl Dataset {
         }
     }
 
-    /// The classes of some pictures, where the set has labels.
+    /// The classes of the pictures with indices `picked`, in that order; `None` where the set has no labels.
     pub fn classes(&self, picked: &[usize]) -> Option<Vec<usize>> {
         let labels = self.labels.as_ref()?;
         Some(picked.iter().map(|i| usize::from(labels[*i])).collect())
     }
 
-    /// The values of picture `i`, with black at `range[0]` and white at `range[1]`.
+    /// The values of picture `i`, `[channels, height, width]` row-major, with byte 0 at `range[0]` and 255 at
+    /// `range[1]`.
     pub fn values(&self, i: usize, range: [f32; 2]) -> impl Iterator<Item = f32> {
         let width = self.shape.iter().product::<usize>();
         let scale = (range[1] - range[0]) / 255.0;

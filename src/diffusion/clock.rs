@@ -1,21 +1,22 @@
-//! The time that a variance-preserving network was trained with, and its noise level.
+//! Clocks: which noise level σ belongs to the time t that a variance-preserving network was trained with. Such a model
+//! knows x_t = √ᾱ·x₀ + √(1 − ᾱ)·ε with ᾱ falling in t; in our coordinates that is x = x_t/√ᾱ at σ = √((1 − ᾱ)/ᾱ).
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// Keys of a clock, below the settings of a prediction.
+/// The keys of a clock, among the settings of a prediction.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
-    /// `linear`, `scaled_linear` or `cosine` for a table of steps; `vp` for the continuous linear-β process.
+    /// `linear`, `scaled_linear` or `cosine` for a table of steps; `vp` for the continuous process with linear β.
     clock: String,
-    /// Entries of the table.
+    /// Number of steps in the table.
     #[serde(default = "thousand")]
     steps: usize,
-    /// First and last β.
+    /// First and last β of the table, or β₀ and β₁ of the process.
     #[serde(default = "betas")]
     beta: [f64; 2],
-    /// The network is shown t times this.
+    /// The network is given t times this.
     #[serde(default = "one")]
     time_scale: f64,
 }
@@ -32,30 +33,30 @@ fn one() -> f64 {
     1.0
 }
 
-/// σ ↔ t of a variance-preserving model: σ = √((1 − ᾱ)/ᾱ).
+/// The relation σ ↔ t of a variance-preserving model, σ = √((1 − ᾱ)/ᾱ), which ascends in t.
 #[derive(Clone, Debug)]
 pub enum Clock {
-    /// A model's own table of ᾱ, one per step; between steps ln σ is linear in t.
+    /// A model's own table, one entry per step t = 0, 1, …; between steps ln σ is linear in t.
     Table {
         /// ln σ of every step, ascending.
         log_sigma: Vec<f64>,
-        /// The network is shown t times this.
+        /// The network is given t times this.
         time_scale: f64,
     },
-    /// β(t) = β₀ + (β₁ − β₀)t on t in (0, 1].
+    /// The continuous process with β(t) = β₀ + (β₁ − β₀)t for t in (0, 1].
     Continuous {
-        /// β₀, β₁.
+        /// β₀ and β₁.
         beta: [f64; 2],
-        /// The network is shown t times this.
+        /// The network is given t times this.
         time_scale: f64,
     },
 }
 
 impl Clock {
-    /// Reads a clock's keys.
+    /// A clock from its keys: `clock`, `steps`, `beta`, `time_scale`.
     ///
     /// # Errors
-    /// [`Error::Key`].
+    /// [`Error::Key`] at the first key that is unknown or out of range.
     pub fn parse(table: toml::Table) -> Result<Self> {
         let c: Config = Deserialize::deserialize(table)
             .map_err(|e: toml::de::Error| Error::key("", crate::error::explain_toml(e.message())))?;
@@ -91,7 +92,7 @@ impl Clock {
         Ok(Self::from_betas(&betas, c.time_scale))
     }
 
-    /// The table of a model whose step t multiplies by √(1 − β_t): ᾱ_t = Π_{s ≤ t} (1 − β_s).
+    /// The table of a model whose step t adds noise of variance β_t: ᾱ_t = Π_{s ≤ t} (1 − β_s). Two steps at least.
     pub fn from_betas(betas: &[f64], time_scale: f64) -> Self {
         let log_sigma = betas.iter().scan(0.0f64, |sum, beta| {
             *sum += (-beta).ln_1p();
@@ -101,7 +102,7 @@ impl Clock {
         Self::Table { log_sigma: log_sigma.collect(), time_scale }
     }
 
-    /// Least and greatest σ that the model knows.
+    /// The least and the greatest σ that the model knows.
     pub fn range(&self) -> [f64; 2] {
         match self {
             Self::Table { log_sigma, .. } => [log_sigma[0].exp(), log_sigma[log_sigma.len() - 1].exp()],
@@ -110,7 +111,7 @@ impl Clock {
         }
     }
 
-    /// σ at the step `t` of a table, or at the time t.
+    /// σ at the time `t`, before scaling: a step of the table, whole or in between, or a time in (0, 1].
     pub fn sigma_at(&self, t: f64) -> f64 {
         match self {
             Self::Table { log_sigma, .. } => {
@@ -125,7 +126,7 @@ impl Clock {
         }
     }
 
-    /// What the network is shown at σ: the inverse of [`sigma_at`](Self::sigma_at), scaled.
+    /// What the network is given as its time at σ: the inverse of [`sigma_at`](Self::sigma_at), times the time scale.
     pub fn time(&self, sigma: f64) -> f64 {
         match self {
             Self::Table { log_sigma, time_scale } => {
@@ -133,7 +134,7 @@ impl Clock {
                 let i = log_sigma.partition_point(|v| *v < s).clamp(1, log_sigma.len() - 1);
                 let (a, b) = (log_sigma[i - 1], log_sigma[i]);
                 let t = (i - 1) as f64 + if b > a { (s - a) / (b - a) } else { 0.0 };
-                // A σ read from the table itself is its step, not a rounding beside it.
+                // A σ from the table itself must give its whole step, not one off by rounding.
                 let step = t.round();
                 (if (t - step).abs() < 1e-9 { step } else { t.clamp(0.0, (log_sigma.len() - 1) as f64) }) * time_scale
             }
@@ -143,7 +144,7 @@ impl Clock {
                 let t = if slope < 1e-12 {
                     b / low
                 } else {
-                    // The root of ½·slope·t² + low·t = B that loses no digits at small B.
+                    // The root of ½·slope·t² + low·t = B, in the form that loses no digits at small B.
                     2.0 * b / (low + (low * low + 2.0 * slope * b).sqrt())
                 };
                 t * time_scale

@@ -2,11 +2,12 @@
 //!
 //!   LID(x; σ) = tr ∂D/∂x (x; σ) + ‖D(x; σ) − x‖²/σ²,
 //!
-//! at the clean x, no noise added. In terms of the score s = (D − x)/σ² it is D_amb + σ²(∇·s + ‖s‖²), in terms of an
-//! ε-network at x_t = √ᾱ x it is D_amb − √(1 − ᾱ) tr ∂ε/∂x_t + ‖ε‖²; all are this one, since every parametrisation
-//! gives a D. At noised points its mean is the ambient dimension whatever the data: a check of the network
-//! ([`noised`](Flipd::noised)), not an estimate. Values are not clamped to [0, D_amb]: one beyond it says that the model
-//! does not know the place.
+//! at the clean x, with no noise added: the number of directions in which the data extend by more than σ around x. In
+//! terms of the score s = (D − x)/σ² it is D_amb + σ²(∇·s + ‖s‖²); in terms of an ε-network at x_t = √ᾱ·x it is D_amb −
+//! √(1 − ᾱ)·tr ∂ε/∂x_t + ‖ε‖². These are the same number, since every parametrisation gives a D.
+//!
+//! At *noised* points its mean is the ambient dimension D_amb whatever the data are: that checks a network, but
+//! estimates nothing. Values are not clamped to [0, D_amb]; one outside says that the model does not know the place.
 
 use super::{Denoiser, State};
 use crate::error::{Error, Result};
@@ -15,49 +16,49 @@ use crate::noise::{self, Stream};
 use burn::tensor::{DType, Tensor, TensorData};
 use rand::RngExt;
 
-/// How the trace of the denoiser's Jacobian is found.
+/// How the trace of the denoiser's Jacobian is found; the result is an [`Estimate`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trace {
-    /// All D_amb tangents.
+    /// From all D_amb tangents, exact up to rounding.
     Exact,
-    /// Mean of vᵀJv over this many Rademacher probes, at least 2, shared by all rows and keyed by the seed.
+    /// The mean of vᵀJv over Rademacher probes v (entries ±1), which all rows share (Hutchinson's estimator).
     Hutchinson {
-        /// Probes.
+        /// Number of probes, at least 2.
         probes: usize,
-        /// Key of the probes.
+        /// Seed of the probes.
         seed: u64,
     },
 }
 
-/// A number with the standard error of its estimate.
+/// An estimated number with its standard error.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
-    /// The number; not finite where the model's answer was not.
+    /// The number. Not finite where the model's answer was not.
     pub value: f64,
-    /// 0 where nothing was drawn.
+    /// Its standard error; 0 where nothing was sampled.
     pub stderr: f64,
 }
 
-/// The parts of (29) at one point.
+/// FLIPD (29) at one point, in its two parts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Flipd {
-    /// tr ∂D/∂x
+    /// tr ∂D/∂x: near 1 for each direction along the data, near 0 for each across them.
     pub trace: Estimate,
-    /// ‖D(x) − x‖²/σ²
+    /// ‖D(x; σ) − x‖²/σ²: how far off the data the model takes x to be.
     pub residual: f64,
 }
 
 impl Flipd {
-    /// The dimension: trace + residual.
+    /// LID(x; σ), the trace plus the residual.
     pub fn dimension(self) -> Estimate {
         Estimate { value: self.trace.value + self.residual, stderr: self.trace.stderr }
     }
 }
 
-/// Host values in f64.
+/// The values of a tensor of any number type as f64 on the host, row-major.
 ///
 /// # Errors
-/// [`Error::Device`].
+/// [`Error::Device`] where the device has failed.
 pub fn to_f64<const D: usize>(x: Tensor<D>) -> Result<Vec<f64>> {
     x.cast(DType::F64).try_into_vec_as::<f64>().map_err(|e| Error::Device {
         device: "in use".into(),
@@ -65,13 +66,14 @@ pub fn to_f64<const D: usize>(x: Tensor<D>) -> Result<Vec<f64>> {
     })
 }
 
-/// Rows of values with the type and place of `like`.
+/// Row-major values as a tensor `[n, width]` with the number type and device of `like`.
 fn rows_like(values: Vec<f64>, width: usize, like: &Rows) -> Rows {
     let n = values.len() / width;
     Tensor::from_data(TensorData::new(values, [n, width]), (&like.device(), like.dtype()))
 }
 
-/// `count` probes of ±1, `[count, width]`; probe i does not depend on how many there are.
+/// Probes `first..first + count` with entries ±1, `[count, width]` row-major. Probe i does not depend on how many there
+/// are.
 fn rademacher(seed: u64, first: usize, count: usize, width: usize) -> Vec<f64> {
     let probe = |i: usize| {
         let mut rng = noise::generator(seed, i as u64, Stream::Probe, 0);
@@ -80,13 +82,13 @@ fn rademacher(seed: u64, first: usize, count: usize, width: usize) -> Vec<f64> {
     (first..first + count).flat_map(probe).collect()
 }
 
-/// Values of tangents that one call may hold per row, in all.
+/// Most values in the tangents of one call of the denoiser, over all rows and directions.
 const CHUNK: usize = 1 << 20;
 
-/// tr ∂D/∂x at each row of x.
+/// tr ∂D/∂x at each row of x (`[n, D_amb]`), n estimates, and D(x; σ) itself, `[n, D_amb]`, unconditional.
 ///
 /// # Errors
-/// Of the denoiser and the device; [`Error::Config`] for fewer than two probes.
+/// Those of the denoiser and the device; [`Error::Key`] for fewer than two probes.
 pub fn trace(denoiser: &dyn Denoiser, x: &Rows, sigma: f64, how: Trace) -> Result<(Vec<Estimate>, Rows)> {
     let [n, width] = x.dims();
     let count = match how {
@@ -131,10 +133,10 @@ pub fn trace(denoiser: &dyn Denoiser, x: &Rows, sigma: f64, how: Trace) -> Resul
     Ok((products.into_iter().map(estimate).collect(), denoised))
 }
 
-/// FLIPD at each row of clean x (29).
+/// FLIPD (29) at each row of a clean x (`[n, D_amb]`), n values; see the module for what it is at noised points.
 ///
 /// # Errors
-/// As [`trace`].
+/// As for [`trace`].
 pub fn flipd(denoiser: &dyn Denoiser, x: &Rows, sigma: f64, how: Trace) -> Result<Vec<Flipd>> {
     let (traces, denoised) = trace(denoiser, x, sigma, how)?;
     let moved = denoised - x.clone();

@@ -1,4 +1,12 @@
-//! The loop that every solver runs in, and the settings of a sampler.
+//! Samplers: a solver, a list of noise levels, and the loop that every solver runs in.
+//!
+//! The loop follows the probability-flow equation dx/dσ = (x − D(x; σ))/σ (theory, 23) from noise at σ_0 to a picture
+//! at 0:
+//!
+//!   x = σ_0·z at σ_0  ──step──→  x at σ_1  ──step──→  …  ──step──→  x at 0, the picture
+//!
+//! [`SamplerConfig`] is what a card says about it, [`Sampling`] is what runs. A deterministic sampler is a map
+//! noise z → picture and carries tangents as any generator does ([`State`]).
 
 use super::State;
 use super::schedules::{Schedule, schedule};
@@ -11,22 +19,22 @@ use crate::noise::{self, Stream};
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-/// How a diffusion model makes pictures; `[denoiser.sampler]` of a card.
+/// How a diffusion model makes pictures: the table `[denoiser.sampler]` of a card.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SamplerConfig {
-    /// One of [`super::solvers::SOLVERS`].
+    /// Name of a solver in [`super::solvers::SOLVERS`].
     pub solver: String,
-    /// One of [`super::schedules::SCHEDULES`].
+    /// Name of a schedule in [`super::schedules::SCHEDULES`].
     pub schedule: String,
-    /// Steps from the greatest noise level to 0.
+    /// Number of steps from the greatest noise level to 0.
     pub steps: usize,
-    /// Least and greatest noise level.
+    /// The least noise level above 0 and the greatest, where the path starts.
     pub sigma: [f64; 2],
-    /// Keys of the solver.
+    /// The solver's own keys.
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     pub solver_settings: toml::Table,
-    /// Keys of the schedule.
+    /// The schedule's own keys.
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     pub schedule_settings: toml::Table,
 }
@@ -45,15 +53,15 @@ impl Default for SamplerConfig {
 }
 
 impl SamplerConfig {
-    /// Checks every key against the noise levels `known` to the model.
+    /// Checks every key, for a model that knows the noise levels from `known[0]` to `known[1]`.
     ///
     /// # Errors
-    /// The first key that is wrong.
+    /// As for [`build`](Self::build).
     pub fn check(&self, known: [f64; 2]) -> Result<()> {
         self.build(known).map(|_| ())
     }
 
-    /// The sampler, for a model that knows the noise levels `known`.
+    /// The sampler, for a model that knows the noise levels from `known[0]` to `known[1]`.
     ///
     /// # Errors
     /// [`Error::Key`] at the first key that is wrong.
@@ -68,7 +76,7 @@ impl SamplerConfig {
                 format!("expected [least, greatest] with 0 < least < greatest, found [{low}, {high}]"),
             ));
         }
-        // Table ends are rounded where people type them.
+        // People round the ends of a table when they type them.
         if low < known[0] * 0.999 || high > known[1] * 1.001 {
             let message = format!(
                 "the model knows noise levels from {:.6} to {:.4}, found [{low}, {high}]; a schedule may not go beyond its table",
@@ -82,7 +90,7 @@ impl SamplerConfig {
     }
 }
 
-/// Steps of a schedule, and the 0 behind them.
+/// The noise levels of a schedule with that many steps, from `high` to `low`, and the 0 after them: `steps + 1` values.
 fn sigmas(schedule: &dyn Schedule, steps: usize, [low, high]: [f64; 2]) -> Vec<f64> {
     let mut sigmas: Vec<f64> = match steps {
         1 => vec![high],
@@ -92,38 +100,39 @@ fn sigmas(schedule: &dyn Schedule, steps: usize, [low, high]: [f64; 2]) -> Vec<f
     sigmas
 }
 
-/// A solver and the noise levels it goes through.
+/// A sampler that can run: a solver and the noise levels it passes through.
 pub struct Sampling {
-    /// The solver.
+    /// The solver, which takes one step at a time.
     pub solver: Box<dyn Solver>,
-    /// Descending, ending in 0 where the path goes to the clean picture.
+    /// The noise levels, descending; the last is 0 for a path that ends at the clean picture. At least one.
     pub sigmas: Vec<f64>,
 }
 
-/// The noise of a step: (step, draw) → `[n, D]` normals.
+/// The fresh noise of stochastic solvers: (step, number of the draw in that step) → normals `[n, D]`.
 pub type Noise<'a> = dyn FnMut(u32, u32) -> Rows + 'a;
 
 impl Sampling {
-    /// A solver on given noise levels.
+    /// A solver on given noise levels, descending.
     pub fn new(solver: Box<dyn Solver>, sigmas: Vec<f64>) -> Self {
         Self { solver, sigmas }
     }
 
-    /// Steps taken.
+    /// Number of steps: one less than there are noise levels.
     pub fn steps(&self) -> usize {
         self.sigmas.len() - 1
     }
 
-    /// Network evaluations that [`run`](Self::run) takes.
+    /// Number of times that [`run`](Self::run) calls the denoiser, on a path that ends at σ = 0.
     pub fn evaluations(&self) -> usize {
         self.solver.evaluations(self.steps())
     }
 
-    /// Carries x from the first noise level to the last. `denoise` is D, `noise` gives fresh normals to a stochastic
-    /// solver, and `before` sees the state before every step and may stop the run.
+    /// Carries x (`[n, D]`), which is at the first noise level, to the last. `denoise` is D(x; σ), `noise` gives fresh
+    /// normals to a stochastic solver, and `before(step, x)` sees the state before each step and may end the run with
+    /// an error.
     ///
     /// # Errors
-    /// Of `denoise` and `before`.
+    /// Those of `denoise` and `before`.
     pub fn run(
         &self,
         x: State,
@@ -143,7 +152,8 @@ impl Sampling {
     }
 }
 
-/// The normals of a step for each of `samples`, by key: a row depends on its sample alone.
+/// The fresh noise of one draw in one step for `samples`, `[samples.len(), width]`. Row i depends on sample i, step and
+/// draw alone. At most 4 draws a step keep their addresses apart.
 pub fn sampling_noise(samples: &[u64], step: u32, draw: u32, width: usize, device: &Device) -> Rows {
     let values: Vec<f32> =
         samples.iter().flat_map(|s| noise::normals(0, *s, Stream::Sampling, step * 4 + draw, width)).collect();

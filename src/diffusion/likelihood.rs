@@ -1,19 +1,24 @@
-//! ln p(x) under the probability-flow equation (theory, 30).
+//! The likelihood of a sample under the probability-flow equation (theory, 30),
+//!
+//!   ln p(x) = ln N(x_max; 0, σ_max² I) + ∫ (D_amb − tr ∂D/∂x)/σ dσ,
+//!
+//! where x_max is x carried up to σ_max along the flow.
 
 use super::flipd::{Estimate, Trace, to_f64, trace};
 use super::{Denoiser, State};
 use crate::error::{Error, Result};
 use crate::nn::Rows;
 
-/// ln p at each row of x, whose noise level is `sigmas[0]`: x is carried up the levels to the last, where the density is
-/// taken for N(0, σ_max² I), and the divergence (D_amb − tr ∂D/∂x)/σ is integrated along the way, both by Heun's method.
-/// The standard error is that of the traces' probes, which every step draws anew.
+/// ln p in nats at each row of x (`[n, D_amb]`), n estimates. x is carried from its own noise level `sigmas[0]` up
+/// through the ascending `sigmas` to the last, and the divergence (D_amb − tr ∂D/∂x)/σ is integrated on the way, both
+/// by Heun's method. The standard error is that of the probes of the traces, which are independent at every evaluation;
+/// it does not cover the error of the integration.
 ///
-/// The density is that of the data noised to `sigmas[0]`; the last level must be far above the data's own size, or the
-/// end is no such normal.
+/// The density is that of the data noised to `sigmas[0]`, not of the data themselves. At the last level it is taken to
+/// be N(0, σ_max² I), so that level must be far above the size of the data.
 ///
 /// # Errors
-/// Of the denoiser; [`Error::Config`] where the levels do not ascend from above 0.
+/// Those of the denoiser and of [`trace`]; [`Error::Config`] where the levels do not ascend from above 0.
 pub fn log_likelihood(denoiser: &dyn Denoiser, x: &Rows, sigmas: &[f64], how: Trace) -> Result<Vec<Estimate>> {
     let ascending = sigmas.windows(2).all(|w| w[0] < w[1]);
     let (Some(first), Some(last)) = (sigmas.first(), sigmas.last()) else {
@@ -28,7 +33,7 @@ pub fn log_likelihood(denoiser: &dyn Denoiser, x: &Rows, sigmas: &[f64], how: Tr
         Trace::Exact => Trace::Exact,
         Trace::Hutchinson { probes, seed } => Trace::Hutchinson { probes, seed: seed ^ ((i as u64 + 1) << 32) },
     };
-    // (slope, divergence, its standard error) at a point of the path.
+    // dx/dσ and the divergence at a point of the path.
     let look = |x: &Rows, sigma: f64, i: usize| -> Result<(Rows, Vec<Estimate>)> {
         let (traces, denoised) = trace(denoiser, x, sigma, step_probes(i))?;
         let slope = (x.clone() - denoised) * (1.0 / sigma);
@@ -55,11 +60,12 @@ pub fn log_likelihood(denoiser: &dyn Denoiser, x: &Rows, sigmas: &[f64], how: Tr
     Ok((0..n).map(|j| Estimate { value: end(j) + sum[j], stderr: variance[j].sqrt() }).collect())
 }
 
-/// The state of x carried up to the last of `sigmas` without its likelihood: the noise that a deterministic sampler
-/// would make it from, times that level.
+/// Carries x (`[n, D_amb]`) from its noise level `sigmas[0]` up through the ascending `sigmas` to the last, by Heun's
+/// method and without the likelihood. The result, `[n, D_amb]`, divided by the last level is the noise from which a
+/// deterministic sampler would make x.
 ///
 /// # Errors
-/// Of the denoiser.
+/// Those of the denoiser.
 pub fn to_noise(denoiser: &dyn Denoiser, x: Rows, sigmas: &[f64]) -> Result<Rows> {
     let mut x = x;
     for ends in sigmas.windows(2) {

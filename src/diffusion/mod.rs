@@ -1,6 +1,8 @@
-//! Diffusion models (theory, section 5): denoisers, noise schedules, solvers, what is measured on them.
+//! Diffusion models (theory, 22 to 30): denoisers, noise schedules, solvers, guidance, and what is measured on them.
 //!
-//! Everything works on a [`Denoiser`], D(x; σ), in variance-exploding coordinates: x = x₀ + σ·noise. Models that were
+//!   noise ──[`schedules`]: σ_0 > σ_1 > … > 0──[`solvers`]: one step each, calling D──→ picture
+//!
+//! Everything works on a [`Denoiser`], D(x; σ) ≈ E[x₀ | x], in variance-exploding coordinates x = x₀ + σ·noise. Models
 //! trained in other coordinates are brought here by their [`predictions`].
 
 mod clock;

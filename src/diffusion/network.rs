@@ -1,4 +1,9 @@
-//! A denoiser from a card: a network, its embedding of σ and class, and a parametrisation.
+//! A denoiser from a card:
+//!
+//!   (time(σ), one-hot class) ──embed──→ condition
+//!   input(σ)·x ──network, under the condition──→ F,   D(x; σ) = skip(σ)·x + output(σ)·F
+//!
+//! The coefficients are those of the [`Prediction`]: what the network was trained to predict.
 
 use super::predictions::{Prediction, prediction};
 use super::{Classes, Denoiser, SamplerConfig, State};
@@ -9,43 +14,47 @@ use crate::nn::{HostParameters, Network, ParameterSpec, Parameters, Pass, Rows};
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-/// `[denoiser]` of a card.
+/// The table `[denoiser]` of a card.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct DenoiserConfig {
-    /// What the network predicts: one of [`super::predictions::PREDICTIONS`].
+    /// What the network predicts: a name in [`super::predictions::PREDICTIONS`].
     pub prediction: String,
-    /// Classes the model knows; 0 = none. The embedding is shown a one-hot row behind the noise level, zeros for none.
+    /// Number of classes the model knows, 0 for none. The embedding gets them one-hot after the time, zeros for no
+    /// class.
     #[serde(default)]
     pub classes: usize,
-    /// Whether x₀ estimates are held within `sample.range`.
+    /// Whether D(x; σ) is clipped to `sample.range`.
     #[serde(default)]
     pub clip: bool,
-    /// Keys of the prediction.
+    /// The prediction's own keys.
     #[serde(default)]
     pub settings: toml::Table,
-    /// How pictures are made unless told otherwise.
+    /// How pictures are made unless the user says otherwise.
     #[serde(default)]
     pub sampler: SamplerConfig,
-    /// The embedding: `[time, one-hot class …]` → the condition that `modulate` layers read.
+    /// The layers of the embedding, `[1 + classes] → [width of the condition]`; the condition is what `modulate` layers
+    /// read.
     pub embed: Vec<toml::Table>,
 }
 
-/// The networks of a denoiser without weights.
+/// A denoiser without its weights.
 pub struct Parts {
-    /// x → prediction, under a condition.
+    /// The network F, which keeps the shape of a sample and reads a condition.
     pub network: Network,
-    /// Noise level and class → condition.
+    /// The embedding of time and class.
     pub embed: Network,
-    /// The parametrisation.
+    /// The parametrisation, which makes D of F.
     pub prediction: Box<dyn Prediction>,
 }
 
 impl DenoiserConfig {
-    /// Builds the parts around the network `layers` on samples of `shape`.
+    /// Builds the parts around the network of `layers`, for samples of the shape `shape`, and checks that they fit
+    /// together.
     ///
     /// # Errors
-    /// Where a key is wrong, the network changes the shape, or its condition is not what the embedding gives.
+    /// [`Error::Key`] where a key is wrong, the network changes the shape or reads no condition, or the embedding does
+    /// not give the condition that it reads.
     pub fn parts(&self, layers: Vec<toml::Table>, shape: &[usize]) -> Result<Parts> {
         let network = Network::build(layers, shape)?;
         if network.output_shape() != shape {
@@ -73,16 +82,17 @@ impl DenoiserConfig {
 }
 
 impl Parts {
-    /// Every tensor that the two networks read.
+    /// Every tensor that the network and then the embedding read.
     pub fn parameters(&self) -> Vec<ParameterSpec> {
         self.network.parameters().into_iter().chain(self.embed.parameters()).collect()
     }
 }
 
-/// The embedding's input: a noise level, and a one-hot class or zeros, for each row; `[n, 1 + classes]`.
+/// The input of the embedding, `[n, 1 + known]`: each row's time, then its class one-hot or zeros. `times` are as the
+/// network expects them, `known` is the number of classes of the model.
 ///
 /// # Errors
-/// [`Error::Config`] for a class that the model does not know, or a count that is not the rows'.
+/// [`Error::Key`] for a class that the model does not know; [`Error::Bug`] unless there is a class for each time.
 pub fn condition_rows(times: &[f64], classes: Classes, known: usize, device: &Device) -> Result<Rows> {
     let mut values = vec![0.0f32; times.len() * (1 + known)];
     for (row, time) in values.chunks_exact_mut(1 + known).zip(times) {
@@ -106,7 +116,7 @@ pub fn condition_rows(times: &[f64], classes: Classes, known: usize, device: &De
     Ok(Tensor::from_data(TensorData::new(values, [times.len(), 1 + known]), device))
 }
 
-/// A loaded denoiser, frozen.
+/// A denoiser with its weights on a device, frozen.
 pub struct NetworkDenoiser {
     parts: Parts,
     parameters: Parameters,
@@ -116,45 +126,47 @@ pub struct NetworkDenoiser {
 }
 
 impl NetworkDenoiser {
-    /// A denoiser from its parts and weights on `device`; x₀ is held within `clip`, where given.
+    /// A denoiser from its parts and weights, which must be on `device` and hold all of [`Parts::parameters`]. D(x; σ)
+    /// is clipped to `clip` = `[low, high]`, if given.
     pub fn new(parts: Parts, parameters: Parameters, classes: usize, clip: Option<[f32; 2]>, device: &Device) -> Self {
         Self { parts, parameters, classes, clip, device: device.clone() }
     }
 
-    /// Where it computes.
+    /// The device it computes on.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// Classes it knows.
+    /// Number of classes it knows; 0 for an unconditional model.
     pub fn classes(&self) -> usize {
         self.classes
     }
 
-    /// Least and greatest σ it knows.
+    /// The least and the greatest σ it knows.
     pub fn range(&self) -> [f64; 2] {
         self.parts.prediction.range()
     }
 
-    /// The networks.
+    /// Its networks and parametrisation.
     pub fn parts(&self) -> &Parts {
         &self.parts
     }
 
-    /// What x₀ is held within, where it is.
+    /// The range `[low, high]` that D(x; σ) is clipped to, if it is.
     pub fn clip(&self) -> Option<[f32; 2]> {
         self.clip
     }
 
-    /// The weights on the host, where the processor computes.
+    /// The weights in host memory, if the processor is the device; `None` on other devices, or if they cannot be read.
     pub fn host_parameters(&self) -> Option<HostParameters> {
         HostParameters::read(&self.parameters).ok().filter(|_| crate::device::is_host(&self.device))
     }
 
-    /// The bare prediction at `time` for one class on host memory; `None` where a layer has no host rule.
+    /// The network F at a fixed `time` and class as a chain in host memory, from its own input to its own output (see
+    /// [`predict`](Self::predict)); `None` where a layer has no plain terms.
     ///
     /// # Errors
-    /// As [`Denoiser::denoise`].
+    /// As for [`Denoiser::denoise`].
     pub fn host(&self, parameters: &HostParameters, time: f64, class: Option<usize>) -> Result<Option<HostChain>> {
         let condition = self.pass(1, time, class.map(|c| [c]).as_ref().map(<[usize; 1]>::as_slice))?.condition();
         let network = &self.parts.network;
@@ -162,26 +174,29 @@ impl NetworkDenoiser {
         Ok(HostChain::of_network(network, &parameters, network.layers().len()))
     }
 
+    /// A pass for that many rows, all at one time, under the condition that the embedding gives.
     fn pass(&self, rows: usize, time: f64, classes: Classes) -> Result<Pass<'_>> {
         let input = condition_rows(&vec![time; rows], classes, self.classes, &self.device)?;
         let condition = self.parts.embed.forward(input, &Pass::frozen(&self.parameters));
         Ok(Pass::frozen(&self.parameters).under(condition))
     }
 
-    /// The network's own output at an input in its own coordinates, and the pre-activations of its nonlinear layers.
+    /// The pre-activations of all nonlinear layers of the network in D(x; σ), `[n, units]` each, for x `[n, D_amb]`.
+    /// Those of the embedding are not among them.
     ///
     /// # Errors
-    /// As [`Denoiser::denoise`].
+    /// As for [`Denoiser::denoise`].
     pub fn taps(&self, x: Rows, sigma: f64, classes: Classes) -> Result<Vec<Rows>> {
         let c = self.parts.prediction.at(sigma);
         let pass = self.pass(x.dims()[0], c.time, classes)?;
         Ok(self.parts.network.tap(x * c.input, &pass).1)
     }
 
-    /// The bare prediction F(input, time), with its tangents.
+    /// The network's own output F(input, time), `[n, D_amb]`, with its tangents if `input` has some. `input` and `time`
+    /// are in the coordinates that the network was trained in, not in ours.
     ///
     /// # Errors
-    /// As [`Denoiser::denoise`].
+    /// As for [`Denoiser::denoise`].
     pub fn predict(&self, input: &State, time: f64, classes: Classes) -> Result<State> {
         let pass = self.pass(input.value.dims()[0], time, classes)?;
         let network = &self.parts.network;

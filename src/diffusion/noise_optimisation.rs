@@ -1,29 +1,36 @@
-//! Noise optimisation through a few-step sampler (theory, 28; [REN]): ascent of r(G(z)) + λ·ln χ(‖z‖), with
-//! ln χ(ρ) = (d − 1) ln ρ − ρ²/2 the log-density of a normal vector's length, which holds z on the shell the prior lives on.
+//! Noise optimisation through a sampler of few steps (theory, 28; [REN]): gradient ascent on
+//!
+//!   r(G(z)) + λ·[(d − 1) ln ‖z‖ − ‖z‖²/2].
+//!
+//! The bracket is the log-density of the length of a normal vector, up to a constant. It keeps z on the shell where the
+//! prior has its mass.
 
 use super::{Sampling, State};
 use crate::error::{Error, Result};
 use crate::nn::Rows;
 
-/// Settings of an ascent.
+/// The settings of an ascent.
 #[derive(Clone, Copy, Debug)]
 pub struct NoiseOptimisation {
-    /// Steps.
+    /// Number of steps.
     pub steps: usize,
-    /// Length of a step over ‖z‖; each row's gradient is scaled to it, falling linearly to 0.
+    /// Length of the first step relative to ‖z‖. Each row's gradient is scaled to the length of its step, which falls
+    /// linearly towards 0.
     pub rate: f64,
-    /// λ
+    /// λ, the weight of the prior on ‖z‖.
     pub regulariser: f64,
 }
 
-/// A reward of clean pictures inside an autodiff graph: `[n, D] → [n, 1]`.
+/// A reward of clean pictures, `[n, D] → [n, 1]`, which the gradient of autodiff passes through.
 pub type PictureReward<'a> = dyn Fn(Rows) -> Result<Rows> + 'a;
 
 impl NoiseOptimisation {
-    /// The best latents seen, row by row, and their objective values. The sampler must be deterministic.
+    /// Ascends from the latents `z` (`[n, D]`, N(0, I)). Returns for each row the best latent seen, the first included,
+    /// as `[n, D]`, and its objective, `[n, 1]`. Every step runs the sampler and differentiates through all of it.
     ///
     /// # Errors
-    /// Of the denoiser and the reward; [`Error::Config`] for a stochastic sampler.
+    /// Those of the denoiser and the reward; [`Error::Config`] for a stochastic sampler, whose noise would move the
+    /// goal.
     pub fn run(
         &self,
         z: &Rows,

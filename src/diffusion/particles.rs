@@ -1,20 +1,25 @@
-//! Particles (theory, 27): several states of one sample walk together, are weighted by what they promise, and resampled
-//! by their weights. Feynman-Kac steering [FKS] with its three potentials, and tempered sequential Monte Carlo [DAS].
+//! Particles (theory, 27): several states of one sample are denoised together, weighted by the rewards of their clean
+//! estimates, and now and then resampled by their weights, so that those with good prospects multiply. Feynman-Kac
+//! steering [FKS] with its three potentials, and tempered sequential Monte Carlo [DAS].
+//!
+//! Whatever the potential, the weights of a particle multiply to e^{λ r} at the end, r being the reward of its picture:
+//! the target is p(x)·e^{λ r(x)}. Here are the weights alone; the states belong to whoever runs the solver.
 
-/// What a step's weight is made of, from the rewards r of the clean estimates at this resampling and before.
+/// How the log-weight of a step is made from the rewards r of the clean estimates at this noise level and at those
+/// before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FkPotential {
-    /// λ(r_t − r_{t+1}): the weights multiply to λ r at the end.
+    /// λ·(r now − r before). The sum over all steps is λ r, so the end needs no correction.
     Difference,
-    /// λ max over what was seen; the end corrects to λ r.
+    /// λ·(the largest r so far); the last step corrects the sum to λ r.
     Max,
-    /// λ Σ of what was seen; the end corrects to λ r.
+    /// λ·(the sum of all r so far); the last step corrects the sum to λ r.
     Add,
-    /// λ β r with a temperature β that rises to 1 as fast as the effective size allows [DAS].
+    /// λ·β·r in all, with an inverse temperature β that rises to 1 as fast as the effective size allows [DAS].
     Tempered,
 }
 
-/// Names as typed, for lists.
+/// Every potential with the name it is chosen by.
 pub static POTENTIALS: &[(&str, FkPotential)] = &[
     ("diff", FkPotential::Difference),
     ("max", FkPotential::Max),
@@ -22,31 +27,34 @@ pub static POTENTIALS: &[(&str, FkPotential)] = &[
     ("tempered", FkPotential::Tempered),
 ];
 
-/// The particles of one sample: their weights and what their potentials remember.
+/// The weights of the particles of one sample, and what their potential remembers of each.
 #[derive(Clone, Debug)]
 pub struct Particles {
-    /// ln of the unnormalised weights.
+    /// Logarithms of the unnormalised weights since the last resampling; −∞ for a particle that has ended.
     pub log_weights: Vec<f64>,
+    /// The rewards of each particle so far.
     seen: Vec<Vec<f64>>,
+    /// The sum of all log-weights each particle has been given, before and after resampling.
     spent: Vec<f64>,
     potential: FkPotential,
     lambda: f64,
     temperature: f64,
 }
 
-/// Share of the particles that the effective size may fall to before they are resampled, and that a rise of the
-/// temperature leaves.
+/// The effective size, as a share of the particles, below which they are resampled, and that a rise of the inverse
+/// temperature must leave.
 pub const SHARE: f64 = 0.5;
 
 impl Particles {
-    /// `count` particles of equal weight whose target is p(x)·e^{λ r(x)}.
+    /// `count` particles of equal weight, at least one, for the target p(x)·e^{λ r(x)}.
     pub fn new(count: usize, potential: FkPotential, lambda: f64) -> Self {
         let (log_weights, spent) = (vec![0.0; count], vec![0.0; count]);
         Self { log_weights, seen: vec![Vec::new(); count], spent, potential, lambda, temperature: 0.0 }
     }
 
-    /// Takes the rewards of the clean estimates at one noise level into the weights; `last` at the end, where the total
-    /// must be λ r whatever came before. A reward that is not finite ends its particle.
+    /// Updates the weights by the rewards of the clean estimates at one noise level, one for each particle. `last` is
+    /// for the end of the path, where the log-weights given to a particle must add up to λ r whatever came before. A
+    /// particle whose reward is not finite ends: its weight becomes 0.
     pub fn weigh(&mut self, rewards: &[f64], last: bool) {
         if self.potential == FkPotential::Tempered && !last {
             let scaled: Vec<f64> = rewards.iter().map(|r| self.lambda * r).collect();
@@ -71,7 +79,7 @@ impl Particles {
         }
     }
 
-    /// Normalised weights; `None` where no particle is left.
+    /// The weights, normalised to a sum of 1; `None` where every particle has ended.
     pub fn weights(&self) -> Option<Vec<f64>> {
         let top = self.log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         if top == f64::NEG_INFINITY {
@@ -82,13 +90,14 @@ impl Particles {
         Some(raw.into_iter().map(|w| w / sum).collect())
     }
 
-    /// Effective sample size (Σw)²/Σw², from 1 to the number of particles; 0 where none is left.
+    /// The effective sample size (Σw)²/Σw², from 1 to the number of particles; 0 where every particle has ended.
     pub fn effective(&self) -> f64 {
         self.weights().map_or(0.0, |w| 1.0 / w.iter().map(|v| v * v).sum::<f64>())
     }
 
-    /// Resamples where the effective size is below `share` of the particles: the index each place takes its state from.
-    /// `None` where nothing is to be done.
+    /// Resamples systematically if the effective size is below `share` of the particles, by a `uniform` number in [0,
+    /// 1). Returns for each place the index of the particle whose state it takes, and resets the weights; `None` where
+    /// nothing changes.
     pub fn resample(&mut self, share: f64, uniform: f64) -> Option<Vec<usize>> {
         let count = self.log_weights.len();
         let weights = self.weights()?;
@@ -103,8 +112,9 @@ impl Particles {
     }
 }
 
-/// Systematic resampling: one uniform in [0, 1) places a comb of n teeth on the cumulated weights. Index i is taken
-/// ⌊n w_i⌋ or ⌈n w_i⌉ times, n w_i on average.
+/// Systematic resampling: one uniform number in [0, 1) places a comb of n evenly spaced teeth on the cumulated weights,
+/// which must add up to 1. Returns n indices, ascending; index i occurs ⌊n·w_i⌋ or ⌈n·w_i⌉ times, and n·w_i times on
+/// average.
 pub fn systematic(weights: &[f64], uniform: f64) -> Vec<usize> {
     let n = weights.len();
     let mut taken = Vec::with_capacity(n);
@@ -120,20 +130,21 @@ pub fn systematic(weights: &[f64], uniform: f64) -> Vec<usize> {
     taken
 }
 
-/// The particle that a uniform in [0, 1) picks by normalised weights.
+/// The index that a uniform number in [0, 1) picks by `weights`, which must add up to 1.
 pub fn drawn(weights: &[f64], uniform: f64) -> usize {
     let mut sum = 0.0;
     let found = weights.iter().position(|w| {
         sum += w;
         sum > uniform
     });
-    // Rounding may leave the sum of all a little below the uniform.
+    // By rounding the weights may add up to a little less than the uniform number.
     found.or_else(|| weights.iter().rposition(|w| *w > 0.0)).unwrap_or(0)
 }
 
-/// The next temperature of tempered sequential Monte Carlo [DAS]: the largest β' from `from` to 1 that leaves an effective
-/// size of `share` of the particles with rewards `r` and weights e^{β' r − spent}, by bisection; what was `spent` on the way
-/// to `from` is β r for the rewards seen then. Rewards that are not finite are left out.
+/// The next inverse temperature of tempered sequential Monte Carlo [DAS]: the largest β in `from`..=1, by bisection, at
+/// which the weights e^{β r − spent} keep an effective size of `share` of the particles. `spent` is the log-weight that
+/// each particle has been given so far. Rewards that are not finite are left out; without any other, the result is
+/// `from`.
 pub fn next_temperature(r: &[f64], spent: &[f64], from: f64, share: f64) -> f64 {
     let (r, spent): (Vec<f64>, Vec<f64>) = r.iter().zip(spent).filter(|(r, _)| r.is_finite()).unzip();
     if r.is_empty() {
@@ -174,7 +185,7 @@ mod tests {
         let mean = (0..1000)
             .map(|k| systematic(&weights, f64::from(k) / 1000.0).iter().filter(|t| **t == 3).count())
             .sum::<usize>();
-        // 1,000 combs of four teeth hit a share of 0.05 200 times; one more or less by rounding at its ends.
+        // 1,000 combs of four teeth hit a share of 0.05 200 times, give or take one by rounding at its ends.
         assert!(mean.abs_diff(200) <= 1, "{mean}");
     }
 
@@ -202,7 +213,7 @@ mod tests {
         let parents = p.resample(0.9, 0.3).unwrap_or_default();
         assert!(parents.len() == 4 && !parents.contains(&1));
         assert_eq!(p.effective(), 4.0);
-        // Two rewards: ESS of weights 1 and e^{−Δ} is (1 + w)²/(1 + w²); half-way to 1.5 of 2.
+        // Two rewards: the effective size of weights 1 and w is (1 + w)²/(1 + w²); a share of 0.75 of them is 1.5.
         let t = next_temperature(&[0.0, 10.0], &[0.0; 2], 0.0, 0.75);
         let w = (-10.0 * t).exp();
         assert!(((1.0 + w).powi(2) / (1.0 + w * w) - 1.5).abs() < 1e-9);

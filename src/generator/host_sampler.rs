@@ -1,13 +1,14 @@
 //! A deterministic sampler on host memory: value and tangents of the map noise → picture for one sample at a time.
 //!
 //! Solvers are linear in the start and in the denoiser's answers. So nothing of them is written twice: a solver is run
-//! once on unit vectors, which tells how every state is made of z and the answers so far, and those numbers are used here.
+//! once on unit vectors, which tells how every state is made of z and the answers so far, and those numbers are used
+//! here.
 
 use crate::device::Device;
 use crate::diffusion::predictions::Coefficients;
 use crate::diffusion::{NetworkDenoiser, Sampling, State, to_f64};
 use crate::error::{Error, Result};
-use crate::host::{HostChain, HostLayer, HostTangents, Trace};
+use crate::host::{HostChain, HostLayer, HostTangents, Linearisation};
 use crate::nn::HostParameters;
 use crate::nn::Rows;
 use burn::tensor::{DType, Tensor, TensorData};
@@ -109,9 +110,9 @@ fn mixed_tangents(parts: &[HostTangents], shares: &[f64], factor: f64) -> HostTa
 
 impl HostLayer for HostSampler {
     // The trace holds that of each call, and in its values which of the call's answers were held within the range.
-    fn value(&self, z: &[f32]) -> (Vec<f32>, Trace) {
+    fn value(&self, z: &[f32]) -> (Vec<f32>, Linearisation) {
         let mut parts = vec![z.to_vec()];
-        let mut trace = Trace::default();
+        let mut trace = Linearisation::default();
         for call in &self.evaluations {
             let c = call.coefficients;
             let asked = mixed(&parts, &call.mix, 1.0);
@@ -129,7 +130,7 @@ impl HostLayer for HostSampler {
         (mixed(&parts, &self.end, 1.0), trace)
     }
 
-    fn tangent(&self, trace: &Trace, t: HostTangents, _: Option<&[bool]>) -> HostTangents {
+    fn tangent(&self, trace: &Linearisation, t: HostTangents, _: Option<&[bool]>) -> HostTangents {
         let mut parts = vec![t];
         for (i, call) in self.evaluations.iter().enumerate() {
             let c = call.coefficients;

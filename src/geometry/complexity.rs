@@ -1,4 +1,7 @@
 //! Local complexity (theory, 4): how many folds of the network pass near a latent.
+//!
+//! The network is evaluated at the 2P vertices z ± h·v_p of a cross-polytope. A unit whose pre-activation is positive
+//! at some vertices and not at others has its fold between them. Counting needs no derivative, only forward passes.
 
 use super::estimators::EstimatorSettings;
 use super::frame::{Use, frame};
@@ -8,26 +11,26 @@ use crate::generator::Generator;
 use crate::tensors::{host, rows};
 use burn::tensor::Tensor;
 
-/// Units that change sign over the vertices of a cross-polytope around one latent.
+/// How many units change sign over the vertices of a cross-polytope around one latent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Complexity {
-    /// One count per nonlinear layer, in the order of the network. A unit counts where its
-    /// pre-activation is positive at one vertex and not at another. In a layer of a smooth activation
-    /// that is a zero crossing and no fold; in a normalising layer it is neither.
+    /// One count per nonlinear layer, in the order of the network. A unit counts if its pre-activation is positive at
+    /// one vertex and not at another. With a smooth activation that is a zero crossing, not a fold; in a normalising
+    /// layer it is neither.
     pub layers: Vec<u64>,
 }
 
-/// P of the cross-polytope where `settings` name none: 16, at most d.
+/// P of the cross-polytope where the settings give none; capped at d.
 const DIRECTIONS: usize = 16;
-/// Radius c of h = c·‖z‖/√d where local complexity is measured without a radius of its own.
+/// The usual c in the radius h = c·‖z‖/√d of the cross-polytope. Five times the c of a stencil.
 pub const COMPLEXITY_RADIUS: f64 = 0.05;
 
-/// For each latent of `latents` (`[n, d]`) its sign changes over z ± h·v_p, p = 1..P, h = c·‖z‖/√d, in the
-/// frame of the settings' seed, shared by all latents. `None` where a pre-activation is not finite or the
-/// latent is 0, which has no radius.
+/// The local complexity (4) at each of `latents` (`[n, d]` row-major): sign changes over z ± h·v_p, p = 1..P, with h =
+/// c·‖z‖/√d. The directions come from `settings.seed` and are shared by all latents. `None` where a pre-activation is
+/// not finite, or for z = 0, where h would be 0.
 ///
 /// # Errors
-/// [`Error::Config`] where P does not fit, [`Error::Device`].
+/// [`Error::Key`] for a setting that does not fit the generator, [`Error::Device`].
 pub fn local_complexity(
     generator: &dyn Generator,
     latents: &[f32],
@@ -41,7 +44,7 @@ pub fn local_complexity(
         return Err(Error::key("directions", format!("expected 1 to {d}, the latent's width, found {p}")));
     }
     let frame = frame(settings.seed, Use::Complexity, p, d);
-    // Every tap lives until its signs are counted.
+    // All pre-activations of a pass are alive at once, until their signs are counted.
     let at_once = rows_within(settings.memory, spec.activations.div_ceil(2));
     let chunk = (at_once / 2).clamp(1, p);
     let samples = (at_once / (2 * chunk)).max(1);
@@ -52,6 +55,7 @@ pub fn local_complexity(
     Ok(found)
 }
 
+/// [`local_complexity`] of latents that fit into memory together, in parts of `chunk` directions.
 fn count(
     g: &dyn Generator,
     latents: &[f32],
@@ -62,7 +66,7 @@ fn count(
     let d = g.spec().latent_width;
     let n = latents.len() / d;
     let mut vertices = 0;
-    // Per layer [n, units]: at how many vertices a unit is positive.
+    // For each layer `[n, units]`: at how many of the vertices seen so far a unit is positive.
     let mut positive: Vec<Tensor<2>> = Vec::new();
     for part in frame.chunks(chunk * d) {
         let k = 2 * part.len() / d;
@@ -71,7 +75,7 @@ fn count(
         vertices += k;
         for (layer, tap) in taps.into_iter().enumerate() {
             let [_, units] = tap.dims();
-            // 0·x carries what is not finite into the count.
+            // 0·x is NaN for an x that is not finite, and stays NaN in the sum.
             let signs = tap.clone().greater_scalar(0.0).float() + tap * 0.0;
             let sum = signs.reshape([n, k, units]).sum_dim(1).reshape([n, units]);
             match positive.get_mut(layer) {
@@ -95,7 +99,7 @@ fn count(
     Ok(counts.into_iter().map(|layers| layers.map(|layers| Complexity { layers })).collect())
 }
 
-/// z + h·v and z − h·v for each direction v of `part`.
+/// The vertices z + h·v for every direction v of `part` (`[k, d]`) and then z − h·v, `[2k, d]` row-major.
 fn polytope(z: &[f32], part: &[f32], h: f32) -> Vec<f32> {
     let side = |s: f32| part.chunks_exact(z.len()).flat_map(move |v| z.iter().zip(v).map(move |(z, v)| z + s * v));
     side(h).chain(side(-h)).collect()

@@ -1,24 +1,28 @@
-//! Orthonormal directions, drawn once and shared by all samples of a run.
+//! Frames: orthonormal directions v_1 … v_P, drawn once and shared by all samples of a run, so that differences between
+//! samples are not differences of directions.
+//!
+//! A frame is the Q of a QR factorisation of keyed Gaussian columns, which is uniformly distributed. Frames are nested:
+//! the first P vectors of a larger frame are the frame of P vectors, up to rounding.
 
 use crate::linalg::orthonormal_columns;
 use crate::noise::{self, Stream};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What a frame is for: frames of different use share no numbers.
+/// What a frame is used for. Frames of different use are independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Use {
-    /// Directions in latent space of an estimator.
+    /// Directions of an estimator in latent space, of width d.
     Input = 0,
-    /// Directions in sample space of an estimator.
+    /// Directions of an estimator in sample space, of width D.
     Output = 1,
-    /// Directions of local complexity.
+    /// Directions of local complexity, in latent space.
     Complexity = 2,
 }
 
-/// `count` orthonormal vectors of `width` ≥ `count` values, row-major `[count, width]`: a uniformly
-/// random frame. Vector p depends on (seed, use, p and those before it), so a frame of fewer vectors is
-/// the beginning of one of more.
+/// A uniformly random frame of `count` orthonormal vectors, `[count, width]` row-major; `width` must be at least
+/// `count`. Vector p depends on the seed, the purpose and the draws up to p, so a smaller frame is the beginning of a
+/// larger one.
 pub fn frame(seed: u64, purpose: Use, count: usize, width: usize) -> Vec<f32> {
     let mut columns = vec![0.0f64; width * count];
     for p in 0..count {
@@ -29,16 +33,17 @@ pub fn frame(seed: u64, purpose: Use, count: usize, width: usize) -> Vec<f32> {
     (0..count).flat_map(|p| (0..width).map(move |i| (i, p))).map(|(i, p)| q[i * count + p] as f32).collect()
 }
 
-/// The last frame that was made, kept for the next call.
+/// The last frame made, kept because all calls of a run ask for the same one.
 #[derive(Default)]
 pub struct FrameCache {
     last: Mutex<Option<(FrameKey, Arc<Vec<f32>>)>>,
 }
 
+/// Seed, purpose, count, width.
 type FrameKey = (u64, Use, usize, usize);
 
 impl FrameCache {
-    /// As [`frame`].
+    /// The frame that [`frame`] makes of these arguments, `[count, width]`, made anew only where they have changed.
     pub fn get(&self, seed: u64, purpose: Use, count: usize, width: usize) -> Arc<Vec<f32>> {
         let key = (seed, purpose, count, width);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,9 @@
-//! The local geometry of a generator: Jacobian spectra and what follows from them.
+//! The local geometry of a generator: how it stretches space around one latent.
+//!
+//!   latent z ──[`estimators`]──→ [`Spectrum`] (σ and Vᵀz of ∂G/∂z) ──[`descriptors`]──→ numbers (ψ, ν, …)
+//!
+//! Everything is per latent: the result for one never depends on the others it is computed with. Singular values are
+//! f64 and never NaN; where something is undefined, a value is `None` or [`Measured::Undefined`], with the reason.
 
 mod complexity;
 pub mod descriptors;

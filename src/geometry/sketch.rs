@@ -1,40 +1,52 @@
-//! From the products of a Jacobian with P directions to a spectrum with its uncertainty.
+//! From the products of a Jacobian A (`[D, d]`) with P directions to a spectrum with its uncertainty.
+//!
+//!   inputs:   A·B, B = (b_1 … b_P) of d rows     →  σ of A restricted to the span of B (theory, 8 and 9)
+//!   outputs:  W·A, W = (w_1; …; w_P) of D columns  →  σ of A seen through W, scaled to remove the bias (theory, 7)
+//!
+//! Either way singular values are roots of the eigenvalues of a Gram matrix in f64. The same matrix without the
+//! directions of one set after another gives the replicates of a jackknife (theory, 6b); all of them are solved in one
+//! call.
 
 use super::spectrum::{Replicate, Spectrum};
-use super::uncertainty::{ENTRY_ERROR, frobenius, jackknife, left_out, projected_log_det, projected_shift, rounding};
+use super::uncertainty::{
+    ENTRY_ERROR, frobenius, jackknife, jackknife_sets, projected_log_det, projected_shift, rounding,
+};
 use crate::linalg::{Tridiagonal, eigenvalues_along, gram_of_columns, gram_of_rows};
 use std::ops::Range;
 
-/// P products of one Jacobian, and what is needed to read them.
+/// The products of one Jacobian with P directions, and what is needed to make a spectrum of them.
 pub struct Sketch<'a> {
     /// Name of the estimator.
     pub estimator: &'static str,
-    /// `[P, width]`: A·b_p (width D) or w_p·A (width d).
+    /// Row p is A·b_p (`[P, D]`) or w_p·A (`[P, d]`), row-major. Empty where only [`problems`](Self::problems) and
+    /// [`of_solved`](Self::of_solved) are used.
     pub products: &'a [f32],
-    /// P.
+    /// P, the number of directions.
     pub directions: usize,
     /// The latent z, `[d]`.
     pub latent: &'a [f32],
-    /// D.
+    /// D, the number of values in a sample.
     pub sample_width: usize,
-    /// Radius of a stencil.
+    /// Radius h, for a stencil.
     pub h: Option<f64>,
-    /// Norm of the error of the products beside that of the directions' choice.
+    /// Frobenius norm of the numerical error of the products beyond that of any pass in f32: the cancellation in a
+    /// stencil.
     pub error: f64,
-    /// Sets that the jackknife leaves out; under 2 for none.
+    /// Most sets of directions that the jackknife leaves out in turn; under 2 for no jackknife.
     pub replicates: usize,
 }
 
 impl Sketch<'_> {
-    /// Spectrum of A·B from its columns; `frame` holds the rows b_p, `[P, d]`. The singular values are
-    /// those of A restricted to the subspace, not scaled up. `None` where a product is not finite.
+    /// The spectrum of A·B from `products` `[P, D]`; `frame` holds the b_p as rows, `[P, d]`. Its singular values are
+    /// those of A restricted to the subspace and are not scaled up to those of A. `None` where a product is not finite.
     pub fn of_inputs(&self, frame: &[f32]) -> Option<Spectrum> {
         let problems = || self.problems(&gram_of_rows(self.products, self.directions), frame);
         self.is_finite().then(|| self.of_solved(eigenvalues_along(&problems())))
     }
 
-    /// What is to be solved for the spectrum of A·B, from M = (A·B)ᵀ(A·B) alone, `[P, P]` in f64, with no `products`: M
-    /// and, for the jackknife, M without each of the sets.
+    /// The eigenvalue problems whose solutions make the spectrum of A·B, from M = (A·B)ᵀ(A·B) (`[P, P]`) alone, so that
+    /// those of many latents can be solved together. The first is M itself; the others are M without one set of
+    /// directions each, for the jackknife. `products` is not read.
     pub fn problems(&self, gram: &[f64], frame: &[f32]) -> Vec<Tridiagonal> {
         let d = self.latent.len();
         let inside: Vec<f64> = frame.chunks_exact(d).map(|b| dot(b, self.latent)).collect();
@@ -42,17 +54,16 @@ impl Sketch<'_> {
         std::iter::once(&(0..0)).chain(&sets).map(|out| without(gram, &inside, out)).collect()
     }
 
-    /// The spectrum from what [`problems`](Self::problems) had as solutions.
+    /// The spectrum of A·B from the solutions of [`problems`](Self::problems), in the same order.
     pub fn of_solved(&self, solved: Vec<(Vec<f64>, Vec<f64>)>) -> Spectrum {
         let spectrum = |(values, rotated_latent)| Replicate { singular_values: roots(values), rotated_latent };
         self.spectrum(solved.into_iter().map(spectrum).collect(), self.latent.len())
     }
 
-    /// Spectrum of W·A from its rows w_p·A, scaled so that ψ has no bias of its own: by
-    /// [`projected_log_det`] the mean of ln det is shifted by a known amount that does not depend on A.
-    /// With P ≥ d directions ψ at the rank r estimates the ψ of A; with fewer, the mean of ψ over random
-    /// P-dimensional subspaces, as [`of_inputs`](Self::of_inputs) does, for a map of full rank. `None` where a product is
-    /// not finite.
+    /// The spectrum of W·A from `products` `[P, d]`, scaled to remove its bias: a random projection shifts the mean of
+    /// ln det by an amount that does not depend on A ([`projected_log_det`]). With P ≥ d, ψ at the rank r estimates the
+    /// ψ of A. With fewer, and for a map of full rank, it estimates the mean of ψ over random P-dimensional subspaces,
+    /// as [`of_inputs`](Self::of_inputs) does. `None` where a product is not finite.
     pub fn of_outputs(&self) -> Option<Spectrum> {
         if !self.is_finite() {
             return None;
@@ -83,7 +94,7 @@ impl Sketch<'_> {
         let mut found = self.spectrum(found, self.sample_width);
         let rank = found.rank();
         if p >= d && rank > 0 {
-            // The closed form in place of the jackknife, at the one k where it holds.
+            // At k = r the standard error is known in closed form and replaces that of the jackknife.
             let (_, variance) = projected_log_det(p, rank, self.sample_width);
             let numeric = rounding(&found.singular_values, self.noise(&found.singular_values))[rank - 1];
             found.psi_stderr[rank - 1] = variance.sqrt().hypot(numeric);
@@ -91,10 +102,10 @@ impl Sketch<'_> {
         Some(found)
     }
 
-    /// Singular values of W·A from P = `directions` rows, scaled up. With P ≥ d each by its own
-    /// [`projected_shift`], so that ψ over all of them has no bias at any rank; with fewer all by the same
-    /// factor, for the mean over subspaces of a map of full rank. The factors depend on nothing but P, d
-    /// and D, so they do not change the order of latents.
+    /// Singular values of W·A from `directions` rows, scaled up. With P ≥ d each gets the factor of its own
+    /// [`projected_shift`], so that ψ over all of them has no bias at any rank. With fewer all get the same factor, for
+    /// the mean over subspaces of a map of full rank. The factors depend on P, d and D alone, so they cannot change the
+    /// order of latents.
     fn unbiased(&self, directions: usize, values: Vec<f64>) -> Vec<f64> {
         let (d, width) = (self.latent.len(), self.sample_width);
         if self.directions < d {
@@ -106,26 +117,29 @@ impl Sketch<'_> {
         values.into_iter().enumerate().map(|(i, s)| s * factor(i + 1)).collect()
     }
 
-    fn sets(&self) -> Vec<std::ops::Range<usize>> {
-        left_out(self.directions, self.replicates)
+    /// The sets of directions that the jackknife leaves out.
+    fn sets(&self) -> Vec<Range<usize>> {
+        jackknife_sets(self.directions, self.replicates)
     }
 
     fn is_finite(&self) -> bool {
         self.products.iter().chain(self.latent).all(|v| v.is_finite()) && self.h.is_none_or(|h| h > 0.0)
     }
 
+    /// Frobenius norm of the numerical error of the products: of the pass in f32, and `error`.
     fn noise(&self, singular_values: &[f64]) -> f64 {
         self.error.hypot(ENTRY_ERROR * frobenius(singular_values))
     }
 
-    /// From the spectrum of all directions and those without some, in this order.
+    /// The spectrum from `found`: that of all directions first, then those without one set each. `of` is the dimension
+    /// of the space the directions were drawn from.
     fn spectrum(&self, mut found: Vec<Replicate>, of: usize) -> Spectrum {
         let Replicate { singular_values, rotated_latent } = found.remove(0);
         let replicates = found;
         let numeric = rounding(&singular_values, self.noise(&singular_values));
         let running: Vec<Vec<Option<f64>>> = replicates.iter().map(|r| running_psi(&r.singular_values)).collect();
         let by_chance = |k: usize| {
-            // ψ over all directions is left with one set fewer: what is left of it.
+            // ψ_k with k above the directions that are left is taken over all that are left.
             let values = running.iter().map(|r| r.get(k.min(r.len()).wrapping_sub(1)).copied().flatten());
             jackknife(&values.collect::<Vec<_>>(), self.directions, of)
         };
@@ -146,7 +160,7 @@ impl Sketch<'_> {
     }
 }
 
-/// ψ_1, ψ_2, …; `None` from the first singular value on that is zero.
+/// ψ_1, ψ_2, …, one for each singular value; `None` from the first zero on.
 fn running_psi(singular_values: &[f64]) -> Vec<Option<f64>> {
     let add = |sum: &mut Option<f64>, s: &f64| {
         *sum = sum.filter(|_| *s > 0.0).map(|sum| sum + s.ln());
@@ -155,7 +169,7 @@ fn running_psi(singular_values: &[f64]) -> Vec<Option<f64>> {
     singular_values.iter().scan(Some(0.0), add).collect()
 }
 
-/// A Gram matrix of directions and a vector over them, without the directions of `out`.
+/// A Gram matrix over directions (`[P, P]`) and a vector over them (`[P]`), with the rows and columns of `out` removed.
 fn without(gram: &[f64], along: &[f64], out: &Range<usize>) -> Tridiagonal {
     let p = along.len();
     let kept: Vec<usize> = (0..p).filter(|i| !out.contains(i)).collect();
@@ -163,12 +177,12 @@ fn without(gram: &[f64], along: &[f64], out: &Range<usize>) -> Tridiagonal {
     Tridiagonal::of(part, kept.iter().map(|i| along[*i]).collect())
 }
 
-/// Singular values from the eigenvalues of a Gram matrix; those that rounding made negative are 0.
+/// Singular values √λ from the eigenvalues of a Gram matrix; eigenvalues that rounding made negative count as 0.
 fn roots(eigenvalues: Vec<f64>) -> Vec<f64> {
     eigenvalues.into_iter().map(|v| v.max(0.0).sqrt()).collect()
 }
 
-/// Singular values and what goes with them, in descending order again.
+/// Pairs of singular value and entry of Vᵀz, sorted by descending singular value.
 fn sorted(singular_values: Vec<f64>, rotated: Vec<f64>) -> (Vec<f64>, Vec<f64>) {
     let mut pairs: Vec<(f64, f64)> = singular_values.into_iter().zip(rotated).collect();
     pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -179,7 +193,7 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
 }
 
-/// Entry by entry; 0 where the divisor is 0.
+/// values / by, entry by entry, and 0 where the divisor is 0.
 fn over(values: Vec<f64>, by: &[f64]) -> Vec<f64> {
     values.into_iter().zip(by).map(|(v, s)| if *s > 0.0 { v / s } else { 0.0 }).collect()
 }

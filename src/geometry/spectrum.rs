@@ -1,50 +1,52 @@
-//! Singular values of a local Jacobian, in f64.
+//! The spectrum of a local Jacobian: singular values in f64, and the numbers that come straight from them.
 
 use super::uncertainty::{ENTRY_ERROR, frobenius, rounding};
 
-/// What an estimator found at one latent. Singular values are never NaN.
+/// What an estimator found at one latent. Singular values are never NaN. Those of an estimate from part of the
+/// directions are not the leading ones of A: they only play the same part.
 #[derive(Clone, Debug)]
 pub struct Spectrum {
-    /// σ₁ ≥ σ₂ ≥ … ≥ 0.
+    /// σ₁ ≥ σ₂ ≥ … ≥ 0, one for each direction or dimension, zeros included.
     pub singular_values: Vec<f64>,
-    /// z' = Vᵀz in the order of the singular values (theory, 9b).
+    /// The rotated latent z' = Vᵀz, in the order of the singular values (theory, 9b). The sign of each entry is
+    /// arbitrary.
     pub rotated_latent: Vec<f64>,
-    /// Standard errors of ψ_1, ψ_2, …, one for each positive singular value: for an exact spectrum the
-    /// bound of rounding, else that and the chance of the directions. Infinite where it was not asked for.
+    /// Standard errors of ψ_1, ψ_2, …, one for each positive singular value: the bound on rounding, and for an estimate
+    /// the chance in the choice of directions as well. Infinite where that was not estimated.
     pub psi_stderr: Vec<f64>,
-    /// The spectrum without some directions each (a jackknife); empty where no direction was left out.
+    /// Jackknife replicates: the spectrum without one set of directions each. Empty where there was no jackknife.
     pub replicates: Vec<Replicate>,
-    /// Dimension of the space that the directions were drawn from.
+    /// Dimension of the space that the directions were drawn from: d for directions in latent space, D in sample space.
     pub frame_of: usize,
-    /// Directions that were pushed through the generator.
+    /// Number of directions used.
     pub n_directions: usize,
     /// Name of the estimator.
     pub estimator: &'static str,
-    /// Values of a sample, D.
+    /// D, the number of values in a sample.
     pub sample_width: usize,
-    /// Radius of a stencil.
+    /// Radius h of a stencil; `None` for other estimators.
     pub h: Option<f64>,
 }
 
-/// A spectrum from fewer directions.
+/// A spectrum with one set of directions left out.
 #[derive(Clone, Debug)]
 pub struct Replicate {
-    /// Descending.
+    /// Singular values, descending.
     pub singular_values: Vec<f64>,
-    /// In their order.
+    /// Vᵀz in the order of the singular values.
     pub rotated_latent: Vec<f64>,
 }
 
-/// The singular value under which a direction does not count, relative to σ₁ (theory, 1):
-/// 128 · eps(f32) · √(8 · max(D, d)). The forward pass in f32 leaves a Jacobian whose entries carry a
-/// few eps of relative error each; a random error matrix of that size has a norm of about √max(D, d)
-/// times its entries.
+/// The tolerance of the numerical rank, relative to σ₁ (theory, 1): 128 · eps(f32) · √(8 · max(D, d)). A forward pass
+/// in f32 leaves a relative error of a few eps in each entry of the Jacobian, and a random matrix of such errors has a
+/// norm of about √max(D, d) times the size of an entry. Singular values below cannot be told from 0.
 pub fn tolerance(sample_width: usize, latent_width: usize) -> f64 {
     128.0 * f64::from(f32::EPSILON) * (8.0 * sample_width.max(latent_width) as f64).sqrt()
 }
 
 impl Spectrum {
-    /// The spectrum of a whole Jacobian with `sample_width` rows, from its singular values and Vᵀz in their order.
+    /// The spectrum of a whole Jacobian of `sample_width` rows, from its d singular values, descending, and Vᵀz in the
+    /// same order. Its standard errors are the bound on rounding.
     pub fn whole(
         singular_values: Vec<f64>,
         rotated_latent: Vec<f64>,
@@ -65,12 +67,12 @@ impl Spectrum {
         }
     }
 
-    /// Standard error of ψ_k; infinite where it is not known.
+    /// Standard error of ψ_k; infinite where it is not known, or ψ_k not defined.
     pub fn psi_stderr(&self, k: usize) -> f64 {
         k.checked_sub(1).and_then(|i| self.psi_stderr.get(i)).copied().unwrap_or(f64::INFINITY)
     }
 
-    /// r: the number of singular values above [`tolerance`]·σ₁.
+    /// The numerical rank r: the number of singular values above [`tolerance`]·σ₁. Not the local rank ν (theory, 3).
     pub fn rank(&self) -> usize {
         let Some(&first) = self.singular_values.first() else { return 0 };
         let cut = tolerance(self.sample_width, self.n_directions) * first;
@@ -78,29 +80,34 @@ impl Spectrum {
     }
 }
 
-/// ψ_k = Σ_{i ≤ k} ln σ_i (theory, 1b); `None` where one of the k is zero or there are fewer.
+/// ψ_k = Σ_{i ≤ k} ln σ_i in nats (theory, 1b), of descending singular values. `None` where one of the k is 0, where
+/// there are fewer than k, or for k = 0.
 pub fn psi_k(singular_values: &[f64], k: usize) -> Option<f64> {
     let leading = singular_values.get(..k).filter(|s| !s.is_empty() && s.iter().all(|v| *v > 0.0))?;
     Some(leading.iter().map(|s| s.ln()).sum())
 }
 
-/// LID_s (theory, 9b): the intrinsic dimension at `scale` of the generator seen as its local linear map,
-/// Σ_i [σ_i²/(σ_i² + s²) + s²σ_i²z'_i²/(σ_i² + s²)²] with z' = Vᵀz. It is FLIPD (29) of that map's exact score.
+/// LID_s (theory, 9b): the intrinsic dimension, at s = `scale` above 0, of the generator seen as its local linear map,
+///
+/// Σ_i [σ_i²/(σ_i² + s²) + s²σ_i²z'_i²/(σ_i² + s²)²]  with z' = Vᵀz.
+///
+/// It equals FLIPD (29) of that map's exact score.
 pub fn spectral_dimension(singular_values: &[f64], rotated_latent: &[f64], scale: f64) -> f64 {
     let term = |(sigma, z): (&f64, &f64)| {
-        // In σ/s, so that squares of small numbers do not vanish.
+        // In terms of σ/s, so that squares of small numbers do not underflow.
         let square = (sigma / scale).powi(2);
         if square.is_infinite() { 1.0 } else { square / (square + 1.0) + square * z.powi(2) / (square + 1.0).powi(2) }
     };
     singular_values.iter().zip(rotated_latent).map(term).sum()
 }
 
-/// The model rank k: the largest k with σ_k/σ₁ > 1e-2 in at least 99 % of `spectra` (theory, 1b).
+/// The model rank: the largest k with σ_k/σ₁ > 1e-2 in at least 99 % of `spectra`, each a list of descending singular
+/// values (theory, 1b). Empty lists are skipped; 0 where no other is given.
 pub fn model_rank(spectra: &[Vec<f64>]) -> usize {
     let strong = |s: &Vec<f64>| s.iter().filter(|v| **v > 1e-2 * s[0]).count();
     let mut counts: Vec<usize> = spectra.iter().filter(|s| !s.is_empty()).map(strong).collect();
     counts.sort_unstable();
-    // At least 99 % of the counts are ≥ the one at the 1 % position.
+    // At least 99 % of the sorted counts are no smaller than the one at the 1 % position.
     counts.get(counts.len() / 100).copied().unwrap_or(0)
 }
 

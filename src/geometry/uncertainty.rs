@@ -1,15 +1,16 @@
-//! How far an estimate may be off: rounding, and the chance of the directions (theory, 6b).
+//! How far an estimate may be off: by rounding, and by chance in the choice of directions (theory, 6b). Here ψ⁽⁰⁾ and
+//! ψ⁽¹⁾ are the digamma and trigamma functions, and ψ without a mark is local scaling.
 
-/// Relative Frobenius error of a Jacobian that was pushed through a network in f32: 8 eps. Sums of some
-/// thousand terms in up to 40 layers leave 1 to 4 eps (`pretrained::*` compare with f64).
+/// Relative error, in Frobenius norm, assumed of a Jacobian computed by a network in f32: 8 eps. Sums of about a
+/// thousand terms in up to 40 layers leave 1 to 4 eps (the tests `pretrained::*` compare with f64).
 pub const ENTRY_ERROR: f64 = 8.0 * f32::EPSILON as f64;
 
-/// First-order bound of the error of ψ_k for k = 1, 2, …: |tr(A_k⁺E)| ≤ ‖A_k⁺‖_F·‖E‖_F, for an error
-/// matrix of norm `error`; as many values as there are positive singular values. A bound within the
-/// linear piece: it does not cover a unit that rounding puts on the other side of its kink.
+/// First-order bounds on the error of ψ_k for k = 1, 2, …, one for each positive singular value (descending):
+/// |tr(A_k⁺E)| ≤ ‖A_k⁺‖_F·‖E‖_F for an error matrix E of Frobenius norm `error`. They hold within a linear piece and do not
+/// cover a unit that rounding puts on the other side of its kink.
 pub fn rounding(singular_values: &[f64], error: f64) -> Vec<f64> {
     let Some(first) = singular_values.first() else { return Vec::new() };
-    // Relative to σ₁, so that no square overflows that needs not.
+    // Relative to σ₁, so that squares do not overflow needlessly.
     let mut inverse_squares = 0.0;
     let positive = singular_values.iter().take_while(|s| **s > 0.0);
     positive
@@ -20,15 +21,16 @@ pub fn rounding(singular_values: &[f64], error: f64) -> Vec<f64> {
         .collect()
 }
 
-/// ‖A‖_F from the singular values.
+/// The Frobenius norm ‖A‖_F = √(Σ σ_i²) from the singular values, descending, without overflow.
 pub fn frobenius(singular_values: &[f64]) -> f64 {
     let first = singular_values.first().copied().filter(|s| *s > 0.0).unwrap_or(1.0);
     first * singular_values.iter().map(|s| (s / first).powi(2)).sum::<f64>().sqrt()
 }
 
-/// Which directions a jackknife leaves out at once: at most `most` sets of equal size, disjoint, from
-/// the first on. Equal sizes matter: ψ over fewer directions is another number.
-pub fn left_out(directions: usize, most: usize) -> Vec<std::ops::Range<usize>> {
+/// The sets of directions that a jackknife leaves out in turn: at most `most` ranges within `0..directions`, disjoint
+/// and of equal size, so that a few directions at the end may be in none. Equal sizes matter, because ψ over fewer
+/// directions is a different quantity. Empty where `directions` or `most` is under 2.
+pub fn jackknife_sets(directions: usize, most: usize) -> Vec<std::ops::Range<usize>> {
     if directions < 2 || most < 2 {
         return Vec::new();
     }
@@ -36,11 +38,14 @@ pub fn left_out(directions: usize, most: usize) -> Vec<std::ops::Range<usize>> {
     (0..directions / size).map(|g| g * size..(g + 1) * size).collect()
 }
 
-/// Standard error by the jackknife, from the values of a statistic without each of the sets of
-/// [`left_out`]: P/(m(g−1))·Σ(T_g − T̄)² for g sets of m of P directions, times 1 − P/`of` for a frame
-/// drawn from a space of that many dimensions. By Efron and Stein this overestimates a statistic that is
-/// not additive. Times t/1.96 with Student's t of g − 1 degrees of freedom, so that ±1.96 standard
-/// errors is the 95 % interval for few directions too. `None` where a value is missing.
+/// The jackknife standard error of a statistic T from `values`, the T_i without the i-th of the [`jackknife_sets`] of P
+/// = `directions` directions, drawn from a space of dimension N = `of`:
+///
+/// se² = (1 − P/N) · P/(m(g − 1)) · Σ_i (T_i − T̄)² · (t/1.96)²  for g sets of m directions.
+///
+/// t is Student's 97.5 % quantile at g − 1 degrees of freedom, so that ±1.96 se is the 95 % interval for few directions
+/// too. By Efron and Stein it errs on the wide side for a statistic that is not additive. `None` where a value is
+/// missing or there are fewer than two.
 pub fn jackknife(values: &[Option<f64>], directions: usize, of: usize) -> Option<f64> {
     let values: Vec<f64> = values.iter().copied().collect::<Option<_>>()?;
     let groups = values.len();
@@ -55,8 +60,8 @@ pub fn jackknife(values: &[Option<f64>], directions: usize, of: usize) -> Option
     Some(variance.sqrt() * student_factor(groups - 1))
 }
 
-/// Student's 97.5 % quantile over the normal one, by the expansion of Cornish and Fisher from 3 degrees
-/// of freedom on (0.7 % low at 3, better above).
+/// Student's 97.5 % quantile at `freedom` degrees of freedom, divided by the normal one: exact at 1 and 2, by the
+/// expansion of Cornish and Fisher from 3 on (0.7 % too low at 3, closer above). 0 counts as 1.
 pub fn student_factor(freedom: usize) -> f64 {
     let z = 1.959_963_984_540_054_f64;
     let n = freedom as f64;
@@ -72,12 +77,12 @@ pub fn student_factor(freedom: usize) -> f64 {
     t / z
 }
 
-/// Mean and variance of ½ ln det of the part of a random projection that meets a fixed subspace: for
-/// the `rank`×`rank` matrix QᵀWᵀWQ (Q: D×rank, W: P×D, both orthonormal, W uniformly random; WQQᵀWᵀ
-/// where P < rank). It is a matrix-variate beta, whose determinant is a product of independent betas, so
-/// with m = min(P, rank) and n = max(P, rank)
+/// Mean and variance of ½ ln det of a random projection restricted to a fixed subspace (theory, 7): of QᵀWᵀWQ with an
+/// orthonormal basis Q (D × `rank`) and a uniformly random W (P × D) of orthonormal rows, P = `directions`, D =
+/// `width`; of WQQᵀWᵀ where P < rank. That matrix is a matrix-variate beta, whose determinant is a product of
+/// independent betas. So with m = min(P, rank) and n = max(P, rank)
 ///
-/// mean = ½ Σ_{i ≤ m} digamma((n−i+1)/2) − digamma((D−i+1)/2),  variance = ¼ Σ of the trigammas.
+/// mean = ½ Σ_{i ≤ m} [ψ⁽⁰⁾((n−i+1)/2) − ψ⁽⁰⁾((D−i+1)/2)],  variance = ¼ Σ_{i ≤ m} [ψ⁽¹⁾((n−i+1)/2) − ψ⁽¹⁾((D−i+1)/2)].
 pub fn projected_log_det(directions: usize, rank: usize, width: usize) -> (f64, f64) {
     let (m, n) = (directions.min(rank), directions.max(rank));
     let half = |of: usize, i: usize| (of + 1 - i) as f64 / 2.0;
@@ -85,15 +90,15 @@ pub fn projected_log_det(directions: usize, rank: usize, width: usize) -> (f64, 
     ((1..=m).map(|i| projected_shift(n, i, width)).sum(), 0.25 * variance.max(0.0))
 }
 
-/// The part of the mean of [`projected_log_det`] that belongs to singular value `i` (from 1):
-/// ½[digamma((n−i+1)/2) − digamma((D−i+1)/2)], by which ln σ_i of W·A is too small on average where the
-/// singular values lie far apart; summed over all of them it is exact whatever they are.
+/// The part of the mean of [`projected_log_det`] that belongs to singular value `i`, counted from 1, for P = `n`
+/// directions in D = `width` dimensions: ½[ψ⁽⁰⁾((n−i+1)/2) − ψ⁽⁰⁾((D−i+1)/2)], a negative number. By this ln σ_i of W·A
+/// is off on average where the singular values of A lie far apart; the sum over all i is exact whatever they are.
 pub fn projected_shift(n: usize, i: usize, width: usize) -> f64 {
     let half = |of: usize| (of + 1).saturating_sub(i).max(1) as f64 / 2.0;
     0.5 * (digamma(half(n)) - digamma(half(width)))
 }
 
-/// ψ⁽⁰⁾(x) for x > 0: recurrence up to 8, then the asymptotic series (error under 1e-12).
+/// The digamma function ψ⁽⁰⁾(x) for x > 0: by its recurrence up to 8, then the asymptotic series (error under 1e-12).
 fn digamma(mut x: f64) -> f64 {
     let mut shift = 0.0;
     while x < 8.0 {
@@ -106,7 +111,7 @@ fn digamma(mut x: f64) -> f64 {
         - y * (1.0 / 12.0 - y * (1.0 / 120.0 - y * (1.0 / 252.0 - y * (1.0 / 240.0 - y * (1.0 / 132.0)))))
 }
 
-/// ψ⁽¹⁾(x) for x > 0, as [`digamma`].
+/// The trigamma function ψ⁽¹⁾(x) for x > 0, in the same way as [`digamma`].
 fn trigamma(mut x: f64) -> f64 {
     let mut shift = 0.0;
     while x < 8.0 {
@@ -162,11 +167,11 @@ mod tests {
     #[test]
     fn sets_are_equal_and_disjoint() {
         for (directions, most) in [(2, 32), (31, 32), (33, 32), (48, 32), (128, 32), (7, 3)] {
-            let sets = left_out(directions, most);
+            let sets = jackknife_sets(directions, most);
             assert!(sets.len() >= 2 && sets.len() <= most);
             assert!(sets.windows(2).all(|w| w[0].end == w[1].start && w[0].len() == w[1].len()));
             assert!(sets.last().is_some_and(|s| s.end <= directions));
         }
-        assert!(left_out(1, 32).is_empty() && left_out(8, 0).is_empty());
+        assert!(jackknife_sets(1, 32).is_empty() && jackknife_sets(8, 0).is_empty());
     }
 }

@@ -1,8 +1,8 @@
-//! Scale and shift per channel.
+//! Scale and shift of each channel.
 
-use super::{HostLayer, HostTangents, Trace};
+use super::{HostLayer, HostTangents, Linearisation};
 
-/// Scale and shift per channel, such as a frozen norm.
+/// y = scale·x + shift with one pair per channel, as of a batch norm with frozen statistics.
 pub struct Affine {
     scale: Vec<f32>,
     shift: Vec<f32>,
@@ -10,24 +10,27 @@ pub struct Affine {
 }
 
 impl Affine {
-    /// y = scale·x + shift with one pair per channel of `area` values.
+    /// From `[channels]` scales and shifts, for channels of `area` values each.
     pub fn new(scale: Vec<f32>, shift: Vec<f32>, area: usize) -> Self {
         Self { scale, shift, area }
     }
 }
 
 impl HostLayer for Affine {
-    fn value(&self, x: &[f32]) -> (Vec<f32>, Trace) {
+    fn value(&self, x: &[f32]) -> (Vec<f32>, Linearisation) {
         let channel = |(x, (a, b)): (&[f32], (&f32, &f32))| x.iter().map(|x| a * x + b).collect::<Vec<_>>();
-        (x.chunks(self.area).zip(self.scale.iter().zip(&self.shift)).flat_map(channel).collect(), Trace::default())
+        (
+            x.chunks(self.area).zip(self.scale.iter().zip(&self.shift)).flat_map(channel).collect(),
+            Linearisation::default(),
+        )
     }
 
-    fn tangent(&self, _: &Trace, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
+    fn tangent(&self, _: &Linearisation, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
         let slopes: Vec<f32> = self.scale.iter().flat_map(|s| std::iter::repeat_n(*s, self.area)).collect();
         t.scaled(&slopes, wanted)
     }
 
-    fn wanted(&self, _: &Trace, wanted: Option<Vec<bool>>) -> Option<Vec<bool>> {
+    fn wanted(&self, _: &Linearisation, wanted: Option<Vec<bool>>) -> Option<Vec<bool>> {
         wanted
     }
 

@@ -1,11 +1,12 @@
-//! Self-attention between places on host memory, for one sample.
+//! Self-attention between the places of a picture, in host memory, for one sample.
 
 use super::gather::Gather;
 use super::product::{PANEL, TangentPart, TangentProduct, Term};
-use super::{HostLayer, HostTangents, Trace};
+use super::{HostLayer, HostTangents, Linearisation};
 use crate::nn::{PlainGather, Tap};
 
-/// y = W_out(softmax(QᵀK/√d)·V) with (Q, K, V) = W_qkv x, head by head; features are channel-major.
+/// y = W_out·(V·softmax(QᵀK/√w)ᵀ) with (Q, K, V) = W_qkv·x, head by head, for heads of w channels. x, Q, K and V are
+/// `[channels, places]`, channel-major; the softmax runs over the keys.
 pub struct Attention {
     qkv: Gather,
     out: Gather,
@@ -15,8 +16,8 @@ pub struct Attention {
 }
 
 impl Attention {
-    /// `channels` planes of `places` values in `heads` heads; the weights are `[3·channels, channels]` and
-    /// `[channels, channels]`, each with its bias.
+    /// `channels` planes of `places` values, divided into `heads` heads. The weights are `[3·channels, channels]` for
+    /// `qkv` and `[channels, channels]` for `out`, row-major, each with its bias.
     pub fn new(
         [channels, places, heads]: [usize; 3],
         [qkv, qkv_bias]: [Vec<f32>; 2],
@@ -36,21 +37,22 @@ impl Attention {
         Self { qkv: mix(3 * channels, qkv, qkv_bias), out: mix(channels, out, out_bias), heads, channels, places }
     }
 
-    /// Channels of a head.
+    /// w, the channels of one head.
     fn width(&self) -> usize {
         self.channels / self.heads
     }
 
+    /// 1/√w, by which the logits are scaled.
     fn scale(&self) -> f32 {
         1.0 / (self.width() as f32).sqrt()
     }
 
-    /// First feature of channel `c` of a head in q (0), k (1) or v (2).
+    /// Index of the first value of channel `c` of a head in Q (`part` 0), K (1) or V (2).
     fn at(&self, part: usize, head: usize, c: usize) -> usize {
         (part * self.channels + head * self.width() + c) * self.places
     }
 
-    /// The weights of a head, `[query, key]`.
+    /// The attention weights of one head, `[query, key]`, from Q, K and V in `all`.
     fn weights(&self, all: &[f32], head: usize) -> Vec<f32> {
         let (s, scale) = (self.places, self.scale());
         let mut weights = vec![0.0; s * s];
@@ -68,7 +70,7 @@ impl Attention {
         weights
     }
 
-    /// The tangents of one head's weighted sums, written to `into` (`[width, places, lanes]`).
+    /// The tangents of one head's weighted sums, written to `into` (`[w, places, lanes]`).
     fn head(&self, all: &[f32], weights: &[f32], head: usize, t: &HostTangents, into: &mut [f32]) {
         let (s, w, lanes) = (self.places, self.width(), t.lanes());
         let places: Vec<u32> = (0..s as u32).collect();
@@ -119,7 +121,7 @@ impl Attention {
     }
 }
 
-/// Weights `[height, columns]` in the layout of a product.
+/// A matrix `[height, columns]` in the panels that a [`TangentProduct`] reads.
 fn panels(height: usize, columns: usize, at: impl Fn(usize, usize) -> f32) -> Vec<f32> {
     let mut all = vec![0.0; columns.div_ceil(PANEL) * height * PANEL];
     for column in 0..columns {
@@ -130,11 +132,12 @@ fn panels(height: usize, columns: usize, at: impl Fn(usize, usize) -> f32) -> Ve
     all
 }
 
-/// The rows of `features` that are not zero, each with its number in the list.
+/// The tangents of `features` that are not zero, each with its place in that list as the row of weights to use.
 fn terms(t: &HostTangents, features: impl Iterator<Item = usize>) -> Vec<Term> {
     features.enumerate().filter_map(|(i, f)| t.place(f).map(|row| Term { row, weight: i as u32 })).collect()
 }
 
+/// One [`TangentProduct`] of one part.
 fn product(
     rows: &[f32],
     lanes: usize,
@@ -148,8 +151,8 @@ fn product(
 }
 
 impl HostLayer for Attention {
-    // The trace holds q, k, v and then the weights of all heads.
-    fn value(&self, x: &[f32]) -> (Vec<f32>, Trace) {
+    // The linearisation holds Q, K and V, and then the attention weights of all heads.
+    fn value(&self, x: &[f32]) -> (Vec<f32>, Linearisation) {
         let s = self.places;
         let (mut all, _) = self.qkv.value(x);
         let mut y = vec![0.0; self.channels * s];
@@ -166,13 +169,13 @@ impl HostLayer for Attention {
             kept.extend(weights);
         }
         all.extend(kept);
-        (self.out.value(&y).0, Trace { values: all, inner: Vec::new() })
+        (self.out.value(&y).0, Linearisation { values: all, inner: Vec::new() })
     }
 
-    // With L = QᵀK/√d and A = softmax(L):  ∂A = A ∘ (∂L − Σ_j A_j ∂L_j),  ∂y = ∂A V + A ∂V.
-    fn tangent(&self, trace: &Trace, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
-        let none = Trace::default();
-        let (all, weights) = trace.values.split_at(3 * self.channels * self.places);
+    // With L = QᵀK/√w and A = softmax(L):  ∂A = A ∘ (∂L − Σ_j A_j ∂L_j),  ∂y = ∂A V + A ∂V.
+    fn tangent(&self, point: &Linearisation, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
+        let none = Linearisation::default();
+        let (all, weights) = point.values.split_at(3 * self.channels * self.places);
         let t = self.qkv.tangent(&none, t, None);
         let size = self.width() * self.places * t.lanes();
         let mut data = vec![0.0; self.heads * size];

@@ -1,16 +1,17 @@
-//! Host layers one after another.
+//! Host layers one after another: a whole network, or a branch of one.
 
-use super::{HostLayer, HostTangents, Trace, rule};
+use super::{HostLayer, HostTangents, Linearisation, rule};
 use crate::nn::{HostParameters, Network, PlainChain};
 
-/// Host layers one after another.
+/// Host layers applied one after another; the identity where there is none.
 pub struct HostChain {
     layers: Vec<Box<dyn HostLayer>>,
     before: usize,
 }
 
 impl HostChain {
-    /// The host rules of layers in plain terms, norms folded into the convolutions before them.
+    /// The host layers for layers in plain terms. A scale and shift that follows a convolution or linear layer is
+    /// folded into its weights.
     pub fn new(plain: PlainChain) -> Self {
         let mut layers: Vec<Box<dyn HostLayer>> = Vec::new();
         for layer in plain.layers {
@@ -26,64 +27,72 @@ impl HostChain {
         Self { layers, before: plain.before }
     }
 
-    /// The first `depth` layers of a network; `None` where one of them cannot be put in plain terms.
+    /// The first `depth` layers of a network; `None` where one of them has no plain terms.
     pub fn of_network(network: &Network, parameters: &HostParameters, depth: usize) -> Option<Self> {
         network.plain(parameters, depth).map(Self::new)
     }
 
-    /// A chain of one layer that `before` values enter.
+    /// A chain of a single layer that takes `before` features.
     pub fn of(layer: Box<dyn HostLayer>, before: usize) -> Self {
         Self { layers: vec![layer], before }
     }
 
-    /// Values that enter.
+    /// Number of features that enter.
     pub fn width(&self) -> usize {
         self.before
     }
 
-    /// Values of `x` behind the chain, and the trace for [`tangent`](Self::tangent).
-    pub fn value(&self, x: &[f32]) -> (Vec<f32>, Trace) {
-        let mut trace = Trace::default();
+    /// The values that leave the chain for `x` (`[width]`), and the linearisation that [`tangent`](Self::tangent)
+    /// needs.
+    pub fn value(&self, x: &[f32]) -> (Vec<f32>, Linearisation) {
+        let mut point = Linearisation::default();
         let mut x = x.to_vec();
         for layer in &self.layers {
             let (y, inner) = layer.value(&x);
-            trace.inner.push(inner);
+            point.inner.push(inner);
             x = y;
         }
-        (x, trace)
+        (x, point)
     }
 
-    /// The tangents behind the chain, from those behind its first `skip` layers.
-    pub fn tangent(&self, trace: &Trace, t: HostTangents, wanted: Option<&[bool]>, skip: usize) -> HostTangents {
+    /// The tangents that leave the chain, from the tangents `t` that leave its first `skip` layers. First the wanted
+    /// features are traced back through the layers, so that none forms a row that no later layer reads.
+    pub fn tangent(
+        &self,
+        point: &Linearisation,
+        t: HostTangents,
+        wanted: Option<&[bool]>,
+        skip: usize,
+    ) -> HostTangents {
         let mut demands = vec![wanted.map(<[bool]>::to_vec)];
-        for (layer, trace) in self.layers[skip..].iter().zip(&trace.inner[skip..]).skip(1).rev() {
+        for (layer, point) in self.layers[skip..].iter().zip(&point.inner[skip..]).skip(1).rev() {
             let after = demands.last().cloned().flatten();
-            demands.push(layer.wanted(trace, after));
+            demands.push(layer.wanted(point, after));
         }
-        let steps = self.layers[skip..].iter().zip(&trace.inner[skip..]).zip(demands.iter().rev());
-        steps.fold(t, |t, ((layer, trace), wanted)| layer.tangent(trace, t, wanted.as_deref()))
+        let steps = self.layers[skip..].iter().zip(&point.inner[skip..]).zip(demands.iter().rev());
+        steps.fold(t, |t, ((layer, point), wanted)| layer.tangent(point, t, wanted.as_deref()))
     }
 
-    /// The tangents behind the leading linear layers, the same for all samples, and how many layers
-    /// that are. For a generator that starts with a linear layer and unit directions these are the
-    /// columns of its weight.
+    /// The tangents that leave the leading linear layers, and how many layers these are: the `skip` of
+    /// [`tangent`](Self::tangent). They are the same for all samples, so they are formed once. For unit directions into
+    /// a generator that starts with a linear layer they are the columns of its weight.
     pub fn start(&self, t: HostTangents) -> (HostTangents, usize) {
         let linear = self.layers.iter().take_while(|l| l.is_linear()).count();
-        let none = Trace::default();
+        let none = Linearisation::default();
         (self.layers[..linear].iter().fold(t, |t, l| l.tangent(&none, t, None)), linear)
     }
 
-    /// What [`HostLayer::wanted`] says for the whole chain.
-    pub fn wanted(&self, trace: &Trace, wanted: Option<Vec<bool>>) -> Option<Vec<bool>> {
-        self.layers.iter().zip(&trace.inner).rev().fold(wanted, |w, (layer, trace)| layer.wanted(trace, w))
+    /// [`HostLayer::wanted`] for the chain as a whole.
+    pub fn wanted(&self, point: &Linearisation, wanted: Option<Vec<bool>>) -> Option<Vec<bool>> {
+        self.layers.iter().zip(&point.inner).rev().fold(wanted, |w, (layer, point)| layer.wanted(point, w))
     }
 
-    /// Values that leave.
+    /// Number of features that leave.
     pub fn features(&self) -> usize {
         self.layers.iter().fold(self.before, |before, layer| layer.features(before))
     }
 
-    /// As [`HostLayer::peak_rows`].
+    /// Most rows of tangents that are alive at once on the way through the chain.
     pub fn peak_rows(&self) -> usize {
         let mut before = self.before;
         let mut peak = before;
@@ -95,14 +104,14 @@ impl HostChain {
     }
 }
 
-/// A chain as a layer of another.
+/// A chain as a layer of another chain.
 impl HostLayer for HostChain {
-    fn value(&self, x: &[f32]) -> (Vec<f32>, Trace) {
+    fn value(&self, x: &[f32]) -> (Vec<f32>, Linearisation) {
         Self::value(self, x)
     }
 
-    fn tangent(&self, trace: &Trace, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
-        Self::tangent(self, trace, t, wanted, 0)
+    fn tangent(&self, point: &Linearisation, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
+        Self::tangent(self, point, t, wanted, 0)
     }
 
     fn peak_rows(&self, _: usize) -> usize {

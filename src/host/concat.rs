@@ -1,19 +1,19 @@
-//! What several chains give, one after the other.
+//! The outputs of several chains, side by side.
 
-use super::{HostChain, HostLayer, HostTangents, Trace};
+use super::{HostChain, HostLayer, HostTangents, Linearisation};
 
-/// The chains, in order.
+/// y = [chain_1(x), chain_2(x), …]: every chain reads the same input, and their features follow one another.
 pub struct Concat(pub Vec<HostChain>);
 
 impl HostLayer for Concat {
-    fn value(&self, x: &[f32]) -> (Vec<f32>, Trace) {
+    fn value(&self, x: &[f32]) -> (Vec<f32>, Linearisation) {
         let (parts, inner): (Vec<Vec<f32>>, _) = self.0.iter().map(|b| b.value(x)).unzip();
-        (parts.concat(), Trace { values: Vec::new(), inner })
+        (parts.concat(), Linearisation { values: Vec::new(), inner })
     }
 
-    fn tangent(&self, trace: &Trace, t: HostTangents, _: Option<&[bool]>) -> HostTangents {
-        let each = self.0.iter().zip(&trace.inner);
-        HostTangents::concatenated(&each.map(|(b, trace)| b.tangent(trace, t.clone(), None, 0)).collect::<Vec<_>>())
+    fn tangent(&self, point: &Linearisation, t: HostTangents, _: Option<&[bool]>) -> HostTangents {
+        let each = self.0.iter().zip(&point.inner);
+        HostTangents::concatenated(&each.map(|(b, point)| b.tangent(point, t.clone(), None, 0)).collect::<Vec<_>>())
     }
 
     fn peak_rows(&self, before: usize) -> usize {

@@ -1,24 +1,24 @@
-//! The same function of each value; its trace holds the slopes.
+//! Activations: the same function of each value. The linearisation holds the slopes f'(x).
 
-use super::{HostLayer, HostTangents, Trace};
+use super::{HostLayer, HostTangents, Linearisation};
 use crate::nn::ElementwiseRule;
 use std::sync::Arc;
 
-/// An activation.
+/// An activation, with the rule it has as a layer of tensors.
 pub struct Elementwise(pub Arc<dyn ElementwiseRule>);
 
 impl HostLayer for Elementwise {
-    fn value(&self, x: &[f32]) -> (Vec<f32>, Trace) {
+    fn value(&self, x: &[f32]) -> (Vec<f32>, Linearisation) {
         let (y, values) = self.0.at_each(x);
-        (y, Trace { values, inner: Vec::new() })
+        (y, Linearisation { values, inner: Vec::new() })
     }
 
-    fn tangent(&self, trace: &Trace, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
-        t.scaled(&trace.values, wanted)
+    fn tangent(&self, point: &Linearisation, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
+        t.scaled(&point.values, wanted)
     }
 
-    fn wanted(&self, trace: &Trace, wanted: Option<Vec<bool>>) -> Option<Vec<bool>> {
-        let open = trace.values.iter().map(|s| *s != 0.0);
+    fn wanted(&self, point: &Linearisation, wanted: Option<Vec<bool>>) -> Option<Vec<bool>> {
+        let open = point.values.iter().map(|s| *s != 0.0);
         Some(match wanted {
             Some(wanted) => open.zip(wanted).map(|(a, b)| a && b).collect(),
             None => open.collect(),

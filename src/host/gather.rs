@@ -1,24 +1,33 @@
-//! Linear layers and convolutions: each place of the output gathers from some places of the input.
+//! Linear layers and convolutions of any kind: each place of the output gathers from some places of the input, through
+//! one weight matrix per place it reads,
+//!
+//!   y[m, p] = bias[m] + Σ over taps (place q, matrix i) of p, over channels c, of W_i[c, m] · x[c, q].
+//!
+//! Two kinds of sharing turn this into few, large products. Output places that read the same input places form a
+//! *group*: one product computes all of them, with their weights side by side. Groups whose weights are equal, as all
+//! those in the interior of a picture are, share a *pattern*: their weights are stored once, and read from memory once
+//! for several groups.
 
 use super::product::{PANEL, TangentPart, TangentProduct, Term, ValuePart, ValueProduct};
-use super::{HostLayer, HostTangents, Trace};
+use super::{HostLayer, HostTangents, Linearisation};
 use crate::nn::PlainGather;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
-/// Lists one after another in one piece of memory.
+/// Several lists in one piece of memory, one after another.
 struct Lists<T> {
     all: Vec<T>,
     ends: Vec<usize>,
 }
 
 impl<T> Lists<T> {
-    /// One list for each of `area` places: what `entry(c·area + place)` gives of the channels, ascending.
+    /// One list for each of `area` places: the entries that `entry(feature c·area + place, channel c)` gives for the
+    /// channels c, in ascending order.
     fn by_place(channels: usize, area: usize, entry: impl Fn(usize, u32) -> Option<T>) -> Self
     where
         T: Copy + Default,
     {
-        // Features are read in the order of memory, so each list is counted first and then filled.
+        // Each list is counted first and then filled, so that features are read in the order of memory.
         let mut next = vec![0; area];
         for c in 0..channels {
             let open = |q: usize| usize::from(entry(c * area + q, c as u32).is_some());
@@ -40,16 +49,13 @@ impl<T> Lists<T> {
         Self { all, ends: next }
     }
 
+    /// List `i`.
     fn get(&self, i: usize) -> &[T] {
         &self.all[if i == 0 { 0 } else { self.ends[i - 1] }..self.ends[i]]
     }
 }
 
-/// y[m, p] = bias[m] + Σ over taps of p, over channels c, of W[matrix, c, m] · x[c, place]: a convolution of
-/// any kind, or with one place a linear layer.
-///
-/// Places of the output that read the same places of the input, as the four of a 2×2 block do in a transposed
-/// convolution of stride 2, form a [`Group`] and are computed as one product.
+/// A convolution of any kind or, with a single place, a linear layer: see the head of this file.
 pub struct Gather {
     channels: usize,
     area: usize,
@@ -59,30 +65,35 @@ pub struct Gather {
     patterns: Vec<Pattern>,
 }
 
-/// Places of the output that read the same places of the input.
+/// Places of the output that read the same places of the input, as the four of a 2×2 block do in a transposed
+/// convolution of stride 2.
 struct Group {
+    /// Places of the input.
     sources: Vec<usize>,
+    /// Places of the output.
     members: Vec<usize>,
+    /// Index of its weights among the patterns.
     pattern: usize,
 }
 
-/// The weights of groups that are alike: `[panel, sources·channels, PANEL]`, a column being an output of a member,
-/// those of one member after those of another.
+/// The weights of all groups that are alike, `[panel, sources·channels, PANEL]`. A column is one output channel of one
+/// member, the outputs of the first member coming first.
 struct Pattern {
+    /// sources·channels, the rows of the weights.
     height: usize,
     weights: Vec<f32>,
     bias: Vec<f32>,
 }
 
-/// Multiplications from which an operation is split over threads: below it, splitting costs more.
+/// Multiplications from which an operation is split over threads; below, splitting costs more than it saves.
 const SPLIT: usize = 1 << 21;
 
-/// Bytes of tangents, counted once for each group that reads them, that groups with the same weights may share a call
-/// with: about half of that in fact, which with a panel of weights stays in a cache of 2 MiB.
+/// Most bytes of tangents that the groups of one call may read, counted once for each group. Groups overlap, so about
+/// half of that is really read, which together with a panel of weights stays in a cache of 2 MiB.
 const TOGETHER: usize = 2 << 20;
 
 impl Gather {
-    /// The gather of a layer in plain terms.
+    /// The gather for a layer in plain terms: sorts its places into groups and its weights into patterns.
     pub fn new(plain: PlainGather) -> Self {
         let PlainGather { channels, area, outputs, taps, bias, weight, strides } = plain;
         let bias = bias.as_deref();
@@ -105,7 +116,8 @@ impl Gather {
         Self { channels, area, outputs, places: taps.len(), groups, patterns }
     }
 
-    /// For each feature the row that its tangents get, if any; and the columns of each group that are wanted.
+    /// For each output feature the row that its tangents will have, if it is wanted; and for each group the columns of
+    /// its weights that are wanted.
     fn columns(&self, wanted: Option<&[bool]>) -> (Vec<Option<u32>>, Lists<u32>) {
         let mut index = vec![None; self.outputs * self.places];
         let mut columns = Lists { all: Vec::with_capacity(index.len()), ends: Vec::with_capacity(self.groups.len()) };
@@ -124,7 +136,7 @@ impl Gather {
         (index, columns)
     }
 
-    /// Groups in turn that take the same weights, as long as their terms stay within [`TOGETHER`]: so weights come
+    /// Batches of consecutive jobs with the same weights whose tangents stay within [`TOGETHER`], so that weights come
     /// from memory once for several groups.
     fn together<'a>(&self, jobs: Vec<Job<'a>>, sources: &Lists<Term>, lanes: usize) -> Vec<Vec<Job<'a>>> {
         let bytes = |job: &Job| 4 * lanes * job.group.sources.iter().map(|p| sources.get(*p).len()).sum::<usize>();
@@ -143,7 +155,8 @@ impl Gather {
         all
     }
 
-    /// Appends the entries of all sources of a group, each with the first row of its source's weights.
+    /// Appends the entries of all sources of a group to `into`; `with(entry, row)` adds the first row of weights of the
+    /// source to the entry's own.
     fn terms<T: Copy>(&self, group: &Group, sources: &Lists<T>, with: impl Fn(T, u32) -> T, into: &mut Vec<T>) {
         for (i, place) in group.sources.iter().enumerate() {
             let base = (i * self.channels) as u32;
@@ -151,6 +164,7 @@ impl Gather {
         }
     }
 
+    /// Computes a batch of jobs, all of one pattern.
     fn product(&self, jobs: Vec<Job>, sources: &Lists<Term>, t: &HostTangents, terms: &mut Vec<Term>) {
         let Some(pattern) = jobs.first().map(|job| &self.patterns[job.group.pattern]) else { return };
         terms.clear();
@@ -177,7 +191,7 @@ impl Gather {
 }
 
 impl Pattern {
-    /// `matrices[member][source]`
+    /// The pattern in which member i reads source j through the weight matrix `matrices[i][j]`.
     fn new(
         channels: usize,
         outputs: usize,
@@ -203,7 +217,7 @@ impl Pattern {
     }
 }
 
-/// The tangents of the wanted columns of a group.
+/// The tangents to be computed of one group: its wanted columns, into `out` (`[columns, lanes]`).
 struct Job<'a> {
     group: &'a Group,
     columns: &'a [u32],
@@ -211,7 +225,7 @@ struct Job<'a> {
 }
 
 impl HostLayer for Gather {
-    fn value(&self, x: &[f32]) -> (Vec<f32>, Trace) {
+    fn value(&self, x: &[f32]) -> (Vec<f32>, Linearisation) {
         let sources = Lists::by_place(self.channels, self.area, |f, c| Some((x[f], c)).filter(|(x, _)| *x != 0.0));
         let mut y = vec![0.0; self.outputs * self.places];
         let (mut terms, mut ends, mut sums) = (Vec::new(), Vec::new(), Vec::new());
@@ -238,10 +252,10 @@ impl HostLayer for Gather {
                 }
             }
         }
-        (y, Trace::default())
+        (y, Linearisation::default())
     }
 
-    fn tangent(&self, _: &Trace, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
+    fn tangent(&self, _: &Linearisation, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
         let sources = Lists::by_place(self.channels, self.area, |f, weight| t.place(f).map(|row| Term { row, weight }));
         let (index, columns) = self.columns(wanted);
         let mut data = vec![0.0; columns.all.len() * t.lanes()];

@@ -1,32 +1,38 @@
-//! Gram matrices of Jacobians on host memory, within a budget of bytes.
+//! Gram matrices of Jacobians in host memory, within a budget of bytes.
+//!
+//! M = (JB)ᵀ(JB) is summed over the features at the end of the network. If all k tangents fit into the budget, one pass
+//! forms them and several latents run at once. If not, the directions are divided into chunks, and M is built block by
+//! block from pairs of chunks: some are kept, the later ones are pushed through again for each group that is kept.
 
-use super::{HostChain, HostTangents, Trace};
+use super::{HostChain, HostTangents, Linearisation};
 use crate::linalg::GramSum;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// The directions that are pushed through.
+/// The directions b_j that are pushed through the network.
 #[derive(Clone, Copy)]
 pub enum Directions<'a> {
-    /// All unit vectors of a latent: the columns of the Jacobian itself.
+    /// All d unit vectors, so that J·B is the Jacobian itself.
     Units,
-    /// `[k, d]` row-major.
+    /// The rows of a matrix `[k, d]`, row-major.
     Rows(&'a [f32]),
 }
 
-/// How the directions are divided so that the tangents stay within the budget.
-struct Plan {
+/// How the k directions are divided so that their tangents stay within the budget.
+struct Partition {
+    /// Ranges of directions that are pushed through together.
     chunks: Vec<Range<usize>>,
-    /// Chunks whose last tangents are kept at once.
+    /// Number of chunks whose tangents at the end of the network are kept at once.
     held: usize,
-    /// Latents that are worked on at once.
+    /// Number of latents that are worked on at once.
     together: usize,
 }
 
 /// Fewest directions in a chunk: one vector register at its widest.
 const LEAST: usize = 16;
 
-impl Plan {
+impl Partition {
+    /// The fewest chunks that `memory` bytes allow for `k` directions.
     fn new(chain: &HostChain, k: usize, memory: usize) -> Self {
         let bytes = |rows: usize, k: usize| 4 * rows * HostTangents::lanes_for(k);
         let (peak, last) = (chain.peak_rows(), chain.features());
@@ -35,19 +41,20 @@ impl Plan {
             let together = (memory / whole.max(1)).clamp(1, rayon::current_num_threads());
             return Self { chunks: std::iter::once(0..k).collect(), held: 1, together };
         }
-        // Half for a pass through the network, half for what is kept at its end.
+        // One half is for a pass through the network, the other for the tangents kept at its end.
         let size = (memory / 2 / bytes(peak, 1) * LEAST).clamp(LEAST, k.max(LEAST));
         let chunks: Vec<_> = (0..k).step_by(size).map(|first| first..(first + size).min(k)).collect();
         Self { held: (memory / 2 / bytes(last, size)).clamp(1, chunks.len()), chunks, together: 1 }
     }
 }
 
-/// For each of `latents` (`[n, d]` row-major), what `then` makes of its number and M = (JB)ᵀ(JB) in f64
-/// (`[k, k]`), B the directions as columns; `None` in place of a matrix that is not finite.
+/// Forms M = (JB)ᵀ(JB), `[k, k]` in f64, at each of `latents` (`[n, d]` row-major), J being the Jacobian of `chain` and
+/// B the directions as columns. Returns what `then` makes of the index of each latent and its M, which is `None` where
+/// a value is not finite. `then` runs in parallel, and M is dropped after it, so that only one matrix per thread is
+/// alive.
 ///
-/// The tangents take at most `memory` bytes, or what 16 directions take if that is more. Where the budget
-/// does not hold all k at once, the later ones are pushed through again for each group that fits: slower,
-/// and the same bits.
+/// The tangents take at most `memory` bytes, or what 16 directions take if that is more. A small budget costs time,
+/// since directions are pushed through more than once, but the bits stay the same.
 pub fn grams<T: Send>(
     chain: &HostChain,
     latents: &[f32],
@@ -60,11 +67,12 @@ pub fn grams<T: Send>(
         Directions::Units => d,
         Directions::Rows(rows) => rows.len() / d,
     };
-    let plan = Plan::new(chain, k, memory);
-    let push = Push { chain, directions, first: (plan.chunks.len() == 1).then(|| start(chain, directions, 0..k)) };
+    let plan = Partition::new(chain, k, memory);
+    let push =
+        Pushforward { chain, directions, first: (plan.chunks.len() == 1).then(|| start(chain, directions, 0..k)) };
     let one = |(i, z): (usize, &[f32])| {
-        let (_, trace) = chain.value(z);
-        let gram = push.gram(&trace, &plan, k);
+        let (_, point) = chain.value(z);
+        let gram = push.gram(&point, &plan, k);
         let finite = z.iter().all(|v| v.is_finite()) && gram.iter().all(|v| v.is_finite());
         then(i, finite.then_some(gram))
     };
@@ -74,6 +82,7 @@ pub fn grams<T: Send>(
         .collect()
 }
 
+/// The tangents of one chunk of directions behind the leading linear layers, and the number of those layers.
 fn start(chain: &HostChain, directions: Directions, chunk: Range<usize>) -> (HostTangents, usize) {
     let d = chain.width();
     chain.start(match directions {
@@ -82,30 +91,33 @@ fn start(chain: &HostChain, directions: Directions, chunk: Range<usize>) -> (Hos
     })
 }
 
-struct Push<'a> {
+/// The pushing of directions through one chain.
+struct Pushforward<'a> {
     chain: &'a HostChain,
     directions: Directions<'a>,
-    /// Behind the leading linear layers, shared by all latents.
+    /// The tangents behind the leading linear layers, shared by all latents; `None` where there are several chunks.
     first: Option<(HostTangents, usize)>,
 }
 
-impl Push<'_> {
-    fn tangents(&self, trace: &Trace, chunk: Range<usize>) -> HostTangents {
+impl Pushforward<'_> {
+    /// J·b for the directions b of one chunk.
+    fn tangents(&self, point: &Linearisation, chunk: Range<usize>) -> HostTangents {
         let (t, skip) = self.first.clone().unwrap_or_else(|| start(self.chain, self.directions, chunk));
-        self.chain.tangent(trace, t, None, skip)
+        self.chain.tangent(point, t, None, skip)
     }
 
-    fn gram(&self, trace: &Trace, plan: &Plan, k: usize) -> Vec<f64> {
+    /// M at one latent, block by block.
+    fn gram(&self, point: &Linearisation, plan: &Partition, k: usize) -> Vec<f64> {
         let mut gram = vec![0.0; k * k];
         for (g, group) in plan.chunks.chunks(plan.held).enumerate() {
-            let held: Vec<HostTangents> = group.iter().map(|c| self.tangents(trace, c.clone())).collect();
+            let held: Vec<HostTangents> = group.iter().map(|c| self.tangents(point, c.clone())).collect();
             for (i, a) in held.iter().enumerate() {
                 for (j, b) in held.iter().enumerate().skip(i) {
                     put(&mut gram, k, &group[i], &group[j], &product(a, b, i == j));
                 }
             }
             for later in &plan.chunks[((g + 1) * plan.held).min(plan.chunks.len())..] {
-                let b = self.tangents(trace, later.clone());
+                let b = self.tangents(point, later.clone());
                 for (chunk, a) in group.iter().zip(&held) {
                     put(&mut gram, k, chunk, later, &product(a, &b, false));
                 }
@@ -115,7 +127,7 @@ impl Push<'_> {
     }
 }
 
-/// aᵀb over the features, `[a lanes, b lanes]`.
+/// Σ over the features of aᵀb, `[lanes of a, lanes of b]`, and the number of its columns. `same` where a is b.
 fn product(a: &HostTangents, b: &HostTangents, same: bool) -> (Vec<f64>, usize) {
     let mut sum = GramSum::new([a.lanes(), b.lanes()], same);
     for f in 0..a.features() {
@@ -126,7 +138,7 @@ fn product(a: &HostTangents, b: &HostTangents, same: bool) -> (Vec<f64>, usize) 
     (sum.finish(), b.lanes())
 }
 
-/// Puts a block and its mirror image in place.
+/// Copies a block of M, without its padding, to its rows and columns, and its transpose to the mirrored place.
 fn put(gram: &mut [f64], k: usize, rows: &Range<usize>, columns: &Range<usize>, (block, lanes): &(Vec<f64>, usize)) {
     for (i, row) in rows.clone().zip(block.chunks_exact(*lanes)) {
         for (j, v) in columns.clone().zip(row) {

@@ -1,10 +1,16 @@
-//! Tangents on host memory, one sample at a time: what the processor is given instead of tensors.
+//! Tangents in host memory, one sample at a time: the path that Jacobians take on the processor instead of tensors.
 //!
-//! Two facts make this path pay. A unit that a relu has closed passes no tangent on, so neither its
-//! row nor the products with it are ever formed ([`HostTangents`] holds the open rows only); and a
-//! convolution of all tangents at one place is one product of small matrices, with no rearranged copy
-//! ([`Gather`]). Every sum is formed in one order that depends on neither the number of threads nor the
-//! number of directions nor the other samples, so the bits do not either.
+//!   layers in plain terms ──→ [`HostChain`] ──value(z)──→ G(z) and a [`Linearisation`]
+//!                                     └──tangent(linearisation, B)──→ J·B ──[`grams`]──→ M = (JB)ᵀ(JB)
+//!
+//! Two facts make it faster there. A unit that a relu has closed passes no tangent on, so neither its row nor any
+//! product with it is ever formed ([`HostTangents`] holds the open rows only). And a convolution of all tangents at one
+//! place is one product of small matrices, with no rearranged copy of the input (`gather.rs`).
+//!
+//! Every sum is formed in a fixed order that depends neither on the number of threads, nor on the number of directions,
+//! nor on the other samples; so neither do the bits. The layers come from [`crate::nn::Plain`], and results are tested
+//! against the tensor path. `docs/decisions/0004-jacobians-on-host-memory.md` has the measurements that justify a
+//! second path.
 
 mod affine;
 mod attention;
@@ -25,54 +31,55 @@ pub use rows::HostTangents;
 
 use crate::nn::Plain;
 
-/// What a layer keeps of the value pass for the tangent pass.
+/// A layer linearised at one point: what its value pass leaves for its tangent pass.
 #[derive(Default)]
-pub struct Trace {
-    /// Slopes of an activation, or what else the layer needs.
+pub struct Linearisation {
+    /// Numbers of the layer's own: the slopes of an activation, the normalised values of a norm; empty for a linear
+    /// layer.
     pub values: Vec<f32>,
-    /// Traces of the layers inside.
-    pub inner: Vec<Trace>,
+    /// The linearisations of the layers inside it, in order.
+    pub inner: Vec<Linearisation>,
 }
 
-/// A layer on host memory, for one sample.
+/// A layer in host memory, for one sample. Features are in C order of the per-sample shape.
 pub trait HostLayer: Send + Sync {
-    /// The map itself.
-    fn value(&self, x: &[f32]) -> (Vec<f32>, Trace);
+    /// The map itself, from the features `x` (`[in]`) to `[out]`, and its linearisation there.
+    fn value(&self, x: &[f32]) -> (Vec<f32>, Linearisation);
 
-    /// The tangents behind the layer at the point of `trace`. Rows of features that are not `wanted`
-    /// may be left out, as nothing behind this layer depends on them.
-    fn tangent(&self, trace: &Trace, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents;
+    /// The tangents that leave the layer, from those that enter it, at `point`. Rows of features that are not
+    /// `wanted` (one flag for each output feature; `None` for all) may be left out, as no later layer reads them.
+    fn tangent(&self, point: &Linearisation, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents;
 
-    /// Input features that matter when `wanted` ones of the output do; `None` for all.
-    fn wanted(&self, trace: &Trace, wanted: Option<Vec<bool>>) -> Option<Vec<bool>> {
-        let _ = (trace, wanted);
+    /// The input features that matter if the `wanted` ones of the output do; `None` for all of them.
+    fn wanted(&self, point: &Linearisation, wanted: Option<Vec<bool>>) -> Option<Vec<bool>> {
+        let _ = (point, wanted);
         None
     }
 
-    /// Whether the tangents behind the layer depend on those before it alone.
+    /// Whether the tangent rule is the same at every point, so that it needs no linearisation.
     fn is_linear(&self) -> bool {
         false
     }
 
-    /// Takes a following scale and shift per channel into itself, where it can.
+    /// Absorbs a scale and shift of each channel that follow the layer; `false` where it cannot and has not changed.
     fn fold(&mut self, scale: &[f32], shift: &[f32]) -> bool {
         let _ = (scale, shift);
         false
     }
 
-    /// Scale and shift per channel, if that is all the layer does.
+    /// The scale and shift of each channel, if that is all the layer does.
     fn affine(&self) -> Option<(&[f32], &[f32])> {
         None
     }
 
-    /// Rows that are alive at once while tangents pass, at most; `before` enter.
+    /// Most rows of tangents that are alive at once while they pass, given `before` features that enter.
     fn peak_rows(&self, before: usize) -> usize;
 
-    /// Features of the output.
+    /// Number of features that leave, given `before` that enter.
     fn features(&self, before: usize) -> usize;
 }
 
-/// The rule of a layer in plain terms.
+/// The host layer for a layer in plain terms.
 fn rule(plain: Plain) -> Box<dyn HostLayer> {
     match plain {
         Plain::Gather(plain) => Box::new(gather::Gather::new(plain)),

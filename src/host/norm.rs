@@ -1,8 +1,10 @@
-//! Groups of values to mean 0 and variance 1; its trace holds x̂ and then 1/std of each group.
+//! Group normalisation: each group of neighbouring values is brought to mean 0 and variance 1, then scaled and shifted.
+//! The linearisation holds the normalised values x̂ and then 1/std of each group.
 
-use super::{HostLayer, HostTangents, Trace};
+use super::{HostLayer, HostTangents, Linearisation};
 
-/// ŷ = scale·(x − mean)/std + shift, mean and variance over each group.
+/// y = scale·x̂ + shift, x̂ = (x − mean)/√(variance + eps), with mean and variance over each group and one scale and
+/// shift per channel.
 pub struct Norm {
     /// `[channels]`
     pub scale: Vec<f32>,
@@ -10,14 +12,14 @@ pub struct Norm {
     pub shift: Vec<f32>,
     /// Added to the variance.
     pub eps: f64,
-    /// Values of a group.
+    /// Values in a group: neighbouring features, whole channels of them.
     pub group: usize,
-    /// Values of a channel.
+    /// Values in a channel.
     pub area: usize,
 }
 
 impl HostLayer for Norm {
-    fn value(&self, x: &[f32]) -> (Vec<f32>, Trace) {
+    fn value(&self, x: &[f32]) -> (Vec<f32>, Linearisation) {
         let mut values = Vec::with_capacity(x.len() + x.len() / self.group);
         let mut inverse = Vec::new();
         for x in x.chunks_exact(self.group) {
@@ -31,13 +33,13 @@ impl HostLayer for Norm {
         let y = values.iter().enumerate().map(|(f, v)| v * self.scale[f / self.area] + self.shift[f / self.area]);
         let y = y.collect();
         values.extend(inverse);
-        (y, Trace { values, inner: Vec::new() })
+        (y, Linearisation { values, inner: Vec::new() })
     }
 
     // ∂y = scale/std · (t − mean(t) − x̂ · mean(x̂ t)), means over the group, row by row.
-    fn tangent(&self, trace: &Trace, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
+    fn tangent(&self, point: &Linearisation, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
         let features = t.features();
-        let (hat, inverse) = trace.values.split_at(features);
+        let (hat, inverse) = point.values.split_at(features);
         let mut means = vec![vec![0.0f32; t.lanes()]; 2 * inverse.len()];
         for (f, hat) in hat.iter().enumerate() {
             let Some(row) = t.row(f) else { continue };

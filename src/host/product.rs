@@ -1,55 +1,59 @@
-//! The inner loops, in the widest vector instructions the processor has.
+//! The inner loops: sparse matrix products in the widest vector instructions of the processor.
 //!
-//! Each output value is one accumulator that takes fused multiply-adds in the order of the list, on every
-//! processor and for every blocking: the same bits everywhere.
+//!   tangents:  out[i, lane] += Σ over terms (row, weight) of W[weight, wanted[i]] · rows[row, lane]
+//!   values:    out[m]       += Σ over terms (x, weight)   of W[weight, m] · x
+//!
+//! Each output value is one accumulator that takes fused multiply-adds in the order of the terms, on every processor
+//! and whatever the blocking: the bits are the same everywhere. Weights are stored in panels of [`PANEL`] columns,
+//! `[panel, height, PANEL]`, so that a block reads them as one stream.
 
-// Blocks of registers and parts of rows: indices say what iterators would hide.
+// In blocks of registers, indices show what iterators would hide.
 #![allow(clippy::needless_range_loop)]
 
 use macerator::{AutoArch, Scalar, Simd, Vector, WithSimd};
 
-/// A row of tangents (or a value) that counts, and the row of the weights that belongs to it.
+/// One term of a sum: a row of tangents that is not zero, and the row of weights it is multiplied by.
 #[derive(Clone, Copy, Default)]
 pub struct Term {
-    /// Row of the tangents.
+    /// Index of the row of tangents.
     pub row: u32,
-    /// Row of the weights.
+    /// Index of the row of weights.
     pub weight: u32,
 }
 
-/// Columns of weights that lie together: `[panel, rows, PANEL]`. A block of tangents takes its factors from one
-/// panel, so that they come from memory as one stream.
+/// Columns of weights that are stored together, as `[panel, height, PANEL]`; the last panel is padded with zeros.
 pub const PANEL: usize = 32;
 
-/// Terms that a block takes before the next block has its turn: their tangents stay in the innermost cache.
+/// Terms that one block sums before the next block has its turn, few enough for their tangents to stay in the innermost
+/// cache.
 const TURN: usize = 64;
 
-/// For each part: out[i, :] += Σ over its `terms` of weights[weight, wanted[i]] · rows[row, :].
+/// Sums of tangents: for each part, out[i, :] += Σ over its terms of W[weight, wanted[i]] · rows[row, :].
 pub struct TangentProduct<'a> {
-    /// Sums with the same weights. A panel of them serves all parts before the next comes from memory.
+    /// Sums that use the same weights. A panel of weights serves all parts before the next comes from memory.
     pub parts: &'a mut [TangentPart<'a>],
-    /// `[_, lanes]`
+    /// The tangents, `[_, lanes]` row-major.
     pub rows: &'a [f32],
-    /// Values in a row, a multiple of 16.
+    /// Number of values in a row, a multiple of 16.
     pub lanes: usize,
-    /// `[panel, height, PANEL]`
+    /// The weights W, `[panel, height, PANEL]`.
     pub weights: &'a [f32],
-    /// Rows of the weights.
+    /// Number of rows of W.
     pub height: usize,
 }
 
-/// What is summed, and where to.
+/// One sum of a [`TangentProduct`].
 pub struct TangentPart<'a> {
-    /// What is summed.
+    /// The terms, summed in this order.
     pub terms: &'a [Term],
-    /// Columns of the weights that are wanted, ascending.
+    /// The columns of W that are wanted, ascending.
     pub wanted: &'a [u32],
-    /// `[wanted, lanes]`
+    /// Where the sums are added, `[wanted.len(), lanes]` row-major.
     pub out: &'a mut [f32],
 }
 
 impl TangentProduct<'_> {
-    /// Adds to `out`.
+    /// Adds the sums to `out` of each part, on the calling thread.
     pub fn run(self) {
         AutoArch::new().dispatch(self);
     }
@@ -65,7 +69,7 @@ fn store<S: Simd>(into: &mut [f32], values: &Vector<S, f32>) {
     into.copy_from_slice(bytemuck::cast_slice(bytemuck::bytes_of(values)));
 }
 
-/// One panel of the weights with the tangents.
+/// One panel of weights, and the tangents.
 #[derive(Clone, Copy)]
 struct Panel<'a> {
     rows: &'a [f32],
@@ -73,7 +77,7 @@ struct Panel<'a> {
     weights: &'a [f32],
 }
 
-/// A block of `M` wanted columns of one panel by `N` registers of lanes.
+/// A block of sums held in registers: `M` wanted columns of one panel, from the `first` on, by `N` registers of lanes.
 #[inline(always)]
 fn block<S: Simd, const M: usize, const N: usize>(
     p: Panel,
@@ -115,7 +119,7 @@ fn block<S: Simd, const M: usize, const N: usize>(
     }
 }
 
-/// All wanted columns for `N` registers of lanes, in blocks of nearly equal size, `most` columns each.
+/// All wanted columns for `N` registers of lanes, in blocks of nearly equal size and at most `most` columns.
 #[inline(always)]
 fn stripe<S: Simd, const N: usize>(p: &mut TangentProduct, lane: usize, most: usize) {
     let mut begun = vec![0; p.parts.len()];
@@ -150,7 +154,7 @@ fn stripe<S: Simd, const N: usize>(p: &mut TangentProduct, lane: usize, most: us
 impl WithSimd for TangentProduct<'_> {
     type Output = ();
 
-    // Block sizes: as many accumulators as the registers hold, measured (benches/notes.md).
+    // Block sizes: as many accumulators as fit into the registers, chosen by measurement (benches/notes.md).
     #[inline(always)]
     fn with_simd<S: Simd>(mut self) {
         let w = f32::lanes::<S>();
@@ -174,32 +178,32 @@ impl WithSimd for TangentProduct<'_> {
     }
 }
 
-/// For each part: out[m] += Σ over its `terms` of x · weights[weight, m], for all m.
+/// Sums of values: for each part, out[m] += Σ over its terms of W[weight, m] · x, for all columns m.
 pub struct ValueProduct<'a> {
-    /// Sums with the same weights, which come from memory once for all of them.
+    /// Sums that use the same weights, which come from memory once for all of them.
     pub parts: &'a mut [ValuePart<'a>],
-    /// `[panel, height, PANEL]`
+    /// The weights W, `[panel, height, PANEL]`.
     pub weights: &'a [f32],
-    /// Rows of the weights.
+    /// Number of rows of W.
     pub height: usize,
 }
 
-/// What is summed, and where to.
+/// One sum of a [`ValueProduct`].
 pub struct ValuePart<'a> {
-    /// (value, row of the weights)
+    /// The terms (x, row of W), summed in this order.
     pub terms: &'a [(f32, u32)],
-    /// `[panels·PANEL]`
+    /// Where the sums are added, one for each column of W, padding included: `[panels·PANEL]`.
     pub out: &'a mut [f32],
 }
 
 impl ValueProduct<'_> {
-    /// Adds to `out`.
+    /// Adds the sums to `out` of each part, on the calling thread.
     pub fn run(self) {
         AutoArch::new().dispatch(self);
     }
 }
 
-/// `P` panels of `N` registers each.
+/// The sums of one part over `P` panels, from panel `first` on, of `N` registers each.
 #[inline(always)]
 fn panels<S: Simd, const P: usize, const N: usize>(weights: &[f32], height: usize, part: &mut ValuePart, first: usize) {
     let w = f32::lanes::<S>();
@@ -226,7 +230,7 @@ fn panels<S: Simd, const P: usize, const N: usize>(weights: &[f32], height: usiz
     }
 }
 
-/// All panels, `N` registers each.
+/// The sums of all parts over all panels, of `N` registers each.
 #[inline(always)]
 fn all_panels<S: Simd, const N: usize>(p: &mut ValueProduct) {
     let count = p.parts.first().map_or(0, |part| part.out.len()) / PANEL;

@@ -1,29 +1,29 @@
-//! Features in another order, or several times.
+//! Features in another order, or repeated. Tangents are not copied: features that come from the same one share its row.
 
-use super::{HostLayer, HostTangents, Trace};
+use super::{HostLayer, HostTangents, Linearisation};
 
-/// Output feature i is input feature `from[i]`: enlargement, another shape.
+/// y_i = x_{from[i]}: nearest-neighbour enlargement, or another shape.
 pub struct Rearrange {
     from: Vec<u32>,
 }
 
 impl Rearrange {
-    /// Feature i of the output is feature `from[i]` of the input.
+    /// Feature i of the output is feature `from[i]` of the input; the output has `from.len()` features.
     pub fn new(from: Vec<u32>) -> Self {
         Self { from }
     }
 }
 
 impl HostLayer for Rearrange {
-    fn value(&self, x: &[f32]) -> (Vec<f32>, Trace) {
-        (self.from.iter().map(|i| x[*i as usize]).collect(), Trace::default())
+    fn value(&self, x: &[f32]) -> (Vec<f32>, Linearisation) {
+        (self.from.iter().map(|i| x[*i as usize]).collect(), Linearisation::default())
     }
 
-    fn tangent(&self, _: &Trace, t: HostTangents, _: Option<&[bool]>) -> HostTangents {
+    fn tangent(&self, _: &Linearisation, t: HostTangents, _: Option<&[bool]>) -> HostTangents {
         t.rearranged(&self.from)
     }
 
-    fn wanted(&self, _: &Trace, wanted: Option<Vec<bool>>) -> Option<Vec<bool>> {
+    fn wanted(&self, _: &Linearisation, wanted: Option<Vec<bool>>) -> Option<Vec<bool>> {
         let wanted = wanted?;
         let mut before = vec![false; self.from.iter().max().map_or(0, |m| *m as usize + 1)];
         self.from.iter().zip(wanted).for_each(|(i, w)| before[*i as usize] |= w);

@@ -1,33 +1,42 @@
-//! Tangents of one sample, without the rows that are zero.
+//! The k tangents of one sample, without the rows that are zero.
+//!
+//! Seen as a matrix `[features, k]`, row f holds the derivative of feature f in all k directions. Behind a relu about
+//! half of the rows are zero, and those are not stored:
+//!
+//!   index  [ 0, CLOSED, 1, 1, CLOSED, 2 ]      one entry per feature
+//!   data   [ row 0 | row 1 | row 2 ]           `lanes` values each: k directions, padded with zeros
+//!
+//! Features may point to the same row, as after an enlargement. Then rows must not be changed in place.
 
 use std::sync::Arc;
 
-/// Marks a feature whose tangents are all zero.
+/// The index of a feature whose tangents are all zero.
 const CLOSED: u32 = u32::MAX;
 
-/// Directions of one vector register at its widest: rows are padded to a multiple.
+/// f32 values in the widest vector register. Rows are padded to a multiple of it.
 const REGISTER: usize = 16;
 
-/// k tangents of one sample: for each feature either a row of k values (padded with zeros to a multiple
-/// of 16), or nothing where all k are zero. Features may share a row (after an enlargement).
+/// The tangents of one sample in k directions: for each feature either a row of k values, padded with zeros to
+/// [`lanes`](Self::lanes), or nothing where all k are zero. Cheap to clone.
 #[derive(Clone)]
 pub struct HostTangents {
     lanes: usize,
     index: Vec<u32>,
     data: Arc<Vec<f32>>,
-    /// Whether two features may have one row.
+    /// Whether two features may point to the same row.
     shared: bool,
 }
 
 impl HostTangents {
-    /// Padded number of values in a row for `k` directions. Long rows take an odd number of registers: rows at
-    /// multiples of a large power of two apart would fall on the same few places of a cache.
+    /// Number of values in a row for `k` directions: k rounded up to whole registers of 16. Long rows take an odd
+    /// number of registers, since rows that lie multiples of a large power of two apart would compete for the same few
+    /// cache lines.
     pub fn lanes_for(k: usize) -> usize {
         let registers = k.div_ceil(REGISTER).max(1);
         (if registers >= 16 { registers | 1 } else { registers }) * REGISTER
     }
 
-    /// The directions themselves, `[k, features]` row-major.
+    /// Tangents that are given directions, `[k, features]` row-major: what enters the first layer.
     pub fn directions(values: &[f32], k: usize) -> Self {
         let features = values.len() / k.max(1);
         let lanes = Self::lanes_for(k);
@@ -38,7 +47,7 @@ impl HostTangents {
         Self { lanes, index: (0..features as u32).collect(), data: Arc::new(data), shared: false }
     }
 
-    /// Unit directions `first..first + k` of `features`: columns of the identity.
+    /// Tangents that are the unit directions `first..first + k` of `features`: columns of the identity.
     pub fn units(features: usize, first: usize, k: usize) -> Self {
         let lanes = Self::lanes_for(k);
         let mut data = vec![0.0; k * lanes];
@@ -47,7 +56,7 @@ impl HostTangents {
         Self { lanes, index: (0..features).map(row).collect(), data: Arc::new(data), shared: false }
     }
 
-    /// From rows that a layer has filled in: `index[f]` is the row of feature f, if it has one.
+    /// Tangents from rows that a layer has computed, `[_, lanes]`; `index[f]` is the row of feature f, if it has one.
     pub(super) fn from_rows(lanes: usize, index: Vec<Option<u32>>, data: Vec<f32>) -> Self {
         Self {
             lanes,
@@ -57,33 +66,34 @@ impl HostTangents {
         }
     }
 
-    /// Values in a row.
+    /// Number of values in a row, padding included.
     pub fn lanes(&self) -> usize {
         self.lanes
     }
 
-    /// Number of features.
+    /// Number of features, those without a row included.
     pub fn features(&self) -> usize {
         self.index.len()
     }
 
-    /// The tangents of a feature, `lanes` values; `None` where all are zero.
+    /// The tangents of one feature, `[lanes]`; `None` where all are zero.
     pub fn row(&self, feature: usize) -> Option<&[f32]> {
         let row = self.index[feature];
         (row != CLOSED).then(|| &self.data[row as usize * self.lanes..][..self.lanes])
     }
 
-    /// Number of the row of a feature in [`rows`](Self::rows).
+    /// Index of a feature's row in [`rows`](Self::rows); `None` where its tangents are all zero.
     pub(super) fn place(&self, feature: usize) -> Option<u32> {
         Some(self.index[feature]).filter(|r| *r != CLOSED)
     }
 
-    /// All rows, one after another.
+    /// All stored rows one after another, `[_, lanes]`.
     pub(super) fn rows(&self) -> &[f32] {
         &self.data
     }
 
-    /// Row f times `slopes[f]`. Where every slope is 0 or 1, as behind a relu, no value is touched.
+    /// Row f times `slopes[f]`, the tangent rule of an activation; features that are not wanted lose their row. Where
+    /// every slope is 0 or 1, as of a relu, only the index changes and no value is touched.
     pub fn scaled(mut self, slopes: &[f32], wanted: Option<&[bool]>) -> Self {
         let open = |f: usize| slopes[f] != 0.0 && wanted.is_none_or(|w| w[f]);
         for f in 0..self.index.len() {
@@ -107,14 +117,14 @@ impl HostTangents {
         })
     }
 
-    /// Feature i becomes what feature `from[i]` was; rows are shared, not copied.
+    /// Feature i takes the row that feature `from[i]` had. Rows are shared, not copied.
     pub fn rearranged(mut self, from: &[u32]) -> Self {
         self.shared = true;
         self.index = from.iter().map(|f| self.index[*f as usize]).collect();
         self
     }
 
-    /// The sum of two branches, in the features that are wanted.
+    /// The sum of the tangents of two branches with equal features; features that are not wanted lose their row.
     pub fn plus(self, other: &Self, wanted: Option<&[bool]>) -> Self {
         self.rebuilt(|tangents, f, into| {
             if wanted.is_some_and(|w| !w[f]) {
@@ -129,7 +139,8 @@ impl HostTangents {
         })
     }
 
-    /// Σ c·t over `parts`, feature by feature; at least one part.
+    /// Σ c·t over (c, t) of `parts`, feature by feature. There must be at least one part, and all must have the same
+    /// features and lanes.
     pub fn combined(parts: &[(f32, &Self)]) -> Self {
         parts[0].1.rebuilt(|_, f, into| {
             let start = into.len();
@@ -144,7 +155,7 @@ impl HostTangents {
         })
     }
 
-    /// The features of several branches one after another.
+    /// The features of several branches, one branch after another; all must have the same lanes.
     pub fn concatenated(parts: &[Self]) -> Self {
         let lanes = parts.first().map_or(REGISTER, |p| p.lanes);
         let (mut index, mut data) = (Vec::new(), Vec::new());
@@ -156,7 +167,8 @@ impl HostTangents {
         Self { lanes, index, data: Arc::new(data), shared: parts.iter().any(|p| p.shared) }
     }
 
-    /// Rows appended by `fill(self, feature, data)`, which says whether there is one.
+    /// New tangents of the same features: `fill(self, feature, data)` either appends a row of `lanes` values to `data`
+    /// and returns `true`, or appends nothing and returns `false` for a row of zeros.
     pub fn rebuilt(&self, fill: impl Fn(&Self, usize, &mut Vec<f32>) -> bool) -> Self {
         let open = self.index.iter().filter(|r| **r != CLOSED).count();
         let mut data = Vec::with_capacity(open * self.lanes);

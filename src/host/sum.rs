@@ -1,25 +1,25 @@
-//! The sum of two chains.
+//! The sum of two chains, as of a residual block and its shortcut.
 
-use super::{HostChain, HostLayer, HostTangents, Trace};
+use super::{HostChain, HostLayer, HostTangents, Linearisation};
 
 /// body(x) + shortcut(x)
 pub struct Sum {
-    /// One chain.
+    /// One of the two chains.
     pub body: HostChain,
-    /// The other, as wide at its end.
+    /// The other, with as many features at its end; empty for the identity.
     pub shortcut: HostChain,
 }
 
 impl HostLayer for Sum {
-    fn value(&self, x: &[f32]) -> (Vec<f32>, Trace) {
+    fn value(&self, x: &[f32]) -> (Vec<f32>, Linearisation) {
         let ((a, body), (b, shortcut)) = (self.body.value(x), self.shortcut.value(x));
         let y = a.iter().zip(&b).map(|(a, b)| a + b).collect();
-        (y, Trace { values: Vec::new(), inner: vec![body, shortcut] })
+        (y, Linearisation { values: Vec::new(), inner: vec![body, shortcut] })
     }
 
-    fn tangent(&self, trace: &Trace, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
-        let body = self.body.tangent(&trace.inner[0], t.clone(), wanted, 0);
-        body.plus(&self.shortcut.tangent(&trace.inner[1], t, wanted, 0), wanted)
+    fn tangent(&self, point: &Linearisation, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
+        let body = self.body.tangent(&point.inner[0], t.clone(), wanted, 0);
+        body.plus(&self.shortcut.tangent(&point.inner[1], t, wanted, 0), wanted)
     }
 
     fn peak_rows(&self, before: usize) -> usize {

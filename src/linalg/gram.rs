@@ -1,15 +1,19 @@
-//! Gram matrices in f64 from rows in f32, added up row by row.
+//! Gram matrices in f64 of matrices in f32, summed row by row.
+//!
+//! The product of two f32 values is exact in f64, so only the sums round. Each entry is one running sum over the rows
+//! in order, whatever the width of the processor's registers: the bits are the same on every machine.
 
-// Blocks of registers and parts of rows: indices say what iterators would hide.
+// In blocks of registers, indices show what iterators would hide.
 #![allow(clippy::needless_range_loop)]
 
 use macerator::{AutoArch, Scalar, Simd, Vector, WithSimd};
 
-/// Rows that are collected before the sums go on.
+/// Rows that are collected before they are added to the sums, so that a block of sums stays in registers for all of
+/// them.
 const ROWS: usize = 32;
 
-/// Σ aᵀb over pairs of rows, `[a lanes, b lanes]` row-major. Products of f32 values are exact in f64; each
-/// entry is one sum over the rows in the order of [`push`](Self::push), whatever the processor.
+/// A running sum Σ aᵀb over pairs of rows (a, b): the matrix AᵀB, `[lanes of a, lanes of b]` row-major, of two matrices
+/// whose rows arrive one pair at a time. Each entry is summed in the order of the calls to [`push`](Self::push).
 pub struct GramSum {
     lanes: [usize; 2],
     same: bool,
@@ -20,15 +24,15 @@ pub struct GramSum {
 }
 
 impl GramSum {
-    /// For rows of `lanes[0]` and `lanes[1]` values, both multiples of 16. With `same`, the two rows of a
-    /// pair are one, and only the part on and above the diagonal is formed and then mirrored.
+    /// An empty sum for rows a of `lanes[0]` and b of `lanes[1]` values, both multiples of 16 (pad with zeros). With
+    /// `same`, b is a: AᵀA is symmetric, so only its upper triangle is summed and [`finish`](Self::finish) mirrors it.
     pub fn new(lanes: [usize; 2], same: bool) -> Self {
         let sizes = [ROWS * lanes[0], if same { 0 } else { ROWS * lanes[1] }];
         let (rows, wide) = (sizes.map(|n| vec![0.0; n]), sizes.map(|n| vec![0.0; n]));
         Self { lanes, same, held: 0, rows, wide, sums: vec![0.0; lanes[0] * lanes[1]] }
     }
 
-    /// Adds a pair of rows.
+    /// Adds aᵀb for one pair of rows. With `same`, b is not read.
     pub fn push(&mut self, a: &[f32], b: &[f32]) {
         let place = |lanes: usize| self.held * lanes..(self.held + 1) * lanes;
         let (at, bt) = (place(self.lanes[0]), place(self.lanes[1]));
@@ -42,13 +46,14 @@ impl GramSum {
         }
     }
 
+    /// Adds the collected rows to the sums.
     fn flush(&mut self) {
         let Self { lanes, same, held, rows, wide, sums } = self;
-        AutoArch::new().dispatch(Add { count: *held, lanes: *lanes, same: *same, rows, wide, sums });
+        AutoArch::new().dispatch(Addition { count: *held, lanes: *lanes, same: *same, rows, wide, sums });
         *held = 0;
     }
 
-    /// The sums.
+    /// The matrix AᵀB, `[lanes[0], lanes[1]]` row-major, of all rows pushed.
     pub fn finish(mut self) -> Vec<f64> {
         self.flush();
         if self.same {
@@ -63,7 +68,7 @@ impl GramSum {
     }
 }
 
-/// R·Rᵀ for `count` rows of equal length, row-major in and out.
+/// R·Rᵀ, `[count, count]`, of a matrix R of `count` rows of equal length, `[count, width]`.
 pub fn gram_of_rows(rows: &[f32], count: usize) -> Vec<f64> {
     let width = rows.len() / count.max(1);
     let lanes = count.next_multiple_of(16);
@@ -76,7 +81,7 @@ pub fn gram_of_rows(rows: &[f32], count: usize) -> Vec<f64> {
     trimmed(&sum.finish(), lanes, count)
 }
 
-/// RᵀR for rows of `width` values, row-major in and out.
+/// RᵀR, `[width, width]`, of a matrix R with rows of `width` values, `[n, width]`.
 pub fn gram_of_columns(rows: &[f32], width: usize) -> Vec<f64> {
     let lanes = width.next_multiple_of(16);
     let mut sum = GramSum::new([lanes, lanes], true);
@@ -88,12 +93,13 @@ pub fn gram_of_columns(rows: &[f32], width: usize) -> Vec<f64> {
     trimmed(&sum.finish(), lanes, width)
 }
 
-/// The first n×n entries.
+/// The leading `[n, n]` block of a matrix with rows of `lanes` values: the part without padding.
 fn trimmed(sums: &[f64], lanes: usize, n: usize) -> Vec<f64> {
     sums.chunks_exact(lanes.max(1)).take(n).flat_map(|row| &row[..n]).copied().collect()
 }
 
-struct Add<'a> {
+/// The addition of `count` collected rows to the sums, in the widest registers of the processor.
+struct Addition<'a> {
     count: usize,
     lanes: [usize; 2],
     same: bool,
@@ -107,8 +113,9 @@ fn load<S: Simd>(values: &[f64]) -> Vector<S, f64> {
     bytemuck::pod_read_unaligned(bytemuck::cast_slice(values))
 }
 
+/// Adds to the sums from row `i` and column `j` on: `M` rows by `N` registers of columns.
 #[inline(always)]
-fn block<S: Simd, const M: usize, const N: usize>(p: &mut Add, i: usize, j: usize) {
+fn block<S: Simd, const M: usize, const N: usize>(p: &mut Addition, i: usize, j: usize) {
     let w = f64::lanes::<S>();
     let [la, lb] = p.lanes;
     let (a, b) = (&p.wide[0], &p.wide[usize::from(!p.same)]);
@@ -140,7 +147,7 @@ fn block<S: Simd, const M: usize, const N: usize>(p: &mut Add, i: usize, j: usiz
     }
 }
 
-impl WithSimd for Add<'_> {
+impl WithSimd for Addition<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -151,7 +158,7 @@ impl WithSimd for Add<'_> {
             wide.iter_mut().zip(rows).for_each(|(wide, v)| *wide = f64::from(*v));
         }
         for i in (0..la).step_by(4) {
-            // From the register that holds the diagonal on.
+            // A symmetric sum starts at the register that holds the diagonal.
             let mut j = if self.same { i / (2 * w) * (2 * w) } else { 0 };
             while j < lb {
                 if w >= 8 && j + 4 * w <= lb {

@@ -1,45 +1,55 @@
-//! Eigenvalues of symmetric matrices, each together with one vector seen from its eigenvectors.
+//! Eigenvalues λ of symmetric matrices M = VΛVᵀ, and one vector in the basis of the eigenvectors, Vᵀz.
+//!
+//! That is all that the geometry needs: singular values are √λ of a Gram matrix, and Vᵀz is the rotated latent (theory,
+//! 9b). V itself is never formed. The way there has two halves:
+//!
+//!   M ──Householder──→ T = QᵀMQ tridiagonal, Qᵀz ──implicit QL──→ Λ, Vᵀz
+//!
+//! The first half costs (4/3)n³ operations and fills vector registers by itself. The second costs n² and is a chain of
+//! dependent square roots and divisions, so eight matrices are iterated side by side, one in each lane of a register.
+//! No lane reads another: the bits of a result do not depend on which matrices it was computed with.
 
-// Blocks of registers and parts of rows: indices say what iterators would hide.
+// In blocks of registers, indices show what iterators would hide.
 #![allow(clippy::needless_range_loop)]
 
 use macerator::{AutoArch, Scalar, Simd, Vector, WithSimd};
 use rayon::prelude::*;
 
-/// A symmetric matrix in tridiagonal form, and a vector z in the same basis.
+/// A symmetric matrix in tridiagonal form QᵀMQ, and a vector Qᵀz in the same basis.
 pub struct Tridiagonal {
     diagonal: Vec<f64>,
-    /// The entry beside each of the diagonal; the last is 0.
+    /// The subdiagonal: entry i couples rows i and i + 1, and the last is 0.
     beside: Vec<f64>,
+    /// Qᵀz.
     along: Vec<f64>,
 }
 
 impl Tridiagonal {
-    /// QᵀaQ and Qᵀz for the symmetric `a` (`[n, n]`, n = length of `z`), by Householder reflections (Golub & Van
-    /// Loan, 8.3), which act on z alone: Q itself is never formed. (4/3)n³ operations.
+    /// Reduces the symmetric matrix `a` (`[n, n]`, n = length of `z`) by Householder reflections (Golub & Van Loan,
+    /// 8.3). They are applied to `a` and to `z` as they arise; Q is never formed. Takes (4/3)n³ operations.
     pub fn of(a: Vec<f64>, mut z: Vec<f64>) -> Self {
-        let (diagonal, beside) = AutoArch::new().dispatch(Reduce { a, z: &mut z });
+        let (diagonal, beside) = AutoArch::new().dispatch(Reduction { a, z: &mut z });
         Self { diagonal, beside, along: z }
     }
 }
 
-/// Eigenvalues λ of each matrix, descending, and Vᵀz in the same order, V the eigenvectors; the sign of each entry of
-/// Vᵀz is arbitrary, as that of an eigenvector is. The absolute error of each eigenvalue is a small multiple of n·eps·λ₁.
+/// For each matrix its eigenvalues λ, descending, and Vᵀz in the same order, V being the eigenvectors. The sign of each
+/// entry of Vᵀz is arbitrary, as the sign of an eigenvector is. The absolute error of an eigenvalue is a small multiple
+/// of n·eps(f64)·λ₁: small eigenvalues have no relative accuracy, and may come out slightly negative.
 ///
-/// Implicit QL with Wilkinson's shift (Golub & Van Loan, 8.3), [`LANES`] matrices side by side in vector registers: one
-/// alone is a chain of square roots and divisions that leaves the processor waiting. No matrix sees its neighbours, so
-/// the bits do not depend on them.
+/// Implicit QL with Wilkinson's shift (Golub & Van Loan, 8.3), [`LANES`] matrices side by side. Matrices may differ in
+/// size; the bits of each result are those of the matrix alone.
 pub fn eigenvalues_along(problems: &[Tridiagonal]) -> Vec<(Vec<f64>, Vec<f64>)> {
-    problems.par_chunks(LANES).flat_map_iter(|part| Side::of(part).solved(part)).collect()
+    problems.par_chunks(LANES).flat_map_iter(|part| Batch::of(part).solved(part)).collect()
 }
 
-/// [`tridiagonal`] in the widest vector instructions of the processor.
-struct Reduce<'a> {
+/// [`tridiagonal`], run with the widest vector instructions of the processor.
+struct Reduction<'a> {
     a: Vec<f64>,
     z: &'a mut [f64],
 }
 
-impl WithSimd for Reduce<'_> {
+impl WithSimd for Reduction<'_> {
     type Output = (Vec<f64>, Vec<f64>);
 
     #[inline(always)]
@@ -48,7 +58,7 @@ impl WithSimd for Reduce<'_> {
     }
 }
 
-/// Σ aᵢbᵢ in sixteen sums, which fill vector registers and do not depend on their width.
+/// Σ aᵢbᵢ in sixteen partial sums: enough to fill vector registers, and the same bits whatever their width.
 #[inline(always)]
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut sums = [0.0f64; 16];
@@ -62,8 +72,8 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     sums.iter().sum::<f64>() + rest
 }
 
-/// Diagonal and subdiagonal (its last entry 0) of QᵀaQ; z becomes Qᵀz. The change of the matrix by one
-/// reflection, −xyᵀ − yxᵀ, is made in the same pass over it as the product that the next one needs.
+/// Diagonal and subdiagonal (its last entry 0) of QᵀaQ; z becomes Qᵀz. The rank-two update of the matrix by one
+/// reflection, −xyᵀ − yxᵀ, is applied in the same pass over memory as the matrix-vector product of the next one.
 #[inline(always)]
 fn tridiagonal(mut a: Vec<f64>, z: &mut [f64]) -> (Vec<f64>, Vec<f64>) {
     let n = z.len();
@@ -82,7 +92,7 @@ fn tridiagonal(mut a: Vec<f64>, z: &mut [f64]) -> (Vec<f64>, Vec<f64>) {
         let tail = dot(&v[first + 1..], &v[first + 1..]);
         let norm = (v[first] * v[first] + tail).sqrt();
         let mirrored = if v[first] > 0.0 { -norm } else { norm };
-        // Where only zeros follow there is nothing to reflect.
+        // Below the subdiagonal there are only zeros: nothing to reflect.
         let tau = if tail == 0.0 { 0.0 } else { 2.0 / ((v[first] - mirrored).powi(2) + tail) };
         beside[k] = if tail == 0.0 { v[first] } else { mirrored };
         v[first] -= mirrored;
@@ -108,28 +118,29 @@ fn tridiagonal(mut a: Vec<f64>, z: &mut [f64]) -> (Vec<f64>, Vec<f64>) {
     (diagonal, beside)
 }
 
-/// Matrices that are worked on side by side: the f64 values of the widest register.
+/// Matrices iterated side by side: as many as the widest register holds f64 values.
 const LANES: usize = 8;
 
-/// Up to [`LANES`] problems, entry i of all of them together.
-struct Side {
+/// Up to [`LANES`] tridiagonal matrices, interleaved: entry i of lane j stands at `i·LANES + j`. Shorter ones are
+/// padded with zeros.
+struct Batch {
     d: Vec<f64>,
     e: Vec<f64>,
     z: Vec<f64>,
 }
 
-/// What each lane iterates on: rows `first[lane]..last[lane]`, none where they are equal.
+/// One QL sweep: lane j works on its rows `first[j]..=last[j]`, or rests where the two are equal.
 struct Sweep<'a> {
     first: [usize; LANES],
     last: [usize; LANES],
-    /// In: the shifted start of each lane. Out: its last g.
+    /// In: the shifted diagonal entry with which each lane starts. Out: the last g of its recurrence.
     g: &'a mut [f64; LANES],
-    /// Out: its last p.
+    /// Out: the last p of each lane's recurrence.
     p: &'a mut [f64; LANES],
-    side: &'a mut Side,
+    side: &'a mut Batch,
 }
 
-impl Side {
+impl Batch {
     fn of(problems: &[Tridiagonal]) -> Self {
         let rows = problems.iter().map(|p| p.diagonal.len()).max().unwrap_or(0);
         let spread = |of: fn(&Tridiagonal) -> &[f64]| {
@@ -142,13 +153,14 @@ impl Side {
         Self { d: spread(|p| &p.diagonal), e: spread(|p| &p.beside), z: spread(|p| &p.along) }
     }
 
-    /// The first row from `l` on whose entry beside the diagonal is nothing beside its neighbours.
+    /// The first row from `l` on whose subdiagonal entry is negligible next to the diagonal: there the matrix splits.
     fn split(&self, lane: usize, l: usize, n: usize) -> usize {
         let d = |i: usize| self.d[i * LANES + lane].abs();
         let small = |m: &usize| self.e[m * LANES + lane].abs() <= f64::EPSILON * (d(*m) + d(m + 1));
         (l..n - 1).find(small).unwrap_or(n - 1)
     }
 
+    /// Iterates until every matrix is diagonal, and sorts each by descending eigenvalue.
     fn solved(mut self, problems: &[Tridiagonal]) -> Vec<(Vec<f64>, Vec<f64>)> {
         let mut l = [0; LANES];
         loop {
@@ -199,12 +211,12 @@ fn store<S: Simd>(into: &mut [f64], values: Vector<S, f64>) {
     into.copy_from_slice(bytemuck::cast_slice(bytemuck::bytes_of(&values)));
 }
 
-/// One QL sweep of every lane, in `N` registers. A lane is left as it is in rows that are not its own.
+/// One QL sweep of every lane, in `N` registers of lanes. Rows outside a lane's own block are left as they are.
 #[inline(always)]
 fn sweep<S: Simd, const N: usize>(job: Sweep) {
     let w = f64::lanes::<S>();
     let (zero, one, two) = (0f64.splat::<S>(), 1f64.splat::<S>(), 2f64.splat::<S>());
-    let Side { d, e, z } = job.side;
+    let Batch { d, e, z } = job.side;
     let bounds = |of: [usize; LANES]| of.map(|v| v as f64);
     let (l, m) = (bounds(job.first), bounds(job.last));
     let mut state = [(zero, one, one, zero, zero, zero); N];
@@ -219,14 +231,14 @@ fn sweep<S: Simd, const N: usize>(job: Sweep) {
         for k in 0..N {
             let (g, s, c, p, l, m) = state[k];
             let (here, next) = (i * LANES + k * w, (i + 1) * LANES + k * w);
-            // A mask is not to be copied, so it is made again for each use.
+            // Masks cannot be copied, so each use makes its own.
             let active = || row.lt(m).select(row, zero - one).ge(l);
             let (e0, e1) = (load::<S>(&e[here..][..w]), load::<S>(&e[next..][..w]));
             let (d0, d1) = (load::<S>(&d[here..][..w]), load::<S>(&d[next..][..w]));
             let (z0, z1) = (load::<S>(&z[here..][..w]), load::<S>(&z[next..][..w]));
             let (f, b) = (s * e0, c * e0);
             let r = (f * f + g * g).sqrt();
-            // Where both are zero, no rotation.
+            // Where f and g are both zero there is nothing to rotate: s = 0, c = 1.
             let none = || r.eq(zero);
             let inverse = one / none().select(one, r);
             let (s_new, c_new) = (f * inverse, none().select(one, g * inverse));
@@ -271,7 +283,7 @@ mod tests {
         eigenvalues_along(&[Tridiagonal::of(a.to_vec(), z.to_vec())]).remove(0)
     }
 
-    /// Of every size up to 40, so that lanes end at different times, and two matrices that split.
+    /// Every size up to 40, so that lanes finish at different times, and two matrices that split.
     #[test]
     fn no_matrix_sees_its_neighbours() {
         let entry = |n: usize, i: usize, j: usize| ((i.min(j) * 7 + i.max(j) * 13 + n) as f64 * 0.7).sin();

@@ -1,20 +1,20 @@
-//! Adam with decoupled weight decay, its state kept by tensor name, so that a checkpoint is a plain
-//! safetensors file and a resumed run repeats an unbroken one to the bit.
+//! Adam with decoupled weight decay (AdamW). Its state is kept by tensor name, so that a checkpoint is an ordinary
+//! safetensors file and a resumed training gives the same bits as an uninterrupted one.
 
 use super::Parameters;
 use burn::tensor::{Gradients, Tensor};
 
-/// Settings.
+/// Settings of Adam; the learning rate is an argument of each [`step`](Self::step).
 #[derive(Clone, Copy, Debug, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdamConfig {
-    /// Decay of the first moment.
+    /// β₁, the decay of the first moment.
     pub beta1: f64,
-    /// Decay of the second moment.
+    /// β₂, the decay of the second moment.
     pub beta2: f64,
-    /// Added to the root of the second moment.
+    /// ε, added to the root of the second moment.
     pub eps: f64,
-    /// Decoupled: each step also shrinks weights by learning rate × this.
+    /// Decoupled weight decay: each step also takes off learning rate × this × the weight.
     pub weight_decay: f64,
 }
 
@@ -24,18 +24,19 @@ impl Default for AdamConfig {
     }
 }
 
-/// First and second moments by name, and the number of steps taken.
+/// The state of Adam: first and second moments by tensor name, and the number of steps taken.
 #[derive(Clone, Debug, Default)]
 pub struct AdamState {
-    /// First moments.
+    /// First moments m, flat as the parameters are.
     pub first: Parameters,
-    /// Second moments.
+    /// Second moments v, flat as the parameters are.
     pub second: Parameters,
-    /// Steps taken.
+    /// Number of steps taken, for the correction of the bias of m and v.
     pub steps: u32,
 }
 
-/// The gradients of the tracked tensors among `parameters`, by name.
+/// The gradients of the tracked tensors among `parameters`, flat, with their names. Tensors that the loss does not
+/// depend on are left out.
 pub fn gradients(parameters: &Parameters, mut all: Gradients) -> Vec<(String, Tensor<1>)> {
     parameters
         .iter()
@@ -44,13 +45,18 @@ pub fn gradients(parameters: &Parameters, mut all: Gradients) -> Vec<(String, Te
         .collect()
 }
 
-/// Σ of all squared gradients: not finite exactly when some gradient is not (or overflows).
+/// The sum of all squared gradients, `[1]`: not finite if any gradient is not, or if the sum overflows. `None` without
+/// gradients.
 pub fn squared_norm(gradients: &[(String, Tensor<1>)]) -> Option<Tensor<1>> {
     gradients.iter().map(|(_, g)| (g.clone() * g.clone()).sum()).reduce(|a, b| a + b)
 }
 
 impl AdamConfig {
-    /// One step: m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², p ← p − lr·(m̂/(√v̂ + eps) + decay·p).
+    /// One step with learning rate `lr`, for the parameters named in `gradients`:
+    ///
+    /// m ← β₁m + (1 − β₁)g,  v ← β₂v + (1 − β₂)g²,  p ← p − lr·(m̂/(√v̂ + ε) + decay·p)
+    ///
+    /// with m̂ = m/(1 − β₁ᵗ) and v̂ = v/(1 − β₂ᵗ) at step t.
     pub fn step(
         &self,
         lr: f64,

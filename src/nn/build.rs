@@ -1,28 +1,34 @@
-//! From a card's TOML to layers: each kind parses its own keys.
+//! From the TOML of a card to layers. Each kind of layer parses its own keys, so there is no list of all keys anywhere.
 
 use super::{Layer, layers::KINDS};
 use crate::error::{Error, Result, did_you_mean, explain_toml};
 use crate::limits;
 use serde::de::DeserializeOwned;
 
-type Build = fn(toml::Table, &[usize]) -> Result<Box<dyn Layer>>;
+type Constructor = fn(toml::Table, &[usize]) -> Result<Box<dyn Layer>>;
 
-/// A kind of layer: one row of the table in `layers/mod.rs`.
+/// A kind of layer: one row of the table [`KINDS`].
 pub struct LayerKind {
-    /// As `kind = "…"` in a card.
+    /// Its name, as in `kind = "…"` in a card.
     pub name: &'static str,
     /// One line for `isoline list layers`.
     pub about: &'static str,
-    /// Parses its own keys and checks them against the per-sample input shape.
-    pub build: Build,
+    /// Builds a layer from its own keys (`kind` removed), and checks them against the per-sample input shape.
+    pub build: Constructor,
 }
 
-/// Reads one layer's keys into its config type; unknown keys are refused with the nearest known one.
+/// Reads a layer's keys into its config type.
+///
+/// # Errors
+/// [`Error::Key`] for a key that is unknown, with the nearest known one, missing or of the wrong type.
 pub fn parse_layer<C: DeserializeOwned>(table: toml::Table) -> Result<C> {
     C::deserialize(table).map_err(|e| Error::key("", explain_toml(e.message())))
 }
 
-/// Refuses a count outside `range`.
+/// Checks that the `value` of `key` lies in `range`, both ends included.
+///
+/// # Errors
+/// [`Error::Key`] with the range and the value found.
 pub fn check_range(key: &str, value: usize, range: std::ops::RangeInclusive<usize>) -> Result<()> {
     if range.contains(&value) {
         return Ok(());
@@ -30,7 +36,10 @@ pub fn check_range(key: &str, value: usize, range: std::ops::RangeInclusive<usiz
     Err(Error::key(key, format!("expected {} to {}, found {value}", range.start(), range.end())))
 }
 
-/// Builds a list of layers one after another from `input`, under the name `list` in messages.
+/// Builds layers one after another from the per-sample shape `input`: each gets the output shape of the one before.
+///
+/// # Errors
+/// [`Error::Key`] at the first wrong key, as in `layers[3].out`, where `list` is the name of the list.
 pub fn build_layers(tables: Vec<toml::Table>, input: &[usize], list: &str) -> Result<Vec<Box<dyn Layer>>> {
     check_range(list, tables.len(), 0..=limits::LAYERS)?;
     let mut shape = input.to_vec();
@@ -43,6 +52,7 @@ pub fn build_layers(tables: Vec<toml::Table>, input: &[usize], list: &str) -> Re
     Ok(built)
 }
 
+/// Builds one layer and checks that its output is neither empty nor too large.
 fn build_layer(mut table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
     let name = match table.remove("kind") {
         Some(toml::Value::String(name)) => name,

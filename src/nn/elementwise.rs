@@ -1,35 +1,36 @@
-//! Activations: a value rule and a slope rule make a layer.
+//! Activations. The formulas of value and slope are all that a file in `layers/` has to give; [`Elementwise`] makes a
+//! layer of them, with forward pass, tangents, taps and plain terms.
 
 use super::{HostParameters, Layer, Pass, Plain, Rows, Tangents};
 use std::sync::Arc;
 
-/// An activation's two formulas. Slopes are exact derivatives; at a kink the right-hand convention
-/// of the forward rule is used (relu: slope 0 at 0), as PyTorch and Burn do.
+/// The formulas of an activation f. Slopes are exact derivatives, not differences.
+/// At a kink the slope is that of the side x ≤ 0 (relu: 0 at 0), as in PyTorch and Burn.
 pub trait ElementwiseRule: Send + Sync + 'static {
-    /// y = f(x)
+    /// y = f(x), value by value, `[n, features]`.
     fn value(&self, x: Rows) -> Rows;
-    /// f'(x), given x and y = f(x)
+    /// f'(x), given x and y = f(x), all `[n, features]`.
     fn slope(&self, x: Rows, y: Rows) -> Rows;
-    /// f(x) and f'(x) of one number: the same formulas on host memory.
+    /// (f(x), f'(x)) of one number in host memory, by the same formulas.
     fn at(&self, x: f32) -> (f32, f32);
-    /// f(x) and f'(x) of each number.
+    /// f(x) and f'(x) of each number in `x`, as two lists.
     fn at_each(&self, x: &[f32]) -> (Vec<f32>, Vec<f32>) {
         x.iter().map(|x| self.at(*x)).unzip()
     }
     /// Whether f is piecewise linear.
     fn is_piecewise_linear(&self) -> bool;
-    /// Kind and settings.
+    /// The kind and settings in one line, for people.
     fn describe(&self) -> String;
 }
 
-/// An activation as a layer.
+/// An activation as a layer: the rule `R` applied to each value.
 pub struct Elementwise<R> {
     rule: Arc<R>,
     shape: Vec<usize>,
 }
 
 impl<R: ElementwiseRule> Elementwise<R> {
-    /// The activation `rule` on samples of `shape`.
+    /// The activation `rule` on samples of the per-sample shape `shape`, which it keeps.
     pub fn new(rule: R, shape: &[usize]) -> Self {
         Self { rule: Arc::new(rule), shape: shape.to_vec() }
     }

@@ -1,12 +1,14 @@
-//! Networks built from a card: layers with a forward rule, a tangent rule and a pre-activation tap.
+//! Networks built from a card. A layer is one rule in three forms: the map itself (`forward`), its tangents
+//! (`tangent`), and the map with its pre-activations collected (`tap`). Most layers also have *plain terms*
+//! ([`Plain`]), from which `crate::host` computes without tensors.
 //!
-//! Every activation is a matrix `[rows, features]`, one sample a row, features in C order of the
-//! per-sample shape (`[channels, height, width]` for pictures). A layer knows its per-sample shapes
-//! from the moment it is built, so shapes are checked once, when a card is read, and never again.
+//! Every activation is a matrix `[n, features]` with one sample per row, its features in C order of the per-sample
+//! shape (`[channels, height, width]` for pictures). A layer knows its per-sample shapes from the moment it is built,
+//! so shapes are checked once, when a card is read, and never again.
 //!
-//! Weights are not inside the layers but beside them, in [`Parameters`]: flat tensors under the names
-//! they have in the weights file. So a network is frozen unless it is handed tracked parameters, and
-//! no device state can switch a batch norm into training mode (see [`Pass`]).
+//! Weights are not inside the layers but beside them, in [`Parameters`]: flat tensors under the names they have in the
+//! weights file. So a network is frozen unless it is given tracked parameters, and only a training pass
+//! ([`Pass::training`]) makes a batch norm use the statistics of the batch.
 
 pub mod adam;
 mod build;
@@ -27,58 +29,60 @@ pub use tangents::Tangents;
 use burn::tensor::Tensor;
 use std::cell::RefCell;
 
-/// A batch of activations: `[rows, features]`.
+/// A batch of activations, `[n, features]`, one sample per row.
 pub type Rows = Tensor<2>;
 
-/// What a pass through a network needs beside its input.
+/// What a pass through a network needs apart from its input.
 pub struct Pass<'a> {
     /// The weights, by name.
     pub parameters: &'a Parameters,
-    /// `Some` only while training: batch norms then use the statistics of the batch and leave them
-    /// here as (name of the running statistic, batch statistic) for the trainer to fold in.
+    /// `Some` only in training. Batch norms then use the statistics of the batch, and leave them here as (name of the
+    /// running statistic, batch statistic) for the trainer to average in.
     pub batch_statistics: Option<&'a RefCell<Vec<(String, Tensor<1>)>>>,
-    /// What `modulate` layers read: an embedded noise level or class, one row per sample.
+    /// What `modulate` layers read: an embedded noise level and class, `[n, width]`.
     condition: Option<Rows>,
 }
 
 impl<'a> Pass<'a> {
-    /// A pass with fixed statistics: every row depends on itself alone.
+    /// A pass with fixed statistics and no condition: each row of a result depends on the same row of the input alone.
     pub fn frozen(parameters: &'a Parameters) -> Self {
         Self { parameters, batch_statistics: None, condition: None }
     }
 
-    /// The same pass under a condition `[n, width]`, held constant by tangents.
+    /// The same pass under a condition `[n, width]`. Tangents treat the condition as constant.
     pub fn under(self, condition: Rows) -> Self {
         Self { condition: Some(condition), ..self }
     }
 
-    /// The condition.
+    /// The condition, `[n, width]`.
     ///
     /// # Panics
-    /// Where there is none: a network with `modulate` layers is only built with an embedding
-    /// ([`Network::condition_width`]).
+    /// Where there is none. That is a fault of the program: a network with `modulate` layers is refused unless an
+    /// embedding gives the condition ([`Network::condition_width`]).
     pub fn condition(&self) -> Rows {
-        #[allow(clippy::expect_used)] // Refused when the model is built, with the layer's name.
+        #[allow(clippy::expect_used)] // Such a model is refused when it is built.
         self.condition.clone().expect("a network that reads a condition is given one")
     }
 
-    /// A training pass that collects batch statistics.
+    /// A training pass: batch norms use the statistics of the batch and add them to `statistics`. Rows are then not
+    /// independent of one another.
     pub fn training(parameters: &'a Parameters, statistics: &'a RefCell<Vec<(String, Tensor<1>)>>) -> Self {
         Self { parameters, batch_statistics: Some(statistics), condition: None }
     }
 }
 
-/// One layer. Shapes are per sample, without the batch.
+/// One layer of a network. Its shapes are per sample, without the batch; "in" and "out" below are their sizes.
 pub trait Layer: Send + Sync {
-    /// Per-sample shape of the output.
+    /// Shape of the output, per sample.
     fn output_shape(&self) -> &[usize];
 
-    /// The tensors this layer reads, appended to `into` in the order of their use.
+    /// Appends to `into` the tensors that this layer reads, in the order of their use. None unless a layer says
+    /// otherwise.
     fn parameters(&self, into: &mut Vec<ParameterSpec>) {
         let _ = into;
     }
 
-    /// The widths of the conditions that this layer, or one inside it, reads.
+    /// Appends to `into` the width of the condition that this layer reads, and those of the layers inside it.
     fn condition_widths(&self, into: &mut Vec<usize>) {
         let _ = into;
     }
@@ -86,23 +90,24 @@ pub trait Layer: Send + Sync {
     /// The map itself: `[n, in] → [n, out]`.
     fn forward(&self, x: Rows, pass: &Pass) -> Rows;
 
-    /// The map and its tangent rule: from `x` and directions `t = ∂x` to `(y, ∂y)`, exact for the
-    /// map as [`forward`](Self::forward) computes it with frozen statistics.
+    /// The map with tangents (forward-mode differentiation): from x `[n, in]` and tangents ∂x to (y, ∂y), with y
+    /// `[n, out]` and ∂y = Df(x)·∂x. Exact for the map that [`forward`](Self::forward) computes with frozen statistics.
     fn tangent(&self, x: Rows, t: Tangents, pass: &Pass) -> (Rows, Tangents);
 
-    /// Forward that also appends the pre-activations (inputs of nonlinear layers) to `taps`.
+    /// [`forward`](Self::forward), which also appends the pre-activations, `[n, units]` each, to `taps`: the inputs of
+    /// all nonlinear layers, in order. The default appends nothing.
     fn tap(&self, x: Rows, pass: &Pass, taps: &mut Vec<Rows>) -> Rows {
         let _ = &taps;
         self.forward(x, pass)
     }
 
-    /// Values of all activations inside the layer and of its output, per sample: what a backward pass keeps.
+    /// Number of values per sample in all activations inside the layer and in its output: what a backward pass keeps.
     fn activations(&self) -> usize {
         self.output_shape().iter().product()
     }
 
-    /// The same map in plain terms, for one sample at fixed weights; `None` for a kind that cannot be put in them, and
-    /// then networks with it go through tensors alone.
+    /// The same map in plain terms, for one sample at fixed weights. `None` for a kind that has none; networks with
+    /// such a layer are computed by tensors on every device.
     fn plain(&self, parameters: &HostParameters) -> Option<Plain> {
         let _ = parameters;
         None
@@ -111,12 +116,12 @@ pub trait Layer: Send + Sync {
     /// Whether the layer is continuous piecewise linear in its input.
     fn is_piecewise_linear(&self) -> bool;
 
-    /// Whether the layer acts on each value alone; a last layer of this kind can be left off to
-    /// reach the pre-activation (theory, 1b).
+    /// Whether the layer acts on each value separately. A last layer of this kind can be left off to measure its
+    /// pre-activation instead (theory, 1b).
     fn is_elementwise(&self) -> bool {
         false
     }
 
-    /// One line for people: kind and settings.
+    /// The layer's kind and settings in one line, for people.
     fn describe(&self) -> String;
 }

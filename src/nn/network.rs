@@ -1,57 +1,57 @@
-//! A chain of layers.
+//! A network: a chain of layers from one per-sample shape to another.
 
 use super::{HostParameters, Layer, ParameterSpec, Pass, PlainChain, Rows, Tangents, build_layers};
 use crate::error::Result;
 
-/// Layers one after another, from a per-sample input shape to an output shape.
+/// Layers one after another. It holds no weights: every pass brings its own (see [`Pass`]).
 pub struct Network {
     layers: Vec<Box<dyn Layer>>,
     input: Vec<usize>,
 }
 
 impl Network {
-    /// Builds the layers of `tables` (a card's `[[layers]]`).
+    /// Builds the layers of `tables`, a card's `[[layers]]`, for samples of the shape `input`.
     ///
     /// # Errors
-    /// [`crate::error::Error::Key`], as in `layers[3].out`.
+    /// [`crate::error::Error::Key`] at the first wrong key, as in `layers[3].out`.
     pub fn build(tables: Vec<toml::Table>, input: &[usize]) -> Result<Self> {
         Self::build_list(tables, input, "layers")
     }
 
-    /// The same for tables that stand under another name, `list`.
+    /// [`build`](Self::build) for layers that are listed under another key, `list`.
     ///
     /// # Errors
-    /// [`crate::error::Error::Key`], as in `embed[3].out`.
+    /// [`crate::error::Error::Key`] at the first wrong key, as in `embed[3].out`.
     pub fn build_list(tables: Vec<toml::Table>, input: &[usize], list: &str) -> Result<Self> {
         Ok(Self { layers: build_layers(tables, input, list)?, input: input.to_vec() })
     }
 
-    /// Per-sample input shape.
+    /// Shape of the input, per sample.
     pub fn input_shape(&self) -> &[usize] {
         &self.input
     }
 
-    /// Per-sample output shape.
+    /// Shape of the output, per sample; that of the input where there are no layers.
     pub fn output_shape(&self) -> &[usize] {
         self.layers.last().map_or(&self.input, |l| l.output_shape())
     }
 
-    /// The layers, for inspection.
+    /// The layers in order, to be counted and described.
     pub fn layers(&self) -> &[Box<dyn Layer>] {
         &self.layers
     }
 
-    /// Every tensor the layers read.
+    /// Every tensor that the layers read, in the order of the layers.
     pub fn parameters(&self) -> Vec<ParameterSpec> {
         let mut specs = Vec::new();
         self.layers.iter().for_each(|l| l.parameters(&mut specs));
         specs
     }
 
-    /// The width of the condition that the layers read; `None` where none reads one.
+    /// The width of the condition that the layers read; `None` where no layer reads one.
     ///
     /// # Errors
-    /// The two widths, where layers disagree.
+    /// Two widths that differ, where layers disagree.
     pub fn condition_width(&self) -> Result<Option<usize>, (usize, usize)> {
         let mut widths = Vec::new();
         self.layers.iter().for_each(|l| l.condition_widths(&mut widths));
@@ -61,8 +61,8 @@ impl Network {
         }
     }
 
-    /// Number of layers up to the pre-activation of a saturating last layer; all of them where the
-    /// last layer is not elementwise.
+    /// The depth at which to stop for the pre-activation of the last layer (theory, 1b): one layer less than all if the
+    /// last is elementwise, else all.
     pub fn preactivation_depth(&self) -> usize {
         let cut = self.layers.last().is_some_and(|l| l.is_elementwise());
         self.layers.len() - usize::from(cut)
@@ -73,38 +73,41 @@ impl Network {
         self.layers[..depth].iter().all(|l| l.is_piecewise_linear())
     }
 
-    /// The widest activation, in values per sample: what a pass needs memory for.
+    /// Number of values per sample in the widest activation, the input included: it bounds the memory of a forward
+    /// pass.
     pub fn widest(&self) -> usize {
         let input = self.input.iter().product::<usize>();
         self.layers.iter().map(|l| l.output_shape().iter().product()).fold(input, usize::max)
     }
 
-    /// Values of all activations of a sample: what a backward pass keeps.
+    /// Number of values per sample in all activations: it bounds the memory of a backward pass.
     pub fn activations(&self) -> usize {
         self.layers.iter().map(|l| l.activations()).sum()
     }
 
-    /// All layers: `[n, in] → [n, out]`.
+    /// The output for x: `[n, in] → [n, out]`.
     pub fn forward(&self, x: Rows, pass: &Pass) -> Rows {
         self.forward_to(x, pass, self.layers.len())
     }
 
-    /// The first `depth` layers.
+    /// The output of the first `depth` layers, `[n, features there]`.
     pub fn forward_to(&self, x: Rows, pass: &Pass, depth: usize) -> Rows {
         self.layers[..depth].iter().fold(x, |x, l| l.forward(x, pass))
     }
 
-    /// The first `depth` layers with tangents.
+    /// The output of the first `depth` layers, and its tangents, from x `[n, in]` and its tangents: see
+    /// [`Layer::tangent`].
     pub fn tangent(&self, x: Rows, t: Tangents, pass: &Pass, depth: usize) -> (Rows, Tangents) {
         self.layers[..depth].iter().fold((x, t), |(x, t), l| l.tangent(x, t, pass))
     }
 
-    /// The first `depth` layers in plain terms; `None` where one of them cannot be put in them.
+    /// The first `depth` layers in plain terms; `None` where one of them has none.
     pub fn plain(&self, parameters: &HostParameters, depth: usize) -> Option<PlainChain> {
         plain_chain(&self.layers[..depth], self.input.iter().product(), parameters)
     }
 
-    /// All layers, collecting pre-activations.
+    /// The output for x, and the pre-activations of all nonlinear layers in order, `[n, units]` each: see
+    /// [`Layer::tap`].
     pub fn tap(&self, x: Rows, pass: &Pass) -> (Rows, Vec<Rows>) {
         let mut taps = Vec::new();
         let y = self.layers.iter().fold(x, |x, l| l.tap(x, pass, &mut taps));
@@ -112,7 +115,7 @@ impl Network {
     }
 }
 
-/// Layers that `before` values enter, in plain terms; `None` where one of them cannot be put in them.
+/// A list of layers that takes `before` features, in plain terms; `None` where a layer has none.
 pub fn plain_chain(layers: &[Box<dyn Layer>], before: usize, parameters: &HostParameters) -> Option<PlainChain> {
     Some(PlainChain { layers: layers.iter().map(|l| l.plain(parameters)).collect::<Option<_>>()?, before })
 }

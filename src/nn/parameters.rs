@@ -1,57 +1,57 @@
-//! Weights beside the network: flat tensors by name.
+//! Weights, kept beside the network as flat tensors by name; what a network expects of them; and how they start.
 
 use crate::noise::{self, Stream};
 use crate::store::Weights;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::collections::BTreeMap;
 
-/// How a tensor starts when a network is trained from nothing.
+/// How a tensor is initialised when a network is trained from scratch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
-    /// Uniform on ±1/√fan_in: weights and biases of linear and convolution layers.
+    /// Uniform on ±1/√fan_in, for the weights and biases of linear and convolution layers, as in PyTorch.
     FanIn(usize),
-    /// A constant: norms.
+    /// A constant: scales and shifts of norms, and layers that start at zero.
     Constant(f32),
 }
 
-/// Whether a tensor is trained or only kept.
+/// What a tensor is to its layer, which decides whether and how it is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// A convolution or linear weight.
     Weight,
     /// A bias, or a norm's scale or shift.
     Vector,
-    /// A running statistic, not trained by gradients.
+    /// A running statistic or another fixed table: never trained by gradients.
     Statistic,
 }
 
-/// A tensor that a layer reads.
+/// A tensor that a layer reads from the weights file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParameterSpec {
-    /// Name in the weights file.
+    /// Its name in the weights file.
     pub key: String,
-    /// Shape in the weights file, PyTorch's layout.
+    /// Its shape in the weights file, in PyTorch's layout.
     pub shape: Vec<usize>,
-    /// Start value.
+    /// How it starts in training.
     pub init: Init,
-    /// Trained or not.
+    /// What it is to its layer.
     pub role: Role,
 }
 
-/// What is wrong between the layers and a weights file, name by name.
+/// The differences between what the layers read and what a weights file holds.
 #[derive(Clone, Debug, Default)]
 pub struct Mismatch {
-    /// (name, nearest name in the file)
+    /// Tensors that the file lacks, each with the nearest name in the file, if one is close.
     pub missing: Vec<(String, Option<String>)>,
-    /// (name, expected shape, found shape)
+    /// Tensors of another shape: (name, shape expected, shape found).
     pub misshaped: Vec<(String, Vec<usize>, Vec<usize>)>,
-    /// Names in the file that no layer reads.
+    /// Tensors in the file that no layer reads.
     pub extra: Vec<String>,
 }
 
 impl Mismatch {
-    /// Compares `specs` with `weights`; names that start with one of `ignore`, and the counters that
-    /// PyTorch's batch norm keeps, are not extra.
+    /// Compares `specs` with `weights`. Not counted as extra are names that begin with one of `ignore`, and the
+    /// `num_batches_tracked` that PyTorch's batch norm keeps.
     pub fn between(specs: &[ParameterSpec], weights: &Weights, ignore: &[String]) -> Self {
         let mut found = Self::default();
         for spec in specs {
@@ -76,12 +76,12 @@ impl Mismatch {
         found
     }
 
-    /// Whether everything fits.
+    /// Whether there are no differences.
     pub fn is_empty(&self) -> bool {
         self.missing.is_empty() && self.misshaped.is_empty() && self.extra.is_empty()
     }
 
-    /// One line: the first fault of each sort and how many more there are.
+    /// The differences in one line, for an error: the first of each sort and the number of others.
     pub fn message(&self) -> String {
         let mut parts = Vec::new();
         if let Some((name, near)) = self.missing.first() {
@@ -104,19 +104,20 @@ impl Mismatch {
     }
 }
 
+/// ` (and N more)` after the first of `count`.
 fn more(count: usize) -> String {
     if count > 1 { format!(" (and {} more)", count - 1) } else { String::new() }
 }
 
-/// The weights of a network on a device, each flattened to one dimension, by name.
+/// The weights of a network on a device, by name. Each tensor is flattened to one dimension; layers know the shapes.
 #[derive(Clone, Debug, Default)]
 pub struct Parameters {
     tensors: BTreeMap<String, Tensor<1>>,
 }
 
 impl Parameters {
-    /// Puts the tensors that `specs` name on `device`, without autodiff. The caller has compared
-    /// `specs` with `weights` by [`Mismatch::between`]; a name that is absent all the same is skipped.
+    /// Copies the tensors that `specs` name to `device`, untracked by autodiff. Compare `specs` with `weights` by
+    /// [`Mismatch::between`] first: a name that is absent is skipped here, and [`get`](Self::get) panics on it later.
     pub fn upload(specs: &[ParameterSpec], weights: &Weights, device: &Device) -> Self {
         let tensors = specs
             .iter()
@@ -125,40 +126,40 @@ impl Parameters {
         Self { tensors }
     }
 
-    /// Parameters from host values.
+    /// Parameters from (name, flat values) in host memory, copied to `device`.
     pub fn from_values(values: impl IntoIterator<Item = (String, Vec<f32>)>, device: &Device) -> Self {
         Self { tensors: values.into_iter().map(|(name, v)| (name, upload(v, device))).collect() }
     }
 
-    /// The flat tensor under `key`.
+    /// The flat tensor named `key`.
     ///
     /// # Panics
-    /// When the key is absent: layers ask only for what they have listed as their parameters.
+    /// Where there is none. Layers ask only for what they list in [`Layer::parameters`](super::Layer::parameters).
     pub fn get(&self, key: &str) -> Tensor<1> {
         self.tensors[key].clone()
     }
 
-    /// The flat tensor under `key`, where there is one.
+    /// The flat tensor named `key`, if there is one.
     pub fn find(&self, key: &str) -> Option<Tensor<1>> {
         self.tensors.get(key).cloned()
     }
 
-    /// The tensor under `key` with its shape.
+    /// The tensor named `key`, reshaped to `shape`. Panics as [`get`](Self::get) does, or where the sizes differ.
     pub fn shaped<const D: usize>(&self, key: &str, shape: [usize; D]) -> Tensor<D> {
         self.get(key).reshape(shape)
     }
 
-    /// Replaces or adds a tensor.
+    /// Adds the flat tensor under the name `key`, or replaces the one of that name.
     pub fn set(&mut self, key: &str, tensor: Tensor<1>) {
         self.tensors.insert(key.to_owned(), tensor);
     }
 
-    /// Names and tensors in the order of names.
+    /// All names and flat tensors, in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor<1>)> {
         self.tensors.iter().map(|(k, t)| (k.as_str(), t))
     }
 
-    /// The same parameters as leaves of a fresh autodiff graph where `tracked` says so.
+    /// The same values, those whose names are `tracked` as leaves of a fresh autodiff graph, the others as constants.
     pub fn tracked(&self, tracked: impl Fn(&str) -> bool) -> Self {
         let tensors = self
             .tensors
@@ -173,8 +174,8 @@ impl Parameters {
 }
 
 impl ParameterSpec {
-    /// Start values for training, a pure function of (seed, name). `normal` replaces the fan-in rule
-    /// for weights by N(0, normal²) and their biases by 0, the custom of DCGAN.
+    /// Initial values for training, flat: a pure function of the seed and the name. With `normal`, weights under the
+    /// fan-in rule are drawn from N(0, normal²) instead and their biases are 0, as DCGAN does.
     pub fn start(&self, seed: u64, normal: Option<f32>) -> Vec<f32> {
         let n = self.shape.iter().product();
         let name = crate::store::sha256_hex(self.key.as_bytes());
@@ -193,6 +194,7 @@ impl ParameterSpec {
     }
 }
 
+/// Flat host values on `device`.
 fn upload(values: Vec<f32>, device: &Device) -> Tensor<1> {
     let n = values.len();
     Tensor::from_data(TensorData::new(values, [n]), device)

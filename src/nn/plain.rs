@@ -1,5 +1,6 @@
-//! Layers in plain terms: what each is at fixed weights, for one sample. Whoever computes without tensors reads this and
-//! needs to know no layer.
+//! Layers in plain terms: what each layer is at fixed weights, for one sample. There are about twenty kinds of layers
+//! but only the few kinds of maps below, so code that computes without tensors (`crate::host`) is written for these and
+//! knows nothing of layers.
 
 use super::{ElementwiseRule, Parameters};
 use crate::error::Result;
@@ -7,89 +8,93 @@ use burn::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A layer as one of a few maps. Features are in C order of the per-sample shape.
+/// A layer at fixed weights, as a map from features to features, in C order of the per-sample shape.
 pub enum Plain {
-    /// A convolution of any kind, or with one place a linear layer.
+    /// A convolution of any kind or, with a single place, a linear layer.
     Gather(PlainGather),
-    /// y = scale·x + shift, one pair for each channel of `area` values; a frozen norm, for one.
+    /// y = scale·x + shift with one pair per channel: a batch norm with frozen statistics, a modulation by a fixed
+    /// condition.
     Affine {
-        /// `[channels]`
+        /// Scales, `[channels]`.
         scale: Vec<f32>,
-        /// `[channels]`
+        /// Shifts, `[channels]`.
         shift: Vec<f32>,
-        /// Values of a channel.
+        /// Values in a channel.
         area: usize,
     },
-    /// The same function of each value.
+    /// An activation: the same function of each value.
     Elementwise(Arc<dyn ElementwiseRule>),
-    /// Feature i of the output is feature `0[i]` of the input: enlargement, another shape.
+    /// y_i = x_{from[i]} for the list `from`: nearest-neighbour enlargement, or another shape.
     Rearrange(Vec<u32>),
-    /// Groups of neighbouring values to mean 0 and variance 1, then scale and shift.
+    /// y = scale·x̂ + shift, where each group of neighbouring values of x̂ has mean 0 and variance 1.
     Norm {
-        /// `[channels]`
+        /// Scales, `[channels]`.
         scale: Vec<f32>,
-        /// `[channels]`
+        /// Shifts, `[channels]`.
         shift: Vec<f32>,
         /// Added to the variance.
         eps: f64,
-        /// Values of a group.
+        /// Values in a group.
         group: usize,
-        /// Values of a channel.
+        /// Values in a channel.
         area: usize,
     },
-    /// Self-attention between places, head by head.
+    /// Self-attention between the places of a picture, head by head.
     Attention {
-        /// Channels, places, heads.
+        /// Numbers of channels, places and heads.
         sizes: [usize; 3],
-        /// Weight `[3·channels, channels]` and bias.
+        /// Weight `[3·channels, channels]` and bias `[3·channels]` of the map to Q, K and V.
         qkv: [Vec<f32>; 2],
-        /// Weight `[channels, channels]` and bias.
+        /// Weight `[channels, channels]` and bias `[channels]` of the map behind the attention.
         out: [Vec<f32>; 2],
     },
-    /// The sum of two chains, of which either may be empty.
+    /// The sum of two chains that read the same input; an empty chain is the identity.
     Sum([PlainChain; 2]),
-    /// What several chains give, one after the other.
+    /// The outputs of several chains that read the same input, side by side.
     Concat(Vec<PlainChain>),
-    /// Layers one after another.
+    /// Maps one after another.
     Chain(PlainChain),
 }
 
-/// Layers one after another.
+/// Maps applied one after another; the identity where there is none.
 pub struct PlainChain {
-    /// In order.
+    /// The maps, in order.
     pub layers: Vec<Plain>,
-    /// Values that enter.
+    /// Number of features that enter the first.
     pub before: usize,
 }
 
-/// y[m, p] = bias[m] + Σ over taps of p, over channels c, of W[matrix, c, m] · x[c, place].
+/// y[m, p] = bias[m] + Σ over taps of place p, over channels c, of W[matrix, c, m] · x[c, place].
+///
+/// The input is `[channels, area]`, the output `[outputs, taps.len()]`. For a convolution the matrices are the places
+/// of the kernel; a linear layer has one place, one matrix and its features as channels.
 pub struct PlainGather {
-    /// Planes of the input.
+    /// Channels of the input.
     pub channels: usize,
-    /// Places of a plane of the input.
+    /// Places in a channel of the input.
     pub area: usize,
-    /// Planes of the output.
+    /// Channels of the output.
     pub outputs: usize,
-    /// For each place of the output, what it reads.
+    /// For each place p of the output, the places it reads.
     pub taps: Vec<Vec<Tap>>,
-    /// `[outputs]`
+    /// The bias, `[outputs]`.
     pub bias: Option<Vec<f32>>,
-    /// W[matrix, c, m] stands at `matrix·strides[0] + c·strides[1] + m·strides[2]`.
+    /// The weights: W[matrix, c, m] is at `matrix·strides[0] + c·strides[1] + m·strides[2]`.
     pub weight: Vec<f32>,
-    /// Steps in `weight` from one matrix, channel and output to the next.
+    /// Steps in `weight` from one matrix, one input channel and one output channel to the next.
     pub strides: [usize; 3],
 }
 
-/// One place of the input that a place of the output reads, through one of the weight matrices.
+/// A place of the input that a place of the output reads, and the weight matrix it is read through.
 #[derive(Clone, Copy, Debug)]
 pub struct Tap {
-    /// Place of the input.
+    /// Index of the place in the input.
     pub place: usize,
-    /// Which weight matrix.
+    /// Index of the weight matrix.
     pub matrix: usize,
 }
 
-/// The weights of a network on the host, by name, and the condition it is under.
+/// The weights of a network in host memory, by name, and the condition it is under. Cheap to clone.
 #[derive(Clone)]
 pub struct HostParameters {
     tensors: Arc<BTreeMap<String, Vec<f32>>>,
@@ -97,29 +102,29 @@ pub struct HostParameters {
 }
 
 impl HostParameters {
-    /// Reads `parameters` from their device.
+    /// Copies `parameters` from their device, without a condition.
     ///
     /// # Errors
-    /// [`crate::error::Error::Device`] when the device has failed.
+    /// [`crate::error::Error::Device`] where the device has failed.
     pub fn read(parameters: &Parameters) -> Result<Self> {
         let read = |(name, t): (&str, &Tensor<1>)| Ok((name.to_owned(), crate::tensors::host(t.clone())?));
         Ok(Self { tensors: Arc::new(parameters.iter().map(read).collect::<Result<_>>()?), condition: None })
     }
 
-    /// The same weights under a condition, which becomes part of the layers that are described with them.
+    /// The same weights under a condition (`[width]`). It becomes part of the plain terms of the layers that read it.
     pub fn under(&self, condition: Vec<f32>) -> Self {
         Self { condition: Some(condition), ..self.clone() }
     }
 
-    /// The condition, where there is one.
+    /// The condition, `[width]`, if there is one.
     pub fn condition(&self) -> Option<&[f32]> {
         self.condition.as_deref()
     }
 
-    /// The flat values under `key`.
+    /// The flat values of the tensor named `key`.
     ///
     /// # Panics
-    /// When the key is absent: layers ask only for what they have listed as their parameters.
+    /// Where there is none. Layers ask only for what they list in [`Layer::parameters`](super::Layer::parameters).
     pub fn get(&self, key: &str) -> &[f32] {
         &self.tensors[key]
     }

@@ -1,11 +1,19 @@
-//! Tangent vectors on their way through a network.
+//! Tangents on their way through a network: derivatives of an activation in k directions of the latent.
+//!
+//! Forward-mode differentiation carries a pair (x, t) through the layers, (x, t) ↦ (f(x), Df(x)·t). For n samples and k
+//! directions t is a cube `[n, k, features]`, stored as rows so that a linear layer treats it as a larger batch:
+//!
+//!   rows  [n·k, features]     sample 0: t_0 … t_{k−1} | sample 1: t_0 … t_{k−1} | …
+//!
+//! Until the first nonlinear layer all samples have the same tangents, and `[k, features]` rows are enough: the first
+//! linear layer of a generator then costs k rows instead of n·k. The first layer with a slope of its own for each
+//! sample expands them.
 
 use super::Rows;
 use burn::tensor::Tensor;
 
-/// `k` directions for each of `n` samples: rows `[n·k, features]`, sample-major; or, as long as all
-/// samples still share them (before the first nonlinear layer), rows `[k, features]` only. Sharing
-/// makes the first linear layer of a generator cost `k` rows instead of `n·k`.
+/// Tangents in k directions for each of n samples: rows `[n·k, features]`, all those of a sample together; or rows
+/// `[k, features]` while all samples share them.
 #[derive(Clone)]
 pub struct Tangents {
     rows: Rows,
@@ -14,23 +22,25 @@ pub struct Tangents {
 }
 
 impl Tangents {
-    /// The same `k` directions, rows `[k, features]`, for every sample.
+    /// The same k tangents for every sample: rows `[k, features]`.
     pub fn shared(rows: Rows) -> Self {
         let directions = rows.dims()[0];
         Self { rows, directions, shared: true }
     }
 
-    /// Each sample its own `directions`: rows `[n·directions, features]`, sample-major.
+    /// Tangents of each sample's own: rows `[n·k, features]`, all those of a sample together, k = `directions`.
     pub fn per_sample(rows: Rows, directions: usize) -> Self {
         Self { rows, directions, shared: false }
     }
 
-    /// Applies a linear map, row by row.
+    /// Applies a map that is linear and acts on each row alone, the tangent rule of a linear layer. Shared tangents
+    /// stay shared.
     pub fn map(self, f: impl FnOnce(Rows) -> Rows) -> Self {
         Self { rows: f(self.rows), ..self }
     }
 
-    /// Multiplies by a per-sample slope `[n, features]` (the rule of an elementwise layer).
+    /// Multiplies the tangents of each sample by its slope, `[n, features]`: the tangent rule of an elementwise layer.
+    /// Shared tangents become each sample's own.
     pub fn scale(self, slope: Rows) -> Self {
         let [n, features] = slope.dims();
         let k = self.directions;
@@ -38,26 +48,26 @@ impl Tangents {
         Self { rows: rows.reshape([n * k, features]), directions: k, shared: false }
     }
 
-    /// As a cube `[n, k, features]`, or `[1, k, features]` while shared.
+    /// The tangents as a cube `[n, k, features]`, or `[1, k, features]` while they are shared.
     pub fn cube(self) -> Tensor<3> {
         let [rows, features] = self.rows.dims();
         self.rows.reshape([rows / self.directions, self.directions, features])
     }
 
-    /// From a cube `[n, k, features]` with a direction set for each sample.
+    /// Tangents of each sample's own from a cube `[n, k, features]`.
     pub fn from_cube(cube: Tensor<3>) -> Self {
         let [n, k, features] = cube.dims();
         Self::per_sample(cube.reshape([n * k, features]), k)
     }
 
-    /// As a cube `[n, k, features]` for `n` samples, shared directions repeated.
+    /// The tangents as a cube `[n, k, features]`, repeated for all `n` samples where they are shared.
     pub fn expanded(self, n: usize) -> Tensor<3> {
         let shared = self.shared;
         let cube = self.cube();
         if shared { cube.repeat_dim(0, n) } else { cube }
     }
 
-    /// Sum of the tangents of two branches.
+    /// The sum of the tangents of two branches, shared if both are.
     pub fn plus(self, other: Self) -> Self {
         if self.shared == other.shared {
             return Self { rows: self.rows + other.rows, ..self };
@@ -65,7 +75,7 @@ impl Tangents {
         Self::from_cube(self.cube() + other.cube())
     }
 
-    /// Tangents of branches whose features stand side by side, for `n` samples.
+    /// The tangents of several branches with their features side by side, for `n` samples; shared if all are.
     pub fn concatenated(parts: Vec<Self>, n: usize) -> Self {
         if parts.iter().all(|p| p.shared) {
             return Self::shared(Tensor::cat(parts.into_iter().map(|p| p.rows).collect(), 1));

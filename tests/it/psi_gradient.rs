@@ -1,8 +1,9 @@
 //! Gradients of ψ_k by first-order differentiation alone (theory, 9c and 10).
 //!
-//! d ½ ln det(AᵀA) = tr((AᵀA)⁻¹Aᵀ dA): with the factor in front of dA held constant, the gradient of one sum of products is
-//! that of ψ. For ψ_k the inverse is that of the k leading directions. One latent at a time, since the columns of A are
-//! tracked through the whole network.
+//! d ½ ln det(AᵀA) = tr((AᵀA)⁻¹Aᵀ dA). With the factor in front of dA computed first and held constant, the gradient of
+//! the sum of products A ∘ (A(AᵀA)⁻¹)_held is that of ψ, and no second derivative is needed. For ψ_k the inverse is
+//! restricted to the k leading directions. One latent is done at a time, since the columns of A are tracked through the
+//! whole network.
 
 use isoline::error::Result;
 use isoline::generator::Generator;
@@ -14,16 +15,20 @@ use nalgebra::DMatrix;
 /// ψ_k and its gradient at one latent.
 #[derive(Clone, Debug)]
 pub struct PsiGradient {
-    /// ψ_k in nats, of the exact Jacobian or of the stencil's.
+    /// ψ_k in nats, of the exact Jacobian or of the stencil's mean Jacobian.
     pub psi: f64,
     /// ∂ψ_k/∂z, `[d]`.
     pub gradient: Vec<f32>,
 }
 
-/// ψ_k of the exact Jacobian and ∇ψ_k (9c) at `latents` (`[n, d]` row-major); `None` where ψ_k is undefined or not finite.
+/// ψ_k of the exact Jacobian and ∇ψ_k (9c) at each of `latents` (`[n, d]` row-major), n entries; `None` where ψ_k is
+/// undefined or its gradient not finite.
 ///
-/// In a piecewise-linear network the gradient is 0 wherever it exists, but for a smooth last activation: that is what the
-/// derivative is, and no direction to follow ([`stencil_gradient`] has one).
+/// In a piecewise-linear network ψ is constant on each piece, so this gradient is 0 except through a smooth last
+/// activation. It is correct and still no direction to steer in; [`stencil_gradient`] gives one.
+///
+/// # Errors
+/// [`isoline::error::Error::Device`].
 pub fn psi_gradient(generator: &dyn Generator, latents: &[f32], k: usize) -> Result<Vec<Option<PsiGradient>>> {
     let d = generator.spec().latent_width;
     let unit = |i: usize| (0..d).map(move |j| f32::from(u8::from(i == j)));
@@ -37,8 +42,12 @@ pub fn psi_gradient(generator: &dyn Generator, latents: &[f32], k: usize) -> Res
     latents.chunks_exact(d).map(|z| gradient(generator, z, k, columns)).collect()
 }
 
-/// ψ_k of the stencil's mean Jacobian over the orthonormal directions `frame` (`[P, d]` row-major) and its gradient (10) at
-/// `latents`, the radius h held constant; smooth in z on piecewise-linear networks too, where h spans many regions.
+/// ψ_k of the stencil's mean Jacobian over the orthonormal directions `frame` (`[P, d]` row-major), and its gradient
+/// (10), at each of `latents` (`[n, d]` row-major). The radius h is held constant. Smooth in z on piecewise-linear
+/// networks too, where h spans many pieces. `None` where ψ_k is undefined or its gradient not finite.
+///
+/// # Errors
+/// [`isoline::error::Error::Device`].
 pub fn stencil_gradient(
     generator: &dyn Generator,
     latents: &[f32],
@@ -59,7 +68,8 @@ pub fn stencil_gradient(
     latents.chunks_exact(d).map(at).collect()
 }
 
-/// The gradient at one latent, given A's columns as rows `[P, D]` of a tracked z `[1, d]`.
+/// ψ_k and its gradient at one latent `z` (`[d]`). `columns` maps a tracked z (`[1, d]`) to the columns of A as rows,
+/// `[P, D]`.
 fn gradient(
     generator: &dyn Generator,
     z: &[f32],
@@ -70,7 +80,7 @@ fn gradient(
     let columns = columns(tracked.clone());
     let [directions, width] = columns.dims();
     let Some((psi, held)) = leading_inverse(&host(columns.clone().inner())?, directions, k) else { return Ok(None) };
-    // The last term keeps z in the graph where nothing of A depends on it.
+    // The last term keeps z in the graph where A does not depend on it.
     let loss = (columns * rows(held, width, generator.device())).sum() + (tracked.clone() * 0.0).sum();
     let gradients = loss.backward();
     let gradient = match tracked.grad(&gradients) {

@@ -1,9 +1,11 @@
-//! Where a falling convex curve bends: Kneedle (Satopää et al. 2011) as kneed 0.9 computes it, sensitivity 1.
+//! The knee of a falling convex curve, where it bends from steep to flat: Kneedle (Satopää et al. 2011), as the Python
+//! package kneed 0.9 computes it, at sensitivity 1.
 
-/// The x at the knee of a convex decreasing curve, or `None` where it has none. x ascends.
+/// The x at the knee of a convex decreasing curve given by ascending `x` and the `y` there, at least three points;
+/// `None` if it has no knee, or a value is not finite.
 ///
-/// Both axes are scaled to [0, 1], y is turned over, and the first maximum of y − x that later falls by the mean step
-/// of x is the knee; a local minimum on the way resets the bar.
+/// Both axes are scaled to [0, 1] and y is flipped. The knee is the first local maximum of y − x after which that
+/// difference falls by more than the mean step of x; a local minimum in between sets the threshold to 0.
 pub fn knee(x: &[f64], y: &[f64]) -> Option<f64> {
     let n = x.len();
     if n < 3 || y.len() != n || x.iter().chain(y).any(|v| !v.is_finite()) {

@@ -1,30 +1,31 @@
-//! Synthetic manifolds of known local dimension, all from keyed noise.
+//! Synthetic manifolds of known local dimension, drawn from keyed noise: point i depends on the seed and on i alone, up
+//! to a common shift and scale.
 
 use super::neighbours::Cloud;
 use crate::noise::{Stream, normals, uniforms};
 
-/// Points with the dimension at each, and the number of the part it lies in.
+/// Points on a manifold, with the truth about each.
 #[derive(Clone, Debug)]
 pub struct Points {
-    /// The points.
+    /// The points, `[n, width]`.
     pub cloud: Cloud,
-    /// Dimension at each.
+    /// The local dimension at each point, `[n]`.
     pub dimension: Vec<f64>,
-    /// Part of each.
+    /// The part of the manifold that each point lies in, counted from 0, `[n]`.
     pub part: Vec<usize>,
 }
 
 /// One row of the table of manifolds.
 pub struct ManifoldRow {
-    /// As `--set NAME`.
+    /// Its name, as in `--set NAME`.
     pub name: &'static str,
-    /// One line.
+    /// What it is, in one line.
     pub about: &'static str,
-    /// (points, seed) → points.
+    /// (number of points, seed) → the points.
     pub make: fn(usize, u64) -> Points,
 }
 
-/// Every manifold.
+/// Every manifold that `isoline lid` knows.
 pub static MANIFOLDS: &[ManifoldRow] = &[
     ManifoldRow {
         name: "lollipop",
@@ -45,11 +46,12 @@ pub static MANIFOLDS: &[ManifoldRow] = &[
     },
 ];
 
-/// `count` uniforms in [0, 1) for point `i`, in f64.
+/// `count` uniform numbers in [0, 1) for point `i`.
 fn draws(seed: u64, i: usize, count: usize) -> Vec<f64> {
     uniforms(seed, i as u64, Stream::Training, 0, count).into_iter().map(f64::from).collect()
 }
 
+/// Points from (values, dimension, part) of each.
 fn collect(width: usize, points: impl Iterator<Item = (Vec<f64>, f64, usize)>) -> Points {
     let mut all = Points { cloud: Cloud { values: Vec::new(), width }, dimension: Vec::new(), part: Vec::new() };
     for (point, dimension, part) in points {
@@ -60,7 +62,8 @@ fn collect(width: usize, points: impl Iterator<Item = (Vec<f64>, f64, usize)>) -
     all
 }
 
-/// A disc at (3, 3) of radius 1, a stick from its edge to (1.5, 1.5), a dot at 0; weights 4 : 2 : 1.
+/// A disc of radius 1 around (3, 3), a stick from its edge to (1.5, 1.5), and a dot at 0; the points are shared out 4 :
+/// 2 : 1.
 fn lollipop(n: usize, seed: u64) -> Points {
     let edge = 3.0 - 0.5f64.sqrt();
     collect(
@@ -82,7 +85,8 @@ fn lollipop(n: usize, seed: u64) -> Points {
     )
 }
 
-/// The roll of scikit-learn, scaled to deviations near 1: a = 1.5π(1 + 2u), (a cos a, 21 v, a sin a)/7.
+/// The Swiss roll of scikit-learn, (a cos a, 21v, a sin a)/7 with a = 1.5π(1 + 2u); the divisor brings the standard
+/// deviations near 1.
 fn swiss_roll(n: usize, seed: u64) -> Points {
     collect(
         3,
@@ -94,7 +98,7 @@ fn swiss_roll(n: usize, seed: u64) -> Points {
     )
 }
 
-/// A torus of radii 10 and 1 and its core circle, half of the points each, divided by 7.
+/// A torus of radii 10 and 1, and its core circle; half of the points lie on each, and all are divided by 7.
 fn doughnut(n: usize, seed: u64) -> Points {
     collect(
         3,
@@ -109,8 +113,9 @@ fn doughnut(n: usize, seed: u64) -> Points {
     )
 }
 
-/// Cubes [−1, 1]^m turned at random into R^width, their centres 10 apart, equal shares; then all coordinates divided by
-/// one number, the root mean variance, so that no direction is stretched against another.
+/// Cubes [−1, 1]^m, one for each m of `dimensions`, in random orientations in R^width, with centres 10 apart and equal
+/// shares of the points. Then all coordinates are centred and divided by one number, the root mean square over all of
+/// them, so that no direction is stretched relative to another.
 fn planes(n: usize, seed: u64, width: usize, dimensions: &[usize]) -> Points {
     let frames: Vec<Vec<f64>> = dimensions
         .iter()

@@ -1,22 +1,24 @@
-//! How good estimates of a known dimension are.
+//! How far estimates of a dimension are from the known truth. Both lists have one entry per point, in the same order.
 
-/// Mean of |estimate − truth|.
+/// The mean of |estimate − truth| over all points; 0 for no points.
 pub fn mean_absolute_error(estimates: &[f64], truth: &[f64]) -> f64 {
     estimates.iter().zip(truth).map(|(e, t)| (e - t).abs()).sum::<f64>() / truth.len().max(1) as f64
 }
 
-/// Share of estimates that round to the truth.
+/// The share of estimates whose nearest whole number is the truth, from 0 to 1.
 pub fn rounding_accuracy(estimates: &[f64], truth: &[f64]) -> f64 {
     estimates.iter().zip(truth).filter(|(e, t)| e.round() == t.round()).count() as f64 / truth.len().max(1) as f64
 }
 
-/// One minus the share of pairs that are put in the wrong order: 1 − #{t_i > t_j and e_i < e_j}/(n(n − 1)/2).
+/// How well the estimates order the points: one minus the share of pairs in the wrong order,
+/// 1 − #{t_i > t_j and e_i < e_j}/(n(n − 1)/2). Ties do not count as wrong, so 1 is perfect and ½ chance without ties.
 pub fn concordance(estimates: &[f64], truth: &[f64]) -> f64 {
     let n = truth.len();
     if n < 2 {
         return 1.0;
     }
-    // Inversions between groups of equal truth, counted on values sorted by truth with a sorted list of what came before.
+    // Inversions are counted between groups of equal truth, in ascending order of it, against a sorted list of the
+    // estimates of all groups before.
     let mut order: Vec<usize> = (0..n).collect();
     order.sort_by(|a, b| truth[*a].total_cmp(&truth[*b]));
     let mut before: Vec<f64> = Vec::with_capacity(n);
@@ -24,7 +26,7 @@ pub fn concordance(estimates: &[f64], truth: &[f64]) -> f64 {
     let mut start = 0;
     while start < n {
         let end = (start..n).find(|i| truth[order[*i]] > truth[order[start]]).unwrap_or(n);
-        // Those of smaller truth with a larger estimate.
+        // Pairs with a point of smaller truth and larger estimate.
         wrong += order[start..end]
             .iter()
             .map(|i| before.len() - before.partition_point(|b| *b <= estimates[*i]))
@@ -43,7 +45,7 @@ mod tests {
     #[test]
     fn by_hand() {
         let truth = [0.0, 1.0, 1.0, 2.0];
-        // Of the five pairs of different truth one is turned round: (1, 2) with 1.2 against 1.1.
+        // One of the six pairs is in the wrong order: truths 1 and 2 with estimates 1.2 and 1.1.
         let estimates = [0.1, 1.2, 0.9, 1.1];
         assert!((concordance(&estimates, &truth) - (1.0 - 1.0 / 6.0)).abs() < 1e-15);
         assert!((mean_absolute_error(&estimates, &truth) - (0.1 + 0.2 + 0.1 + 0.9) / 4.0).abs() < 1e-15);

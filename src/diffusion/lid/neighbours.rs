@@ -1,37 +1,38 @@
-//! Points in f64 and their nearest neighbours, by brute force.
+//! Clouds of points in f64, and nearest neighbours by brute force: exact, and fast enough for the thousands of points
+//! of a benchmark.
 
 use rayon::prelude::*;
 
-/// Points `[n, width]`, row-major.
+/// A cloud of n points, stored row-major as `[n, width]`.
 #[derive(Clone, Debug)]
 pub struct Cloud {
-    /// The values.
+    /// The coordinates of all points, `[n, width]` row-major.
     pub values: Vec<f64>,
-    /// Values per point.
+    /// The number of coordinates of a point.
     pub width: usize,
 }
 
-/// A neighbour: squared distance and index.
+/// A neighbour of a query: (squared distance, index in the cloud).
 pub type Neighbour = (f64, usize);
 
 impl Cloud {
-    /// Number of points.
+    /// n, the number of points.
     pub fn len(&self) -> usize {
         self.values.len() / self.width.max(1)
     }
 
-    /// Whether there are none.
+    /// Whether there are no points.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
 
-    /// Point `i`.
+    /// Point `i`, `[width]`. Panics where `i` is n or more, as indexing does.
     pub fn point(&self, i: usize) -> &[f64] {
         &self.values[i * self.width..(i + 1) * self.width]
     }
 
-    /// The `k` nearest points of this cloud to each point of `queries`, nearest first. A point at distance 0 is the
-    /// query itself and is left out.
+    /// For each point of `queries` the `k` nearest points of this cloud, nearest first; fewer where the cloud has
+    /// fewer. A point at distance 0 is taken to be the query itself and is left out.
     pub fn nearest(&self, queries: &Self, k: usize) -> Vec<Vec<Neighbour>> {
         (0..queries.len())
             .into_par_iter()
@@ -51,8 +52,9 @@ impl Cloud {
     }
 }
 
-/// Mean share of the `k` nearest neighbours that lie in the query's own part: where it is low, the scaling of the
-/// coordinates has mixed the parts, and methods of neighbours measure the mixture.
+/// The mean share of a query's `k` nearest neighbours that lie in its own part of the manifold, from 0 to 1; `parts`
+/// and `query_parts` have one entry per point. Where it is low, the scaling of the coordinates has brought parts
+/// together, and methods based on neighbours measure the mixture of them.
 pub fn purity(cloud: &Cloud, parts: &[usize], queries: &Cloud, query_parts: &[usize], k: usize) -> f64 {
     let found = cloud.nearest(queries, k);
     let share = |(near, own): (&Vec<Neighbour>, &usize)| {

@@ -1,4 +1,5 @@
-//! A score network for points: an ε-network of the variance-preserving process, a small U-shaped perceptron.
+//! A score network for clouds of points: an ε-network of the variance-preserving process, as a small U-shaped
+//! perceptron with skip connections. The estimators of dimension are benchmarked on it.
 
 use super::neighbours::Cloud;
 use crate::cancel::Cancel;
@@ -11,18 +12,18 @@ use crate::noise::{self, Stream};
 use crate::progress::Progress;
 use crate::tensors::rows;
 
-/// Settings of a fit.
+/// The settings of a fit.
 #[derive(Clone, Debug)]
 pub struct ScoreConfig {
-    /// Widths of the way down; the way up mirrors them.
+    /// Widths of the layers on the way down; the way up mirrors them.
     pub widths: Vec<usize>,
-    /// Steps.
+    /// Number of steps.
     pub steps: u32,
-    /// Points per step.
+    /// Number of points in a step.
     pub batch: usize,
-    /// Peak step size; falls to 0 by a cosine.
+    /// Learning rate, which is warmed up over 100 steps and falls to 0 as a cosine.
     pub learning_rate: f64,
-    /// Key of all noise.
+    /// Seed of the initial weights and of all noise.
     pub seed: u64,
 }
 
@@ -32,19 +33,21 @@ impl Default for ScoreConfig {
     }
 }
 
-/// Width of the embedded time.
+/// Width of the condition that the embedding makes of the time.
 const CONDITION: usize = 32;
 
+/// A linear layer, in TOML.
 fn linear(key: &str, out: usize) -> String {
     format!("{{ kind = \"linear\", key = \"{key}\", out = {out} }}")
 }
 
-/// linear, modulate, silu.
+/// The layers of one stage: linear, modulate by the time, silu.
 fn stage(key: &str, out: usize) -> String {
     let modulate = format!("{{ kind = \"modulate\", key = \"{key}.time\", width = {CONDITION} }}");
     format!("{}, {modulate}, {{ kind = \"silu\" }}", linear(key, out))
 }
 
+/// Level `i` and those below it: down, the next level beside its own input, up.
 fn level(widths: &[usize], i: usize) -> String {
     let down = stage(&format!("down{i}"), widths[i]);
     let up = stage(&format!("up{i}"), widths[i]);
@@ -54,7 +57,8 @@ fn level(widths: &[usize], i: usize) -> String {
     }
 }
 
-/// The layers, with the raw input beside the last of them, and the denoiser they belong to.
+/// The network, with the raw input beside the features that enter its last layer, and its embedding and
+/// parametrisation.
 fn parts(config: &ScoreConfig, width: usize) -> Result<crate::diffusion::Parts> {
     let text = format!(
         "layers = [{{ kind = \"concat\", branches = [[{}], []] }}, {}]
@@ -69,7 +73,7 @@ fn parts(config: &ScoreConfig, width: usize) -> Result<crate::diffusion::Parts> 
         embed: Vec<toml::Table>,
     }
     let text: Text = toml::from_str(&text).map_err(|e| Error::Bug(e.to_string()))?;
-    // Time features of 1000·t: of the bare t they are all but constant over the small times that count.
+    // The features are of 1000·t: those of t itself would be all but constant over the small times that matter.
     let settings = toml::from_str("clock = \"vp\"\nbeta = [0.1, 20.0]\ntime_scale = 1000.0");
     let denoiser = DenoiserConfig {
         prediction: "epsilon".into(),
@@ -82,11 +86,12 @@ fn parts(config: &ScoreConfig, width: usize) -> Result<crate::diffusion::Parts> 
     denoiser.parts(text.layers, &[width]).map_err(|e| Error::Bug(e.to_string()))
 }
 
-/// Fits ε on `points`: mean over t ~ U(0, 1) of ‖ε̂ − ε‖², no weighting, averaged weights. Returns the denoiser and its
-/// number of weights.
+/// Fits ε̂ on `points` by the mean over t ~ U(0, 1) of ‖ε̂ − ε‖², unweighted in t. Returns the denoiser with weights
+/// averaged over the steps, and its number of weights. `label` is for the display of progress. A step whose gradients
+/// are not finite is skipped.
 ///
 /// # Errors
-/// Of the device; a stop by `cancel`.
+/// [`Error::Device`]; [`Error::Stopped`] or [`Error::Interrupted`] on a stop by `cancel`, which keeps nothing.
 pub fn train_score(
     points: &Cloud,
     config: &ScoreConfig,
@@ -125,6 +130,7 @@ pub fn train_score(
     Ok((NetworkDenoiser::new(parts, average, 0, None, device), count))
 }
 
+/// The mean squared error of ε̂ over one batch, `[1]`.
 fn loss(
     parts: &crate::diffusion::Parts,
     tracked: &Parameters,
@@ -138,7 +144,7 @@ fn loss(
     let index = |u: &f32| ((f64::from(*u) * points.len() as f64) as usize).min(points.len() - 1);
     let clean: Vec<f32> = picked.iter().flat_map(|u| points.point(index(u))).map(|v| *v as f32).collect();
     let times = noise::uniforms(config.seed, u64::from(step), Stream::Training, 0, n);
-    // α = exp(−B/2), s = √(1 − e^{−B}), B = 0.1t + 9.95t².
+    // x_t = α·x + s·ε with α = e^{−B/2}, s = √(1 − e^{−B}) and B = 0.1t + 9.95t².
     let b = |t: &f32| f64::from(*t).mul_add(0.1, 9.95 * f64::from(*t).powi(2));
     let column = |f: &dyn Fn(f64) -> f64| -> Rows { rows(times.iter().map(|t| f(b(t)) as f32).collect(), 1, device) };
     let eps = rows(noise::normals(config.seed, u64::from(step), Stream::Training, 1, n * d), d, device);

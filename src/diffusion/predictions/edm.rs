@@ -1,4 +1,5 @@
-//! The preconditioning of EDM (arXiv 2206.00364, table 1): unit variance into and out of the network at every σ.
+//! The preconditioning of EDM (arXiv 2206.00364, table 1). Its input and its target have unit variance at every σ, for
+//! data of standard deviation `sigma_data`.
 
 use super::{Coefficients, Prediction, PredictionRow};
 use crate::error::{Error, Result};

@@ -1,5 +1,5 @@
-//! Rectified flow (arXiv 2209.03003): x_t = (1 − t)x₀ + t ε and the network predicts the velocity v = ε − x₀. With
-//! σ = t/(1 − t) and x = x_t/(1 − t): x₀ = x_t − t v.
+//! Rectified flow (arXiv 2209.03003): x_t = (1 − t)x₀ + tε, and the network predicts the velocity v = ε − x₀, so that
+//! x₀ = x_t − t·v. It is used through σ = t/(1 − t) and x = x_t/(1 − t).
 
 use super::{Coefficients, Prediction, PredictionRow};
 use crate::error::{Error, Result};

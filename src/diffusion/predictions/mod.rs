@@ -1,5 +1,10 @@
-//! What a network predicts, and how a denoiser follows (theory, 22). Every parametrisation is affine:
-//! D(x; σ) = skip·x + output·F(input·x, time).
+//! Parametrisations: what a network F predicts, and how the denoiser follows from it (theory, 22), one file each. All
+//! are affine in x and F:
+//!
+//!   D(x; σ) = skip·x + output·F(input·x, time),
+//!
+//! with four coefficients that depend on σ alone. `input` brings x from our coordinates x = x₀ + σ·noise to those that
+//! the network was trained in.
 
 mod edm;
 mod epsilon;
@@ -9,47 +14,47 @@ mod x0;
 
 use crate::error::{Error, Result, did_you_mean};
 
-/// The four numbers of a parametrisation at one σ.
+/// The four coefficients of a parametrisation at one σ.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Coefficients {
-    /// x is multiplied by this on its way into the network.
+    /// Factor of x on its way into the network.
     pub input: f64,
-    /// Share of x itself.
+    /// Factor of x in D.
     pub skip: f64,
-    /// Factor of the network's output.
+    /// Factor of the network's output in D.
     pub output: f64,
-    /// What the network is shown as the noise level.
+    /// What the network's embedding is given for the noise level.
     pub time: f64,
 }
 
-/// A parametrisation.
+/// A parametrisation with its settings.
 pub trait Prediction: Send + Sync {
-    /// The coefficients at σ.
+    /// The coefficients at σ, which must lie in [`range`](Self::range).
     fn at(&self, sigma: f64) -> Coefficients;
 
-    /// Least and greatest σ that the network knows.
+    /// The least and the greatest σ that the network knows.
     fn range(&self) -> [f64; 2];
 }
 
-type Make = fn(toml::Table) -> Result<Box<dyn Prediction>>;
+type Constructor = fn(toml::Table) -> Result<Box<dyn Prediction>>;
 
 /// One row of the table of parametrisations.
 pub struct PredictionRow {
-    /// As `prediction = "…"` in a card.
+    /// Its name, as in `prediction = "…"` of a card.
     pub name: &'static str,
     /// One line for `isoline list predictions`.
     pub about: &'static str,
-    /// Reads its settings; the error is (key, message).
-    pub make: Make,
+    /// Makes it from its settings; an [`Error::Key`] for one that is unknown or out of range.
+    pub make: Constructor,
 }
 
-/// Every parametrisation.
+/// Every parametrisation, in the order of `isoline list predictions`.
 pub static PREDICTIONS: &[PredictionRow] = &[edm::ROW, epsilon::ROW, v::ROW, x0::ROW, flow::ROW];
 
-/// The parametrisation of that name.
+/// The parametrisation of that name with these settings.
 ///
 /// # Errors
-/// [`Error::Key`] with the nearest name.
+/// [`Error::Key`] for an unknown name, with the nearest one, or for a setting that is unknown or out of range.
 pub fn prediction(name: &str, settings: toml::Table) -> Result<Box<dyn Prediction>> {
     match PREDICTIONS.iter().find(|p| p.name == name) {
         Some(row) => (row.make)(settings).map_err(|e| e.inside("settings")),
@@ -65,8 +70,8 @@ pub fn prediction(name: &str, settings: toml::Table) -> Result<Box<dyn Predictio
 mod tests {
     use super::*;
 
-    /// For every parametrisation: a network that predicts its target perfectly for a known pair (x₀, noise) gives back
-    /// x₀ at every σ. The targets are written out here from their definitions, in the trained coordinates.
+    /// For every parametrisation, a network that predicts its target perfectly for a known pair (x₀, noise) gives back
+    /// x₀ at every σ. The targets are written out here from their definitions, in the coordinates of the training.
     #[test]
     fn a_perfect_prediction_is_denoised_to_x0() {
         let vp = || toml::from_str("clock = \"vp\"\nbeta = [0.1, 20.0]").unwrap_or_default();

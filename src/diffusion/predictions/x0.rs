@@ -1,4 +1,4 @@
-//! A variance-preserving model that predicts the clean picture itself.
+//! A variance-preserving model that predicts the clean picture itself: D = F at x_t = α·x, α = 1/√(1 + σ²).
 
 use super::{Coefficients, Prediction, PredictionRow};
 use crate::diffusion::Clock;

@@ -1,4 +1,6 @@
-//! Noise levels of the steps, one file each: σ at a part u of the way, u = 0 at the greatest and 1 at the least.
+//! Schedules: which noise levels the steps of a sampler pass through, one file each. A schedule gives σ at a part u of
+//! the way, from the greatest level at u = 0 to the least above 0 at u = 1. All of them are even in some function f of
+//! σ, σ(u) = f⁻¹(f(high) + u·(f(low) − f(high))), and differ in f.
 
 mod cosine;
 mod exponential;
@@ -8,31 +10,31 @@ mod linear_vp;
 
 use crate::error::{Error, Result, did_you_mean};
 
-/// A schedule.
+/// A schedule with its settings.
 pub trait Schedule: Send + Sync {
-    /// σ at part `u` of the way from `high` (u = 0) to `low` (u = 1).
+    /// σ at the part `u` of the way from `high` (u = 0) to `low` (u = 1), falling in u. Both ends are exact.
     fn sigma(&self, u: f64, low: f64, high: f64) -> f64;
 }
 
-type Make = fn(toml::Table) -> Result<Box<dyn Schedule>>;
+type Constructor = fn(toml::Table) -> Result<Box<dyn Schedule>>;
 
 /// One row of the table of schedules.
 pub struct ScheduleRow {
-    /// As `schedule = "…"`.
+    /// Its name, as in `schedule = "…"`.
     pub name: &'static str,
     /// One line for `isoline list schedules`.
     pub about: &'static str,
-    /// Reads its settings.
-    pub make: Make,
+    /// Makes it from its settings; an [`Error::Key`] for one that is unknown or out of range.
+    pub make: Constructor,
 }
 
-/// Every schedule.
+/// Every schedule, in the order of `isoline list schedules`.
 pub static SCHEDULES: &[ScheduleRow] = &[karras::ROW, exponential::ROW, cosine::ROW, linear_vp::ROW, flow::ROW];
 
-/// The schedule of that name.
+/// The schedule of that name with these settings.
 ///
 /// # Errors
-/// [`Error::Key`] with the nearest name.
+/// [`Error::Key`] for an unknown name, with the nearest one, or for a setting that is unknown or out of range.
 pub fn schedule(name: &str, settings: toml::Table) -> Result<Box<dyn Schedule>> {
     match SCHEDULES.iter().find(|s| s.name == name) {
         Some(row) => (row.make)(settings).map_err(|e| e.inside("schedule_settings")),
@@ -49,9 +51,9 @@ fn settings<C: serde::de::DeserializeOwned>(table: toml::Table) -> Result<C> {
     C::deserialize(table).map_err(|e| Error::key("", crate::error::explain_toml(e.message())))
 }
 
-/// Runs `f⁻¹` evenly between f(high) and f(low).
+/// f⁻¹ of the point a part `u` of the way from f(high) to f(low).
 fn even_in(u: f64, low: f64, high: f64, f: impl Fn(f64) -> f64, inverse: impl Fn(f64) -> f64) -> f64 {
-    // The ends are given back as typed.
+    // The ends come back as they were typed, without rounding.
     if u <= 0.0 {
         return high;
     }
@@ -65,7 +67,7 @@ fn even_in(u: f64, low: f64, high: f64, f: impl Fn(f64) -> f64, inverse: impl Fn
 mod tests {
     use super::*;
 
-    /// Three values, worked out from the formula with another arithmetic (bc, 40 digits).
+    /// Three values of each, worked out from the formula in another arithmetic (bc, 40 digits).
     #[test]
     fn golden_values() {
         let golden = [
@@ -94,7 +96,7 @@ mod tests {
         }
     }
 
-    /// The processes behind three schedules, each from its own definition: time is even.
+    /// Three schedules against the definitions of the processes behind them: their times are evenly spaced.
     #[test]
     fn times_are_even() {
         let middle = |name: &str, low: f64, high: f64| {

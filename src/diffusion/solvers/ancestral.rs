@@ -1,4 +1,5 @@
-//! Ancestral Euler: an Euler step below the next level, and fresh noise up to it; the whole posterior variance.
+//! Ancestral Euler: an Euler step to below the next level, then fresh noise up to it, with the whole variance of the
+//! posterior (η = 1 of DDIM).
 
 use super::{Solver, SolverRow, Step, settings, slope, split};
 use crate::diffusion::State;

@@ -1,6 +1,7 @@
-//! DDIM (arXiv 2010.02502): x' = D + (σ'/σ)(x − D), with a part η of the posterior's variance as fresh noise. In these
-//! coordinates η = 0 is Euler's method; it is not a method of higher order. With `clip`, D is held within a range where it
-//! stands for x₀, and left alone where it stands for the noise (x − D)/σ, as many published samplers do.
+//! DDIM (arXiv 2010.02502): x' = D + (σ'/σ)(x − D). With η above 0, part of the noise is fresh: η times the standard
+//! deviation of the posterior. In these coordinates η = 0 is exactly Euler's method, so it is of order 1 and no more.
+//! With `clip`, D is clamped where it stands for x₀ and not where it stands for the noise (x − D)/σ, as many published
+//! samplers do.
 
 use super::{Solver, SolverRow, Step, settings, split};
 use crate::diffusion::State;

@@ -1,5 +1,6 @@
 //! DPM-Solver++(2M) (arXiv 2211.01095): the linear part of the equation is solved exactly in λ = −ln σ, and D is
-//! extrapolated from the last two evaluations. The first step and a last one to σ = 0 are of order 1.
+//! extrapolated from the last two evaluations. The first step, which has only one, is of order 1; a last step to σ = 0
+//! gives D itself.
 
 use super::{Solver, SolverRow, Step, settings};
 use crate::diffusion::State;
@@ -35,13 +36,13 @@ impl Solver for TwoM {
         let h = (from / to).ln();
         let used = match last {
             Some(last) => {
-                // r = h_last/h; D + (D − D_last)/2r
+                // D + (D − D_last)/(2r) with r = h_last/h.
                 let half = 0.5 * h / (step.sigmas[step.index - 1] / from).ln();
                 denoised.blend(1.0 + half, last, -half)
             }
             None => denoised,
         };
-        // x' = (σ'/σ)x + (1 − e^{−h})D
+        // x' = (σ'/σ)·x + (1 − e^{−h})·D with h = ln(σ/σ').
         Ok(x.blend(to / from, used, -(-h).exp_m1()))
     }
 }

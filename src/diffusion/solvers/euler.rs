@@ -1,4 +1,4 @@
-//! Euler's method: x + (σ' − σ)·dx/dσ.
+//! Euler's method: x' = x + (σ' − σ)·dx/dσ.
 
 use super::{Solver, SolverRow, Step, settings, slope};
 use crate::diffusion::State;

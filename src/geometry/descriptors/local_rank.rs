@@ -1,4 +1,5 @@
-//! Local rank ν: the exponential of the entropy of the normalised singular values (theory, 3).
+//! Local rank ν: the exponential of the entropy of the normalised singular values (theory, 3). A real number from 1 to
+//! d, not the numerical rank r.
 
 use super::ShownIn::{Compared, Map, Path, Related, Sample};
 use super::{Descriptor, LocalGeometry, Measured, no_parts};

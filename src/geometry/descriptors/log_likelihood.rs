@@ -1,4 +1,4 @@
-//! Log-likelihood on the manifold ℓ = ln p_z(z) − ψ (theory, 2), at the model rank.
+//! Log-likelihood on the manifold ℓ = ln p_z(z) − ψ_k in nats, with p_z = N(0, I) and k the model rank (theory, 2).
 
 use super::ShownIn::Sample;
 use super::{Descriptor, LocalGeometry, Measured, no_parts};

@@ -1,4 +1,5 @@
-//! Numbers read off one local spectrum, one file each.
+//! Descriptors: numbers read off the geometry at one latent, one file each. To add one, write its file and put its row
+//! into [`DESCRIPTORS`]; the row also says which tables and figures show it unasked ([`ShownIn`]).
 
 mod intrinsic_dimension;
 mod latent_norm;
@@ -21,13 +22,13 @@ use super::{Spectrum, jackknife};
 pub enum Undefined {
     /// Every singular value is zero.
     ZeroRank,
-    /// Fewer than k singular values are above zero.
+    /// Fewer than k singular values are above 0, k the model rank.
     BelowModelRank,
-    /// The Jacobian or the latent holds a value that is not finite.
+    /// The value, or something it is computed from, is not finite.
     NonFinite,
-    /// Too large or too small for a number.
+    /// Too large or too small for an f64.
     OutOfRange,
-    /// What it is read from was not asked for.
+    /// It is read from something that was not measured, such as local complexity.
     NotMeasured,
 }
 
@@ -43,14 +44,14 @@ impl std::fmt::Display for Undefined {
     }
 }
 
-/// A measured number, never a NaN.
+/// A measured number, or the reason why there is none. Never NaN.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Measured {
-    /// A value and the standard error of its estimate, 0 for an exact estimator up to rounding.
+    /// A value and the standard error of its estimate.
     Value {
-        /// The number.
+        /// The number, always finite.
         value: f64,
-        /// Its standard error.
+        /// Its standard error: 0 where nothing was estimated, infinite where it is not known.
         stderr: f64,
     },
     /// No value, and why.
@@ -58,18 +59,18 @@ pub enum Measured {
 }
 
 impl Measured {
-    /// An exact value.
+    /// A value without estimation error, or [`Undefined::NonFinite`].
     pub fn exact(value: f64) -> Self {
         if value.is_finite() { Self::Value { value, stderr: 0.0 } } else { Self::Undefined(Undefined::NonFinite) }
     }
 
-    /// A value with its standard error, which is infinite where it is not known.
+    /// A value with its standard error (infinite where it is not known), or [`Undefined::NonFinite`].
     pub fn with_error(value: f64, stderr: f64) -> Self {
         if value.is_finite() { Self::Value { value, stderr } } else { Self::Undefined(Undefined::NonFinite) }
     }
 
-    /// Another value and standard error from those here; out of range where the value is not a positive
-    /// or negative normal number.
+    /// Applies `f` to value and standard error. [`Undefined::OutOfRange`] where the new value is 0, subnormal or not
+    /// finite.
     fn map(self, f: impl FnOnce(f64, f64) -> (f64, f64)) -> Self {
         let Self::Value { value, stderr } = self else { return self };
         let (value, stderr) = f(value, stderr);
@@ -93,30 +94,31 @@ impl Measured {
     }
 }
 
-/// Scale of the intrinsic dimension where none is asked for.
+/// Scale s of the intrinsic dimension where none is asked for, in units of sample values.
 pub const SCALE: f64 = 0.1;
 
-/// What descriptors read: one latent's spectrum, the latent, the model rank.
+/// All that descriptors read at one latent.
 #[derive(Clone, Copy)]
 pub struct LocalGeometry<'a> {
-    /// Singular values and Vᵀz.
+    /// Singular values of the Jacobian, and Vᵀz.
     pub spectrum: &'a Spectrum,
-    /// z.
+    /// The latent z, `[d]`.
     pub latent: &'a [f32],
-    /// k of ψ_k.
+    /// The model rank k.
     pub model_rank: usize,
-    /// Sign changes around z, where they were counted.
+    /// Local complexity at z, if it was measured.
     pub complexity: Option<&'a Complexity>,
-    /// Scales of the intrinsic dimension, positive.
+    /// Scales s of the intrinsic dimension, each above 0; [`SCALE`] where the list is empty.
     pub scales: &'a [f64],
 }
 
 impl<'a> LocalGeometry<'a> {
-    /// Without local complexity, intrinsic dimension at [`SCALE`] only.
+    /// The geometry without local complexity, and with the intrinsic dimension at [`SCALE`] only.
     pub fn new(spectrum: &'a Spectrum, latent: &'a [f32], model_rank: usize) -> Self {
         Self { spectrum, latent, model_rank, complexity: None, scales: &[] }
     }
 
+    /// ψ_k at the model rank, with its standard error.
     fn psi_k(&self) -> Measured {
         let (spectrum, k) = (self.spectrum, self.model_rank);
         super::psi_k(&spectrum.singular_values, k).map_or(Measured::Undefined(Undefined::BelowModelRank), |psi| {
@@ -124,7 +126,7 @@ impl<'a> LocalGeometry<'a> {
         })
     }
 
-    /// exp of the entropy of σ^power over their sum.
+    /// exp(−Σ α_i ln α_i) with α_i = σ_i^power / Σ_j σ_j^power (theory, 3).
     fn local_rank(&self, power: i32) -> Measured {
         let s = &self.spectrum.singular_values;
         let Some(first) = s.first().filter(|first| **first > 0.0) else {
@@ -136,7 +138,7 @@ impl<'a> LocalGeometry<'a> {
         Measured::exact(shares.map(|a| -a * a.ln()).sum::<f64>().exp())
     }
 
-    /// The spectra of the jackknife.
+    /// The replicates of the jackknife, each as a spectrum of its own.
     fn replicated(&self) -> Vec<Spectrum> {
         let whole = Spectrum { replicates: Vec::new(), ..self.spectrum.clone() };
         let replicate = |r: &super::Replicate| Spectrum {
@@ -148,49 +150,50 @@ impl<'a> LocalGeometry<'a> {
     }
 }
 
-/// A place that shows descriptors without being asked for them, and reads from the table which.
+/// A table or figure that shows some descriptors without being asked. Which ones, the rows of [`DESCRIPTORS`] say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShownIn {
-    /// The table of pictures.
+    /// The table of a run, one row per picture.
     Sample,
-    /// A calibration: an estimate of it is compared with the exact one.
+    /// A calibration, which compares an estimate of the descriptor with its exact value.
     Compared,
     /// The study that relates descriptors to pictures.
     Related,
-    /// Maps of a plane.
+    /// Maps over a plane of latents.
     Map,
-    /// Paths between seeds.
+    /// Curves along a path between seeds.
     Path,
 }
 
-/// The descriptors that a place shows, in the order of columns.
+/// The descriptors shown in `place`, in the order of their columns.
 pub fn shown_in(place: ShownIn) -> impl Iterator<Item = &'static Descriptor> {
     DESCRIPTORS.iter().filter(move |d| d.shown.contains(&place))
 }
 
-/// A number about one latent.
+/// One row of the table of descriptors: a number about one latent.
 pub struct Descriptor {
-    /// Column name.
+    /// Name of its column.
     pub name: &'static str,
-    /// Formula in one line.
+    /// The formula in one line, for `isoline list descriptors`.
     pub about: &'static str,
-    /// What it is called beside an axis.
+    /// Its label at the axis of a figure.
     pub label: &'static str,
-    /// Where it is shown without being asked for.
+    /// Tables and figures that show it without being asked.
     pub shown: &'static [ShownIn],
-    /// The measurement; its standard error is 0 where it is not known here, see [`measure_all`].
+    /// The value from the given geometry alone. A standard error of 0 asks [`measure_all`] for that of the jackknife.
     pub measure: fn(&LocalGeometry) -> Measured,
-    /// Columns of its own beside it, such as one per layer; see [`no_parts`].
+    /// Further columns, (name, value), such as one per layer; [`no_parts`] for a descriptor that is one number.
     pub parts: fn(&LocalGeometry) -> Vec<(String, Measured)>,
 }
 
-/// The parts of a descriptor that is one number.
+/// [`Descriptor::parts`] of a descriptor that is one number: none.
 pub fn no_parts(_: &LocalGeometry) -> Vec<(String, Measured)> {
     Vec::new()
 }
 
-/// The descriptors `wanted` with their parts, in order, by column name. Those read from a spectrum of some
-/// directions get their standard error by its jackknife, unless they bring one.
+/// The descriptors `wanted` and their parts, in order, as (column name, value). Where the spectrum comes from part of
+/// the directions, a value that brings no standard error of its own gets that of the jackknife over the spectrum's
+/// replicates.
 pub fn measure_all(g: &LocalGeometry, wanted: &[&Descriptor]) -> Vec<(String, Measured)> {
     let replicated = g.replicated();
     let mut columns = Vec::new();

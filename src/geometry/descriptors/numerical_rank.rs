@@ -1,4 +1,4 @@
-//! Numerical rank r: singular values above the tolerance (theory, 1).
+//! Numerical rank r: the number of singular values above the rounding of f32 (theory, 1).
 
 use super::ShownIn::Sample;
 use super::{Descriptor, LocalGeometry, Measured, no_parts};

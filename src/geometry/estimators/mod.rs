@@ -1,4 +1,12 @@
-//! Ways to the spectrum of the Jacobian, one file each, behind one trait.
+//! Estimators of the spectrum of the Jacobian A = ∂G/∂z, one file each (theory, 6 to 9). To add one, write its file and
+//! put its row into [`ESTIMATORS`].
+//!
+//! | name | measures | cost per latent |
+//! |---|---|---|
+//! | `exact` | A | d tangents |
+//! | `input-subspace` | A·B, B of P orthonormal columns | P tangents |
+//! | `output-projection` | W·A, W of P orthonormal rows | P reverse passes |
+//! | `stencil` | central differences along P directions | 2P evaluations |
 
 mod exact;
 mod input_subspace;
@@ -9,43 +17,46 @@ use super::Spectrum;
 use crate::error::{Error, Result, did_you_mean};
 use crate::generator::{Generator, Spec};
 
-/// Finds the spectrum of ∂G/∂z at each of some latents.
+/// A way to find the spectrum of ∂G/∂z at each of a list of latents.
 pub trait JacobianEstimator: Send + Sync {
-    /// Name in the table.
+    /// Its name in [`ESTIMATORS`].
     fn name(&self) -> &'static str;
 
-    /// Whether every singular value is that of the Jacobian, up to rounding.
+    /// Whether every singular value is one of the Jacobian itself, up to rounding. False for all that sample
+    /// directions.
     fn is_exact(&self) -> bool {
         false
     }
 
-    /// P on a generator like this.
+    /// P, the number of directions it takes on a generator of this kind.
     ///
     /// # Errors
-    /// [`Error::Config`] where the number asked for does not fit it.
+    /// [`Error::Key`] where the number set does not fit the generator.
     fn directions(&self, spec: &Spec) -> Result<usize>;
 
-    /// One entry per row of `latents` (`[n, d]`, row-major); `None` where a value of the Jacobian is
-    /// not finite. Row i depends on latent i alone.
+    /// The spectrum at each of `latents` (`[n, d]` row-major), n entries; `None` where the latent or a value of the
+    /// Jacobian is not finite. Entry i depends on latent i alone.
     ///
     /// # Errors
     /// [`Error::Device`] when the device has failed, and those of [`directions`](Self::directions).
     fn spectra(&self, generator: &dyn Generator, latents: &[f32]) -> Result<Vec<Option<Spectrum>>>;
 }
 
-/// What may be set on an estimator; those that do not apply are ignored, but for a number of directions
-/// that does not fit.
+/// Settings of an estimator. Those that an estimator does not use are ignored, except for a number of directions that
+/// does not fit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EstimatorSettings {
-    /// P; the estimator's own number where absent.
+    /// P; the estimator's usual number where absent.
     pub directions: Option<usize>,
-    /// c of a stencil's radius h = c·‖z‖/√d.
+    /// c in the radius h = c·‖z‖/√d of a stencil.
     pub radius: f64,
-    /// Key of the directions.
+    /// Seed of the directions, see [`crate::geometry::frame()`].
     pub seed: u64,
-    /// Bytes that one pass through the network may take, roughly.
+    /// Bytes that one pass through the network may take, roughly. They decide how the work is divided, not what is
+    /// measured.
     pub memory: usize,
-    /// Sets of directions that the jackknife leaves out, at most; 0 for no uncertainty by chance.
+    /// Most sets of directions that the jackknife leaves out in turn; under 2 for no jackknife, and then no standard
+    /// error for the choice of directions.
     pub replicates: usize,
 }
 
@@ -56,10 +67,10 @@ impl Default for EstimatorSettings {
 }
 
 impl EstimatorSettings {
-    /// Checks what needs no generator.
+    /// Checks the settings as far as that needs no generator.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the flag.
+    /// [`Error::Key`] for the first setting out of range.
     pub fn check(&self) -> Result<()> {
         if !(self.radius > 0.0 && self.radius <= 10.0) {
             let message = format!("expected a radius from 0 to 10, in units of ‖z‖/√d, found {}", self.radius);
@@ -74,16 +85,16 @@ impl EstimatorSettings {
         Ok(())
     }
 
-    /// h at a latent: c·‖z‖/√d.
+    /// The radius h = c·‖z‖/√d at one latent (`[d]`): c times the root mean square of its values.
     pub fn radius_at(&self, latent: &[f32]) -> f64 {
         let square: f64 = latent.iter().map(|v| f64::from(*v).powi(2)).sum();
         self.radius * (square / latent.len().max(1) as f64).sqrt()
     }
 
-    /// P, or `usual` capped to `most`.
+    /// P as set, or `usual` capped at `most`; `what` says in the message what `most` is.
     fn directions_within(&self, usual: usize, most: usize, what: &str) -> Result<usize> {
         let p = self.directions.unwrap_or(usual.min(most));
-        // One direction of several has no spread to tell its error from.
+        // A single direction out of several has no spread to tell its error from.
         if !(2.min(most)..=most).contains(&p) {
             let message = format!("expected {} to {most}, {what}, found {p}", 2.min(most));
             return Err(Error::key("directions", message));
@@ -98,28 +109,28 @@ pub struct EstimatorRow {
     pub name: &'static str,
     /// One line for `isoline list estimators`.
     pub about: &'static str,
-    /// What its ψ is an estimate of.
+    /// What its ψ estimates, for people.
     pub estimates: &'static str,
-    /// Makes one.
+    /// Makes the estimator with these settings, which have been checked.
     pub make: fn(&EstimatorSettings) -> Box<dyn JacobianEstimator>,
 }
 
-/// Every estimator.
+/// Every estimator, in the order of `isoline list estimators`.
 pub static ESTIMATORS: &[EstimatorRow] = &[exact::ROW, input_subspace::ROW, output_projection::ROW, stencil::ROW];
 
 /// The estimator of that name with its usual settings; `name:P` sets the number of directions, as in
 /// `input-subspace:16`.
 ///
 /// # Errors
-/// [`Error::Config`] with the nearest name, or for a number that is none.
+/// [`Error::Key`] for an unknown name, with the nearest one, or for something after the colon that is not a number.
 pub fn estimator(name: &str) -> Result<Box<dyn JacobianEstimator>> {
     estimator_with(name, &EstimatorSettings::default())
 }
 
-/// The same with these settings.
+/// The estimator of that name with the given settings; `name:P` as in [`estimator`].
 ///
 /// # Errors
-/// [`Error::Config`] with the nearest name, for a setting, or for two numbers of directions.
+/// [`Error::Key`] for an unknown name, for a setting out of range, or where name and settings disagree on P.
 pub fn estimator_with(name: &str, settings: &EstimatorSettings) -> Result<Box<dyn JacobianEstimator>> {
     settings.check()?;
     let (row, directions) = estimator_row(name)?;
@@ -134,10 +145,10 @@ pub fn estimator_with(name: &str, settings: &EstimatorSettings) -> Result<Box<dy
     Ok((row.make)(&settings))
 }
 
-/// The row of a name, and the number of directions behind its colon.
+/// The row of a name in the table, and the number of directions after its colon, if any.
 ///
 /// # Errors
-/// [`Error::Config`] with the nearest name, or for a number that is none.
+/// [`Error::Key`] for an unknown name, with the nearest one, or for something after the colon that is not a number.
 pub fn estimator_row(name: &str) -> Result<(&'static EstimatorRow, Option<usize>)> {
     let refused = |message: String| Error::key_found("estimator", name, message);
     let (bare, directions) = name.split_once(':').map_or((name, None), |(bare, p)| (bare, Some(p)));

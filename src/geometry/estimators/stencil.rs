@@ -1,4 +1,5 @@
-//! Central differences over a cross-polytope (theory, 9): 2P evaluations, no differentiation.
+//! Central differences over a cross-polytope (theory, 9): 2P evaluations and no derivative. On a piecewise-linear
+//! network it averages the Jacobian over the pieces it reaches, so it is smooth in z where A is not, and never exact.
 
 use super::{EstimatorRow, EstimatorSettings, JacobianEstimator};
 use crate::error::Result;
@@ -17,7 +18,8 @@ pub const ROW: EstimatorRow = EstimatorRow {
     make: |settings| Box::new(Stencil { settings: settings.clone(), frames: FrameCache::default() }),
 };
 
-/// Relative error of one evaluation of a network in f32: 4 eps, what sums in a random walk leave.
+/// Relative error of one evaluation of a network in f32: 4 eps, as rounding errors that add up like a random walk
+/// leave.
 const VALUE_ERROR: f64 = 4.0 * f32::EPSILON as f64;
 
 struct Stencil {
@@ -56,14 +58,17 @@ impl JacobianEstimator for Stencil {
     }
 }
 
-/// The difference quotients of one latent.
+/// The difference quotients at one latent.
 struct Differences {
+    /// Radius of the stencil.
     h: f64,
+    /// (G(z + h v_p) − G(z − h v_p)) / 2h for each p, `[P, D]`.
     columns: Vec<f32>,
-    /// Norm of their error by rounding: 2P values of relative error [`VALUE_ERROR`], over 2h.
+    /// Norm of their rounding error: that of 2P values of relative error [`VALUE_ERROR`], divided by 2h.
     error: f64,
 }
 
+/// The difference quotients at each of `latents` (`[n, d]`) along the directions `frame` (`[P, d]`).
 fn differences(
     g: &dyn Generator,
     latents: &[f32],
@@ -103,7 +108,7 @@ fn differences(
     Ok(found)
 }
 
-/// z + s·v for each direction v of `part`.
+/// z + s·v for each direction v of `part` (`[k, d]`), `[k, d]` row-major.
 fn vertices(z: &[f32], part: &[f32], s: f32) -> Vec<f32> {
     part.chunks_exact(z.len()).flat_map(|v| z.iter().zip(v).map(move |(z, v)| z + s * v)).collect()
 }

@@ -1,5 +1,9 @@
-//! Self-attention between the places of a picture: softmax(QᵀK/√d)-weighted sums of V in each head, then a linear map
-//! back. The residual connection and the norm before it are layers of their own.
+//! Self-attention between the places of a picture. In each head, with Q, K and V of shape `[places, w]`,
+//!
+//!   A = softmax(QKᵀ/√w),   y = A·V,
+//!
+//! and then one linear map over the channels of all heads. The norm before it and the residual connection around it are
+//! layers of their own.
 
 use super::planes;
 use crate::error::{Error, Result};
@@ -44,8 +48,9 @@ fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
     Ok(Box::new(Attention { key: c.key, heads: c.heads, zero: c.zero, shape }))
 }
 
-/// What a primal pass leaves for the tangents; `[n, heads, places, width]`, weights `[n, heads, places, places]`.
-struct Parts {
+/// What the values leave for the tangents: Q, K and V, each `[n, heads, places, w]`, and the attention weights,
+/// `[n, heads, places, places]`.
+struct HeadValues {
     q: Tensor<4>,
     k: Tensor<4>,
     v: Tensor<4>,
@@ -61,7 +66,7 @@ impl Attention {
         self.shape[1] * self.shape[2]
     }
 
-    /// A 1×1 convolution: `[n, in·places] → [n, out·places]`, channel-major.
+    /// A 1×1 convolution, with or without its bias: `[n, in·places] → [n, out·places]`, channel-major.
     fn mix(&self, x: Rows, name: &str, out: usize, bias: bool, pass: &Pass) -> Rows {
         let [n, features] = x.dims();
         let (inputs, places) = (features / self.places(), self.places());
@@ -74,7 +79,8 @@ impl Attention {
         y.reshape([n, out * places])
     }
 
-    /// q, k and v, each `[rows, heads, places, width]`.
+    /// Q, K and V of x (`[rows, channels·places]`), each `[rows, heads, places, w]`. Tangents pass through without the
+    /// bias.
     fn heads(&self, x: Rows, bias: bool, pass: &Pass) -> [Tensor<4>; 3] {
         let [n, _] = x.dims();
         let (c, h, s) = (self.channels(), self.heads, self.places());
@@ -82,17 +88,18 @@ impl Attention {
         [0, 1, 2].map(|i| all.clone().narrow(1, i * h, h))
     }
 
+    /// 1/√w, by which the logits are scaled.
     fn scale(&self) -> f64 {
         1.0 / ((self.channels() / self.heads) as f64).sqrt()
     }
 
-    fn parts(&self, x: Rows, pass: &Pass) -> Parts {
+    fn parts(&self, x: Rows, pass: &Pass) -> HeadValues {
         let [q, k, v] = self.heads(x, true, pass);
         let weights = softmax(q.clone().matmul(k.clone().swap_dims(2, 3)) * self.scale(), 3);
-        Parts { q, k, v, weights }
+        HeadValues { q, k, v, weights }
     }
 
-    /// `[rows, heads, places, width]` back to rows, through the last linear map.
+    /// The heads' results, `[rows, heads, places, w]`, through the last linear map to `[rows, channels·places]`.
     fn out(&self, y: Tensor<4>, bias: bool, pass: &Pass) -> Rows {
         let [n, ..] = y.dims();
         let rows = y.swap_dims(2, 3).reshape([n, self.channels() * self.places()]);
@@ -100,7 +107,8 @@ impl Attention {
     }
 }
 
-/// `[n·k, heads, places, width]` with the k directions of a sample beside its places: `[n, heads, k·places, width]`.
+/// Puts the k directions of a sample beside its places, so that one product with the sample's own matrix serves all of
+/// them: `[n·k, heads, places, w] → [n, heads, k·places, w]`.
 fn beside(t: Tensor<4>, k: usize) -> Tensor<4> {
     let [rows, h, s, w] = t.dims();
     t.reshape([rows / k, k, h, s, w]).swap_dims(1, 2).reshape([rows / k, h, k * s, w])
@@ -132,7 +140,7 @@ impl Layer for Attention {
         self.out(p.weights.matmul(p.v), true, pass)
     }
 
-    // With L = QKᵀ/√d and A = softmax(L):  ∂L = (∂Q Kᵀ + Q ∂Kᵀ)/√d,  ∂A = A ∘ (∂L − Σ_j A_j ∂L_j),  ∂y = ∂A V + A ∂V.
+    // With L = QKᵀ/√w and A = softmax(L):  ∂L = (∂Q Kᵀ + Q ∂Kᵀ)/√w,  ∂A = A ∘ (∂L − Σ_j A_j ∂L_j),  ∂y = ∂A V + A ∂V.
     fn tangent(&self, x: Rows, t: Tangents, pass: &Pass) -> (Rows, Tangents) {
         let [n, features] = x.dims();
         let p = self.parts(x, pass);
@@ -148,7 +156,7 @@ impl Layer for Attention {
         let mean = (logits.clone() * weights.clone()).sum_dim(4);
         let turned = ((logits - mean) * weights).reshape([n * k, h, s, s]);
         let by_weights = apart(beside(turned, k).matmul(p.v.clone()), k);
-        // A ∂V for all k at once: the directions stand beside the width.
+        // A ∂V for all k at once: here the directions stand beside the width w.
         let [_, _, _, w] = dv.dims();
         let wide = dv.reshape([n, k, h, s, w]).permute([0, 2, 3, 1, 4]).reshape([n, h, s, k * w]);
         let by_values = p.weights.clone().matmul(wide).reshape([n, h, s, k, w]).permute([0, 3, 1, 2, 4]);
@@ -156,7 +164,7 @@ impl Layer for Attention {
         (self.out(p.weights.matmul(p.v), true, pass), Tangents::per_sample(self.out(dy, false, pass), k))
     }
 
-    // q, k, v, logits and weights, the weighted sum, the output.
+    // Q, K and V, the logits and the weights, the weighted sums, the output.
     fn activations(&self) -> usize {
         5 * self.channels() * self.places() + 2 * self.heads * self.places() * self.places()
     }

@@ -1,4 +1,7 @@
-//! Batch normalisation over `[channels, height, width]` or `[features]`.
+//! Batch normalisation over the channels of `[channels, height, width]`, or over `[features]`. With frozen statistics,
+//! the way it is always used but in training, it is a fixed scale and shift of each channel and piecewise linear. A
+//! training pass normalises by the batch itself (the biased variance) and reports mean and unbiased variance for the
+//! running ones.
 
 use crate::error::{Error, Result};
 use crate::nn::{HostParameters, Plain};
@@ -43,6 +46,7 @@ fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
 }
 
 impl BatchNorm {
+    /// A tensor of the layer, `[1, channels, 1]`.
     fn channelwise(&self, name: &str, pass: &Pass) -> Tensor<3> {
         pass.parameters.shaped(&format!("{}.{name}", self.key), [1, self.channels, 1])
     }
@@ -62,6 +66,7 @@ impl BatchNorm {
         x.reshape([n, c * a])
     }
 
+    /// A training pass over `[n, channels, area]`; leaves the batch's mean and unbiased variance in `statistics`.
     fn train(&self, x: Tensor<3>, pass: &Pass, statistics: &std::cell::RefCell<Vec<(String, Tensor<1>)>>) -> Tensor<3> {
         let [n, _, area] = x.dims();
         let mean = x.clone().mean_dims(&[0, 2]);

@@ -1,4 +1,4 @@
-//! scale·tanh(x/scale): a soft clamp to ±scale.
+//! scale·tanh(x/scale): a soft clamp to ±scale, the identity near 0.
 
 use crate::error::{Error, Result};
 use crate::nn::{Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
@@ -25,7 +25,7 @@ impl ElementwiseRule for ClampTanh {
         (x / self.scale).tanh() * self.scale
     }
 
-    // As tanh's slope: 4u/(1 + u)² with u = exp(−2|x|/scale).
+    // As for tanh: 4u/(1 + u)² with u = exp(−2|x|/scale).
     fn slope(&self, x: Rows, _: Rows) -> Rows {
         let u = (x.abs() * (-2.0 / self.scale)).exp();
         let sum = u.clone() + 1.0;

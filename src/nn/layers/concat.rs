@@ -1,4 +1,5 @@
-//! The outputs of several branches side by side along the channels.
+//! Several branches that read the same input, their outputs side by side along the channels. An empty branch is the
+//! input itself; with it, a branch keeps what it started from (a skip connection).
 
 use crate::error::{Error, Result};
 use crate::nn::{HostParameters, Plain, plain_chain};

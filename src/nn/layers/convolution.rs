@@ -1,4 +1,7 @@
-//! Two-dimensional convolution (cross-correlation, as PyTorch's `conv2d`) and its transpose (`conv_transpose2d`).
+//! Two-dimensional convolution with square kernels, in fact a cross-correlation, and its transpose, as PyTorch's `conv2d` and
+//! `conv_transpose2d`: `[channels, height, width] → [out, height', width']` with
+//! height' = (height + 2·padding − kernel)/stride + 1, rounded down; transposed,
+//! height' = (height − 1)·stride − 2·padding + kernel + output_padding.
 
 use super::{flatten, planes, unflatten};
 use crate::error::{Error, Result};

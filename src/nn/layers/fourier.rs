@@ -1,5 +1,6 @@
-//! The first value of a row as waves: sin and cos of it at several frequencies; further values pass behind them.
-//! Made for noise levels and times at the entrance of an embedding.
+//! Fourier features of the first value x of a row: sin(f·x) and cos(f·x) at several frequencies f. The other values of
+//! the row follow unchanged. It turns the noise level or time at the start of an embedding into something a linear
+//! layer can tell apart.
 
 use crate::error::{Error, Result};
 use crate::nn::{Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer};
@@ -56,7 +57,7 @@ fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
 }
 
 impl Fourier {
-    /// `[1, count]`, with the type and place of `like`.
+    /// The frequencies, `[1, count]`, with the number type and device of `like`.
     fn frequencies(&self, like: &Rows, pass: &Pass) -> Rows {
         let n = self.config.count;
         if let Some(key) = &self.config.key {
@@ -68,6 +69,7 @@ impl Fourier {
         Tensor::from_data(TensorData::new(values, [1, n]), (&like.device(), like.dtype()))
     }
 
+    /// f·x for every row and frequency, `[n, count]`.
     fn phases(&self, x: &Rows, pass: &Pass) -> Rows {
         x.clone().narrow(1, 0, 1) * self.frequencies(x, pass)
     }

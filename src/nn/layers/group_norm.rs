@@ -1,4 +1,5 @@
-//! Group normalisation: each sample's channel groups to mean 0 and variance 1. Not piecewise linear.
+//! Group normalisation: in each sample, every group of neighbouring channels is brought to mean 0 and variance 1, then
+//! each channel is scaled and shifted. It depends on the sample alone, not on the batch, and is not piecewise linear.
 
 use crate::error::{Error, Result};
 use crate::nn::{HostParameters, Plain};
@@ -49,7 +50,7 @@ fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
 }
 
 impl GroupNorm {
-    /// Normalised values `[n, groups, m]` and 1/std `[n, groups, 1]`.
+    /// The normalised values x̂, `[n, groups, values of a group]`, and 1/std, `[n, groups, 1]`.
     fn normalise(&self, x: Rows) -> (Tensor<3>, Tensor<3>) {
         let [n, features] = x.dims();
         let x = x.reshape([n, self.groups, features / self.groups]);
@@ -58,6 +59,7 @@ impl GroupNorm {
         (centred * inverse_std.clone(), inverse_std)
     }
 
+    /// A tensor of the layer, `[1, channels, 1]`.
     fn channelwise(&self, name: &str, pass: &Pass) -> Tensor<3> {
         pass.parameters.shaped(&format!("{}.{name}", self.key), [1, self.shape[0], 1])
     }

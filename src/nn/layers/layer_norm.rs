@@ -1,4 +1,5 @@
-//! Layer normalisation over the trailing sizes of a sample, with a scale and a shift for each place. Not piecewise linear.
+//! Layer normalisation over the trailing axes of a sample, with a scale and a shift for each place of them. Not
+//! piecewise linear. It has no plain terms, so a network with it is computed by tensors.
 
 use crate::error::{Error, Result};
 use crate::nn::{Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer};
@@ -46,11 +47,12 @@ fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
 }
 
 impl LayerNorm {
+    /// Number of values that are normalised together.
     fn places(&self) -> usize {
         self.over.iter().product()
     }
 
-    /// Normalised values `[n, groups, places]` and 1/std `[n, groups, 1]`.
+    /// The normalised values x̂, `[n, groups, places]`, and 1/std, `[n, groups, 1]`.
     fn normalise(&self, x: Rows) -> (Tensor<3>, Tensor<3>) {
         let [n, features] = x.dims();
         let x = x.reshape([n, features / self.places(), self.places()]);
@@ -59,6 +61,7 @@ impl LayerNorm {
         (centred * inverse_std.clone(), inverse_std)
     }
 
+    /// A tensor of the layer, `[1, 1, places]`.
     fn per_place(&self, name: &str, pass: &Pass) -> Tensor<3> {
         pass.parameters.shaped(&format!("{}.{name}", self.key), [1, 1, self.places()])
     }

@@ -1,4 +1,4 @@
-//! x for x > 0, slope·x otherwise.
+//! x for x > 0, slope·x otherwise; piecewise linear.
 
 use crate::error::{Error, Result};
 use crate::nn::{Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};

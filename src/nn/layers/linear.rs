@@ -1,4 +1,4 @@
-//! y = x Wᵀ + b on the flattened sample.
+//! y = x·Wᵀ + b on the flattened sample, with W `[out, in]` and b `[out]`.
 
 use crate::error::Result;
 use crate::nn::{HostParameters, Plain, PlainGather, Tap};
@@ -39,6 +39,7 @@ fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
 }
 
 impl Linear {
+    /// Wᵀ, `[in, out]`.
     fn weight(&self, pass: &Pass) -> Tensor<2> {
         pass.parameters.shaped(&self.weight, [self.output[0], self.fan_in]).transpose()
     }

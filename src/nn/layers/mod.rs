@@ -1,4 +1,5 @@
-//! The kinds of layers, one file each, and their table.
+//! The kinds of layers, one file each, and their table. A file holds the kind's keys in a card, its forward and tangent
+//! rules, and its plain terms. To add one, write its file and put its row into [`KINDS`].
 
 mod attention;
 mod batch_norm;
@@ -25,7 +26,7 @@ use super::{LayerKind, Rows};
 use crate::error::{Error, Result};
 use burn::tensor::Tensor;
 
-/// Every kind a card may name.
+/// Every kind of layer that a card may name, in the order of `isoline list layers`.
 pub static KINDS: &[LayerKind] = &[
     linear::KIND,
     convolution::PLAIN,
@@ -50,7 +51,10 @@ pub static KINDS: &[LayerKind] = &[
     unet::KIND,
 ];
 
-/// A per-sample shape as `[channels, height, width]`, or the reason why it is none.
+/// A per-sample shape as `[channels, height, width]`.
+///
+/// # Errors
+/// [`Error::Key`] for a shape of another number of axes.
 fn planes(input: &[usize]) -> Result<[usize; 3]> {
     <[usize; 3]>::try_from(input).map_err(|_| {
         Error::key(
@@ -60,13 +64,13 @@ fn planes(input: &[usize]) -> Result<[usize; 3]> {
     })
 }
 
-/// Rows as a stack of pictures.
+/// Rows as a stack of pictures: `[n, c·h·w] → [n, c, h, w]`.
 fn unflatten(x: Rows, [c, h, w]: [usize; 3]) -> Tensor<4> {
     let [n, _] = x.dims();
     x.reshape([n, c, h, w])
 }
 
-/// A stack of pictures as rows.
+/// A stack of pictures as rows: `[n, c, h, w] → [n, c·h·w]`.
 fn flatten(x: Tensor<4>) -> Rows {
     let [n, c, h, w] = x.dims();
     x.reshape([n, c * h * w])

@@ -1,4 +1,6 @@
-//! The condition of a pass (a noise level, a class) enters a network: a shift, or a scale and a shift, of each channel.
+//! Modulation: the place where the condition of a pass (an embedded noise level, a class) enters a network. It shifts
+//! each channel, or scales and shifts it, y = x·(1 + a) + b. Tangents treat the condition as constant, so in x the
+//! layer is affine.
 
 use crate::error::{Error, Result};
 use crate::nn::{HostParameters, Plain};
@@ -44,11 +46,12 @@ fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
 }
 
 impl Modulate {
+    /// Number of coefficients: one or two per channel.
     fn outputs(&self) -> usize {
         self.channels * (1 + usize::from(self.scale))
     }
 
-    /// Shift and, where there is one, 1 + scale, each `[n, channels, 1]`.
+    /// b and, with `scale`, 1 + a, each `[n, channels, 1]`. The condition gives them in this order.
     fn coefficients(&self, pass: &Pass) -> (Tensor<3>, Option<Tensor<3>>) {
         let condition = pass.condition();
         let [n, _] = condition.dims();
@@ -118,7 +121,7 @@ impl Layer for Modulate {
         (y, t)
     }
 
-    // Under a fixed condition it is a fixed scale and shift of each channel.
+    // Under a fixed condition this is a fixed scale and shift of each channel.
     fn plain(&self, parameters: &HostParameters) -> Option<Plain> {
         let condition = parameters.condition().filter(|c| c.len() == self.width)?;
         let all: Vec<f32> = match &self.key {

@@ -1,4 +1,4 @@
-//! max(x, 0).
+//! max(x, 0); piecewise linear.
 
 use crate::error::Result;
 use crate::nn::{Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};

@@ -1,4 +1,5 @@
-//! y = body(x) + shortcut(x); an empty shortcut is the identity.
+//! A residual block: y = body(x) + shortcut(x), both lists of layers. An empty shortcut is the identity; one of layers
+//! is for a body that changes the shape.
 
 use crate::error::{Error, Result};
 use crate::nn::{HostParameters, Plain, plain_chain};
@@ -38,6 +39,7 @@ fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
 }
 
 impl Residual {
+    /// The layers of both branches.
     fn all(&self) -> impl Iterator<Item = &Box<dyn Layer>> {
         self.body.iter().chain(&self.shortcut)
     }

@@ -1,4 +1,4 @@
-//! x·sigmoid(x).
+//! x·sigmoid(x), also called swish.
 
 use crate::error::Result;
 use crate::nn::{Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
@@ -19,7 +19,7 @@ impl ElementwiseRule for Silu {
         activation::silu(x)
     }
 
-    // s + x s (1 − s), with s = sigmoid(x)
+    // s + x·s·(1 − s) with s = sigmoid(x).
     fn slope(&self, x: Rows, _: Rows) -> Rows {
         let s = activation::sigmoid(x.clone());
         s.clone() + x * s.clone() * (s.neg() + 1.0)

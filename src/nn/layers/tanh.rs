@@ -18,14 +18,14 @@ impl ElementwiseRule for Tanh {
         x.tanh()
     }
 
-    // 1 − y² loses every digit where tanh saturates; 4u/(1 + u)² with u = exp(−2|x|) does not.
+    // 4u/(1 + u)² with u = exp(−2|x|), because 1 − y² loses all its digits where tanh saturates.
     fn slope(&self, x: Rows, _: Rows) -> Rows {
         let u = (x.abs() * -2.0).exp();
         let sum = u.clone() + 1.0;
         u * 4.0 / (sum.clone() * sum)
     }
 
-    // (1 − u)/(1 + u) is tanh too, at no further cost, and as exact where u is not near 1.
+    // (1 − u)/(1 + u) is tanh as well, reuses u, and is as exact where u is not near 1.
     fn at(&self, x: f32) -> (f32, f32) {
         let u = (-2.0 * x.abs()).exp();
         let y = if u < 0.5 { ((1.0 - u) / (1.0 + u)).copysign(x) } else { x.tanh() };

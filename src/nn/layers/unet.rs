@@ -1,8 +1,11 @@
-//! A U-Net from a few keys. It is written out in other layers: a level is a run of residual blocks, then the next level
-//! between a step down and a step up with its input kept beside it (`concat`), then blocks again.
+//! A U-Net from a few keys, written out in other layers. One level, of `channels[level]` channels:
 //!
-//! Block: group_norm, silu, conv 3×3, modulate by the condition, group_norm, silu, conv 3×3 that starts at zero, plus the
-//! input (through a 1×1 convolution where the channels change). Attention, where asked for, follows a block.
+//!   blocks ──┬── conv stride 2 ── next level, half the size ── upsample ── conv ──┐
+//!            └────────────────────────────────────────────────────────────────────┴─ concat ── blocks
+//!
+//! A block is group_norm, silu, conv 3×3, modulate by the condition, group_norm, silu, and a conv 3×3 that starts at
+//! zero, plus the input (through a 1×1 convolution where the channels change). Attention, where asked for, follows a
+//! block. The output has `channels[0]` channels; further layers of the card turn them into a picture again.
 
 use super::planes;
 use crate::error::{Error, Result};
@@ -71,7 +74,7 @@ fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
     Ok(Box::new(Unet { layers, channels: c.channels, before: input.iter().product(), shape }))
 }
 
-/// One layer's table.
+/// The TOML table of one layer, as it would stand in a card.
 fn layer(kind: &str, keys: &[(&str, toml::Value)]) -> toml::Table {
     let kind = ("kind".to_owned(), toml::Value::from(kind));
     [kind].into_iter().chain(keys.iter().map(|(k, v)| ((*k).to_owned(), v.clone()))).collect()
@@ -91,16 +94,18 @@ fn conv(key: String, out: usize, kernel: usize, more: &[(&str, toml::Value)]) ->
 }
 
 impl Config {
+    /// The name of a part's tensors in the weights file.
     fn key(&self, level: usize, part: &str) -> String {
         format!("{}.{level}.{part}", self.key)
     }
 
-    /// The largest divisor of the channels that is at most `groups`.
+    /// A group norm with as many groups as divide the channels, at most `groups`.
     fn norm(&self, key: String, channels: usize) -> toml::Table {
         let groups = (1..=self.groups.min(channels)).rev().find(|g| channels.is_multiple_of(*g)).unwrap_or(1);
         layer("group_norm", &[("key", key.into()), ("groups", count(groups))])
     }
 
+    /// The layers of a level and of all levels below it, for `input` channels.
     fn level(&self, level: usize, input: usize) -> Vec<toml::Table> {
         let own = self.channels[level];
         let mut layers = self.blocks(level, "down", input);
@@ -120,6 +125,7 @@ impl Config {
         layers
     }
 
+    /// The residual blocks on one side of a level (`way` is "down" or "up"), for `input` channels.
     fn blocks(&self, level: usize, way: &str, input: usize) -> Vec<toml::Table> {
         let own = self.channels[level];
         let mut layers = Vec::new();

@@ -1,38 +1,42 @@
-//! A mixture of Gaussians, whose denoiser, score and likelihood are known in closed form: the reference that solvers,
-//! guidance, dimension and likelihood are tested against, and a data set of known geometry.
+//! Mixtures of Gaussians, whose denoiser, score and likelihood are known in closed form. Solvers, guidance, dimensions
+//! and likelihoods are tested against them.
+//!
+//! With C_k + σ²I the covariance of component k at noise level σ,
+//!
+//!   D(x; σ) = Σ_k r_k(x)·[μ_k + C_k(C_k + σ²I)⁻¹(x − μ_k)],   r_k ∝ weight_k·N(x; μ_k, C_k + σ²I).
 
 use burn::tensor::{Tensor, TensorData, activation::softmax};
 use isoline::diffusion::{Classes, Denoiser, State};
 use isoline::error::{Error, Result};
 use isoline::nn::{Rows, Tangents};
 
-/// One Gaussian: N(mean, Σ_i variances_i u_i u_iᵀ).
+/// One component of a mixture: N(mean, C) with C = Σ_i variances_i·u_i u_iᵀ.
 #[derive(Clone, Debug)]
 pub struct Component {
-    /// Share of the mixture; the shares need not add up to 1.
+    /// Its weight in the mixture; weights need not add up to 1.
     pub weight: f64,
-    /// Of length D.
+    /// The mean, `[D]`.
     pub mean: Vec<f64>,
-    /// Along each axis; 0 for a direction in which the Gaussian is flat.
+    /// The variance along each axis, `[D]`; 0 along a direction in which the Gaussian has no extent.
     pub variances: Vec<f64>,
-    /// The axes u_i as columns of an orthogonal D×D matrix, row-major; `None` for the coordinates themselves.
+    /// The axes u_i as the columns of an orthogonal matrix `[D, D]`, row-major; `None` for the coordinate axes.
     pub axes: Option<Vec<f64>>,
 }
 
-/// p(x) = Σ_k weight_k N(x; mean_k, C_k), noised: C_k + σ²I.
+/// p(x) = Σ_k weight_k·N(x; mean_k, C_k), and its denoiser at every noise level.
 #[derive(Clone, Debug)]
 pub struct Mixture {
     components: Vec<Component>,
     width: usize,
 }
 
-/// What one component says at a batch of points.
-struct Seen {
-    /// Its own denoised points, `[n, D]`.
+/// One component evaluated at a batch of points x.
+struct ComponentValues {
+    /// The points as this component alone would denoise them, `[n, D]`.
     mean: Rows,
-    /// (x − μ)U, `[n, D]`.
+    /// (x − μ)U, the points in the axes of the component, `[n, D]`.
     along: Rows,
-    /// Its log-weight and log-density, `[n, 1]`.
+    /// ln(weight·density), `[n, 1]`.
     log: Rows,
 }
 
@@ -50,21 +54,24 @@ impl Mixture {
         Self { components, width }
     }
 
-    /// N(mean, C) with C given by variances along the coordinates.
+    /// A single Gaussian with the given variances along the coordinate axes; both lists are `[D]`.
     pub fn gaussian(mean: Vec<f64>, variances: Vec<f64>) -> Self {
         Self::new(vec![Component { weight: 1.0, mean, variances, axes: None }])
     }
 
+    /// A row `[1, D]` with the number type and device of `like`.
     fn row(&self, values: Vec<f64>, like: &Rows) -> Rows {
         let n = values.len();
         Tensor::from_data(TensorData::new(values, [1, n]), (&like.device(), like.dtype()))
     }
 
+    /// U, `[D, D]`, or `None` for the identity.
     fn axes(&self, c: &Component, like: &Rows) -> Option<Rows> {
         let data = TensorData::new(c.axes.clone()?, [self.width, self.width]);
         Some(Tensor::from_data(data, (&like.device(), like.dtype())))
     }
 
+    /// xU, or xUᵀ to turn `back`.
     fn turned(x: Rows, axes: Option<&Rows>, back: bool) -> Rows {
         match axes {
             Some(u) if back => x.matmul(u.clone().transpose()),
@@ -73,7 +80,8 @@ impl Mixture {
         }
     }
 
-    fn see(&self, c: &Component, x: &Rows, sigma: f64) -> Seen {
+    /// The component `c` at x (`[n, D]`) and noise level σ.
+    fn evaluate(&self, c: &Component, x: &Rows, sigma: f64) -> ComponentValues {
         let axes = self.axes(c, x);
         let mean = self.row(c.mean.clone(), x);
         let along = Self::turned(x.clone() - mean.clone(), axes.as_ref(), false);
@@ -83,23 +91,24 @@ impl Mixture {
         let inverse = self.row(noised.iter().map(|s| 1.0 / s).collect(), x);
         let square = (along.clone() * along.clone() * inverse).sum_dim(1);
         let constant = c.weight.ln() - 0.5 * noised.iter().map(|s| (s * 2.0 * std::f64::consts::PI).ln()).sum::<f64>();
-        Seen { mean: kept + mean, along, log: square * -0.5 + constant }
+        ComponentValues { mean: kept + mean, along, log: square * -0.5 + constant }
     }
 
-    /// ln p_σ(x) of the noised mixture, `[n, 1]`; weights are taken as they stand.
+    /// ln p_σ(x) of the mixture at noise level σ, for x `[n, D]`; `[n, 1]`. Weights are not normalised.
     pub fn log_density(&self, x: &Rows, sigma: f64) -> Rows {
-        let logs: Vec<Rows> = self.components.iter().map(|c| self.see(c, x, sigma).log).collect();
+        let logs: Vec<Rows> = self.components.iter().map(|c| self.evaluate(c, x, sigma).log).collect();
         let logs = Tensor::cat(logs, 1);
         let top = logs.clone().max_dim(1);
         (logs - top.clone()).exp().sum_dim(1).log() + top
     }
 
-    /// The weights of the components after seeing x, `[n, K]`.
-    fn responsibilities(seen: &[Seen]) -> Rows {
+    /// The responsibilities r_k(x), `[n, K]`: the probability of each component given x.
+    fn responsibilities(seen: &[ComponentValues]) -> Rows {
         softmax(Tensor::cat(seen.iter().map(|s| s.log.clone()).collect(), 1), 1)
     }
 
-    fn tangents(&self, seen: &[Seen], weights: &Rows, x: &Rows, sigma: f64, t: Tangents) -> Tangents {
+    /// ∂D/∂x·t for the tangents t of x.
+    fn tangents(&self, seen: &[ComponentValues], weights: &Rows, x: &Rows, sigma: f64, t: Tangents) -> Tangents {
         let [n, d] = x.dims();
         let cube = t.expanded(n);
         let k = cube.dims()[1];
@@ -138,7 +147,7 @@ impl Denoiser for Mixture {
         if classes.is_some() {
             return Err(Error::key("class", "a mixture has no classes"));
         }
-        let seen: Vec<Seen> = self.components.iter().map(|c| self.see(c, &x.value, sigma)).collect();
+        let seen: Vec<ComponentValues> = self.components.iter().map(|c| self.evaluate(c, &x.value, sigma)).collect();
         let weights = Self::responsibilities(&seen);
         let parts = seen.iter().enumerate().map(|(i, s)| s.mean.clone() * weights.clone().narrow(1, i, 1));
         let value = parts.reduce(|a, b| a + b).expect("at least one component");

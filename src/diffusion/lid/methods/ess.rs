@@ -1,6 +1,6 @@
-//! Expected simplex skewness (Johnsson et al. 2015, version a, d = 1): the mean sine of the angle between the
-//! neighbours' vectors from their mean, weighted by their lengths, compared with that of directions drawn in m
-//! dimensions, m interpolated.
+//! Expected simplex skewness (Johnsson et al. 2015, version a, d = 1). The mean sine of the angles between the vectors
+//! from the neighbours' mean to the neighbours, weighted by their lengths, is compared with its value for random
+//! directions in m dimensions. The dimension is the m at which they agree, interpolated.
 
 use super::MethodRow;
 use crate::diffusion::lid::Cloud;
@@ -20,7 +20,8 @@ fn estimate(points: &Cloud, queries: &Cloud, k: f64) -> Vec<f64> {
         .collect()
 }
 
-/// Σ |v_i||v_j| sin θ_ij / Σ |v_i||v_j| over pairs.
+/// Σ |v_i||v_j| sin θ_ij / Σ |v_i||v_j| over the pairs of points with indices `members`; v are the vectors from their
+/// mean.
 fn skewness(points: &Cloud, members: &[usize]) -> f64 {
     let d = points.width;
     let n = members.len() as f64;
@@ -40,8 +41,8 @@ fn skewness(points: &Cloud, members: &[usize]) -> f64 {
     if weight > 0.0 { area / weight } else { 0.0 }
 }
 
-/// E sin θ between two directions drawn in m dimensions, m ≥ 1: Γ(m/2)²/(Γ((m + 1)/2) Γ((m − 1)/2)), by its recurrence
-/// s(1) = 0, s(2) = 2/π, s(m + 2) = s(m)·m²/((m + 1)(m − 1)).
+/// E sin θ between two random directions in m = 1, …, `most` dimensions: s(m) = Γ(m/2)²/(Γ((m + 1)/2)·Γ((m − 1)/2)), by
+/// s(1) = 0, s(2) = 2/π and the recurrence s(m + 2) = s(m)·m²/((m + 1)(m − 1)).
 fn reference(most: usize) -> Vec<f64> {
     let mut s = vec![0.0, 2.0 / std::f64::consts::PI, std::f64::consts::FRAC_PI_4];
     for m in 2..most {
@@ -52,7 +53,8 @@ fn reference(most: usize) -> Vec<f64> {
     s
 }
 
-/// The dimension whose reference is the skewness, linear between whole numbers; 0 at skewness 0.
+/// The dimension at which the reference equals `skewness`, linear between whole numbers and at most `width` + 20; 1 at
+/// skewness 0.
 fn dimension(skewness: f64, width: usize) -> f64 {
     let reference = reference(width + 20);
     let above = reference.partition_point(|r| *r <= skewness);

@@ -1,4 +1,4 @@
-//! Local PCA (Fukunaga and Olsen): eigenvalues of the neighbours' covariance above 5 % of the largest.
+//! Local PCA (Fukunaga and Olsen): the number of eigenvalues of the neighbours' covariance above 5 % of the largest.
 
 use super::MethodRow;
 use crate::diffusion::lid::Cloud;
@@ -12,7 +12,7 @@ pub const ROW: MethodRow = MethodRow {
     estimate,
 };
 
-/// Share of the largest eigenvalue below which one does not count.
+/// Eigenvalues count above this share of the largest.
 const SHARE: f64 = 0.05;
 
 fn estimate(points: &Cloud, queries: &Cloud, k: f64) -> Vec<f64> {
@@ -20,6 +20,7 @@ fn estimate(points: &Cloud, queries: &Cloud, k: f64) -> Vec<f64> {
     near.par_iter().map(|n| dimension(points, n.iter().map(|n| n.1))).collect()
 }
 
+/// The dimension at the neighbours with indices `members`.
 fn dimension(points: &Cloud, members: impl Iterator<Item = usize>) -> f64 {
     let rows: Vec<&[f64]> = members.map(|i| points.point(i)).collect();
     let m = DMatrix::from_fn(rows.len(), points.width, |i, j| rows[i][j]);

@@ -1,4 +1,5 @@
-//! Maximum likelihood (Levina and Bickel 2004): 1/mean of ln(T_k/T_j) over the k − 1 nearer neighbours.
+//! Maximum likelihood (Levina and Bickel 2004): one over the mean of ln(T_k/T_j) for the k − 1 nearer neighbours j, T_j
+//! being the distance to neighbour j.
 
 use super::MethodRow;
 use crate::diffusion::lid::Cloud;
@@ -13,7 +14,7 @@ pub const ROW: MethodRow = MethodRow {
 fn estimate(points: &Cloud, queries: &Cloud, k: f64) -> Vec<f64> {
     let dimension = |near: Vec<(f64, usize)>| {
         let Some((farthest, nearer)) = near.split_last() else { return 0.0 };
-        // Distances are squared: half the logarithm.
+        // Distances are squared, so each logarithm is halved.
         let sum: f64 = nearer.iter().map(|n| 0.5 * (farthest.0 / n.0).ln()).sum();
         nearer.len() as f64 / sum
     };

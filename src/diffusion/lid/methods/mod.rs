@@ -1,4 +1,4 @@
-//! Dimension without a network, from neighbours alone: one file each. They are the baselines of FLIPD.
+//! Estimators of dimension that need no network, only the points themselves, one file each: the baselines of FLIPD.
 
 mod cfdm;
 mod ess;
@@ -9,15 +9,16 @@ use super::neighbours::Cloud;
 
 /// One row of the table of methods.
 pub struct MethodRow {
-    /// As `--method NAME`.
+    /// Its name, as in `--method NAME`.
     pub name: &'static str,
     /// One line for `isoline list lid-methods`.
     pub about: &'static str,
-    /// What its one setting is, and the values that `bench` tries.
+    /// The name of its one setting, and the values that `isoline lid bench` tries.
     pub setting: (&'static str, &'static [f64]),
-    /// (points, queries, setting) → one dimension per query; NaN never, infinite where neighbours coincide.
+    /// (points, queries, setting) → the dimension at each query. Never NaN; infinite where all neighbours are equally
+    /// far.
     pub estimate: fn(&Cloud, &Cloud, f64) -> Vec<f64>,
 }
 
-/// Every method.
+/// Every method, in the order of `isoline list lid-methods`.
 pub static METHODS: &[MethodRow] = &[lpca::ROW, ess::ROW, mle::ROW, cfdm::ROW];
