@@ -8,7 +8,9 @@ mod open_loop;
 mod sphere;
 
 pub use closed_loop::{Measure, Steered, steer};
-pub use denoiser::{DENOISING_KEYS, Denoising, DenoisingKeys, Finished, GUIDES, Guide, GuideRow, guide};
+pub use denoiser::{
+    ConditionKeys, Denoising, DenoisingKeys, Finished, GUIDES, Guide, GuideRow, ParticleKeys, WalkKeys, guide,
+};
 pub use engine::Engine;
 pub use latent::{METHODS, MethodRow, method, scaled};
 pub use open_loop::{Slot, Status};

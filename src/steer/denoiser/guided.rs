@@ -68,7 +68,7 @@ impl Engine {
                 format!("\"{}\" is no diffusion model and has no denoiser to guide", self.generator.spec().id);
             return Err(Error::key("method", message));
         };
-        if let Some(class) = how.class {
+        if let Some(class) = how.condition.class {
             crate::diffusion::condition_rows(&[0.0], Some(&[class]), sampler.denoiser().classes(), sampler.device())?;
         }
         let reward = matches!(guide, Guide::Forward | Guide::Backward | Guide::Particles | Guide::Noise);
@@ -152,7 +152,7 @@ fn gain(tried: &[[Level; 2]]) -> f64 {
 impl Task<'_> {
     /// The class of each of `n` rows.
     fn classes(&self, n: usize) -> Option<Vec<usize>> {
-        self.how.class.map(|c| vec![c; n])
+        self.how.condition.class.map(|c| vec![c; n])
     }
 
     /// Push, or towards `aims`.
@@ -168,7 +168,7 @@ impl Task<'_> {
 
     /// The levels at which the reward acts: as told, or where it is worth something (13).
     pub fn interval(&self) -> Result<Interval> {
-        if let Some([low, high]) = self.how.interval {
+        if let Some([low, high]) = self.how.walk.interval {
             return Ok(Interval { low, high });
         }
         let Some(noised) = &self.engine.reward.card.noised else { return Ok(Interval::ALL) };
@@ -183,8 +183,9 @@ impl Task<'_> {
         let (sampler, strength) = (self.sampler, self.how.strength);
         let d = sampler.spec().latent_width;
         let z = rows(start.to_vec(), d, sampler.device());
-        let free = ClassifierFree { inner: sampler.denoiser(), scale: self.how.cfg_scale, interval: Interval::ALL };
-        let inner: &dyn Denoiser = if self.how.class.is_some() { &free } else { sampler.denoiser() };
+        let free =
+            ClassifierFree { inner: sampler.denoiser(), scale: self.how.condition.scale(), interval: Interval::ALL };
+        let inner: &dyn Denoiser = if self.how.condition.class.is_some() { &free } else { sampler.denoiser() };
         let interval = self.interval()?;
         let (potential, form, normalisation) = (&self.engine.reward, self.form(aims), Normalisation::Ratio);
         let walked = match guide {
@@ -204,7 +205,7 @@ impl Task<'_> {
             Guide::Particles => return self.populations(inner, start, aims, interval),
             Guide::Noise => return self.optimised(inner, start, aims),
         };
-        let steps = self.sampling()?.evaluations() * if self.how.class.is_some() { 2 } else { 1 };
+        let steps = self.sampling()?.evaluations() * if self.how.condition.class.is_some() { 2 } else { 1 };
         let steered = self.measured(start, &walked.pictures, steps)?;
         finished(steered, walked)
     }
@@ -217,7 +218,7 @@ impl Task<'_> {
                 .map_err(|(key, m)| Error::Bug(format!("denoiser.sampler.{key}: {m}")))
         };
         let sigmas = self.sampler.sampling().sigmas.clone();
-        Ok(match self.how.recurrence {
+        Ok(match self.how.walk.times() {
             1 => Sampling::new(again()?, sigmas),
             times => Sampling::new(Box::new(Recurrent { inner: again()?, times }), sigmas),
         })
@@ -262,7 +263,7 @@ impl Task<'_> {
         let (z, _) = optimisation.run(&z, sampler.sampling(), &mut denoise, &worth)?;
         let walked = self.walk(inner, &z)?;
         let steps = sampler.sampling().evaluations() * (OPTIMISATION_STEPS + 2);
-        let steered = match (reward.quantity.row().place, self.how.class) {
+        let steered = match (reward.quantity.row().place, self.how.condition.class) {
             (Place::Picture, _) => self.measured_pictures(start, &host(z)?, &walked.pictures, steps)?,
             (Place::Latent, None) => self.measured_at(start, &host(z)?, steps)?,
             (Place::Latent, Some(_)) => self.measured(start, &walked.pictures, steps)?,

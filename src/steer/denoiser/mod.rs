@@ -5,4 +5,4 @@ mod keys;
 mod population;
 
 pub use guided::{Finished, pictures};
-pub use keys::{DENOISING_KEYS, Denoising, DenoisingKeys, GUIDES, Guide, GuideRow, guide};
+pub use keys::{ConditionKeys, Denoising, DenoisingKeys, GUIDES, Guide, GuideRow, ParticleKeys, WalkKeys, guide};

@@ -42,20 +42,20 @@ impl<'a> Population<'a> {
         let sigmas = (0..count).map(level).chain([0.0]).collect();
         let potential = POTENTIALS
             .iter()
-            .find(|p| p.0 == task.how.potential)
+            .find(|p| p.0 == task.how.particles.potential())
             .map(|p| p.1)
-            .ok_or_else(|| Error::Bug(format!("potential {}", task.how.potential)))?;
+            .ok_or_else(|| Error::Bug(format!("potential {}", task.how.particles.potential())))?;
         Ok(Self { task, sample, target, interval, sigmas, potential })
     }
 
     /// Network evaluations of one sample.
     pub fn evaluations(&self) -> usize {
-        let class = if self.task.how.class.is_some() { 2 } else { 1 };
-        class * self.task.how.particles * (self.sigmas.len() - 1)
+        let class = if self.task.how.condition.class.is_some() { 2 } else { 1 };
+        class * self.task.how.particles.count() * (self.sigmas.len() - 1)
     }
 
     fn count(&self) -> usize {
-        self.task.how.particles
+        self.task.how.particles.count()
     }
 
     /// Normals `[particles, width]`; particle 0 of the start is the sample's own noise.
@@ -82,7 +82,7 @@ impl<'a> Population<'a> {
     pub fn run(&self, inner: &dyn Denoiser, start: &[f32]) -> Result<(Vec<f32>, Vec<f64>)> {
         let (device, width) = (self.task.sampler.device(), self.task.sampler.spec().latent_width);
         let samples = vec![self.sample; self.count()];
-        let classes = self.task.how.class.map(|c| vec![c; self.count()]);
+        let classes = self.task.how.condition.class.map(|c| vec![c; self.count()]);
         let mut z = self.noise(Stream::Latent, 0);
         z[..width].copy_from_slice(start);
         let mut x = rows(z, width, device) * self.sigmas[0];
