@@ -1,10 +1,9 @@
 //! `isoline generate`: the main job.
 
-use super::denoising_args::DenoisingArgs;
 use super::runs::{self, How, RunArgs};
 use super::{Context, output};
 use crate::acts::generate::{
-    BatchConfig, Engines, GeneratePlan, JobConfig, KEYS, PictureRecipe, Pictures, PlannedJob, Recipe, SampleRow,
+    BatchConfig, Engines, GeneratePlan, JobConfig, PictureRecipe, Pictures, PlannedJob, Recipe, SampleRow, names,
 };
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
@@ -13,7 +12,7 @@ use crate::noise;
 use crate::render::png;
 use crate::run::{Plan, Work, parse_seeds};
 use crate::steer::Status;
-use crate::steer::{DENOISING_KEYS, Engine, guide};
+use crate::steer::{DenoisingKeys, Engine, guide};
 use std::path::{Path, PathBuf};
 
 /// The batch that runs when no config is given.
@@ -90,7 +89,7 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    denoising: DenoisingArgs,
+    denoising: DenoisingKeys,
     #[command(flatten)]
     run: RunArgs,
 }
@@ -207,7 +206,7 @@ fn utf8(flag: &str, path: &Path) -> Result<String> {
 
 /// The environment, and `--set` over it.
 fn overrides(set: &[String]) -> Result<toml::Table> {
-    let mut over = environment();
+    let mut over = environment()?;
     for pair in set {
         let (key, value) = pair
             .split_once('=')
@@ -235,7 +234,7 @@ fn batch(args: &Args, context: &Context) -> Result<BatchConfig> {
     put("save_latents", args.save_latents.then_some(true.into()));
     put("subdirs", args.subdirs.then_some(true.into()));
     put("seeds", seeds(args, context)?.map(Into::into));
-    args.denoising.keys().for_each(|(key, value)| drop(over.insert(key.to_owned(), value)));
+    over.extend(toml::Table::try_from(&args.denoising).map_err(|e| Error::Bug(e.to_string()))?);
     if args.mode.len() + args.novelty.len() > 0 {
         over.remove("mode");
         over.remove("novelty");
@@ -256,7 +255,7 @@ fn batch(args: &Args, context: &Context) -> Result<BatchConfig> {
             ])
         });
         // A method without a set-point has a single row, for it cannot be asked for a level.
-        let method = args.method.as_deref().filter(|m| args.denoising.is_push(Some(m)));
+        let method = args.method.as_deref().filter(|m| args.denoising.is_push(m));
         let push = method.filter(|_| args.mode.len() + args.novelty.len() == 0);
         let push = push.map(|m| toml::Table::from_iter([("name".to_owned(), m.into())]));
         modes.chain(levels).chain(push).collect()
@@ -278,11 +277,13 @@ fn batch(args: &Args, context: &Context) -> Result<BatchConfig> {
 }
 
 /// `ISOLINE_KEY=value` for the keys of a job.
-fn environment() -> toml::Table {
-    let found = KEYS.iter().chain(&DENOISING_KEYS).filter(|k| **k != "name").filter_map(|k| {
-        std::env::var(format!("ISOLINE_{}", k.to_uppercase())).ok().map(|v| ((*k).to_owned(), literal(k, &v)))
+fn environment() -> Result<toml::Table> {
+    let found = names()?.into_iter().filter(|k| k != "name").filter_map(|k| {
+        let value = std::env::var(format!("ISOLINE_{}", k.to_uppercase())).ok()?;
+        let value = literal(&k, &value);
+        Some((k, value))
     });
-    found.collect()
+    Ok(found.collect())
 }
 
 /// A TOML value where the text is one and the key takes no text, else the text.
@@ -313,7 +314,7 @@ fn seeds(args: &Args, context: &Context) -> Result<Option<String>> {
 }
 
 fn recipe(job: &JobConfig, engine: &Engine, device: DeviceName) -> Result<Recipe> {
-    let denoising = job.denoising();
+    let denoising = job.denoising.filled(&job.method);
     let acts = job.target().is_some() || job.trunc.is_some() || denoising.as_ref().is_some_and(|d| d.push);
     let method = if acts { job.method.as_str() } else { "none" };
     let guide = guide(method);

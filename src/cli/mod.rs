@@ -3,7 +3,6 @@
 //! A subcommand is a file with `pub struct Args` and `pub fn run(args, context)`, a variant of [`Command`], and a
 //! line in each of its two matches.
 
-mod denoising_args;
 mod describe;
 mod devices;
 mod emit;

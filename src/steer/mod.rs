@@ -9,7 +9,7 @@ mod latent_trial;
 mod open_loop;
 mod sphere;
 
-pub use denoiser::{DENOISING_KEYS, Denoising, DenoisingKeys, Finished, GUIDES, GuideRow, guide};
+pub use denoiser::{Denoising, DenoisingKeys, Finished, GUIDES, GuideRow, guide};
 pub use engine::Engine;
 pub use latent::{METHODS, MethodRow, check_settings, method};
 pub use latent_trial::{Measure, steer};

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result, did_you_mean, explain_toml};
 use crate::limits;
 use crate::run::parse_seeds;
-use crate::steer::{self, DENOISING_KEYS, Denoising, DenoisingKeys, GUIDES, Settings, guide};
+use crate::steer::{self, DenoisingKeys, GUIDES, Settings, guide};
 use crate::store;
 use crate::units::Percentile;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 
 /// A job as typed, with every shared key filled in.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
 pub struct JobConfig {
     /// Folder below `outdir`, row of the sheet.
     pub name: String,
@@ -48,33 +47,6 @@ pub struct JobConfig {
     /// Fixed truncation factor.
     #[serde(default)]
     pub trunc: Option<f64>,
-    /// What is done during denoising, each key as in [`DenoisingKeys`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub class: Option<usize>,
-    #[allow(missing_docs)]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cfg_scale: Option<f64>,
-    #[allow(missing_docs)]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub guidance: Option<f64>,
-    #[allow(missing_docs)]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub form: Option<String>,
-    #[allow(missing_docs)]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interval: Option<[f64; 2]>,
-    #[allow(missing_docs)]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recurrence: Option<usize>,
-    #[allow(missing_docs)]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub particles: Option<usize>,
-    #[allow(missing_docs)]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub potential: Option<String>,
-    #[allow(missing_docs)]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub preview_every: Option<usize>,
     /// Samples per tile.
     #[serde(default = "tile")]
     pub tile: usize,
@@ -87,10 +59,22 @@ pub struct JobConfig {
     /// Whether pictures lie in a folder for each thousand seeds.
     #[serde(default)]
     pub subdirs: bool,
+    /// What is done during denoising.
+    #[serde(flatten)]
+    pub denoising: DenoisingKeys,
 }
 
-/// Keys a job may have, beside those of [`DENOISING_KEYS`].
-pub static KEYS: &[&str] = &[
+/// Names of the keys of a job.
+///
+/// # Errors
+/// [`Error::Bug`].
+pub fn names() -> Result<Vec<String>> {
+    let denoising = serde_json::to_value(DenoisingKeys::default()).map_err(|e| Error::Bug(e.to_string()))?;
+    let denoising = denoising.as_object().into_iter().flat_map(serde_json::Map::keys);
+    Ok(KEYS.iter().map(|k| (*k).to_owned()).chain(denoising.cloned()).collect())
+}
+
+static KEYS: &[&str] = &[
     "name",
     "model",
     "reward",
@@ -176,7 +160,8 @@ impl BatchConfig {
             }
             keys.extend(overrides.clone());
             let at = format!("{place}: jobs[{i}]");
-            let known = || KEYS.iter().chain(&DENOISING_KEYS).copied();
+            let names = names()?;
+            let known = || names.iter().map(String::as_str);
             if let Some(unknown) = keys.keys().find(|k| known().all(|key| key != k.as_str())) {
                 return Err(Error::config(
                     at,
@@ -197,11 +182,16 @@ impl BatchConfig {
 
     /// A job from its keys; written down and read again, because only text tells at which key it fails.
     fn job(keys: toml::Table, at: &str) -> Result<JobConfig> {
+        for (key, value) in &keys {
+            let alone = toml::Table::from_iter([(key.clone(), value.clone())]);
+            DenoisingKeys::deserialize(alone)
+                .map_err(|e| Error::config(format!("{at}: {key}"), explain_toml(e.message())))?;
+        }
         let text = keys.to_string();
         toml::from_str(&text).map_err(|e| {
             let line = e.span().and_then(|s| text.get(..s.start)?.lines().count().checked_sub(1));
             let key = line.and_then(|n| text.lines().nth(n)?.split(" = ").next());
-            let key = key.filter(|k| KEYS.contains(k) || DENOISING_KEYS.contains(k));
+            let key = key.filter(|k| KEYS.contains(k));
             let place = key.map_or(at.to_owned(), |k| format!("{at}: {k}"));
             Error::config(place, explain_toml(e.message()))
         })
@@ -274,43 +264,8 @@ impl JobConfig {
         if !(s.max_angle > 0.0 && s.max_angle <= 1.0) {
             return bad("max_angle", format!("expected an angle from 0 to 1 radian, found {}", s.max_angle));
         }
-        self.denoising_keys().check(&self.method, self.target()).or_else(|(key, m)| bad(key, m))?;
-        self.check_truncation().or_else(|m| bad("trunc", m))
-    }
-
-    fn denoising_keys(&self) -> DenoisingKeys {
-        DenoisingKeys {
-            class: self.class,
-            cfg_scale: self.cfg_scale,
-            guidance: self.guidance,
-            form: self.form.clone(),
-            interval: self.interval,
-            recurrence: self.recurrence,
-            particles: self.particles,
-            potential: self.potential.clone(),
-            preview_every: self.preview_every,
-        }
-    }
-
-    /// What is done during denoising; `None` where nothing is asked.
-    pub fn denoising(&self) -> Option<Denoising> {
-        self.denoising_keys().filled(&self.method)
-    }
-
-    fn check_truncation(&self) -> Result<(), String> {
-        let Some(tau) = self.trunc else { return Ok(()) };
-        if !(tau > 0.0 && tau <= 3.0) {
-            return Err(format!("expected a factor above 0 and up to 3, found {tau}"));
-        }
-        if self.method != "truncation" {
-            return Err(format!("only the method \"truncation\" has a factor, the method here is \"{}\"", self.method));
-        }
-        if let Some(target) = self.target() {
-            return Err(format!(
-                "a fixed factor leaves nothing to steer to novelty {target}; take it with mode = \"balanced\", or leave it out and the factor is searched"
-            ));
-        }
-        Ok(())
+        self.denoising.check(&self.method, self.target()).map_err(|e| e.at(&format!("{at}: ")))?;
+        steer::check_settings(&self.method, &s, self.target()).or_else(|(key, m)| bad(key, m))
     }
 
     /// The steering settings, those that are not given as is usual for the model.

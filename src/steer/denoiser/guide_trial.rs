@@ -34,7 +34,7 @@ impl Engine {
                 format!("\"{}\" is no diffusion model and has no denoiser to guide", self.generator.spec().id);
             return Err(Error::key("method", message));
         };
-        if let Some(class) = asked.class {
+        if let Some(class) = asked.condition.class {
             crate::diffusion::condition_rows(&[0.0], Some(&[class]), sampler.denoiser().classes(), sampler.device())?;
         }
         if guide.is_some_and(|g| g.has_set_point) && self.reward.card.noised.is_none() {
@@ -45,7 +45,7 @@ impl Engine {
 
     /// The levels at which the reward acts: as told, or where it is worth something (13).
     fn interval(&self, sampler: &Sampler, asked: &Denoising) -> Interval {
-        if let Some([low, high]) = asked.interval {
+        if let Some([low, high]) = asked.walk.interval {
             return Interval { low, high };
         }
         let Some(noised) = &self.reward.card.noised else { return Interval::ALL };
@@ -68,8 +68,9 @@ impl Engine {
         cancel: &Cancel,
     ) -> Result<Vec<Finished>> {
         let sampler = self.denoised(guide, asked)?;
-        let free = ClassifierFree { inner: sampler.denoiser(), scale: asked.cfg_scale, interval: Interval::ALL };
-        let inner: &dyn Denoiser = if asked.class.is_some() { &free } else { sampler.denoiser() };
+        let free =
+            ClassifierFree { inner: sampler.denoiser(), scale: asked.condition.scale(), interval: Interval::ALL };
+        let inner: &dyn Denoiser = if asked.condition.class.is_some() { &free } else { sampler.denoiser() };
         let interval = self.interval(sampler, asked);
         let task =
             Task { engine: self, sampler, inner, asked, interval, samples, start: &self.latents(samples), cancel };

@@ -1,228 +1,259 @@
-//! What a job does during denoising: its keys, and what of them a recipe holds.
+//! What a job does during denoising. A key is declared once: the field is a flag with its help, a key of a batch, and a line
+//! of the recipe.
 
+use super::particles::ParticleKeys;
 use super::{GuideRow, guide};
-use crate::diffusion::particles::POTENTIALS;
-use crate::error::did_you_mean;
+use crate::error::{Error, Result};
+use crate::limits;
 use crate::units::Percentile;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 
-/// The part of a recipe that only diffusion models have.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What the network is told beside the noise level.
+#[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ConditionKeys {
+    /// Class of the pictures, with --method none or one that guides
+    #[arg(long, value_name = "N")]
+    pub class: Option<usize>,
+    /// Scale of classifier-free guidance towards --class; 1 is the conditional model [default: 1]
+    #[arg(long, value_name = "W", allow_negative_numbers = true)]
+    pub cfg_scale: Option<f64>,
+}
+
+impl ConditionKeys {
+    /// Scale of classifier-free guidance.
+    pub fn scale(&self) -> f64 {
+        self.cfg_scale.unwrap_or(1.0)
+    }
+
+    fn check(&self) -> Result<()> {
+        within("cfg_scale", self.cfg_scale, 0.0..=100.0, "a number from 0 to 100")
+    }
+
+    fn filled(&self) -> Self {
+        Self { cfg_scale: Some(self.scale()), ..self.clone() }
+    }
+}
+
+/// Where and how often a guide acts on the way from noise to picture.
+#[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WalkKeys {
+    /// Noise levels at which a reward acts [default: where it is worth something]
+    #[arg(long, value_name = "LEAST,GREATEST", value_parser = span)]
+    pub interval: Option<[f64; 2]>,
+    /// Times each step is taken, its noise put back in between [default: 1]
+    #[arg(long, value_name = "N")]
+    pub recurrence: Option<usize>,
+}
+
+impl WalkKeys {
+    /// Most times a step is taken: its noise has so many addresses.
+    const MOST_TIMES: usize = 4;
+
+    /// Times each step is taken.
+    pub fn times(&self) -> usize {
+        self.recurrence.unwrap_or(1)
+    }
+
+    fn check(&self) -> Result<()> {
+        let most = Self::MOST_TIMES;
+        within("recurrence", self.recurrence, 1..=most, format_args!("1 to {most} times"))?;
+        match self.interval {
+            Some([low, high]) if !(low >= 0.0 && low < high) => {
+                let message = format!("expected least,greatest with 0 ≤ least < greatest, found {low},{high}");
+                Err(Error::key("interval", message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn filled(&self) -> Self {
+        Self { recurrence: Some(self.times()), ..self.clone() }
+    }
+}
+
+/// The keys as typed.
+#[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize, Deserialize)]
+#[command(next_help_heading = "Diffusion models")]
+#[serde(default)]
+pub struct DenoisingKeys {
+    /// Class and its scale.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub condition: ConditionKeys,
+    /// Strength of a method that guides; see isoline list steering for what it means to each
+    #[arg(long, value_name = "W", allow_negative_numbers = true)]
+    pub guidance: Option<f64>,
+    /// set-point (to the novelty asked for) or push (upwards; downwards with a negative --guidance)
+    #[arg(long, value_name = "FORM")]
+    pub form: Option<String>,
+    /// Where and how often.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub walk: WalkKeys,
+    /// Options of `particles`.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub particles: ParticleKeys,
+    /// Write the denoised estimate of every K-th step to previews/
+    #[arg(long, value_name = "K")]
+    pub preview_every: Option<usize>,
+}
+
+/// The part of a recipe that only diffusion models have: the keys, filled in.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Denoising {
-    /// Class asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub class: Option<usize>,
-    /// Scale of classifier-free guidance; 1 is the conditional model.
-    pub cfg_scale: f64,
+    /// Class and its scale.
+    #[serde(flatten, serialize_with = "given")]
+    pub condition: ConditionKeys,
     /// Strength of the method.
     pub strength: f64,
     /// Upwards without end, instead of to a set-point.
     pub push: bool,
-    /// Noise levels at which a reward acts; where it is worth something, if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interval: Option<[f64; 2]>,
-    /// Times each step is taken.
-    pub recurrence: usize,
-    /// States of a sample.
-    pub particles: usize,
-    /// What particles are weighted by.
-    pub potential: String,
+    /// Where and how often; where the reward is worth something, if no interval is given.
+    #[serde(flatten, serialize_with = "given")]
+    pub walk: WalkKeys,
+    /// Options of `particles`.
+    #[serde(flatten, serialize_with = "given")]
+    pub particles: ParticleKeys,
     /// Steps between previews; 0 for none.
     pub preview_every: usize,
 }
 
-/// The keys as typed.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub struct DenoisingKeys {
-    /// Class asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub class: Option<usize>,
-    /// Scale of classifier-free guidance.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cfg_scale: Option<f64>,
-    /// Strength of the method.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub guidance: Option<f64>,
-    /// `set-point` or `push`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub form: Option<String>,
-    /// Least and greatest noise level at which a reward acts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interval: Option<[f64; 2]>,
-    /// Times each step is taken.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recurrence: Option<usize>,
-    /// States of a sample.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub particles: Option<usize>,
-    /// diff, max, add or tempered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub potential: Option<String>,
-    /// Steps between previews.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub preview_every: Option<usize>,
-}
-
-/// Names of the keys.
-pub const DENOISING_KEYS: [&str; 9] =
-    ["class", "cfg_scale", "guidance", "form", "interval", "recurrence", "particles", "potential", "preview_every"];
-
-/// Most states of one sample: they are one call of the network.
-const PARTICLES: usize = 256;
-/// Most times a step is taken: its noise has so many addresses.
-const RECURRENCE: usize = 4;
-
 impl DenoisingKeys {
-    /// What is wrong with them beside `method` and `target`: (key, message).
+    /// Whether every key has a value that it can have, and means something beside `method` and the percentile to reach.
     ///
     /// # Errors
-    /// The first key.
-    pub fn check(&self, method: &str, target: Option<Percentile>) -> Result<(), (&'static str, String)> {
-        let row = guide(method);
-        if let Some(n) = self.recurrence
-            && !(1..=RECURRENCE).contains(&n)
-        {
-            return Err(("recurrence", format!("expected 1 to {RECURRENCE} times, found {n}")));
-        }
-        if let Some(n) = self.particles
-            && !(1..=PARTICLES).contains(&n)
-        {
-            return Err(("particles", format!("expected 1 to {PARTICLES}, found {n}")));
-        }
-        if let Some([low, high]) = self.interval
-            && !(low >= 0.0 && low < high)
-        {
-            return Err(("interval", format!("expected least,greatest with 0 ≤ least < greatest, found {low},{high}")));
-        }
-        if let Some(name) = self.potential.as_deref().filter(|p| POTENTIALS.iter().all(|row| row.0 != *p)) {
-            let near = did_you_mean(name, POTENTIALS.iter().map(|p| p.0));
-            return Err(("potential", format!("no such potential \"{}\"{near}", name.escape_debug())));
-        }
-        for (key, value, range) in
-            [("cfg_scale", self.cfg_scale, 0.0..=100.0), ("guidance", self.guidance, -100.0..=100.0)]
-        {
-            if let Some(v) = value.filter(|v| !range.contains(v)) {
-                return Err((key, format!("expected a number from {} to {}, found {v}", range.start(), range.end())));
-            }
-        }
+    /// [`Error::Key`] of the first that has not.
+    pub fn check(&self, method: &str, target: Option<Percentile>) -> Result<()> {
+        check_values(&self.condition, self.guidance, &self.walk, &self.particles, self.preview_every)?;
         match self.form.as_deref() {
             None | Some("set-point" | "push") => {}
             Some(form) => {
-                return Err(("form", format!("expected set-point or push, found \"{}\"", form.escape_debug())));
+                let message = format!("expected set-point or push, found \"{}\"", form.escape_debug());
+                return Err(Error::key("form", message));
             }
         }
-        self.check_use(method, row, target)
+        self.check_use(method, target)
     }
 
     /// Whether each key means something here.
-    fn check_use(
-        &self,
-        method: &str,
-        row: Option<&GuideRow>,
-        target: Option<Percentile>,
-    ) -> Result<(), (&'static str, String)> {
-        let needs = |key, what: &str| Err((key, format!("needs {what}, the method here is \"{method}\"")));
-        if self.cfg_scale.is_some() && self.class.is_none() {
-            return Err(("cfg_scale", "needs a class".into()));
+    fn check_use(&self, method: &str, target: Option<Percentile>) -> Result<()> {
+        let row = guide(method);
+        let needs = |key, what: &str| Err(Error::key(key, format!("needs {what}, the method here is \"{method}\"")));
+        let Self { condition, walk, particles, .. } = self;
+        if condition.cfg_scale.is_some() && condition.class.is_none() {
+            return Err(Error::key("cfg_scale", "needs a class"));
         }
         if row.is_none() && method != "none" {
-            let message = |what| {
-                format!(
-                    "{what} with \"{method}\", which moves the noise of the model without a class; take --method none or one that guides"
-                )
-            };
-            if self.class.is_some() {
-                return Err(("class", message("does not go")));
-            }
-            if self.recurrence.is_some() {
-                return Err(("recurrence", message("does not go")));
+            let keys = [("class", condition.class.is_some()), ("recurrence", walk.recurrence.is_some())];
+            if let Some((key, _)) = keys.iter().find(|k| k.1) {
+                let message = format!(
+                    "does not go with \"{method}\", which moves the noise of the model without a class; take --method none or one that guides"
+                );
+                return Err(Error::key(*key, message));
             }
         }
-        let steered = row.filter(|r| r.has_set_point);
         if self.guidance.is_some() && row.is_none() {
             return needs("guidance", "a method that guides");
         }
-        if (self.form.is_some() || self.interval.is_some()) && steered.is_none() {
+        if !row.is_some_and(|r| r.has_set_point) && (self.form.is_some() || walk.interval.is_some()) {
             let key = if self.form.is_some() { "form" } else { "interval" };
             return needs(key, "a method that follows the reward");
         }
-        if (self.particles.is_some() || self.potential.is_some()) && method != "particles" {
-            let key = if self.particles.is_some() { "particles" } else { "potential" };
-            return needs(key, "the method \"particles\"");
+        particles.check_use(method)?;
+        if walk.times() > 1 && row.is_some_and(|r| r.formula.is_none()) {
+            return Err(Error::key("recurrence", format!("does not go with \"{method}\"")));
         }
-        if self.recurrence.is_some_and(|n| n > 1) && ["particles", "noise"].contains(&method) {
-            return Err(("recurrence", format!("does not go with \"{method}\"")));
+        let Some(target) = target else { return Ok(()) };
+        if row.is_some_and(|r| !r.has_set_point) {
+            let message = format!("\"{method}\" has a strength and no set-point; give guidance and leave novelty out");
+            return Err(Error::key("novelty", message));
         }
-        if let Some(target) = target {
-            if row.is_some_and(|r| !r.has_set_point) {
-                let message =
-                    format!("\"{method}\" has a strength and no set-point; give guidance and leave novelty out");
-                return Err(("novelty", message));
-            }
-            if self.form.as_deref() == Some("push") {
-                return Err(("form", format!("a push has no end; leave the novelty {target} out, or the form")));
-            }
+        if self.form.as_deref() == Some("push") {
+            let message = format!("a push has no end; leave the novelty {target} out, or the form");
+            return Err(Error::key("form", message));
         }
         Ok(())
+    }
+
+    /// Whether `method` is told a strength here, and no novelty to reach.
+    pub fn is_push(&self, method: &str) -> bool {
+        self.form.as_deref() == Some("push") || guide(method).is_some_and(|r| !r.has_set_point)
     }
 
     /// Everything filled in; `None` where no key is set and `method` moves latents.
     pub fn filled(&self, method: &str) -> Option<Denoising> {
         let row = guide(method);
-        let asked = toml::Table::try_from(self).is_ok_and(|t| !t.is_empty());
-        let d = Denoising::default();
-        (row.is_some() || asked).then(|| Denoising {
-            class: self.class,
-            cfg_scale: self.cfg_scale.unwrap_or(d.cfg_scale),
-            strength: self.guidance.or(row.map(|r| r.strength)).unwrap_or(d.strength),
-            push: self.form.as_deref() == Some("push") || row.is_some_and(|r| !r.has_set_point),
-            interval: self.interval,
-            recurrence: self.recurrence.unwrap_or(d.recurrence),
-            particles: self.particles.unwrap_or(d.particles),
-            potential: self.potential.clone().unwrap_or(d.potential),
-            preview_every: self.preview_every.unwrap_or(d.preview_every),
+        (row.is_some() || *self != Self::default()).then(|| Denoising {
+            condition: self.condition.filled(),
+            strength: self.guidance.or(row.map(|r| r.strength)).unwrap_or(0.0),
+            push: self.is_push(method),
+            walk: self.walk.filled(),
+            particles: self.particles.filled(),
+            preview_every: self.preview_every.unwrap_or(0),
         })
     }
 }
 
-impl Default for Denoising {
-    fn default() -> Self {
-        Self {
-            class: None,
-            cfg_scale: 1.0,
-            strength: 0.0,
-            push: false,
-            interval: None,
-            recurrence: 1,
-            particles: 8,
-            potential: "diff".into(),
-            preview_every: 0,
-        }
-    }
-}
-
 impl Denoising {
-    /// Whether its numbers are within what isoline writes.
+    /// Whether its numbers are within what isoline writes: every key by itself, for which of them mean something together was
+    /// asked when the recipe was written.
     pub fn is_bounded(&self) -> bool {
-        let keys = DenoisingKeys {
-            cfg_scale: Some(self.cfg_scale),
-            guidance: Some(self.strength),
-            interval: self.interval,
-            recurrence: Some(self.recurrence),
-            particles: Some(self.particles),
-            potential: Some(self.potential.clone()),
-            class: Some(self.class.unwrap_or(0)),
-            ..DenoisingKeys::default()
-        };
-        // Every key by itself: which of them mean something together was asked when the recipe was written.
-        !matches!(keys.check("particles", None), Err((key, _)) if key != "recurrence")
-            && (1..=RECURRENCE).contains(&self.recurrence)
-            && self.preview_every <= crate::limits::STEPS
+        let Self { condition, strength, walk, particles, preview_every, .. } = self;
+        check_values(condition, Some(*strength), walk, particles, Some(*preview_every)).is_ok()
     }
 
     /// Whether a picture is more than the sampler's map of a noise, so that it must be measured as a picture or carried back to a noise.
     pub fn is_guided(&self, guide: Option<&GuideRow>) -> bool {
-        guide.is_some() || self.class.is_some() || self.recurrence > 1
+        guide.is_some() || self.condition.class.is_some() || self.walk.times() > 1
     }
+}
+
+/// Whether every key, by itself, has a value that it can have.
+fn check_values(
+    condition: &ConditionKeys,
+    strength: Option<f64>,
+    walk: &WalkKeys,
+    particles: &ParticleKeys,
+    preview_every: Option<usize>,
+) -> Result<()> {
+    walk.check()?;
+    particles.check()?;
+    condition.check()?;
+    within("guidance", strength, -100.0..=100.0, "a number from -100 to 100")?;
+    within("preview_every", preview_every, 0..=limits::STEPS, format_args!("0 to {}", limits::STEPS))
+}
+
+/// Refuses a value that is not in `range`, which is what `expected` says.
+///
+/// # Errors
+/// [`Error::Key`].
+pub fn within<T: PartialOrd + Display>(
+    key: &str,
+    value: Option<T>,
+    range: RangeInclusive<T>,
+    expected: impl Display,
+) -> Result<()> {
+    match value.filter(|v| !range.contains(v)) {
+        None => Ok(()),
+        Some(v) => Err(Error::key(key, format!("expected {expected}, found {v}"))),
+    }
+}
+
+/// Two numbers with a comma between them.
+fn span(text: &str) -> Result<[f64; 2], String> {
+    let numbers = text.split(',').map(|t| t.trim().parse::<f64>().map_err(|e| e.to_string()));
+    let numbers: Vec<f64> = numbers.collect::<Result<_, _>>()?;
+    numbers.try_into().map_err(|found: Vec<f64>| format!("expected two numbers, found {}", found.len()))
+}
+
+/// Serialises the keys that have a value: a recipe has no others.
+fn given<T: Serialize, S: Serializer>(keys: &T, to: S) -> Result<S::Ok, S::Error> {
+    let keys = serde_json::to_value(keys).map_err(serde::ser::Error::custom)?;
+    to.collect_map(keys.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()))
 }

@@ -14,8 +14,9 @@ mod walk;
 pub use backward::Backward;
 pub use density::DensityScaled;
 pub use forward::{Forward, Normalisation};
-pub use keys::{DENOISING_KEYS, Denoising, DenoisingKeys};
+pub use keys::{ConditionKeys, Denoising, DenoisingKeys, WalkKeys};
 pub use minority::Minority;
+pub use particles::ParticleKeys;
 pub use task::Task;
 pub use walk::{Finished, pictures};
 
@@ -32,7 +33,8 @@ pub struct GuideRow {
     pub name: &'static str,
     /// One line for `isoline list steering`.
     pub about: &'static str,
-    /// One line for `isoline list guidance`, where it corrects the denoiser's answer.
+    /// One line for `isoline list guidance`, where it corrects the denoiser's answers one by one, so that a step may be
+    /// repeated.
     pub formula: Option<&'static str>,
     /// Strength where none is given.
     pub strength: f64,

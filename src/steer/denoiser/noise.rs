@@ -49,7 +49,7 @@ fn run(task: &Task, aims: Option<&[Level]>) -> Result<Vec<Finished>> {
     let images = task.walk(task.inner, z.clone())?;
     let latents = Latents::new(host(z)?, task.start.width());
     let steps = sampler.sampling().evaluations() * (STEPS + 2);
-    let steered = match (reward.quantity.row().place, task.asked.class) {
+    let steered = match (reward.quantity.row().place, task.asked.condition.class) {
         (Place::Picture, _) => task.measured_pictures(&latents, &images.pictures, steps)?,
         (Place::Latent, None) => task.measured_at(&latents, steps)?,
         (Place::Latent, Some(_)) => task.measured(&images.pictures, steps)?,

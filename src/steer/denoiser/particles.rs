@@ -1,19 +1,21 @@
 //! The particles of one sample (theory, 27): their own noise, weights and choice, so that a sample is the same whoever its
 //! neighbours are.
 
+use super::keys::within;
 use super::walk::{Images, finished};
 use super::{Finished, GuideRow, Task};
 use crate::diffusion::particles::{FkPotential, POTENTIALS, Particles, SHARE, drawn};
 use crate::diffusion::schedules::schedule;
 use crate::diffusion::solvers::solver;
 use crate::diffusion::{Classes, Sampling, State};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, did_you_mean};
 use crate::generator::{Generator, spoilt};
 use crate::nn::Rows;
 use crate::noise::{self, Stream};
 use crate::tensors::{host, rows};
 use crate::units::Level;
 use burn::tensor::{Int, Tensor};
+use serde::{Deserialize, Serialize};
 
 /// Its row in the table of guides.
 pub const ROW: GuideRow = GuideRow {
@@ -25,6 +27,66 @@ pub const ROW: GuideRow = GuideRow {
     has_set_point: true,
     run,
 };
+
+/// Options of the method `particles`.
+#[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ParticleKeys {
+    /// States of each sample, with --method particles [default: 8]
+    #[arg(long, value_name = "N")]
+    pub particles: Option<usize>,
+    /// What particles are weighted by: diff, max, add or tempered [default: diff]
+    #[arg(long, value_name = "NAME")]
+    pub potential: Option<String>,
+}
+
+impl ParticleKeys {
+    /// Most states of one sample: they are one call of the network.
+    const MOST: usize = 256;
+
+    /// States of a sample.
+    pub fn count(&self) -> usize {
+        self.particles.unwrap_or(8)
+    }
+
+    /// What they are weighted by.
+    pub fn potential(&self) -> &str {
+        self.potential.as_deref().unwrap_or("diff")
+    }
+
+    /// Whether each has a value that it can have.
+    ///
+    /// # Errors
+    /// [`Error::Key`].
+    pub fn check(&self) -> Result<()> {
+        within("particles", self.particles, 1..=Self::MOST, format_args!("1 to {}", Self::MOST))?;
+        let known = || POTENTIALS.iter().map(|p| p.0);
+        match self.potential.as_deref().filter(|name| known().all(|p| p != *name)) {
+            None => Ok(()),
+            Some(name) => {
+                let near = did_you_mean(name, known());
+                Err(Error::key("potential", format!("no such potential \"{}\"{near}", name.escape_debug())))
+            }
+        }
+    }
+
+    /// Whether they mean something beside `method`.
+    ///
+    /// # Errors
+    /// [`Error::Key`].
+    pub fn check_use(&self, method: &str) -> Result<()> {
+        if method == ROW.name || *self == Self::default() {
+            return Ok(());
+        }
+        let key = if self.particles.is_some() { "particles" } else { "potential" };
+        Err(Error::key(key, format!("needs the method \"{}\", the method here is \"{method}\"", ROW.name)))
+    }
+
+    /// Everything filled in.
+    pub fn filled(&self) -> Self {
+        Self { particles: Some(self.count()), potential: Some(self.potential().to_owned()) }
+    }
+}
 
 /// A population for each sample, one after another, so that no sample knows of another.
 fn run(task: &Task, aims: Option<&[Level]>) -> Result<Vec<Finished>> {
@@ -68,20 +130,20 @@ impl<'a> Population<'a> {
         let sigmas = (0..count).map(level).chain([0.0]).collect();
         let potential = POTENTIALS
             .iter()
-            .find(|p| p.0 == task.asked.potential)
+            .find(|p| p.0 == task.asked.particles.potential())
             .map(|p| p.1)
-            .ok_or_else(|| Error::Bug(format!("potential {}", task.asked.potential)))?;
+            .ok_or_else(|| Error::Bug(format!("potential {}", task.asked.particles.potential())))?;
         Ok(Self { task, sample, target, sigmas, potential })
     }
 
     /// Network evaluations of one sample.
     fn evaluations(&self) -> usize {
-        let class = if self.task.asked.class.is_some() { 2 } else { 1 };
-        class * self.task.asked.particles * (self.sigmas.len() - 1)
+        let class = if self.task.asked.condition.class.is_some() { 2 } else { 1 };
+        class * self.count() * (self.sigmas.len() - 1)
     }
 
     fn count(&self) -> usize {
-        self.task.asked.particles
+        self.task.asked.particles.count()
     }
 
     /// Normals `[particles, width]`; particle 0 of the start is the sample's own noise.

@@ -42,7 +42,7 @@ pub struct Task<'a> {
 impl Task<'_> {
     /// The class of each of `n` rows.
     pub fn classes(&self, n: usize) -> Option<Vec<usize>> {
-        self.asked.class.map(|c| vec![c; n])
+        self.asked.condition.class.map(|c| vec![c; n])
     }
 
     /// Latents as a tensor `[n, d]`.
@@ -67,7 +67,7 @@ impl Task<'_> {
     /// Of the denoiser, or a stop.
     pub fn guided(&self, guided: &dyn Denoiser) -> Result<Vec<Finished>> {
         let images = self.walk(guided, self.rows(self.start))?;
-        let steps = self.sampling()?.evaluations() * if self.asked.class.is_some() { 2 } else { 1 };
+        let steps = self.sampling()?.evaluations() * if self.asked.condition.class.is_some() { 2 } else { 1 };
         let steered = self.measured(&images.pictures, steps)?;
         finished(steered, images)
     }
@@ -94,7 +94,7 @@ impl Task<'_> {
         let config = self.sampler.config();
         let own = solver(&config.solver, config.solver_settings.clone()).map_err(|e| Error::Bug(e.to_string()))?;
         let sigmas = self.sampler.sampling().sigmas.clone();
-        Ok(match self.asked.recurrence {
+        Ok(match self.asked.walk.times() {
             1 => Sampling::new(own, sigmas),
             times => Sampling::new(Box::new(Recurrent { inner: own, times }), sigmas),
         })
