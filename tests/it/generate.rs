@@ -247,5 +247,5 @@ fn kept_latents_are_what_describe_measures() {
         .args(&guided)
         .cwd(dir.path())
         .env("ISOLINE_MODELS", &models)
-        .fails(2, &["save_latents", "guided picture"]);
+        .fails(2, &["--save-latents", "guided picture"]);
 }

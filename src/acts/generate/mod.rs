@@ -8,7 +8,7 @@ mod sheet;
 mod table;
 mod tiles;
 
-pub use keys::{BatchConfig, JobConfig, Overrides, names};
+pub use keys::{BatchConfig, JobConfig, JobKeys, Overrides};
 pub use make::{check, make, row};
 pub use recipe::{PictureRecipe, Recipe};
 pub use row::SampleRow;
