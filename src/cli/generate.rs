@@ -315,7 +315,7 @@ fn summary(rows: &Rows) -> String {
             Status::NonFinite => "non_finite".to_owned(),
         };
         let psi = r.psi_k.or(r.measured).map_or("-".to_owned(), |v| format!("{v:.2}"));
-        let nu = r.nu.map_or("-".to_owned(), |v| format!("{v:.2}"));
+        let nu = r.descriptors.get("nu").map_or("-".to_owned(), |v| format!("{v:.2}"));
         output::row([
             job,
             &r.seed.to_string(),

@@ -160,34 +160,22 @@ impl BatchConfig {
                 format!("expected 1 to 64 jobs, found {}", listed.len()),
             ));
         }
-        let levels = listed.iter().filter(|j| j.contains_key("mode") || j.contains_key("novelty")).count();
-        if levels > 1 && (overrides.contains_key("mode") || overrides.contains_key("novelty")) {
+        if listed.iter().filter(|j| has_level(j)).count() > 1 && has_level(overrides) {
             let message = "several jobs have a mode or novelty of their own; choose rows with --mode or --novelty instead of --set or the environment";
             return Err(Error::config(place, message));
         }
         let mut jobs = Vec::new();
         for (i, own) in listed.into_iter().enumerate() {
             let mut keys = shared.clone();
-            // A job's own mode or novelty replaces a shared one of either kind.
-            if own.contains_key("mode") || own.contains_key("novelty") {
-                keys.remove("mode");
-                keys.remove("novelty");
+            for over in [own, overrides.clone()] {
+                // A mode or novelty replaces one of either kind.
+                if has_level(&over) {
+                    keys.remove("mode");
+                    keys.remove("novelty");
+                }
+                keys.extend(over);
             }
-            keys.extend(own);
-            if overrides.contains_key("mode") || overrides.contains_key("novelty") {
-                keys.remove("mode");
-                keys.remove("novelty");
-            }
-            keys.extend(overrides.clone());
             let at = format!("{place}: jobs[{i}]");
-            let names = JobKeys::names()?;
-            let known = || names.iter().map(String::as_str);
-            if let Some(unknown) = keys.keys().find(|k| known().all(|key| key != k.as_str())) {
-                return Err(Error::config(
-                    at,
-                    format!("unknown key \"{}\"{}", unknown.escape_debug(), did_you_mean(unknown, known())),
-                ));
-            }
             let before = format!("{at}: ");
             let job = JobConfig {
                 keys: JobKeys::read(&keys, &at)?,
@@ -214,6 +202,10 @@ impl BatchConfig {
         let bytes = store::read_bounded(path, limits::CONFIG_BYTES)?;
         String::from_utf8(bytes).map_err(|_| Error::config(shown(path), "expected UTF-8 text"))
     }
+}
+
+fn has_level(keys: &toml::Table) -> bool {
+    keys.contains_key("mode") || keys.contains_key("novelty")
 }
 
 fn table(value: toml::Value, place: &str) -> Result<toml::Table> {
@@ -251,6 +243,12 @@ impl JobKeys {
 
     /// From the keys of the job `at` a place.
     fn read(keys: &toml::Table, at: &str) -> Result<Self> {
+        let names = Self::names()?;
+        let known = || names.iter().map(String::as_str);
+        if let Some(unknown) = keys.keys().find(|k| !names.contains(k)) {
+            let near = did_you_mean(unknown, known());
+            return Err(Error::config(at, format!("unknown key \"{}\"{near}", unknown.escape_debug())));
+        }
         if let Some(missing) = Self::REQUIRED.iter().find(|k| !keys.contains_key(**k)) {
             return Err(Error::config(at, format!("missing field `{missing}`")));
         }
