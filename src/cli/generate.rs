@@ -1,9 +1,10 @@
 //! `isoline generate`: the main job.
 
+use super::flags::Flags;
 use super::runs::{self, How, RunArgs};
 use super::{Context, output};
 use crate::acts::generate::{
-    BatchConfig, Engines, GeneratePlan, JobConfig, PictureRecipe, Pictures, PlannedJob, Recipe, SampleRow, names,
+    BatchConfig, Engines, GeneratePlan, JobKeys, PictureRecipe, Pictures, PlannedJob, Recipe, SampleRow,
 };
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
@@ -11,8 +12,9 @@ use crate::generator::find_model;
 use crate::noise;
 use crate::render::png;
 use crate::run::{Plan, Work, parse_seeds};
+use crate::steer::Engine;
 use crate::steer::Status;
-use crate::steer::{DenoisingKeys, Engine, guide};
+use crate::units::Percentile;
 use std::path::{Path, PathBuf};
 
 /// The batch that runs when no config is given.
@@ -20,6 +22,7 @@ const DEFAULT: &str = include_str!("../../configs/batch/default.toml");
 
 /// Arguments of `isoline generate`.
 #[derive(Debug, clap::Args)]
+#[command(mut_args(beside_from))]
 pub struct Args {
     /// Batch config [default: typical, balanced and novel rows of the default model]
     #[arg(short, long, value_name = "FILE")]
@@ -27,71 +30,48 @@ pub struct Args {
     /// Set a key over config and environment, as in --set drift=0.5
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Model name or path
-    #[arg(short, long, value_name = "MODEL")]
-    model: Option<String>,
-    /// Reward beside the model's own, by its name; see isoline list rewards
-    #[arg(long, value_name = "NAME")]
-    reward: Option<String>,
     /// Seeds, as in 0-63,99
-    #[arg(long, value_name = "LIST", conflicts_with_all = ["seed", "count"])]
+    #[arg(long, value_name = "LIST", conflicts_with_all = ["seed", "count"], display_order = 4)]
     seeds: Option<String>,
     /// First seed of --count
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", display_order = 5)]
     seed: Option<u64>,
     /// Number of seeds from --seed on, or from a random one that is printed
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", display_order = 6)]
     count: Option<u64>,
     /// typical, balanced, novel: one row each
-    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "novelty")]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "novelty", display_order = 7)]
     mode: Vec<String>,
     /// Percentiles of the model's own samples to reach, 0 to 100: one row each
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', display_order = 8)]
     novelty: Vec<f64>,
-    /// Steering method; see isoline list steering
-    #[arg(long, value_name = "NAME")]
-    method: Option<String>,
-    /// Measured corrections of the closed loop [default: 2; 4 for diffusion models]
-    #[arg(long, value_name = "N")]
-    corrections: Option<i64>,
-    /// Steps of the open loop [default: 48; 12 for diffusion models]
-    #[arg(long, value_name = "N")]
-    steps: Option<i64>,
-    /// Fixed truncation factor, with --method truncation
-    #[arg(long, value_name = "TAU")]
-    trunc: Option<f64>,
-    /// Run folder
-    #[arg(short, long, value_name = "DIR")]
-    outdir: Option<PathBuf>,
     /// Make this picture again from the recipe inside it
-    #[arg(long, value_name = "PNG", conflicts_with_all = ["config", "set", "reward", "seeds", "seed", "count", "mode", "novelty", "method", "steps", "corrections", "trunc", "no_metadata", "save_latents", "subdirs", "csv", "json", "print_config", "class", "cfg_scale", "guidance", "form", "interval", "recurrence", "particles", "potential", "preview_every"])]
+    #[arg(long, value_name = "PNG", display_order = 14)]
     from: Option<PathBuf>,
     /// Make samples again that are already there
-    #[arg(long)]
+    #[arg(long, display_order = 15)]
     force: bool,
-    /// Leave the recipe out of the pictures
-    #[arg(long)]
-    no_metadata: bool,
-    /// Keep the latents: columns z_0, z_1, … of samples.parquet, which describe --latents reads; those of a sample that is not
-    /// finite stay empty
-    #[arg(long)]
-    save_latents: bool,
-    /// Put pictures into a folder for each thousand seeds
-    #[arg(long)]
-    subdirs: bool,
     /// Write samples.csv beside samples.parquet
-    #[arg(long)]
+    #[arg(long, display_order = 19)]
     csv: bool,
     /// Print the jobs as they would run, and stop
-    #[arg(long)]
+    #[arg(long, display_order = 20)]
     print_config: bool,
     /// Print the table as JSON
-    #[arg(long)]
+    #[arg(long, display_order = 21)]
     json: bool,
     #[command(flatten)]
-    denoising: DenoisingKeys,
+    job: Flags<JobKeys>,
     #[command(flatten)]
     run: RunArgs,
+}
+
+/// What a picture is made again with stands in its recipe: no flag goes beside `--from` but those that say where.
+fn beside_from(arg: clap::Arg) -> clap::Arg {
+    match arg.get_id().as_str() {
+        "from" | "model" | "outdir" | "force" | "metrics_file" => arg,
+        _ => arg.conflicts_with("from"),
+    }
 }
 
 /// Runs the jobs, writes sheet and tables, prints asked against reached.
@@ -107,17 +87,17 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         let text = batch
             .jobs
             .iter()
-            .map(toml::to_string)
+            .map(|j| toml::to_string(&j.keys))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|e| Error::Bug(e.to_string()))?;
         return output::print(&text.iter().map(|t| format!("[[jobs]]\n{t}")).collect::<Vec<_>>().join("\n"));
     }
-    batch.jobs.iter().try_for_each(|j| find_model(&j.model).map(|_| ()))?;
+    let models = models(&batch)?;
     let outdir = batch.outdir.clone();
     let single = args.config.is_none() && batch.jobs.len() == 1;
     // Before the model is loaded, so that a second process learns at once that the folder is taken.
     let _lock = runs::alone(&outdir)?;
-    let jobs = Jobs::load(&batch, single, context)?;
+    let jobs = Jobs::load(&batch, &models, single, context)?;
     let rows = jobs.make(args.csv, args.force, &outdir, &args.run, context)?;
     finish(args, context, &outdir, &rows)
 }
@@ -133,27 +113,27 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    /// Loads the models; `single` puts the only job right into the run folder.
+    /// Loads the models, of which `models` are the folders; `single` puts the only job right into the run folder.
     ///
     /// # Errors
     /// Those of device and models.
-    pub fn load(batch: &BatchConfig, single: bool, context: &Context) -> Result<Self> {
+    pub fn load(batch: &BatchConfig, models: &[PathBuf], single: bool, context: &Context) -> Result<Self> {
         let device = context.open_device()?;
         let mut engines = Engines::new();
         let mut jobs = Vec::new();
-        for job in &batch.jobs {
-            let model = find_model(&job.model)?;
-            let key = (model.clone(), job.reward.clone());
+        for (job, model) in batch.jobs.iter().zip(models) {
+            let keys = &job.keys;
+            let key = (keys.model.clone(), keys.reward.clone());
             if !engines.contains_key(&key) {
-                engines.insert(key.clone(), Engine::load(&model, job.reward.as_deref(), &device.1)?);
+                engines.insert(key.clone(), Engine::load(model, keys.reward.as_deref(), &device.1)?);
             }
             jobs.push(PlannedJob {
-                name: job.name.clone(),
-                folder: if single && batch.jobs.len() == 1 { ".".into() } else { job.name.clone() },
-                model: job.model.clone(),
-                seeds: job.seeds.clone(),
-                subdirs: job.subdirs,
-                recipe: recipe(job, &engines[&key], device.0)?,
+                name: keys.name.clone(),
+                folder: if single && batch.jobs.len() == 1 { ".".into() } else { keys.name.clone() },
+                model: keys.model.clone(),
+                seeds: keys.seeds.clone(),
+                subdirs: keys.subdirs,
+                recipe: Recipe::of(keys, &engines[&key], device.0).map_err(|e| job.refuse(e))?,
             });
         }
         let latents = |j: &PlannedJob| j.recipe.latents;
@@ -188,6 +168,14 @@ impl Jobs {
     }
 }
 
+/// The folders of the jobs' models.
+///
+/// # Errors
+/// [`Error::Input`] for one that there is not.
+pub fn models(batch: &BatchConfig) -> Result<Vec<PathBuf>> {
+    batch.jobs.iter().map(|j| find_model(&j.keys.model)).collect()
+}
+
 /// The jobs of a config file as `isoline plan` takes them.
 ///
 /// # Errors
@@ -195,7 +183,7 @@ impl Jobs {
 pub fn planned(config: &Path, text: &str, set: &[String], outdir: &Path) -> Result<BatchConfig> {
     let mut over = overrides(set)?;
     over.insert("outdir".to_owned(), utf8("--outdir", outdir)?.into());
-    BatchConfig::resolve(&shown(config), text, &over, None)
+    BatchConfig::resolve(Some(config), text, &over, None)
 }
 
 /// A path that is to stand in a plan or a config.
@@ -217,24 +205,14 @@ fn overrides(set: &[String]) -> Result<toml::Table> {
 }
 
 fn batch(args: &Args, context: &Context) -> Result<BatchConfig> {
-    let (place, text) = match &args.config {
-        Some(path) => (shown(path), BatchConfig::text(path)?),
-        None => ("generate".to_owned(), DEFAULT.to_owned()),
+    let text = match &args.config {
+        Some(path) => BatchConfig::text(path)?,
+        None => DEFAULT.to_owned(),
     };
     let mut over = overrides(&args.set)?;
-    let mut put = |key: &str, value: Option<toml::Value>| value.and_then(|v| over.insert(key.to_owned(), v));
-    put("model", args.model.clone().map(Into::into));
-    put("reward", args.reward.clone().map(Into::into));
-    put("method", args.method.clone().map(Into::into));
-    put("corrections", args.corrections.map(Into::into));
-    put("steps", args.steps.map(Into::into));
-    put("trunc", args.trunc.map(Into::into));
-    put("outdir", args.outdir.as_deref().map(|p| utf8("--outdir", p)).transpose()?.map(Into::into));
-    put("metadata", args.no_metadata.then_some(false.into()));
-    put("save_latents", args.save_latents.then_some(true.into()));
-    put("subdirs", args.subdirs.then_some(true.into()));
-    put("seeds", seeds(args, context)?.map(Into::into));
-    over.extend(toml::Table::try_from(&args.denoising).map_err(|e| Error::Bug(e.to_string()))?);
+    args.job.typed("outdir", |k| k.outdir.as_path()).map_or(Ok(()), |p| utf8("--outdir", p).map(drop))?;
+    over.extend(args.job.table()?);
+    over.extend(seeds(args, context)?.map(|s| ("seeds".to_owned(), s.into())));
     if args.mode.len() + args.novelty.len() > 0 {
         over.remove("mode");
         over.remove("novelty");
@@ -255,7 +233,8 @@ fn batch(args: &Args, context: &Context) -> Result<BatchConfig> {
             ])
         });
         // A method without a set-point has a single row, for it cannot be asked for a level.
-        let method = args.method.as_deref().filter(|m| args.denoising.is_push(m));
+        let method = args.job.typed("method", |k| k.method.as_str());
+        let method = method.filter(|m| args.job.keys().denoising.is_push(m));
         let push = method.filter(|_| args.mode.len() + args.novelty.len() == 0);
         let push = push.map(|m| toml::Table::from_iter([("name".to_owned(), m.into())]));
         modes.chain(levels).chain(push).collect()
@@ -267,18 +246,13 @@ fn batch(args: &Args, context: &Context) -> Result<BatchConfig> {
         ));
     }
     // Checked here, where the flag can be named.
-    if let Some(n) = args.novelty.iter().find(|n| !(0.0..=100.0).contains(*n)) {
-        return Err(Error::config(
-            "--novelty",
-            format!("expected a percentile from 0 (most typical) to 100 (most novel), found {n}"),
-        ));
-    }
-    BatchConfig::resolve(&place, &text, &over, (!rows.is_empty()).then_some(rows))
+    args.novelty.iter().try_for_each(|n| Percentile::new(*n).map(drop)).map_err(|m| Error::config("--novelty", m))?;
+    BatchConfig::resolve(args.config.as_deref(), &text, &over, (!rows.is_empty()).then_some(rows))
 }
 
 /// `ISOLINE_KEY=value` for the keys of a job.
 fn environment() -> Result<toml::Table> {
-    let found = names()?.into_iter().filter(|k| k != "name").filter_map(|k| {
+    let found = JobKeys::names()?.into_iter().filter(|k| k != "name").filter_map(|k| {
         let value = std::env::var(format!("ISOLINE_{}", k.to_uppercase())).ok()?;
         let value = literal(&k, &value);
         Some((k, value))
@@ -289,9 +263,7 @@ fn environment() -> Result<toml::Table> {
 /// A TOML value where the text is one and the key takes no text, else the text.
 fn literal(key: &str, text: &str) -> toml::Value {
     let parsed = toml::from_str::<toml::Table>(&format!("v = {text}")).ok().and_then(|mut t| t.remove("v"));
-    let takes_text =
-        ["name", "model", "reward", "seeds", "outdir", "method", "mode", "form", "potential"].contains(&key);
-    parsed.filter(|v| !takes_text || v.is_str()).unwrap_or_else(|| text.into())
+    parsed.filter(|v| v.is_str() || !JobKeys::takes_text(key)).unwrap_or_else(|| text.into())
 }
 
 fn seeds(args: &Args, context: &Context) -> Result<Option<String>> {
@@ -311,48 +283,6 @@ fn seeds(args: &Args, context: &Context) -> Result<Option<String>> {
         }
     };
     Ok(Some(format!("{first}-{}", first.saturating_add(count - 1))))
-}
-
-fn recipe(job: &JobConfig, engine: &Engine, device: DeviceName) -> Result<Recipe> {
-    let denoising = job.denoising.filled(&job.method);
-    let acts = job.target().is_some() || job.trunc.is_some() || denoising.as_ref().is_some_and(|d| d.push);
-    let method = if acts { job.method.as_str() } else { "none" };
-    let guide = guide(method);
-    if let Some(how) = &denoising {
-        engine.check_denoising(guide, how)?;
-    }
-    let settings = job.settings(&engine.usual_settings());
-    let latents = job.save_latents.then_some(engine.generator.spec().latent_width);
-    if latents.is_some() && denoising.as_ref().is_some_and(|d| d.is_guided(guide)) {
-        let message =
-            "a guided picture is not made from its latent alone; leave it out, or take a method that moves the noise";
-        return Err(Error::config("save_latents", message));
-    }
-    if let Some(d) = latents.filter(|d| job.tile.saturating_mul(*d) > crate::limits::RECORD_LATENTS) {
-        let most = crate::limits::RECORD_LATENTS / d;
-        return Err(Error::config(
-            "save_latents",
-            format!("a latent has {d} values; take tiles of at most {most} samples"),
-        ));
-    }
-    Ok(Recipe {
-        format: 1,
-        version: env!("CARGO_PKG_VERSION").into(),
-        noise_scheme: noise::SCHEME,
-        model: engine.generator.spec().id.clone(),
-        model_sha256: engine.generator.model_sha256().to_owned(),
-        reward: job.reward.clone(),
-        reward_sha256: engine.reward.sha256.clone(),
-        method: method.into(),
-        novelty: job.target(),
-        estimator: engine.reward.quantity.how(),
-        tile: job.tile,
-        device: device.class().into(),
-        metadata: job.metadata,
-        latents,
-        settings,
-        denoising,
-    })
 }
 
 fn finish(args: &Args, context: &Context, outdir: &Path, rows: &Rows) -> Result<()> {
@@ -385,7 +315,7 @@ fn summary(rows: &Rows) -> String {
             Status::NonFinite => "non_finite".to_owned(),
         };
         let psi = r.psi_k.or(r.measured).map_or("-".to_owned(), |v| format!("{v:.2}"));
-        let nu = r.nu.map_or("-".to_owned(), |v| format!("{v:.2}"));
+        let nu = r.descriptors.get("nu").map_or("-".to_owned(), |v| format!("{v:.2}"));
         output::row([
             job,
             &r.seed.to_string(),
@@ -406,8 +336,9 @@ fn again(picture: &Path, args: &Args, context: &Context) -> Result<()> {
     let own = PictureRecipe::parse(picture, &png::decode_metadata(picture)?)?;
     let (name, device): (DeviceName, Device) =
         if context.device == "auto" { crate::device::open(&own.recipe.device)? } else { context.open_device()? };
-    let folder = find_model(args.model.as_deref().unwrap_or(&own.recipe.model))?;
-    let outdir = match &args.outdir {
+    let model = args.job.typed("model", |k| &k.model).unwrap_or(&own.recipe.model).clone();
+    let folder = find_model(&model)?;
+    let outdir = match args.job.typed("outdir", |k| &k.outdir) {
         Some(outdir) => outdir.clone(),
         None => PathBuf::from(format!("runs/again-{}", own.recipe.run_id()?)),
     };
@@ -427,13 +358,13 @@ fn again(picture: &Path, args: &Args, context: &Context) -> Result<()> {
     let job = PlannedJob {
         name: "again".into(),
         folder: ".".into(),
-        model: args.model.clone().unwrap_or_else(|| own.recipe.model.clone()),
-        seeds: own.seed.to_string(),
+        model,
+        seeds: own.seed.to_string().try_into().map_err(Error::Bug)?,
         subdirs: false,
         recipe: own.recipe,
     };
-    let reward = job.recipe.reward.clone();
-    let jobs = Jobs { jobs: vec![job], engines: Engines::from([((folder, reward), engine)]), device: (name, device) };
+    let engines = Engines::from([((job.model.clone(), job.recipe.reward.clone()), engine)]);
+    let jobs = Jobs { jobs: vec![job], engines, device: (name, device) };
     let rows = jobs.make(false, true, &outdir, &args.run, context)?;
     let file = rows.first().and_then(|r| r.1.file.clone()).ok_or(Error::SamplesNotFinite { count: 1, total: 1 })?;
     output::print(&format!("{}\n", shown(&outdir.join(file))))

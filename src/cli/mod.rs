@@ -6,6 +6,7 @@
 mod describe;
 mod devices;
 mod emit;
+mod flags;
 mod generate;
 mod geometry_args;
 mod import;

@@ -55,9 +55,9 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     } else {
         let mut batch = generate::planned(&args.config, &text, &args.set, &args.outdir)?;
         for job in &mut batch.jobs {
-            job.model = anchored_model(&job.model)?;
+            job.keys.model = anchored_model(&job.keys.model)?;
         }
-        Jobs::load(&batch, false, context)?.plan(args.csv)?
+        Jobs::load(&batch, &generate::models(&batch)?, false, context)?.plan(args.csv)?
     };
     let plan = plan.with_shards(args.shards)?;
     let work = crate::acts::open(&plan, &args.outdir)?;

@@ -1,6 +1,37 @@
 //! Seeds as typed: `0-63,99`.
 
 use crate::limits;
+use serde::{Deserialize, Serialize, Serializer};
+use std::sync::Arc;
+
+/// Seeds with the text that they were typed as, which is all that is written of them.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Seeds {
+    text: String,
+    list: Arc<[u64]>,
+}
+
+impl Seeds {
+    /// In the order typed, each once.
+    pub fn list(&self) -> &[u64] {
+        &self.list
+    }
+}
+
+impl TryFrom<String> for Seeds {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Ok(Self { list: parse_seeds(&text)?.into(), text })
+    }
+}
+
+impl Serialize for Seeds {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.text)
+    }
+}
 
 /// The seeds of a list of numbers and inclusive ranges, in the order typed, each once.
 ///

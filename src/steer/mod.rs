@@ -16,6 +16,7 @@ pub use latent_trial::{Measure, steer};
 pub use open_loop::{Slot, Status};
 pub use sphere::{angle_between, distance, norm};
 
+use crate::error::Result;
 use crate::reward::{Reading, Score};
 use crate::units::Percentile;
 use serde::{Deserialize, Serialize};
@@ -102,7 +103,7 @@ pub trait Steering: Send + Sync {
     ///
     /// # Errors
     /// The first key.
-    fn check(&self, _: &str, _: &Settings, _: Option<Percentile>) -> Result<(), (&'static str, String)> {
+    fn check(&self, _: &str, _: &Settings, _: Option<Percentile>) -> Result<()> {
         Ok(())
     }
 }

@@ -1,7 +1,9 @@
 //! The main job through the program: the same bytes whatever the neighbours, measured novelty, clear refusals.
 
 use crate::cli::Isoline;
+use isoline::acts::generate::JobKeys;
 use isoline::noise::{self, Stream};
+use isoline::steer::{Denoising, DenoisingKeys};
 use isoline::store::sha256_hex;
 use std::fs;
 use std::path::Path;
@@ -181,6 +183,55 @@ fn refusals_are_one_line() {
 }
 
 #[test]
+fn a_key_is_refused_where_it_was_typed() {
+    let dir = tempfile::tempdir().unwrap();
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    let job = |text: &str| {
+        let text = format!("model = \"digits-diffusion\"\noutdir = \"o\"\nseeds = \"0\"\nmode = \"balanced\"\n{text}");
+        fs::write(dir.path().join("job.toml"), text).unwrap();
+        Isoline::new(&["generate", "--device", "cpu", "-c", "job.toml"]).cwd(dir.path()).env("ISOLINE_MODELS", &models)
+    };
+    let class = "method = \"none\"\nclass = 12";
+    job(class).fails(2, &["isoline: job.toml: jobs[0]: class: expected a class from 0 to 9, found 12"]);
+    job(class).args(&["--class", "13"]).fails(2, &["isoline: --class: expected a class from 0 to 9, found 13"]);
+    let method = "method = \"gradeint\"";
+    job(method).fails(2, &["isoline: job.toml: jobs[0]: method = \"gradeint\"", "did you mean \"gradient\""]);
+    job(method).args(&["--method", "serach"]).fails(2, &["isoline: --method serach", "did you mean \"search\""]);
+    job("preview_every = 5000\nmethod = \"none\"").fails(2, &["job.toml: jobs[0]: preview_every", "found 5000"]);
+    job(class).args(&["--interval", "1"]).fails(2, &["--interval", "expected two numbers, found 1"]);
+}
+
+#[test]
+fn every_flag_of_a_job_is_a_key() {
+    let flags = <JobKeys as clap::Args>::augment_args(clap::Command::new("job"));
+    let names = JobKeys::names().unwrap();
+    assert!(names.len() > 20);
+    for flag in flags.get_arguments().map(|a| a.get_id().to_string()) {
+        assert!(names.contains(&flag), "{flag} is no key of a config");
+    }
+    for (key, is_text) in [("seeds", true), ("outdir", true), ("potential", true), ("steps", false), ("novelty", false)]
+    {
+        assert_eq!(JobKeys::takes_text(key), is_text, "{key}");
+    }
+}
+
+#[test]
+fn a_recipe_says_all_of_denoising_and_nothing_else() {
+    let keys = DenoisingKeys { guidance: Some(0.5), ..DenoisingKeys::default() };
+    let denoising = keys.filled("particles").unwrap();
+    let text = "cfg_scale = 1.0\nstrength = 0.5\npush = false\nrecurrence = 1\nparticles = 8\npotential = \"diff\"\npreview_every = 0\n";
+    assert_eq!(toml::to_string(&denoising).unwrap(), text);
+    assert_eq!(toml::from_str::<Denoising>(text).unwrap(), denoising);
+    assert!(denoising.is_bounded());
+    assert!(toml::from_str::<Denoising>(&format!("{text}guidance = 0.5\n")).is_err());
+    for (from, to) in
+        [("recurrence = 1", "recurrence = 5"), ("\"diff\"", "\"dif\""), ("strength = 0.5", "strength = nan")]
+    {
+        assert!(!toml::from_str::<Denoising>(&text.replace(from, to)).unwrap().is_bounded(), "{to}");
+    }
+}
+
+#[test]
 fn one_folder_has_one_worker() {
     let dir = tempfile::tempdir().unwrap();
     let lock = fs::File::create(dir.path().join("run.lock")).unwrap();
@@ -247,5 +298,5 @@ fn kept_latents_are_what_describe_measures() {
         .args(&guided)
         .cwd(dir.path())
         .env("ISOLINE_MODELS", &models)
-        .fails(2, &["save_latents", "guided picture"]);
+        .fails(2, &["--save-latents", "guided picture"]);
 }

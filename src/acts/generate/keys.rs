@@ -1,109 +1,122 @@
 //! A batch config: shared keys at the top, one table per job; flags, environment and `--set` over both.
 
-use crate::error::{Error, Result, did_you_mean, explain_toml};
+use crate::error::{Error, Result, did_you_mean, explain_toml, shown};
 use crate::limits;
-use crate::run::parse_seeds;
+use crate::run::Seeds;
 use crate::steer::{self, DenoisingKeys, GUIDES, Settings, guide};
 use crate::store;
 use crate::units::Percentile;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// A job as typed, with every shared key filled in.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct JobConfig {
+/// The keys of a job. Each is declared once: its name in a file, in `--set` and, as `ISOLINE_NAME`, in the environment; its flag
+/// with the help, where it has one; what it is where it is not typed, in [`JobKeys::default`].
+#[derive(Clone, Debug, clap::Args, Serialize, Deserialize)]
+#[serde(default)]
+pub struct JobKeys {
     /// Folder below `outdir`, row of the sheet.
+    #[arg(skip)]
     pub name: String,
-    /// Model name or path.
+    /// Model name or path
+    #[arg(short, long, value_name = "MODEL", display_order = 2)]
     pub model: String,
-    /// Name of a reward beside the model's own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Reward beside the model's own, by its name; see isoline list rewards
+    #[arg(long, value_name = "NAME", display_order = 3)]
     pub reward: Option<String>,
     /// As in `0-63,99`.
-    pub seeds: String,
-    /// Run directory; with several jobs each has its own below it.
+    #[arg(skip)]
+    pub seeds: Seeds,
+    /// Run folder
+    #[arg(short, long, value_name = "DIR", display_order = 13)]
     pub outdir: PathBuf,
-    /// Steering method.
-    #[serde(default = "gradient")]
+    /// Steering method; see isoline list steering
+    #[arg(long, value_name = "NAME", display_order = 9)]
     pub method: String,
     /// `typical`, `balanced` or `novel`.
-    #[serde(default)]
+    #[arg(skip)]
     pub mode: Option<String>,
-    /// Percentile of the model's own samples to reach, 0 to 100; instead of a mode.
-    #[serde(default)]
-    pub novelty: Option<f64>,
-    /// Steps of the open loop, candidates of a search.
-    #[serde(default)]
+    /// Percentile of the model's own samples to reach, instead of a mode.
+    #[arg(skip)]
+    pub novelty: Option<Percentile>,
+    /// Steps of the open loop [default: 48; 12 for diffusion models]
+    #[arg(long, value_name = "N", display_order = 11)]
     pub steps: Option<usize>,
     /// Greatest angle from the start, radians.
-    #[serde(default)]
+    #[arg(skip)]
     pub drift: Option<f64>,
     /// Greatest angle of a step, radians.
-    #[serde(default)]
+    #[arg(skip)]
     pub max_angle: Option<f64>,
-    /// Measured corrections.
-    #[serde(default)]
+    /// Measured corrections of the closed loop [default: 2; 4 for diffusion models]
+    #[arg(long, value_name = "N", display_order = 10)]
     pub corrections: Option<usize>,
-    /// Fixed truncation factor.
-    #[serde(default)]
+    /// Fixed truncation factor, with --method truncation
+    #[arg(long, value_name = "TAU", display_order = 12)]
     pub trunc: Option<f64>,
     /// Samples per tile.
-    #[serde(default = "tile")]
+    #[arg(skip)]
     pub tile: usize,
-    /// Whether pictures carry their recipe.
-    #[serde(default = "yes")]
+    /// Leave the recipe out of the pictures
+    #[arg(long = "no-metadata", action = clap::ArgAction::SetFalse, display_order = 16)]
     pub metadata: bool,
-    /// Whether the latents of the pictures are kept.
-    #[serde(default)]
+    /// Keep the latents: columns z_0, z_1, … of samples.parquet, which describe --latents reads; those of a sample that is not
+    /// finite stay empty
+    #[arg(long, display_order = 17)]
     pub save_latents: bool,
-    /// Whether pictures lie in a folder for each thousand seeds.
-    #[serde(default)]
+    /// Put pictures into a folder for each thousand seeds
+    #[arg(long, display_order = 18)]
     pub subdirs: bool,
     /// What is done during denoising.
+    #[command(flatten)]
     #[serde(flatten)]
     pub denoising: DenoisingKeys,
 }
 
-/// Names of the keys of a job.
-///
-/// # Errors
-/// [`Error::Bug`].
-pub fn names() -> Result<Vec<String>> {
-    let denoising = serde_json::to_value(DenoisingKeys::default()).map_err(|e| Error::Bug(e.to_string()))?;
-    let denoising = denoising.as_object().into_iter().flat_map(serde_json::Map::keys);
-    Ok(KEYS.iter().map(|k| (*k).to_owned()).chain(denoising.cloned()).collect())
+impl Default for JobKeys {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            model: String::new(),
+            reward: None,
+            seeds: Seeds::default(),
+            outdir: PathBuf::new(),
+            method: "gradient".into(),
+            mode: None,
+            novelty: None,
+            steps: None,
+            drift: None,
+            max_angle: None,
+            corrections: None,
+            trunc: None,
+            tile: 16,
+            metadata: true,
+            save_latents: false,
+            subdirs: false,
+            denoising: DenoisingKeys::default(),
+        }
+    }
 }
 
-static KEYS: &[&str] = &[
-    "name",
-    "model",
-    "reward",
-    "seeds",
-    "outdir",
-    "method",
-    "mode",
-    "novelty",
-    "steps",
-    "drift",
-    "max_angle",
-    "corrections",
-    "trunc",
-    "tile",
-    "metadata",
-    "save_latents",
-    "subdirs",
-];
-
-fn gradient() -> String {
-    "gradient".into()
+/// A job of a batch: its keys, every one looked at, and where they were typed.
+#[derive(Clone, Debug)]
+pub struct JobConfig {
+    /// With every shared key filled in.
+    pub keys: JobKeys,
+    /// What stands before a key of the file in a message; `None` without a file.
+    place: Option<String>,
+    /// The keys that were typed elsewhere.
+    elsewhere: Vec<String>,
 }
 
-fn tile() -> usize {
-    16
-}
-
-fn yes() -> bool {
-    true
+impl JobConfig {
+    /// An error about a key, at its place in the file if it was typed there; any other is left to be one about a flag.
+    #[must_use]
+    pub fn refuse(&self, error: Error) -> Error {
+        match (&error, &self.place) {
+            (Error::Key { key, .. }, Some(place)) if !self.elsewhere.contains(key) => error.at(place),
+            _ => error,
+        }
+    }
 }
 
 /// Values that win over the file, by key.
@@ -119,12 +132,19 @@ pub struct BatchConfig {
 }
 
 impl BatchConfig {
-    /// Reads a file, or takes `text`, and lays `overrides` over every job. `rows` replaces the jobs of
-    /// the file, where given: one job each of (name, keys).
+    /// The jobs of `text`, which stands in `file` unless it is the one that isoline brings; `overrides` are laid over every job.
+    /// `rows` replaces the jobs of the file, where given: one job each, by its keys.
     ///
     /// # Errors
-    /// [`Error::Config`] naming place and key.
-    pub fn resolve(place: &str, text: &str, overrides: &Overrides, rows: Option<Vec<toml::Table>>) -> Result<Self> {
+    /// [`Error::Config`] naming place and key, [`Error::Key`] for a method that was not typed in a file.
+    pub fn resolve(
+        file: Option<&Path>,
+        text: &str,
+        overrides: &Overrides,
+        rows: Option<Vec<toml::Table>>,
+    ) -> Result<Self> {
+        let place = file.map_or("generate".to_owned(), shown);
+        let place = place.as_str();
         store::check_depth(text, place)?;
         let mut shared: toml::Table =
             toml::from_str(text).map_err(|e| Error::config(place, explain_toml(e.message())))?;
@@ -140,61 +160,38 @@ impl BatchConfig {
                 format!("expected 1 to 64 jobs, found {}", listed.len()),
             ));
         }
-        let levels = listed.iter().filter(|j| j.contains_key("mode") || j.contains_key("novelty")).count();
-        if levels > 1 && (overrides.contains_key("mode") || overrides.contains_key("novelty")) {
+        if listed.iter().filter(|j| has_level(j)).count() > 1 && has_level(overrides) {
             let message = "several jobs have a mode or novelty of their own; choose rows with --mode or --novelty instead of --set or the environment";
             return Err(Error::config(place, message));
         }
         let mut jobs = Vec::new();
         for (i, own) in listed.into_iter().enumerate() {
             let mut keys = shared.clone();
-            // A job's own mode or novelty replaces a shared one of either kind.
-            if own.contains_key("mode") || own.contains_key("novelty") {
-                keys.remove("mode");
-                keys.remove("novelty");
+            for over in [own, overrides.clone()] {
+                // A mode or novelty replaces one of either kind.
+                if has_level(&over) {
+                    keys.remove("mode");
+                    keys.remove("novelty");
+                }
+                keys.extend(over);
             }
-            keys.extend(own);
-            if overrides.contains_key("mode") || overrides.contains_key("novelty") {
-                keys.remove("mode");
-                keys.remove("novelty");
-            }
-            keys.extend(overrides.clone());
             let at = format!("{place}: jobs[{i}]");
-            let names = names()?;
-            let known = || names.iter().map(String::as_str);
-            if let Some(unknown) = keys.keys().find(|k| known().all(|key| key != k.as_str())) {
-                return Err(Error::config(
-                    at,
-                    format!("unknown key \"{}\"{}", unknown.escape_debug(), did_you_mean(unknown, known())),
-                ));
-            }
-            let job = Self::job(keys, &at)?;
-            job.check(&at)?;
+            let before = format!("{at}: ");
+            let job = JobConfig {
+                keys: JobKeys::read(&keys, &at)?,
+                place: file.map(|_| before.clone()),
+                elsewhere: overrides.keys().cloned().collect(),
+            };
+            job.keys.check_method().map_err(|e| job.refuse(e))?;
+            job.keys.check().map_err(|e| e.at(&before))?;
             jobs.push(job);
         }
-        let mut names: Vec<&str> = jobs.iter().map(|j| j.name.as_str()).collect();
+        let mut names: Vec<&str> = jobs.iter().map(|j| j.keys.name.as_str()).collect();
         names.sort_unstable();
         if let Some(twice) = names.windows(2).find(|w| w[0] == w[1]) {
             return Err(Error::config(format!("{place}: jobs"), format!("two jobs are named \"{}\"", twice[0])));
         }
-        Ok(Self { outdir: jobs[0].outdir.clone(), jobs })
-    }
-
-    /// A job from its keys; written down and read again, because only text tells at which key it fails.
-    fn job(keys: toml::Table, at: &str) -> Result<JobConfig> {
-        for (key, value) in &keys {
-            let alone = toml::Table::from_iter([(key.clone(), value.clone())]);
-            DenoisingKeys::deserialize(alone)
-                .map_err(|e| Error::config(format!("{at}: {key}"), explain_toml(e.message())))?;
-        }
-        let text = keys.to_string();
-        toml::from_str(&text).map_err(|e| {
-            let line = e.span().and_then(|s| text.get(..s.start)?.lines().count().checked_sub(1));
-            let key = line.and_then(|n| text.lines().nth(n)?.split(" = ").next());
-            let key = key.filter(|k| KEYS.contains(k));
-            let place = key.map_or(at.to_owned(), |k| format!("{at}: {k}"));
-            Error::config(place, explain_toml(e.message()))
-        })
+        Ok(Self { outdir: jobs[0].keys.outdir.clone(), jobs })
     }
 
     /// The text of a config file.
@@ -203,8 +200,12 @@ impl BatchConfig {
     /// [`Error::Io`], or [`Error::Config`] when it is no UTF-8 or too long.
     pub fn text(path: &Path) -> Result<String> {
         let bytes = store::read_bounded(path, limits::CONFIG_BYTES)?;
-        String::from_utf8(bytes).map_err(|_| Error::config(crate::error::shown(path), "expected UTF-8 text"))
+        String::from_utf8(bytes).map_err(|_| Error::config(shown(path), "expected UTF-8 text"))
     }
+}
+
+fn has_level(keys: &toml::Table) -> bool {
+    keys.contains_key("mode") || keys.contains_key("novelty")
 }
 
 fn table(value: toml::Value, place: &str) -> Result<toml::Table> {
@@ -217,18 +218,62 @@ fn table(value: toml::Value, place: &str) -> Result<toml::Table> {
     }
 }
 
-impl JobConfig {
-    fn check(&self, at: &str) -> Result<()> {
-        let bad = |key: &str, message: String| Err(Error::config(format!("{at}: {key}"), message));
-        if guide(&self.method).is_none() {
-            let also = GUIDES.iter().map(|g| g.name);
-            steer::method(&self.method).map_err(|e| match did_you_mean(&self.method, also) {
-                near if near.contains("did you mean") => {
-                    Error::key_found("method", &self.method, format!("no such method{near}"))
-                }
-                _ => e,
-            })?;
+impl JobKeys {
+    /// Those that have no default.
+    const REQUIRED: [&str; 4] = ["name", "model", "seeds", "outdir"];
+
+    /// Their names.
+    ///
+    /// # Errors
+    /// [`Error::Bug`].
+    pub fn names() -> Result<Vec<String>> {
+        let keys = serde_json::to_value(Self::default()).map_err(|e| Error::Bug(e.to_string()))?;
+        Ok(keys.as_object().into_iter().flat_map(serde_json::Map::keys).cloned().collect())
+    }
+
+    /// Whether a key's value is a text, which needs no quotes where nothing else can be meant.
+    pub fn takes_text(key: &str) -> bool {
+        Self::alone(key, &"0".into()).is_ok()
+    }
+
+    /// This key and no other.
+    fn alone(key: &str, value: &toml::Value) -> Result<Self, toml::de::Error> {
+        Self::deserialize(toml::Table::from_iter([(key.to_owned(), value.clone())]))
+    }
+
+    /// From the keys of the job `at` a place.
+    fn read(keys: &toml::Table, at: &str) -> Result<Self> {
+        let names = Self::names()?;
+        let known = || names.iter().map(String::as_str);
+        if let Some(unknown) = keys.keys().find(|k| !names.contains(k)) {
+            let near = did_you_mean(unknown, known());
+            return Err(Error::config(at, format!("unknown key \"{}\"{near}", unknown.escape_debug())));
         }
+        if let Some(missing) = Self::REQUIRED.iter().find(|k| !keys.contains_key(**k)) {
+            return Err(Error::config(at, format!("missing field `{missing}`")));
+        }
+        Self::deserialize(keys.clone()).map_err(|all| {
+            let refused = keys.iter().find_map(|(k, v)| Some((format!("{at}: {k}"), Self::alone(k, v).err()?)));
+            let (place, e) = refused.unwrap_or((at.to_owned(), all));
+            Error::config(place, explain_toml(e.message()))
+        })
+    }
+
+    fn check_method(&self) -> Result<()> {
+        if guide(&self.method).is_some() {
+            return Ok(());
+        }
+        let also = GUIDES.iter().map(|g| g.name);
+        steer::method(&self.method).map(drop).map_err(|e| match did_you_mean(&self.method, also) {
+            near if near.contains("did you mean") => {
+                Error::key_found("method", &self.method, format!("no such method{near}"))
+            }
+            _ => e,
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        let bad = |key: &str, message: String| Err(Error::key(key, message));
         if self.mode.is_some() && self.novelty.is_some() {
             return bad("novelty", "mode and novelty are two ways to say the same; give one".into());
         }
@@ -239,15 +284,6 @@ impl JobConfig {
         }
         store::check_id(&self.name).or_else(|m| bad("name", m))?;
         self.reward.as_deref().map_or(Ok(()), store::check_id).or_else(|m| bad("reward", m))?;
-        if let Some(novelty) = self.novelty
-            && !(0.0..=100.0).contains(&novelty)
-        {
-            return bad(
-                "novelty",
-                format!("expected a percentile from 0 (most typical) to 100 (most novel), found {novelty}"),
-            );
-        }
-        parse_seeds(&self.seeds).map(|_| ()).or_else(|m| bad("seeds", m))?;
         if !(1..=limits::TILE).contains(&self.tile) {
             return bad("tile", format!("expected 1 to {}, found {}", limits::TILE, self.tile));
         }
@@ -264,8 +300,8 @@ impl JobConfig {
         if !(s.max_angle > 0.0 && s.max_angle <= 1.0) {
             return bad("max_angle", format!("expected an angle from 0 to 1 radian, found {}", s.max_angle));
         }
-        self.denoising.check(&self.method, self.target()).map_err(|e| e.at(&format!("{at}: ")))?;
-        steer::check_settings(&self.method, &s, self.target()).or_else(|(key, m)| bad(key, m))
+        self.denoising.check(&self.method, self.target())?;
+        steer::check_settings(&self.method, &s, self.target())
     }
 
     /// The steering settings, those that are not given as is usual for the model.
@@ -282,7 +318,7 @@ impl JobConfig {
     /// The percentile to reach; `None` for plain sampling.
     pub fn target(&self) -> Option<Percentile> {
         let mode = || MODES.iter().find(|m| Some(m.0) == self.mode.as_deref()).and_then(|m| m.1);
-        self.novelty.or_else(mode).map(Percentile::clamped)
+        self.novelty.or_else(|| mode().map(Percentile::clamped))
     }
 }
 

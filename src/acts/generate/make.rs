@@ -1,11 +1,11 @@
 //! From a recipe and seeds to pictures and their rows.
 
 use super::recipe::Recipe;
-use super::row::SampleRow;
+use super::row::{SampleRow, Shown};
 use crate::cancel::Cancel;
 use crate::error::Result;
-use crate::geometry::{DESCRIPTORS, LocalGeometry};
-use crate::reward::Place;
+use crate::geometry::LocalGeometry;
+use crate::reward::{Place, Reading};
 use crate::steer::{self, Engine, Finished, Status, Steered, guide};
 use crate::units::Percentile;
 
@@ -54,11 +54,8 @@ pub fn row(engine: &Engine, steered: &Steered, novelty: Option<Percentile>) -> S
     let k = engine.reward.card.model_rank;
     let of_map = engine.reward.quantity.row().place == Place::Latent;
     // Descriptors are those of the map latent → picture, or none.
-    let measured = |name: &str| {
-        let spectrum = steered.reading.as_ref().filter(|_| of_map)?.spectrum()?;
-        let geometry = LocalGeometry::new(spectrum, &steered.latent, k);
-        DESCRIPTORS.iter().find(|d| d.name == name).and_then(|d| (d.measure)(&geometry).value())
-    };
+    let spectrum = steered.reading.as_ref().filter(|_| of_map).and_then(Reading::spectrum);
+    let geometry = spectrum.map(|s| LocalGeometry::new(s, &steered.latent, k));
     let value = steered.reading.as_ref().and_then(|r| r.value(k));
     let reached = value.map(|v| table.novelty_of(v));
     let finite = steered.status != Status::NonFinite;
@@ -72,12 +69,9 @@ pub fn row(engine: &Engine, steered: &Steered, novelty: Option<Percentile>) -> S
         psi_predicted: predicted.filter(|_| of_map),
         novelty_reached: reached.map(|n| n.percentile.percent()),
         beyond: reached.map(|n| n.beyond),
-        psi_k: measured("psi_k"),
+        psi_k: value.filter(|v| geometry.is_some() && v.is_finite()),
         measured: value.filter(|_| !of_map),
-        psi: measured("psi"),
-        nu: measured("nu"),
-        rank: measured("rank"),
-        log_likelihood: measured("log_likelihood"),
+        descriptors: Shown::of(|d| (d.measure)(geometry.as_ref()?).value()),
         distance: if finite { steer::distance(&steered.start, &steered.latent) } else { 0.0 },
         angle: if finite { steer::angle_between(&steered.start, &steered.latent).to_degrees() } else { 0.0 },
         steps: steered.steps,

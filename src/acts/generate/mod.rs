@@ -8,10 +8,10 @@ mod sheet;
 mod table;
 mod tiles;
 
-pub use keys::{BatchConfig, JobConfig, Overrides, names};
+pub use keys::{BatchConfig, JobConfig, JobKeys, Overrides};
 pub use make::{check, make, row};
 pub use recipe::{PictureRecipe, Recipe};
-pub use row::SampleRow;
+pub use row::{SampleRow, Shown};
 pub use sheet::contact_sheet;
 pub use table::samples_table;
 pub use tiles::{Engines, GeneratePlan, Pictures, PlannedJob, ROW};

@@ -1,9 +1,12 @@
 //! The recipe: everything a sample's bytes depend on beside its seed. It does not hold the list of
 //! seeds, so that seed 17 is the same picture whoever its neighbours are.
 
+use super::keys::JobKeys;
+use crate::device::DeviceName;
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::steer::{Denoising, Settings};
+use crate::noise;
+use crate::steer::{Denoising, Engine, Settings, guide};
 use crate::store;
 use crate::units::Percentile;
 use serde::{Deserialize, Serialize};
@@ -51,6 +54,48 @@ pub struct Recipe {
 }
 
 impl Recipe {
+    /// What a job asks of its model and reward.
+    ///
+    /// # Errors
+    /// [`Error::Key`] for what they cannot do.
+    pub fn of(job: &JobKeys, engine: &Engine, device: DeviceName) -> Result<Self> {
+        let denoising = job.denoising.filled(&job.method);
+        let acts = job.target().is_some() || job.trunc.is_some() || denoising.as_ref().is_some_and(|d| d.push);
+        let method = if acts { job.method.as_str() } else { "none" };
+        let guide = guide(method);
+        if let Some(how) = &denoising {
+            engine.check_denoising(guide, how)?;
+        }
+        let latents = job.save_latents.then_some(engine.generator.spec().latent_width);
+        if latents.is_some() && denoising.as_ref().is_some_and(|d| d.is_guided(guide)) {
+            let message = "a guided picture is not made from its latent alone; leave it out, or take a method that moves the noise";
+            return Err(Error::key("save_latents", message));
+        }
+        if let Some(d) = latents.filter(|d| job.tile.saturating_mul(*d) > limits::RECORD_LATENTS) {
+            let most = limits::RECORD_LATENTS / d;
+            let message = format!("a latent has {d} values; take tiles of at most {most} samples");
+            return Err(Error::key("save_latents", message));
+        }
+        Ok(Self {
+            format: 1,
+            version: env!("CARGO_PKG_VERSION").into(),
+            noise_scheme: noise::SCHEME,
+            model: engine.generator.spec().id.clone(),
+            model_sha256: engine.generator.model_sha256().to_owned(),
+            reward: job.reward.clone(),
+            reward_sha256: engine.reward.sha256.clone(),
+            method: method.into(),
+            novelty: job.target(),
+            estimator: engine.reward.quantity.how(),
+            tile: job.tile,
+            device: device.class().into(),
+            metadata: job.metadata,
+            latents,
+            settings: job.settings(&engine.usual_settings()),
+            denoising,
+        })
+    }
+
     /// The text of `recipe.toml`.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! `samples.parquet`: one row per sample.
 
-use super::row::SampleRow;
+use super::row::{SampleRow, Shown};
 use crate::error::Result;
 use crate::table::{Column, Table, Values};
 
@@ -25,10 +25,12 @@ pub fn samples_table(rows: &[(&str, &SampleRow)]) -> Result<Table> {
         number("psi_predicted", |r| r.psi_predicted),
         number("psi_k", |r| r.psi_k),
         number("measured", |r| r.measured),
-        number("psi", |r| r.psi),
-        number("nu", |r| r.nu),
-        number("rank", |r| r.rank),
-        number("log_likelihood", |r| r.log_likelihood),
+    ];
+    columns.extend(
+        Shown::descriptors()
+            .map(|d| Column::new(d.name, Values::F64(rows.iter().map(|r| r.1.descriptors.get(d.name)).collect()))),
+    );
+    columns.extend([
         number("distance", |r| Some(r.distance)),
         number("angle", |r| Some(r.angle)),
         number("steps", |r| Some(r.steps as f64)),
@@ -36,7 +38,7 @@ pub fn samples_table(rows: &[(&str, &SampleRow)]) -> Result<Table> {
         text("status", &|r| serde_json::to_value(r.1.status).ok().and_then(|v| v.as_str().map(str::to_owned))),
         text("file", &|r| r.1.file.clone()),
         text("sha256", &|r| r.1.sha256.clone()),
-    ];
+    ]);
     let d = rows.iter().map(|r| r.1.latent.len()).max().unwrap_or(0);
     let value = |i: usize| rows.iter().map(|r| r.1.latent.get(i).map(|v| f64::from(*v))).collect();
     columns.extend((0..d).map(|i| Column::new(format!("z_{i}"), Values::F64(value(i)))));

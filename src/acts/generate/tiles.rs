@@ -11,12 +11,13 @@ use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
 use crate::generator::find_model;
 use crate::render::{Picture, png};
-use crate::run::{Found, Made, Maker, Record, TileState, Work, as_recorded, parse_seeds};
+use crate::run::{Found, Made, Maker, Record, Seeds, TileState, Work, as_recorded};
 use crate::steer::{Engine, Status};
 use crate::store;
 use crate::table::{write_csv, write_parquet};
 use crate::tile::Tiling;
 use serde::{Deserialize, Serialize};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -48,7 +49,7 @@ pub struct PlannedJob {
     /// Model name or path.
     pub model: String,
     /// As in `0-63,99`.
-    pub seeds: String,
+    pub seeds: Seeds,
     /// Whether pictures lie in a folder for each thousand seeds.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub subdirs: bool,
@@ -56,8 +57,8 @@ pub struct PlannedJob {
     pub recipe: Recipe,
 }
 
-/// Models in memory, by their folder and the name of the reward.
-pub type Engines = BTreeMap<(PathBuf, Option<String>), Engine>;
+/// Models in memory, as the jobs name them with their rewards.
+pub type Engines = BTreeMap<(String, Option<String>), Engine>;
 
 /// A job with its tiles.
 struct Job {
@@ -66,8 +67,6 @@ struct Job {
     recipe: String,
     run_id: String,
     tiling: Tiling,
-    /// In the order typed.
-    seeds: Vec<u64>,
     /// Each tile's number within the job, with the wanted seeds.
     tiles: Vec<(u64, Vec<u64>)>,
 }
@@ -98,16 +97,14 @@ impl Pictures {
             if planned.recipe.format != 1 || !planned.recipe.is_bounded() {
                 return Err(bad("recipe", "a number is beyond what isoline writes".into()));
             }
-            let seeds = parse_seeds(&planned.seeds).map_err(|m| bad("seeds", m))?;
             let recipe = planned.recipe.text()?;
             let tiling = Tiling::new(planned.recipe.tile);
             jobs.push(Job {
                 folder: if planned.folder == "." { folder.to_owned() } else { folder.join(&planned.folder) },
                 run_id: store::run_id(&recipe),
                 recipe,
-                tiles: tiling.cover(&seeds).into_iter().collect(),
+                tiles: tiling.cover(planned.seeds.list()).into_iter().collect(),
                 tiling,
-                seeds,
                 planned,
             });
         }
@@ -121,8 +118,8 @@ impl Pictures {
     pub fn check_table_memory(&self) -> Result<()> {
         // A row with its two texts, held as a row and as columns; a latent in f32 and as columns.
         let row = |j: &Job| 1024 + 28 * j.planned.recipe.latents.unwrap_or(0) as u64;
-        let samples: u64 = self.jobs.iter().map(|j| j.seeds.len() as u64).sum();
-        let bytes = self.jobs.iter().map(|j| row(j) * j.seeds.len() as u64).sum();
+        let samples: u64 = self.jobs.iter().map(|j| j.planned.seeds.list().len() as u64).sum();
+        let bytes = self.jobs.iter().map(|j| row(j) * j.planned.seeds.list().len() as u64).sum();
         let what = format!("the table of {samples} samples in {}", shown(&self.folder));
         crate::memory::require(&what, bytes, "ask for fewer seeds in one run")
     }
@@ -166,7 +163,7 @@ impl Job {
                 Error::input(&self.folder, format!("seed {seed} is not finished here; run isoline resume"))
             })
         };
-        self.seeds.iter().map(row).collect()
+        self.planned.seeds.list().iter().map(row).collect()
     }
 
     fn state(&self, tile: u64, wanted: &[u64], hash: bool) -> TileState {
@@ -295,7 +292,7 @@ impl Work for Pictures {
             .jobs
             .iter()
             .filter(|j| j.planned.subdirs)
-            .flat_map(|j| j.seeds.iter().filter_map(move |seed| of(j, seed)))
+            .flat_map(|j| j.planned.seeds.list().iter().filter_map(move |seed| of(j, seed)))
             .collect();
         each.chain(thousands).chain([self.folder.clone(), self.folder.join("shards")]).collect()
     }
@@ -322,14 +319,17 @@ impl Maker for PictureMaker<'_> {
             let message = format!("the run was planned for {}, found {class}", recipe.device);
             return Err(Error::key("device", message));
         }
-        let model = find_model(&job.planned.model)?;
-        let key = (model.clone(), recipe.reward.clone());
-        if !self.engines.contains_key(&key) {
-            let engine = Engine::load(&model, recipe.reward.as_deref(), &self.device.1)?;
-            self.engines.insert(key.clone(), engine);
-        }
-        let engine = &self.engines[&key];
-        check(engine, recipe).map_err(|m| Error::input(&model, format!("{m}; the run was planned with that one")))?;
+        let name = &job.planned.model;
+        let engine = match self.engines.entry((name.clone(), recipe.reward.clone())) {
+            Entry::Occupied(found) => found.into_mut(),
+            Entry::Vacant(empty) => {
+                empty.insert(Engine::load(&find_model(name)?, recipe.reward.as_deref(), &self.device.1)?)
+            }
+        };
+        check(engine, recipe).map_err(|m| {
+            let model = find_model(name).unwrap_or_else(|_| name.into());
+            Error::input(model, format!("{m}; the run was planned with that one"))
+        })?;
         engine.check_memory(job.tiling.size())?;
         job.make(*number, wanted, force, engine, tell, cancel)
     }

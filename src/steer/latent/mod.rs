@@ -42,10 +42,6 @@ pub fn method(name: &str) -> Result<Box<dyn Steering>> {
 ///
 /// # Errors
 /// The first key.
-pub fn check_settings(
-    method: &str,
-    settings: &Settings,
-    target: Option<Percentile>,
-) -> Result<(), (&'static str, String)> {
+pub fn check_settings(method: &str, settings: &Settings, target: Option<Percentile>) -> Result<()> {
     METHODS.iter().try_for_each(|row| (row.make)().check(method, settings, target))
 }

@@ -2,6 +2,7 @@
 //! is searched on a grid of 0.3 … 1.7. A fixed τ ([`Settings::truncation`]) is no search: the sample starts there.
 
 use super::MethodRow;
+use crate::error::{Error, Result};
 use crate::steer::{Settings, Slot, Steering};
 use crate::units::Percentile;
 
@@ -29,14 +30,9 @@ impl Steering for Truncation {
         false
     }
 
-    fn check(
-        &self,
-        method: &str,
-        settings: &Settings,
-        target: Option<Percentile>,
-    ) -> Result<(), (&'static str, String)> {
+    fn check(&self, method: &str, settings: &Settings, target: Option<Percentile>) -> Result<()> {
         let Some(tau) = settings.truncation else { return Ok(()) };
-        let bad = |message: String| Err(("trunc", message));
+        let bad = |message: String| Err(Error::key("trunc", message));
         if !(tau > 0.0 && tau <= 3.0) {
             return bad(format!("expected a factor above 0 and up to 3, found {tau}"));
         }
