@@ -1,6 +1,6 @@
 //! Transposed two-dimensional convolution with square kernels, as PyTorch's `conv_transpose2d`:
-//! `[channels, height, width] → [out, height', width']` with height' = (height − 1)·stride − 2·padding + kernel +
-//! output_padding.
+//! `[channels, height, width] → [out, height', width']` with
+//! height' = (height − 1)·stride − 2·padding + kernel + output_padding.
 
 use super::{flatten, planes, unflatten};
 use crate::error::{Error, Result};
