@@ -28,7 +28,9 @@ impl Cancel {
     pub fn install() -> Result<Self> {
         let cancel = Self::never();
         for signal in SIGNALS.iter().copied().filter(|s| !ignored(*s)) {
-            cancel.listen(signal).map_err(|e| Error::Bug(format!("signal {signal}: no handler: {e}")))?;
+            cancel
+                .listen(signal)
+                .map_err(|e| Error::Bug(format!("signal {signal}: the handler could not be installed: {e}")))?;
         }
         Ok(cancel)
     }

@@ -1,5 +1,4 @@
 //! Upper bounds on everything that comes from outside the program, one constant each, with the reason for its size.
-//! Anything beyond is refused before memory is taken for it.
 
 /// Bytes of a config or card: the largest shipped one has under 8 KiB.
 pub const CONFIG_BYTES: u64 = 64 << 10;
@@ -11,7 +10,7 @@ pub const IMAGE_SIDE_IN: u32 = 4096;
 pub const IMAGE_SIDE_OUT: usize = 2048;
 /// Width d of a latent: at this width the `[d, d]` Gram matrix of an exact Jacobian alone takes 32 GiB in f64.
 pub const LATENT_WIDTH: usize = 65_536;
-/// Steps of one steering or sampling loop, far above any that is useful.
+/// Steps of one steering or sampling loop.
 pub const STEPS: usize = 4_096;
 /// Samples in a tile, that is, in one network call of fixed shape.
 pub const TILE: usize = 256;

@@ -26,7 +26,13 @@ pub fn read(path: &Path, shape: [usize; 3]) -> Result<Dataset> {
     });
     let [channels, height, width] = shape;
     if files.len() > limits::DATASET_ITEMS || (files.len() * channels * height * width) as u64 > limits::DATASET_BYTES {
-        return Err(Error::input(path, format!("{} pictures are more than are read", files.len())));
+        let message = format!(
+            "{} pictures of shape {shape:?}, at most {} and {} bytes are read",
+            files.len(),
+            limits::DATASET_ITEMS,
+            limits::DATASET_BYTES
+        );
+        return Err(Error::input(path, message));
     }
     let mut pixels = Vec::with_capacity(files.len() * channels * height * width);
     for file in files {

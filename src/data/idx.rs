@@ -53,8 +53,10 @@ fn parse(mut source: impl Read, path: &Path) -> Result<Dataset> {
     let side = 1..=limits::IMAGE_SIDE_IN as usize;
     if !side.contains(&height) || !side.contains(&width) || count > limits::DATASET_ITEMS {
         return Err(bad(format!(
-            "{count} pictures of {height}×{width}: at most {} of {side:?} are read",
-            limits::DATASET_ITEMS
+            "{count} pictures of {height}×{width}, at most {} with sides from {} to {} are read",
+            limits::DATASET_ITEMS,
+            side.start(),
+            side.end()
         )));
     }
     let size = (count * height * width) as u64;

@@ -1,4 +1,4 @@
-//! Local intrinsic dimension from a denoiser (theory, 29): FLIPD [FLP],
+//! Local intrinsic dimension from a denoiser (theory, 29): FLIPD (arXiv 2406.03537),
 //!
 //!   LID(x; σ) = tr ∂D/∂x (x; σ) + ‖D(x; σ) − x‖²/σ²,
 //!
@@ -129,7 +129,7 @@ pub fn trace(denoiser: &dyn Denoiser, x: &Rows, sigma: f64, how: Trace) -> Resul
             Estimate { value: mean, stderr: (variance / m).sqrt() }
         }
     };
-    let denoised = denoised.ok_or_else(|| Error::Bug("a trace of width 0".into()))?;
+    let denoised = denoised.ok_or_else(|| Error::Bug("the trace of a denoiser of width 0".into()))?;
     Ok((products.into_iter().map(estimate).collect(), denoised))
 }
 

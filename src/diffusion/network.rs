@@ -1,7 +1,9 @@
 //! A denoiser from a card:
 //!
-//!   (time(σ), one-hot class) ──embed──→ condition
-//!   input(σ)·x ──network, under the condition──→ F,   D(x; σ) = skip(σ)·x + output(σ)·F
+//! ```text
+//! (time(σ), one-hot class) ──embed──→ condition
+//! input(σ)·x ──network, under the condition──→ F,   D(x; σ) = skip(σ)·x + output(σ)·F
+//! ```
 //!
 //! The coefficients are those of the [`Prediction`]: what the network was trained to predict.
 
@@ -69,7 +71,7 @@ impl DenoiserConfig {
         let given: usize = embed.output_shape().iter().product();
         match network.condition_width() {
             Ok(Some(width)) if width == given => {}
-            Ok(None) => return Err(Error::key("layers", "no modulate layer: the network would not see σ")),
+            Ok(None) => return Err(Error::key("layers", "no modulate layer, so the network would not see σ")),
             Ok(Some(width)) | Err((width, _)) => {
                 let message = format!("ends in {given} values, but the network's modulate layers read {width}");
                 return Err(Error::key("denoiser.embed", message));

@@ -1,4 +1,4 @@
-//! Noise optimisation through a sampler of few steps (theory, 28; [REN]): gradient ascent on
+//! Noise optimisation through a sampler of few steps (theory, 28; ReNO, arXiv 2406.04312): gradient ascent on
 //!
 //!   r(G(z)) + λ·[(d − 1) ln ‖z‖ − ‖z‖²/2].
 //!

@@ -1,9 +1,10 @@
 //! Particles (theory, 27): several states of one sample are denoised together, weighted by the rewards of their clean
 //! estimates, and now and then resampled by their weights, so that those with good prospects multiply. Feynman-Kac
-//! steering [FKS] with its three potentials, and tempered sequential Monte Carlo [DAS].
+//! steering (arXiv 2501.06848) with its three potentials, and tempered sequential Monte Carlo (arXiv 2501.05803).
 //!
 //! Whatever the potential, the weights of a particle multiply to e^{λ r} at the end, r being the reward of its picture:
-//! the target is p(x)·e^{λ r(x)}. Here are the weights alone; the states belong to whoever runs the solver.
+//! the target is p(x)·e^{λ r(x)}. This file holds the weights alone; the states belong to the caller, who runs the
+//! solver.
 
 /// How the log-weight of a step is made from the rewards r of the clean estimates at this noise level and at those
 /// before.
@@ -15,7 +16,7 @@ pub enum FkPotential {
     Max,
     /// λ·(the sum of all r so far); the last step corrects the sum to λ r.
     Add,
-    /// λ·β·r in all, with an inverse temperature β that rises to 1 as fast as the effective size allows [DAS].
+    /// λ·β·r in all, with an inverse temperature β that rises to 1 as fast as the effective size allows.
     Tempered,
 }
 
@@ -95,9 +96,9 @@ impl Particles {
         self.weights().map_or(0.0, |w| 1.0 / w.iter().map(|v| v * v).sum::<f64>())
     }
 
-    /// Resamples systematically if the effective size is below `share` of the particles, by a `uniform` number in [0,
-    /// 1). Returns for each place the index of the particle whose state it takes, and resets the weights; `None` where
-    /// nothing changes.
+    /// Resamples systematically, by one `uniform` number in [0, 1), if the effective size is below `share` of the
+    /// particles. Returns for each place the index of the particle whose state it takes, and resets the weights; `None`
+    /// where nothing changes.
     pub fn resample(&mut self, share: f64, uniform: f64) -> Option<Vec<usize>> {
         let count = self.log_weights.len();
         let weights = self.weights()?;
@@ -141,7 +142,7 @@ pub fn drawn(weights: &[f64], uniform: f64) -> usize {
     found.or_else(|| weights.iter().rposition(|w| *w > 0.0)).unwrap_or(0)
 }
 
-/// The next inverse temperature of tempered sequential Monte Carlo [DAS]: the largest β in `from`..=1, by bisection, at
+/// The next inverse temperature of tempered sequential Monte Carlo: the largest β in `from`..=1, by bisection, at
 /// which the weights e^{β r − spent} keep an effective size of `share` of the particles. `spent` is the log-weight that
 /// each particle has been given so far. Rewards that are not finite are left out; without any other, the result is
 /// `from`.

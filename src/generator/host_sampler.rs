@@ -109,7 +109,7 @@ fn mixed_tangents(parts: &[HostTangents], shares: &[f64], factor: f64) -> HostTa
 }
 
 impl HostLayer for HostSampler {
-    // The trace holds that of each call, and in its values which of the call's answers were held within the range.
+    // The linearisation holds that of each call, and in its values which of the call's answers were held within the range.
     fn value(&self, z: &[f32]) -> (Vec<f32>, Linearisation) {
         let mut parts = vec![z.to_vec()];
         let mut trace = Linearisation::default();

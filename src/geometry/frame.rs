@@ -43,7 +43,7 @@ pub struct FrameCache {
 type FrameKey = (u64, Use, usize, usize);
 
 impl FrameCache {
-    /// The frame that [`frame`] makes of these arguments, `[count, width]`, made anew only where they have changed.
+    /// The same as [`frame`], `[count, width]`, computed only if the arguments differ from those of the last call.
     pub fn get(&self, seed: u64, purpose: Use, count: usize, width: usize) -> Arc<Vec<f32>> {
         let key = (seed, purpose, count, width);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);

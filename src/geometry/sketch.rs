@@ -1,7 +1,9 @@
 //! From the products of a Jacobian A (`[D, d]`) with P directions to a spectrum with its uncertainty.
 //!
-//!   inputs:   A·B, B = (b_1 … b_P) of d rows     →  σ of A restricted to the span of B (theory, 8 and 9)
-//!   outputs:  W·A, W = (w_1; …; w_P) of D columns  →  σ of A seen through W, scaled to remove the bias (theory, 7)
+//! ```text
+//! inputs:   A·B, B = (b_1 … b_P) of d rows     →  σ of A restricted to the span of B (theory, 8 and 9)
+//! outputs:  W·A, W = (w_1; …; w_P) of D columns  →  σ of A seen through W, scaled to remove the bias (theory, 7)
+//! ```
 //!
 //! Either way singular values are roots of the eigenvalues of a Gram matrix in f64. The same matrix without the
 //! directions of one set after another gives the replicates of a jackknife (theory, 6b); all of them are solved in one

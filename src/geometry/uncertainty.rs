@@ -6,8 +6,8 @@
 pub const ENTRY_ERROR: f64 = 8.0 * f32::EPSILON as f64;
 
 /// First-order bounds on the error of ψ_k for k = 1, 2, …, one for each positive singular value (descending):
-/// |tr(A_k⁺E)| ≤ ‖A_k⁺‖_F·‖E‖_F for an error matrix E of Frobenius norm `error`. They hold within a linear piece and do not
-/// cover a unit that rounding puts on the other side of its kink.
+/// |tr(A_k⁺E)| ≤ ‖A_k⁺‖_F·‖E‖_F for an error matrix E of Frobenius norm `error`. They hold within a linear
+/// piece and do not cover a unit that rounding puts on the other side of its kink.
 pub fn rounding(singular_values: &[f64], error: f64) -> Vec<f64> {
     let Some(first) = singular_values.first() else { return Vec::new() };
     // Relative to σ₁, so that squares do not overflow needlessly.
@@ -38,8 +38,8 @@ pub fn jackknife_sets(directions: usize, most: usize) -> Vec<std::ops::Range<usi
     (0..directions / size).map(|g| g * size..(g + 1) * size).collect()
 }
 
-/// The jackknife standard error of a statistic T from `values`, the T_i without the i-th of the [`jackknife_sets`] of P
-/// = `directions` directions, drawn from a space of dimension N = `of`:
+/// The jackknife standard error of a statistic T from `values`, the T_i without the i-th of the `jackknife_sets` of
+/// P = `directions` directions, drawn from a space of dimension N = `of`:
 ///
 /// se² = (1 − P/N) · P/(m(g − 1)) · Σ_i (T_i − T̄)² · (t/1.96)²  for g sets of m directions.
 ///

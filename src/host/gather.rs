@@ -1,7 +1,9 @@
 //! Linear layers and convolutions of any kind: each place of the output gathers from some places of the input, through
 //! one weight matrix per place it reads,
 //!
-//!   y[m, p] = bias[m] + Σ over taps (place q, matrix i) of p, over channels c, of W_i[c, m] · x[c, q].
+//! ```text
+//! y[m, p] = bias[m] + Σ over taps (place q, matrix i) of p, over channels c, of W_i[c, m] · x[c, q].
+//! ```
 //!
 //! Two kinds of sharing turn this into few, large products. Output places that read the same input places form a
 //! *group*: one product computes all of them, with their weights side by side. Groups whose weights are equal, as all

@@ -1,7 +1,9 @@
 //! Tangents in host memory, one sample at a time: the path that Jacobians take on the processor instead of tensors.
 //!
-//!   layers in plain terms ──→ [`HostChain`] ──value(z)──→ G(z) and a [`Linearisation`]
-//!                                     └──tangent(linearisation, B)──→ J·B ──[`grams`]──→ M = (JB)ᵀ(JB)
+//! ```text
+//! layers in plain terms ──→ HostChain ──value(z)──→ G(z) and a Linearisation
+//!                               └──tangent(linearisation, B)──→ J·B ──grams──→ M = (JB)ᵀ(JB)
+//! ```
 //!
 //! Two facts make it faster there. A unit that a relu has closed passes no tangent on, so neither its row nor any
 //! product with it is ever formed ([`HostTangents`] holds the open rows only). And a convolution of all tangents at one

@@ -1,7 +1,9 @@
 //! The inner loops: sparse matrix products in the widest vector instructions of the processor.
 //!
-//!   tangents:  out[i, lane] += Σ over terms (row, weight) of W[weight, wanted[i]] · rows[row, lane]
-//!   values:    out[m]       += Σ over terms (x, weight)   of W[weight, m] · x
+//! ```text
+//! tangents:  out[i, lane] += Σ over terms (row, weight) of W[weight, wanted[i]] · rows[row, lane]
+//! values:    out[m]       += Σ over terms (x, weight)   of W[weight, m] · x
+//! ```
 //!
 //! Each output value is one accumulator that takes fused multiply-adds in the order of the terms, on every processor
 //! and whatever the blocking: the bits are the same everywhere. Weights are stored in panels of [`PANEL`] columns,
@@ -28,7 +30,7 @@ pub const PANEL: usize = 32;
 /// cache.
 const TURN: usize = 64;
 
-/// Sums of tangents: for each part, out[i, :] += Σ over its terms of W[weight, wanted[i]] · rows[row, :].
+/// Sums of tangents: for each part, `out[i, :] += Σ W[weight, wanted[i]] · rows[row, :]` over its terms.
 pub struct TangentProduct<'a> {
     /// Sums that use the same weights. A panel of weights serves all parts before the next comes from memory.
     pub parts: &'a mut [TangentPart<'a>],
@@ -178,7 +180,7 @@ impl WithSimd for TangentProduct<'_> {
     }
 }
 
-/// Sums of values: for each part, out[m] += Σ over its terms of W[weight, m] · x, for all columns m.
+/// Sums of values: for each part, `out[m] += Σ W[weight, m] · x` over its terms, for all columns m.
 pub struct ValueProduct<'a> {
     /// Sums that use the same weights, which come from memory once for all of them.
     pub parts: &'a mut [ValuePart<'a>],

@@ -2,7 +2,7 @@
 
 use super::{HostLayer, HostTangents, Linearisation};
 
-/// y_i = x_{from[i]}: nearest-neighbour enlargement, or another shape.
+/// `y[i] = x[from[i]]`: nearest-neighbour enlargement, or another shape.
 pub struct Rearrange {
     from: Vec<u32>,
 }

@@ -3,8 +3,10 @@
 //! Seen as a matrix `[features, k]`, row f holds the derivative of feature f in all k directions. Behind a relu about
 //! half of the rows are zero, and those are not stored:
 //!
-//!   index  [ 0, CLOSED, 1, 1, CLOSED, 2 ]      one entry per feature
-//!   data   [ row 0 | row 1 | row 2 ]           `lanes` values each: k directions, padded with zeros
+//! ```text
+//! index  [ 0, CLOSED, 1, 1, CLOSED, 2 ]      one entry per feature
+//! data   [ row 0 | row 1 | row 2 ]           `lanes` values each: k directions, padded with zeros
+//! ```
 //!
 //! Features may point to the same row, as after an enlargement. Then rows must not be changed in place.
 

@@ -37,7 +37,7 @@ impl Tridiagonal {
 /// entry of Vᵀz is arbitrary, as the sign of an eigenvector is. The absolute error of an eigenvalue is a small multiple
 /// of n·eps(f64)·λ₁: small eigenvalues have no relative accuracy, and may come out slightly negative.
 ///
-/// Implicit QL with Wilkinson's shift (Golub & Van Loan, 8.3), [`LANES`] matrices side by side. Matrices may differ in
+/// Implicit QL with Wilkinson's shift (Golub & Van Loan, 8.3), eight matrices side by side. Matrices may differ in
 /// size; the bits of each result are those of the matrix alone.
 pub fn eigenvalues_along(problems: &[Tridiagonal]) -> Vec<(Vec<f64>, Vec<f64>)> {
     problems.par_chunks(LANES).flat_map_iter(|part| Batch::of(part).solved(part)).collect()

@@ -57,7 +57,7 @@ fn build_layer(mut table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>
     let name = match table.remove("kind") {
         Some(toml::Value::String(name)) => name,
         Some(other) => return Err(Error::key("kind", format!("expected a string, found {}", other.type_str()))),
-        None => return Err(Error::key("kind", "missing; every layer names its kind")),
+        None => return Err(Error::key("kind", "missing; every layer has a kind")),
     };
     let Some(kind) = KINDS.iter().find(|k| k.name == name) else {
         let known: Vec<&str> = KINDS.iter().map(|k| k.name).collect();

@@ -24,7 +24,7 @@ pub enum Plain {
     },
     /// An activation: the same function of each value.
     Elementwise(Arc<dyn ElementwiseRule>),
-    /// y_i = x_{from[i]} for the list `from`: nearest-neighbour enlargement, or another shape.
+    /// `y[i] = x[from[i]]` for the list `from`: nearest-neighbour enlargement, or another shape.
     Rearrange(Vec<u32>),
     /// y = scale·x̂ + shift, where each group of neighbouring values of x̂ has mean 0 and variance 1.
     Norm {
@@ -64,7 +64,7 @@ pub struct PlainChain {
     pub before: usize,
 }
 
-/// y[m, p] = bias[m] + Σ over taps of place p, over channels c, of W[matrix, c, m] · x[c, place].
+/// `y[m, p] = bias[m] + Σ W[matrix, c, m] · x[c, place]` over the taps (place, matrix) of place p and the channels c.
 ///
 /// The input is `[channels, area]`, the output `[outputs, taps.len()]`. For a convolution the matrices are the places
 /// of the kernel; a linear layer has one place, one matrix and its features as channels.

@@ -62,8 +62,8 @@ fn collect(width: usize, points: impl Iterator<Item = (Vec<f64>, f64, usize)>) -
     all
 }
 
-/// A disc of radius 1 around (3, 3), a stick from its edge to (1.5, 1.5), and a dot at 0; the points are shared out 4 :
-/// 2 : 1.
+/// A disc of radius 1 around (3, 3), a stick from its edge to (1.5, 1.5), and a dot at 0, with shares of 4 : 2 : 1 of
+/// the points.
 fn lollipop(n: usize, seed: u64) -> Points {
     let edge = 3.0 - 0.5f64.sqrt();
     collect(

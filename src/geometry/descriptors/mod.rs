@@ -150,7 +150,7 @@ impl<'a> LocalGeometry<'a> {
     }
 }
 
-/// A table or figure that shows some descriptors without being asked. Which ones, the rows of [`DESCRIPTORS`] say.
+/// A table or figure that shows some descriptors without being asked. The rows of [`DESCRIPTORS`] say which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShownIn {
     /// The table of a run, one row per picture.

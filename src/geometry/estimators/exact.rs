@@ -37,7 +37,7 @@ impl JacobianEstimator for Exact {
             Some(p) if p != spec.latent_width => Err(Error::key(
                 "directions",
                 format!(
-                    "exact takes all {} directions, found {p}; leave it out or choose another estimator",
+                    "exact takes all {} directions, found {p}; leave directions out or choose another estimator",
                     spec.latent_width
                 ),
             )),

@@ -75,7 +75,9 @@ fn pull(generator: &dyn Generator, latents: &[f32], w: &[f32], p: usize, memory:
             let y = generator.measured(z.clone()).reshape([n, k, width]);
             let weights: Tensor<3> = rows(part.to_vec(), width, generator.device()).reshape([1, k, width]);
             let gradients = (y * weights).sum().backward();
-            let gradient = z.grad(&gradients).ok_or_else(|| Error::Bug("a latent without a gradient".into()))?;
+            let gradient = z
+                .grad(&gradients)
+                .ok_or_else(|| Error::Bug("the generator's output does not depend on the latent".into()))?;
             let values = host(gradient)?;
             products.iter_mut().zip(values.chunks_exact(k * d)).for_each(|(p, v)| p.extend_from_slice(v));
         }

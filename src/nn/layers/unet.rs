@@ -1,7 +1,9 @@
 //! A U-Net from a few keys, written out in other layers. One level, of `channels[level]` channels:
 //!
-//!   blocks ──┬── conv stride 2 ── next level, half the size ── upsample ── conv ──┐
-//!            └────────────────────────────────────────────────────────────────────┴─ concat ── blocks
+//! ```text
+//! blocks ──┬── conv stride 2 ── next level, half the size ── upsample ── conv ──┐
+//!          └────────────────────────────────────────────────────────────────────┴─ concat ── blocks
+//! ```
 //!
 //! A block is group_norm, silu, conv 3×3, modulate by the condition, group_norm, silu, and a conv 3×3 that starts at
 //! zero, plus the input (through a 1×1 convolution where the channels change). Attention, where asked for, follows a
