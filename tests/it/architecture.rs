@@ -93,7 +93,9 @@ fn flatten(stream: TokenStream, tests: bool, found: &mut Vec<Token>) {
                     other => other.to_string() == ";",
                 });
             }
-            TokenTree::Punct(mark) if mark.as_char() == ':' && mark.spacing() == Spacing::Joint => {
+            TokenTree::Punct(mark)
+                if mark.as_char() == ':' && trees.peek().is_some_and(is_colon) && mark.spacing() == Spacing::Joint =>
+            {
                 trees.next();
                 found.push(("::".to_owned(), line));
             }
@@ -111,6 +113,10 @@ fn flatten(stream: TokenStream, tests: bool, found: &mut Vec<Token>) {
             }
         }
     }
+}
+
+fn is_colon(tree: &TokenTree) -> bool {
+    matches!(tree, TokenTree::Punct(mark) if mark.as_char() == ':')
 }
 
 fn is_cfg_test(tree: &TokenTree) -> bool {
