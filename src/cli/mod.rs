@@ -8,7 +8,6 @@ mod describe;
 mod devices;
 mod emit;
 mod generate;
-mod geometry_args;
 mod import;
 mod inspect;
 mod lid;
