@@ -1,7 +1,7 @@
 //! `isoline generate`: the main job.
 
 use super::flags::Flags;
-use super::runs::{self, How, RunArgs};
+use super::runs::{self, RunArgs, RunOptions};
 use super::{Context, output};
 use crate::acts::generate::{
     BatchConfig, Engines, GeneratePlan, JobKeys, PictureRecipe, Pictures, PlannedJob, Recipe, SampleRow,
@@ -161,8 +161,8 @@ impl Jobs {
         work.check_table_memory()?;
         work.claim()?;
         plan.write(outdir)?;
-        let how = How { force, label: shown(outdir), run: run.clone() };
-        runs::complete(outdir, &plan, &work, &mut *work.maker_with(self.device, self.engines), &how, context)?;
+        let options = RunOptions { force, label: shown(outdir), run: run.clone() };
+        runs::complete(outdir, &plan, &work, &mut *work.maker_with(self.device, self.engines), &options, context)?;
         let rows = work.rows()?.into_iter();
         Ok(rows.flat_map(|(name, _, rows)| rows.into_iter().map(move |r| (name.clone(), r))).collect())
     }

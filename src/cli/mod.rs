@@ -8,7 +8,6 @@ mod devices;
 mod emit;
 mod flags;
 mod generate;
-mod geometry_args;
 mod import;
 mod inspect;
 mod lid;

@@ -2,14 +2,17 @@
 
 use super::generate::{self, Jobs};
 use super::{Context, output, runs};
-use crate::acts::describe::DescribeKeys;
+use crate::acts::describe::Keys;
 use crate::acts::label::LabelsPlan;
-use crate::error::{Error, Result, shown};
+use crate::error::{Error, Result, did_you_mean, explain_toml, shown};
 use crate::generator::{self, anchored_model, find_model};
-use crate::reward::{RewardConfig, quantity};
+use crate::reward::{RewardConfig, check_config, quantity};
 use crate::run::{Plan, array_expression};
 use crate::store;
+use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use toml::Spanned;
 
 /// Arguments of `isoline plan`.
 #[derive(Debug, clap::Args)]
@@ -76,18 +79,39 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
 
 fn labels(path: &Path, context: &Context) -> Result<Plan> {
     let (config, _) = store::read_toml::<RewardConfig>(path)?;
+    check_config(&config, &shown(path))?;
     labels_plan(&config, context)
 }
 
-/// A config of one table, `[describe]`.
-#[derive(serde::Deserialize)]
+/// A config of one table, `[describe]`, whose keys tell where they stand.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DescribeConfig {
-    describe: DescribeKeys,
+    describe: BTreeMap<Spanned<String>, Spanned<toml::Value>>,
+}
+
+/// The keys of `[describe]`, each read by itself: keys that are flattened into others cannot say where they stand.
+fn describe_keys(path: &Path) -> Result<Keys> {
+    let (DescribeConfig { describe }, text) = store::read_toml(path)?;
+    let at = |byte: usize| format!("{}{}", shown(path), store::position(&text, byte));
+    let names = Keys::names();
+    let mut all = toml::Table::new();
+    for (key, value) in describe {
+        let (place, name) = (key.span().start, key.into_inner());
+        if !names.contains(&name) {
+            let near = did_you_mean(&name, names.iter().map(String::as_str));
+            return Err(Error::config(at(place), format!("unknown key \"{}\"{near}", name.escape_debug())));
+        }
+        let (place, value) = (value.span().start, value.into_inner());
+        let one = toml::Table::from_iter([(name, value)]);
+        Keys::deserialize(one.clone()).map_err(|e| Error::config(at(place), explain_toml(e.message())))?;
+        all.extend(one);
+    }
+    Keys::deserialize(all).map_err(|e| Error::config(shown(path), explain_toml(e.message())))
 }
 
 fn describe(path: &Path, csv: bool, context: &Context) -> Result<Plan> {
-    let (DescribeConfig { describe: mut keys }, _) = store::read_toml(path)?;
+    let mut keys = describe_keys(path)?;
     let at = |key: &str| format!("{}: describe.{key}", shown(path));
     if keys.model.is_empty() {
         return Err(Error::config(at("model"), "missing; expected the name or path of a model"));
@@ -97,11 +121,8 @@ fn describe(path: &Path, csv: bool, context: &Context) -> Result<Plan> {
         return Err(Error::config(at("spectra"), message));
     }
     keys.csv |= csv;
-    let (plan, _) = super::describe::planned(keys, context).map_err(|e| match e {
-        // The device is no key of the table.
-        Error::Key { ref key, .. } if key == "device" => e,
-        other => other.at(&at("")),
-    })?;
+    let device = context.open_device()?;
+    let (plan, _) = super::describe::planned(keys, &device).map_err(|e| e.at(&at("")))?;
     Plan::new("describe", &plan)
 }
 

@@ -1,6 +1,6 @@
 //! `isoline resume`: goes on with a run as it was planned.
 
-use super::runs::{self, How, RunArgs};
+use super::runs::{self, RunArgs, RunOptions};
 use super::{Context, output};
 use crate::error::{Result, shown};
 use std::path::PathBuf;
@@ -24,8 +24,8 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let _lock = runs::alone(&args.folder)?;
     work.check_claim()?;
     let device = runs::device(context, &*work)?;
-    let how = How { force: false, label: shown(&args.folder), run: args.run.clone() };
-    let driven = runs::complete(&args.folder, &plan, &*work, &mut *work.maker(device), &how, context)?;
-    output::print(&format!("{} samples are complete in {}\n", driven.done, shown(&args.folder)))?;
-    runs::all_finite(driven.non_finite, driven.done)
+    let options = RunOptions { force: false, label: shown(&args.folder), run: args.run.clone() };
+    let tally = runs::complete(&args.folder, &plan, &*work, &mut *work.maker(device), &options, context)?;
+    output::print(&format!("{} samples are complete in {}\n", tally.done, shown(&args.folder)))?;
+    runs::all_finite(tally.non_finite, tally.done)
 }

@@ -3,7 +3,7 @@
 use super::Context;
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result};
-use crate::run::{Drive, Driven, Maker, Plan, Work};
+use crate::run::{Drive, Maker, Plan, Tally, Work};
 use crate::store::{self, Lock};
 use std::path::{Path, PathBuf};
 
@@ -55,30 +55,26 @@ pub fn complete(
     plan: &Plan,
     work: &dyn Work,
     maker: &mut dyn Maker,
-    how: &How,
+    options: &RunOptions,
     context: &Context,
-) -> Result<Driven> {
+) -> Result<Tally> {
     for found in work.folders() {
         store::remove_unfinished(&found)?;
     }
     let drive = Drive {
-        folder,
-        plan,
-        shard: None,
-        force: how.force,
-        whole_tiles: false,
-        label: &how.label,
-        metrics: how.run.metrics_file.as_deref(),
-        progress: &context.progress,
-        cancel: &context.cancel,
+        folder: Some(folder),
+        plan: Some(plan),
+        force: options.force,
+        metrics: options.run.metrics_file.as_deref(),
+        ..Drive::new(&options.label, &context.progress, &context.cancel)
     };
-    let driven = drive.run(work, maker)?;
+    let tally = drive.run(work, maker)?;
     work.finish().map_err(|e| e.with_progress(|| "all samples are complete, only the tables are not".into()))?;
-    Ok(driven)
+    Ok(tally)
 }
 
-/// How a run is completed.
-pub struct How {
+/// What a run is completed with.
+pub struct RunOptions {
     /// Make finished samples again.
     pub force: bool,
     /// Name of the progress bar.

@@ -5,9 +5,8 @@ mod map;
 mod relate;
 mod trajectory;
 
-use super::geometry_args::GeometryArgs;
 use super::{Context, output};
-use crate::acts::describe::Inverter;
+use crate::acts::describe::{Geometry, Inverter, Subject};
 use crate::acts::study::Session;
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
@@ -97,29 +96,15 @@ impl Opened {
         self.generator.spec().usual
     }
 
-    fn session<'a>(
-        &'a self,
-        geometry: &'a GeometryArgs,
-        inverter: &'a Inverter,
-        context: &'a Context,
-    ) -> Result<Session<'a>> {
-        let d = self.generator.spec().latent_width;
+    fn session<'a>(&'a self, geometry: &'a Geometry, context: &'a Context) -> Result<Session<'a>> {
         let asked = geometry.model_rank.is_some() && geometry.estimator.is_some();
         let reward = if asked { None } else { self.reward()? };
-        let rank = geometry.model_rank.or(reward.as_ref().and_then(Reward::map_rank));
-        if let Some(k) = rank.filter(|k| *k > d) {
-            return Err(Error::config("--model-rank", format!("expected 1 to {d}, the latent's width, found {k}")));
-        }
+        let generator = Arc::clone(&self.generator);
         Ok(Session {
-            generator: &*self.generator,
-            inverter,
-            estimator: geometry.keys().estimator_on(&*self.generator, reward.as_ref()),
-            settings: geometry.settings()?,
-            complexity: geometry.complexity(d)?,
-            model_rank: rank,
-            scales: &geometry.scales,
+            subject: Subject::new(self.folder.clone(), generator, reward, geometry.model_rank)?,
+            geometry,
             folder: &self.outdir,
-            device: self.name.class(),
+            device: (self.name, self.device.clone()),
             progress: &context.progress,
             cancel: &context.cancel,
         })

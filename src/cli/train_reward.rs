@@ -1,7 +1,7 @@
 //! `isoline train-reward`: labels, reward network, calibration, report.
 
 use super::plan::labels_plan;
-use super::runs::{self, How, RunArgs};
+use super::runs::{self, RunArgs, RunOptions};
 use super::{Context, output};
 use crate::error::Result;
 use crate::generator::find_model;
@@ -73,8 +73,8 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     labelling.claim()?;
     plan.write(&work)?;
     let device = runs::device(context, &*labelling)?;
-    let how = How { force: false, label: format!("labelling {name}"), run: args.run.clone() };
-    runs::complete(&work, &plan, &*labelling, &mut *labelling.maker(device.clone()), &how, context)?;
+    let options = RunOptions { force: false, label: format!("labelling {name}"), run: args.run.clone() };
+    runs::complete(&work, &plan, &*labelling, &mut *labelling.maker(device.clone()), &options, context)?;
     let job = TrainReward {
         config: &config,
         place: &place,

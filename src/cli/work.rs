@@ -42,16 +42,13 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     }
     let label = format!("{} {}", shown(&args.folder), shard.label());
     let drive = Drive {
-        folder: &args.folder,
-        plan: &plan,
+        folder: Some(&args.folder),
+        plan: Some(&plan),
         shard: Some(shard),
-        force: false,
         whole_tiles: true,
-        label: &label,
         metrics: args.run.metrics_file.as_deref(),
-        progress: &context.progress,
-        cancel: &context.cancel,
+        ..Drive::new(&label, &context.progress, &context.cancel)
     };
-    work_shard(&drive, shard, &*work, &mut *work.maker(runs::device(context, &*work)?))?;
+    work_shard(&drive, &*work, &mut *work.maker(runs::device(context, &*work)?))?;
     say("is finished")
 }

@@ -26,25 +26,28 @@ pub fn is_finished(folder: &Path, plan: &Plan, shard: Shard, work: &dyn Work) ->
 ///
 /// # Errors
 /// Those of [`Drive::run`].
-pub fn work_shard(drive: &Drive, shard: Shard, work: &dyn Work, maker: &mut dyn Maker) -> Result<()> {
-    let attempt = attempt(drive.folder, shard)?;
-    let driven = drive.run(work, maker)?;
+pub fn work_shard(drive: &Drive, work: &dyn Work, maker: &mut dyn Maker) -> Result<()> {
+    let (Some(folder), Some(plan), Some(shard)) = (drive.folder, drive.plan, drive.shard) else {
+        return Err(Error::Bug("a shard of no run".into()));
+    };
+    let attempt = attempt(folder, shard)?;
+    let tally = drive.run(work, maker)?;
     let range = shard.range(work.tiles());
     let manifest = Manifest {
         format: 1,
-        plan: drive.plan.id(),
+        plan: plan.id(),
         index: shard.index,
         count: shard.count,
         first: range.start,
         last: range.end as i64 - 1,
-        rows: driven.done,
-        hash: hash_of(&driven.files),
+        rows: tally.done,
+        hash: hash_of(&tally.files),
         attempt,
         host: store::host(),
         version: env!("CARGO_PKG_VERSION").into(),
-        seconds: (driven.seconds * 1e3).round() / 1e3,
+        seconds: (tally.seconds * 1e3).round() / 1e3,
     };
-    manifest.write(drive.folder)
+    manifest.write(folder)
 }
 
 /// SHA-256 over the lines `hash  path`, as `sha256sum` prints them.

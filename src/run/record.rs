@@ -52,12 +52,12 @@ pub struct Record<R> {
     pub samples: Vec<R>,
 }
 
-/// What lies at a record's place.
-pub enum Found<R> {
+/// What lies at the place of a tile's record.
+pub enum Lookup<T> {
     /// Nothing.
     Nothing,
-    /// A record of this run.
-    Record(Record<R>),
+    /// A whole one of this run.
+    Whole(T),
     /// Something that cannot be used, and why; it is made again.
     Damaged(String),
     /// A whole record of another run or of a later version, which is not ours to replace.
@@ -82,12 +82,12 @@ impl<R: Serialize + DeserializeOwned> Record<R> {
     }
 
     /// Looks at the place of a tile's record.
-    pub fn find(folder: &Path, tile: u64, run_id: &str) -> Found<R> {
+    pub fn find(folder: &Path, tile: u64, run_id: &str) -> Lookup<Self> {
         let path = folder.join(record_path(tile));
         let bytes = match store::read_bounded(&path, limits::RECORD_BYTES) {
             Ok(bytes) => bytes,
-            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Found::Nothing,
-            Err(e) => return Found::Damaged(e.to_string()),
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Lookup::Nothing,
+            Err(e) => return Lookup::Damaged(e.to_string()),
         };
         /// What any version's record begins with.
         #[derive(Deserialize)]
@@ -96,22 +96,22 @@ impl<R: Serialize + DeserializeOwned> Record<R> {
             run_id: String,
         }
         match serde_json::from_slice::<Head>(&bytes) {
-            Err(_) => return Found::Damaged("is not a whole record".into()),
+            Err(_) => return Lookup::Damaged("is not a whole record".into()),
             Ok(head) if head.format > 1 => {
-                return Found::Foreign(format!("has format {}, expected 1; a newer isoline wrote it", head.format));
+                return Lookup::Foreign(format!("has format {}, expected 1; a newer isoline wrote it", head.format));
             }
             Ok(head) if head.run_id != run_id => {
-                return Found::Foreign(format!("belongs to run {}, expected {run_id}", head.run_id.escape_debug()));
+                return Lookup::Foreign(format!("belongs to run {}, expected {run_id}", head.run_id.escape_debug()));
             }
             Ok(_) => {}
         }
         match serde_json::from_slice::<Self>(&bytes) {
-            Ok(record) if record.tile != tile => Found::Damaged(format!("is the record of tile {}", record.tile)),
+            Ok(record) if record.tile != tile => Lookup::Damaged(format!("is the record of tile {}", record.tile)),
             Ok(record) if record.sha256 != Self::hash(run_id, tile, &record.samples) => {
-                Found::Damaged("does not fit the hash in it".into())
+                Lookup::Damaged("does not fit the hash in it".into())
             }
-            Ok(record) => Found::Record(record),
-            Err(e) => Found::Damaged(format!("is not a whole record: {e}")),
+            Ok(record) => Lookup::Whole(record),
+            Err(e) => Lookup::Damaged(format!("is not a whole record: {e}")),
         }
     }
 

@@ -5,7 +5,7 @@ use super::metrics::Metrics;
 use super::{Plan, Shard};
 use crate::cancel::Cancel;
 use crate::device::{Device, DeviceName};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::panics::caught;
 use crate::progress::{Bar, Progress};
 use crate::steer::Status;
@@ -39,7 +39,7 @@ impl TileState {
 }
 
 /// A sample that has just ended.
-pub struct Made<'a> {
+pub struct SampleEnd<'a> {
     /// Its job, where the run has jobs.
     pub job: Option<&'a str>,
     /// Its seed.
@@ -97,17 +97,17 @@ pub trait Maker {
         &mut self,
         tile: u64,
         force: bool,
-        tell: &mut dyn FnMut(&Made) -> Result<()>,
+        tell: &mut dyn FnMut(&SampleEnd) -> Result<()>,
         cancel: &Cancel,
     ) -> Result<()>;
 }
 
-/// How to go through the tiles.
+/// A pass over the tiles.
 pub struct Drive<'a> {
-    /// The run directory.
-    pub folder: &'a Path,
-    /// Its plan.
-    pub plan: &'a Plan,
+    /// The folder that keeps what is made; without one it is kept in memory.
+    pub folder: Option<&'a Path>,
+    /// Its plan, where there is one; only then are events logged in the folder.
+    pub plan: Option<&'a Plan>,
     /// The shard, or all tiles.
     pub shard: Option<Shard>,
     /// Make finished tiles again.
@@ -124,9 +124,9 @@ pub struct Drive<'a> {
     pub cancel: &'a Cancel,
 }
 
-/// What a drive has found and made.
+/// What a pass has found and made.
 #[derive(Clone, Debug, Default)]
-pub struct Driven {
+pub struct Tally {
     /// Samples finished.
     pub done: u64,
     /// Of these, those that were not finite.
@@ -142,22 +142,37 @@ pub struct Driven {
 /// Failures of tiles in a row after which the rest is not tried: then it is not the tile.
 const FAILURES_IN_A_ROW: u32 = 3;
 
-impl Drive<'_> {
+impl<'a> Drive<'a> {
+    /// Over all tiles, in memory.
+    pub fn new(label: &'a str, progress: &'a Progress, cancel: &'a Cancel) -> Self {
+        Self {
+            folder: None,
+            plan: None,
+            shard: None,
+            force: false,
+            whole_tiles: false,
+            label,
+            metrics: None,
+            progress,
+            cancel,
+        }
+    }
+
     /// Makes every tile that is not finished. A tile that panics is left out and the others are made.
     ///
     /// # Errors
     /// [`Error::Bug`] at the end where tiles have panicked, [`Error::Config`] for a record of another run, and those of
     /// [`Maker::make`].
-    pub fn run(&self, work: &dyn Work, maker: &mut dyn Maker) -> Result<Driven> {
+    pub fn run(&self, work: &dyn Work, maker: &mut dyn Maker) -> Result<Tally> {
         let tiles = self.shard.map_or(0..work.tiles(), |s| s.range(work.tiles()));
         let total = tiles.clone().map(|t| work.wanted(t)).sum();
         let mut reporter = Reporter::new(self, &tiles, total)?;
         let result = self.each(work, maker, tiles, &mut reporter);
         let code = result.as_ref().map_or_else(Error::exit_code, |_| 0);
         let ended = reporter.end(code);
-        let driven = result?;
+        let tally = result?;
         ended?;
-        Ok(driven)
+        Ok(tally)
     }
 
     fn each(
@@ -166,25 +181,18 @@ impl Drive<'_> {
         maker: &mut dyn Maker,
         tiles: Range<u64>,
         reporter: &mut Reporter,
-    ) -> Result<Driven> {
-        let mut driven = Driven { total: reporter.total, ..Driven::default() };
+    ) -> Result<Tally> {
+        let mut tally = Tally { total: reporter.total, ..Tally::default() };
         let mut failures: Vec<(u64, String)> = Vec::new();
         let mut in_a_row = 0;
         let never = Cancel::never();
         for tile in tiles {
-            let complete = format!(
-                "{} of {} samples are complete in {}",
-                driven.done,
-                driven.total,
-                crate::error::shown(self.folder)
-            );
+            let complete = self.complete(&tally);
             self.cancel.check(|| complete.clone())?;
             let mut state = work.state(tile, true);
             if let Some(foreign) = &state.foreign {
-                return Err(Error::config(
-                    crate::error::shown(self.folder),
-                    format!("{foreign}; move it away or choose another folder"),
-                ));
+                let message = format!("{foreign}; move it away or choose another folder");
+                return Err(Error::config(shown(self.folder.unwrap_or(Path::new("."))), message));
             }
             if state.is_done() && !self.force {
                 reporter.skip(state.done);
@@ -195,8 +203,9 @@ impl Drive<'_> {
                 let cancel = if self.whole_tiles { &never } else { self.cancel };
                 // The tile boundary: nothing of a tile is kept in memory, so that a panic in it costs this tile alone.
                 let made = caught(|| {
-                    failpoint!("tile.before").map_err(|e| Error::io(self.folder, "begin a tile in", e))?;
-                    maker.make(tile, self.force, &mut |made| reporter.sample(made), cancel)
+                    let folder = self.folder.unwrap_or(Path::new("."));
+                    failpoint!("tile.before").map_err(|e| Error::io(folder, "begin a tile in", e))?;
+                    maker.make(tile, self.force, &mut |end| reporter.sample(end), cancel)
                 });
                 match made {
                     Ok(()) => {
@@ -218,28 +227,32 @@ impl Drive<'_> {
                 }
                 state = work.state(tile, false);
             }
-            driven.done += state.done;
-            driven.non_finite += state.non_finite;
-            driven.files.append(&mut state.files);
+            tally.done += state.done;
+            tally.non_finite += state.non_finite;
+            tally.files.append(&mut state.files);
         }
-        driven.seconds = reporter.began.elapsed().as_secs_f64();
+        tally.seconds = reporter.began.elapsed().as_secs_f64();
         match failures.first() {
-            None => Ok(driven),
+            None => Ok(tally),
             Some((tile, message)) => Err(Error::Bug(format!(
-                "{} tiles failed, tile {tile} first: {message}; {} of {} samples are complete in {}, the same command makes the rest",
+                "{} tiles failed, tile {tile} first: {message}; {}, the same command makes the rest",
                 failures.len(),
-                driven.done,
-                driven.total,
-                crate::error::shown(self.folder)
+                self.complete(&tally)
             ))),
         }
+    }
+
+    /// What is kept of a pass that ends early.
+    fn complete(&self, tally: &Tally) -> String {
+        let Some(folder) = self.folder else { return "nothing was written".into() };
+        format!("{} of {} samples are complete in {}", tally.done, tally.total, shown(folder))
     }
 }
 
 /// Turns what happens into events, and events into a bar and metrics.
 struct Reporter<'a> {
     bar: Bar,
-    log: Log,
+    log: Option<Log>,
     metrics: Option<Metrics<'a>>,
     began: Instant,
     total: u64,
@@ -249,30 +262,35 @@ struct Reporter<'a> {
 
 impl<'a> Reporter<'a> {
     fn new(drive: &Drive<'a>, tiles: &Range<u64>, total: u64) -> Result<Self> {
+        let plan = drive.plan.map(Plan::id);
         let mut reporter = Self {
             bar: drive.progress.start(drive.label.to_owned(), total),
-            log: Log::open(drive.folder, drive.shard)?,
-            metrics: drive.metrics.map(|path| Metrics::new(path, &drive.plan.id())),
+            log: drive.folder.filter(|_| plan.is_some()).map(|folder| Log::open(folder, drive.shard)).transpose()?,
+            metrics: drive.metrics.zip(plan.as_ref()).map(|(path, plan)| Metrics::new(path, plan)),
             began: Instant::now(),
             total,
             made: 0,
             skipped: 0,
         };
-        reporter.emit(&Event::Start {
-            plan: drive.plan.id(),
-            pid: std::process::id(),
-            host: store::host(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            shard: drive.shard.map(Shard::label),
-            tiles: tiles.end - tiles.start,
-            samples: total,
-        })?;
+        if let Some(plan) = plan {
+            reporter.emit(&Event::Start {
+                plan,
+                pid: std::process::id(),
+                host: store::host(),
+                version: env!("CARGO_PKG_VERSION").into(),
+                shard: drive.shard.map(Shard::label),
+                tiles: tiles.end - tiles.start,
+                samples: total,
+            })?;
+        }
         Ok(reporter)
     }
 
     /// The one way that anything becomes known.
     fn emit(&mut self, event: &Event) -> Result<()> {
-        self.log.write(event)?;
+        if let Some(log) = &mut self.log {
+            log.write(event)?;
+        }
         if let Event::Sample { .. } = event {
             self.made += 1;
             self.bar.advance(1);
@@ -288,8 +306,8 @@ impl<'a> Reporter<'a> {
         self.bar.skip(samples);
     }
 
-    fn sample(&mut self, made: &Made) -> Result<()> {
-        self.emit(&Event::Sample { job: made.job.map(str::to_owned), seed: made.seed, status: made.status })
+    fn sample(&mut self, end: &SampleEnd) -> Result<()> {
+        self.emit(&Event::Sample { job: end.job.map(str::to_owned), seed: end.seed, status: end.status })
     }
 
     fn tile(&mut self, tile: u64, samples: u64, seconds: f64) -> Result<()> {

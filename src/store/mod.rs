@@ -15,5 +15,5 @@ pub use claim::{claim, claimed, differences, run_id};
 pub use hash::{sha256_file, sha256_hex};
 pub use lock::{Lock, host};
 pub use names::check_id;
-pub use read::{check_depth, open_file, parse_toml, read_bounded, read_toml};
+pub use read::{check_depth, open_file, parse_toml, position, read_bounded, read_toml};
 pub use weights::{WeightTensor, Weights, floats, write_safetensors};

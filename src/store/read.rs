@@ -49,7 +49,10 @@ pub fn read_toml<C: DeserializeOwned>(path: &Path) -> Result<(C, String)> {
 /// As [`read_toml`].
 pub fn parse_toml<C: DeserializeOwned>(text: &str, place: &str) -> Result<C> {
     check_depth(text, place)?;
-    toml::from_str(text).map_err(|e| Error::config(format!("{place}{}", position(text, &e)), explain_toml(e.message())))
+    toml::from_str(text).map_err(|e| {
+        let position = e.span().map_or(String::new(), |span| position(text, span.start));
+        Error::config(format!("{place}{position}"), explain_toml(e.message()))
+    })
 }
 
 /// Whether TOML text is nested at most [`limits::CONFIG_DEPTH`] deep, found without a parser, which would take memory and
@@ -88,10 +91,9 @@ pub fn check_depth(text: &str, place: &str) -> Result<()> {
     Ok(())
 }
 
-/// `:line:column` of a TOML error.
-fn position(text: &str, error: &toml::de::Error) -> String {
-    let Some(span) = error.span() else { return String::new() };
-    let before = &text[..span.start.min(text.len())];
+/// `:line:column` of a byte of a text.
+pub fn position(text: &str, byte: usize) -> String {
+    let before = &text[..byte.min(text.len())];
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
     format!(":{line}:{column}")

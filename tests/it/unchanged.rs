@@ -288,6 +288,7 @@ fn refusals() {
         &["plan", "class.toml", "-o", "p"],
         &["plan", "rank.toml", "-o", "p"],
         &["plan", "estimator.toml", "-o", "p"],
+        &["plan", "labels.toml", "-o", "p"],
         &["plan", "range.toml", "-o", "p", "--shards", "0"],
         &["train-reward", "-c", "labels.toml"],
         &["train-reward", "--curve", "2"],

@@ -1,4 +1,4 @@
-//! Described samples as arrays: the format of a tile's file and of `spectra.npz`.
+//! Samples as arrays: the format of a tile's file and of `spectra.npz`.
 
 use crate::error::{Error, Result};
 use crate::geometry::{Complexity, Spectrum};
@@ -10,11 +10,11 @@ use std::path::Path;
 /// Version of the format of these files.
 pub const FORMAT: u32 = 2;
 
-/// One described sample.
+/// One measured sample.
 #[derive(Clone, Debug)]
-pub struct Described {
+pub struct Sample {
     /// Its number: seed or row.
-    pub sample: u64,
+    pub number: u64,
     /// z.
     pub latent: Vec<f32>,
     /// Root mean square of G(z) − x where z was found for a picture x.
@@ -61,7 +61,7 @@ pub struct About {
 ///
 /// # Errors
 /// [`Error::Bug`].
-pub fn pack(about: &About, samples: &[Described]) -> Result<Vec<u8>> {
+pub fn pack(about: &About, samples: &[Sample]) -> Result<Vec<u8>> {
     let n = samples.len();
     let d = samples.first().map_or(0, |s| s.latent.len());
     let spectra = || samples.iter().map(|s| s.spectrum.as_ref());
@@ -74,7 +74,7 @@ pub fn pack(about: &About, samples: &[Described]) -> Result<Vec<u8>> {
         })
     };
     let mut arrays = Arrays::default();
-    arrays.insert("samples", &[n], samples.iter().map(|s| s.sample as f64).collect());
+    arrays.insert("samples", &[n], samples.iter().map(|s| s.number as f64).collect());
     arrays.insert("latents", &[n, d], samples.iter().flat_map(|s| &s.latent).map(|v| f64::from(*v)).collect());
     arrays.insert("residuals", &[n], samples.iter().map(|s| s.residual.unwrap_or(f64::NAN)).collect());
     arrays.insert("h", &[n], spectra().map(|s| s.and_then(|s| s.h).unwrap_or(f64::NAN)).collect());
@@ -123,7 +123,7 @@ fn bad(path: &Path, message: &str) -> Error {
 ///
 /// # Errors
 /// [`Error::Input`] where it is damaged or from another program.
-pub fn unpack(path: &Path) -> Result<(About, Vec<Described>)> {
+pub fn unpack(path: &Path) -> Result<(About, Vec<Sample>)> {
     let (head, arrays) = open(path)?;
     if head.format != FORMAT {
         return Err(bad(path, &format!("format {}, expected {FORMAT}; describe the samples again", head.format)));
@@ -135,7 +135,7 @@ pub fn unpack(path: &Path) -> Result<(About, Vec<Described>)> {
 ///
 /// # Errors
 /// As [`unpack`].
-pub fn samples(path: &Path, mut arrays: Arrays) -> Result<(About, Vec<Described>)> {
+pub fn samples(path: &Path, mut arrays: Arrays) -> Result<(About, Vec<Sample>)> {
     let bad = |m: &str| bad(path, m);
     let about: About = serde_json::from_str(&arrays.about).map_err(|e| bad(&format!("isoline.json: {e}")))?;
     let blank = About { sha256: String::new(), ..about.clone() };
@@ -182,8 +182,8 @@ pub fn samples(path: &Path, mut arrays: Arrays) -> Result<(About, Vec<Described>
         sample_width: about.sample_width,
         h: some(h[i]),
     };
-    let sample = |i: usize| Described {
-        sample: numbers.values[i] as u64,
+    let sample = |i: usize| Sample {
+        number: numbers.values[i] as u64,
         latent: latents[i].iter().map(|v| *v as f32).collect(),
         residual: some(residuals[i]),
         spectrum: Some(spectrum(i)).filter(|s| !s.singular_values.is_empty()),

@@ -1,118 +1,126 @@
-//! What a description is asked to be, and what is loaded for it.
+//! What a description is asked to be: each key once, as a flag of `isoline describe`, as a key of `[describe]`, with its
+//! default.
 
 use super::invert::Inverter;
-use super::measure::{DescribeRecipe, Measurer};
+use super::measurer::Subject;
 use super::source::Source;
-use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result};
-use crate::generator::{self, Generator, anchored_model, find_model};
-use crate::geometry::{COMPLEXITY_RADIUS, EstimatorSettings, JacobianEstimator, estimator_row, estimator_with};
-use crate::noise;
-use crate::reward::Reward;
+use crate::generator::anchored_model;
+use crate::geometry::descriptors::SCALE;
+use crate::geometry::{COMPLEXITY_RADIUS, EstimatorSettings, estimator_row};
 use crate::run::parse_seeds;
-use crate::store::run_id;
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-/// The keys of `[describe]`, and the flags of `isoline describe` under other names. Where none of seeds, latents and images
-/// is given, seeds are 0-15.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Keys of a description. Where none of seeds, latents and images is given, seeds are 0-15.
+// Serde warns of unknown keys beside a flattened struct; of one that is flattened alone it keeps its word, as a test shows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields, default)]
-pub struct DescribeKeys {
-    /// Model name or path.
+pub struct Keys {
+    /// Model name or path
+    #[arg(value_name = "MODEL")]
     pub model: String,
-    /// As in `0-63,99`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Seeds, as in 0-63,99 [default: 0-15]
+    #[arg(long, value_name = "LIST", group = "source")]
     pub seeds: Option<String>,
-    /// File of latents.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Latents of an .npz, .safetensors or .parquet file, [n, d]
+    #[arg(long, value_name = "FILE", group = "source")]
     pub latents: Option<PathBuf>,
-    /// Its array, tensor or prefix of columns.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
-    /// Folder of pictures.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Pictures of a folder, by the model's encoder, else by gradient descent on ‖G(z) − x‖²
+    #[arg(long, value_name = "DIR", group = "source")]
     pub images: Option<PathBuf>,
-    /// Spectra measured before; nothing is left to share out then.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Spectra that --npz has written: their descriptors again, without the network
+    #[arg(long, value_name = "FILE", group = "source")]
     pub spectra: Option<PathBuf>,
-    /// Steps of descent for pictures.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Array or tensor of --latents, or prefix of its columns KEY_0, KEY_1, …
+    #[arg(long, value_name = "KEY", requires = "latents")]
+    pub key: Option<String>,
+    /// Steps of descent for --images [default: 0 after an encoder, else 300]
+    #[arg(long, value_name = "N", requires = "images")]
     pub invert_steps: Option<usize>,
-    /// Name of the estimator; [`DescribeKeys::estimator_on`] where absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub estimator: Option<String>,
-    /// P; the estimator's own number where absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub directions: Option<usize>,
-    /// c of the stencil.
-    pub radius: f64,
-    /// Key of the directions.
-    pub frame_seed: u64,
-    /// Whether local complexity is counted.
-    pub complexity: bool,
-    /// c of local complexity.
-    pub complexity_radius: f64,
-    /// P of local complexity; 16 where absent, at most d.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub complexity_directions: Option<usize>,
-    /// MiB of one pass through the network, roughly.
-    pub memory: usize,
-    /// Scales of the intrinsic dimension.
-    pub scales: Vec<f64>,
-    /// k of ψ_k; the reward's, else from the spectra, where absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model_rank: Option<usize>,
-    /// Samples measured exactly too, where the estimator is not exact; 64 where absent, 8 of a diffusion model.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// How geometry is measured.
+    #[serde(flatten)]
+    #[command(flatten)]
+    pub geometry: Geometry,
+    /// Leave out local complexity
+    // The key says what is counted, the flag what is not.
+    #[arg(long = "no-complexity", action = clap::ArgAction::SetFalse, help_heading = "Geometry")]
+    pub complexity: Option<bool>,
+    /// Samples whose exact spectrum is measured too, to tell the bias of an estimator that is not exact [default: 64;
+    /// 8 for a diffusion model]
+    #[arg(long, value_name = "N", help_heading = "Geometry")]
     pub calibrate_on: Option<usize>,
-    /// Samples per tile; what suits the model where absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Samples per tile; what suits the model where absent. No flag.
+    #[arg(skip)]
     pub tile: Option<usize>,
-    /// Whether `descriptors.csv` is written.
+    /// Write descriptors.csv too
+    #[arg(long, requires = "outdir")]
     pub csv: bool,
-    /// Whether `spectra.npz` is written.
+    /// Write spectra.npz too: whole spectra, latents, counts
+    #[arg(long, requires = "outdir")]
     pub npz: bool,
 }
 
-impl Default for DescribeKeys {
+/// How geometry is measured: keys of `[describe]`, flags of `isoline describe` and `isoline study`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
+#[serde(default)]
+pub struct Geometry {
+    /// Way to the spectrum; see isoline list estimators [default: exact; for a diffusion model its reward's, else input-subspace]
+    #[arg(long, value_name = "NAME", help_heading = "Geometry")]
+    pub estimator: Option<String>,
+    /// Directions P of an estimator that is not exact, as in --estimator NAME:P too [default: the estimator's own]
+    #[arg(long, value_name = "P", help_heading = "Geometry")]
+    pub directions: Option<usize>,
+    /// Radius c of the stencil, in units of ‖z‖/√d
+    #[arg(long, value_name = "C", default_value_t = Self::default().radius, help_heading = "Geometry", allow_negative_numbers = true)]
+    pub radius: f64,
+    /// Radius c of local complexity, in units of ‖z‖/√d
+    #[arg(long, value_name = "C", default_value_t = COMPLEXITY_RADIUS, help_heading = "Geometry", allow_negative_numbers = true)]
+    pub complexity_radius: f64,
+    /// Directions of local complexity [default: 16, at most d]
+    #[arg(long, value_name = "P", help_heading = "Geometry")]
+    pub complexity_directions: Option<usize>,
+    /// Key of the directions
+    #[arg(long, value_name = "N", default_value_t = Self::default().frame_seed, help_heading = "Geometry")]
+    pub frame_seed: u64,
+    /// Memory of one pass through the network, roughly
+    #[arg(long, value_name = "MIB", default_value_t = Self::default().memory, help_heading = "Geometry")]
+    pub memory: usize,
+    /// Scales of the intrinsic dimension
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = [SCALE], help_heading = "Geometry")]
+    pub scales: Vec<f64>,
+    /// Model rank k of psi_k [default: the reward's, else from the spectra]
+    #[arg(long, value_name = "K", help_heading = "Geometry")]
+    pub model_rank: Option<usize>,
+}
+
+impl Default for Geometry {
     fn default() -> Self {
+        let usual = EstimatorSettings::default();
         Self {
-            model: String::new(),
-            seeds: None,
-            latents: None,
-            key: None,
-            images: None,
-            spectra: None,
-            invert_steps: None,
             estimator: None,
             directions: None,
-            radius: EstimatorSettings::default().radius,
-            frame_seed: EstimatorSettings::default().seed,
-            complexity: true,
+            radius: usual.radius,
             complexity_radius: COMPLEXITY_RADIUS,
             complexity_directions: None,
-            memory: EstimatorSettings::default().memory >> 20,
-            scales: vec![0.1],
+            frame_seed: usual.seed,
+            memory: usual.memory >> 20,
+            scales: vec![SCALE],
             model_rank: None,
-            calibrate_on: None,
-            tile: None,
-            csv: false,
-            npz: false,
         }
     }
 }
 
-impl DescribeKeys {
+impl Geometry {
     /// The estimator that is asked for. Where none is: the exact one; of a diffusion model, whose latent is as wide as its
     /// picture and whose every tangent goes through every step, the one of its reward's labels, else an input subspace.
-    pub fn estimator_on(&self, generator: &dyn Generator, reward: Option<&Reward>) -> String {
+    pub fn estimator_on(&self, subject: &Subject) -> String {
         if let Some(asked) = &self.estimator {
             return asked.clone();
         }
-        let usual = generator.spec().usual;
-        let labels = reward.filter(|r| r.map_rank().is_some() && self.directions.is_none());
+        let usual = subject.generator.spec().usual;
+        let labels = subject.reward.as_ref().filter(|r| r.map_rank().is_some() && self.directions.is_none());
         let labels = labels.filter(|_| usual.estimator_of_reward);
         labels.map_or_else(|| usual.estimator.into(), |r| r.card.estimator.clone())
     }
@@ -120,7 +128,7 @@ impl DescribeKeys {
     /// Settings of the estimator.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the flag.
+    /// [`Error::Key`].
     pub fn settings(&self) -> Result<EstimatorSettings> {
         if let Some(s) = self.scales.iter().find(|s| !(**s > 0.0 && s.is_finite())) {
             return Err(Error::key("scales", format!("expected positive numbers, found {s}")));
@@ -145,7 +153,7 @@ impl DescribeKeys {
     /// Settings of local complexity on latents of width `d`.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the flag.
+    /// [`Error::Key`].
     pub fn complexity(&self, d: usize) -> Result<EstimatorSettings> {
         let c = self.complexity_radius;
         if !(c > 0.0 && c <= 10.0) {
@@ -157,11 +165,19 @@ impl DescribeKeys {
         }
         Ok(EstimatorSettings { directions: self.complexity_directions, radius: c, ..self.settings()? })
     }
+}
+
+impl Keys {
+    /// The names of all keys.
+    pub fn names() -> Vec<String> {
+        let flags = <Self as clap::Args>::augment_args(clap::Command::new("describe"));
+        flags.get_arguments().map(|a| a.get_id().to_string()).chain(["tile".to_owned()]).collect()
+    }
 
     /// The same with paths that hold wherever a worker is started.
     ///
     /// # Errors
-    /// [`Error::Config`] for a path that is no UTF-8 and cannot stand in a plan.
+    /// [`Error::Key`] for a path that is no UTF-8 and cannot stand in a plan.
     pub fn anchored(mut self) -> Result<Self> {
         self.model = anchored_model(&self.model)?;
         for (key, path) in [("latents", &mut self.latents), ("images", &mut self.images)] {
@@ -175,9 +191,10 @@ impl DescribeKeys {
     }
 
     /// The same with what was left open as suits the model.
-    pub fn resolved(mut self, generator: &dyn Generator, reward: Option<&Reward>) -> Self {
-        let usual = generator.spec().usual;
-        self.estimator = Some(self.estimator_on(generator, reward));
+    pub fn resolved(mut self, subject: &Subject) -> Self {
+        let usual = subject.generator.spec().usual;
+        self.geometry.estimator = Some(self.geometry.estimator_on(subject));
+        self.complexity.get_or_insert(true);
         self.calibrate_on.get_or_insert(usual.calibrate_on);
         self.tile.get_or_insert(usual.describe_tile);
         self
@@ -188,7 +205,11 @@ impl DescribeKeys {
         self.seeds.as_deref().unwrap_or("0-15")
     }
 
-    fn source(&self, generator: &dyn Generator) -> Result<Source> {
+    /// Where the latents of a model come from.
+    ///
+    /// # Errors
+    /// [`Error::Key`] for keys that exclude each other; those of files and pictures.
+    pub fn source(&self, subject: &Subject) -> Result<Source> {
         let given = [self.seeds.is_some(), self.latents.is_some(), self.images.is_some()];
         if given.iter().filter(|g| **g).count() > 1 {
             return Err(Error::key("seeds", "seeds, latents and images exclude each other; give one of them"));
@@ -201,159 +222,59 @@ impl DescribeKeys {
                 return Err(Error::key(key, format!("only {needs} take it; give {needs} or leave it out")));
             }
         }
-        let spec = generator.spec();
+        let spec = subject.generator.spec();
         if let Some(path) = &self.latents {
             return Source::from_file(path, self.key.as_deref(), spec.latent_width);
         }
         if let Some(folder) = &self.images {
-            return Source::from_images(folder, spec.sample_shape);
+            let inverter = Inverter::new(Arc::clone(&subject.generator), &subject.folder, self.invert_steps)?;
+            return Source::from_images(folder, inverter);
         }
         Ok(Source::Seeds(parse_seeds(self.seeds()).map_err(|m| Error::key("seeds", m))?))
     }
 }
 
-/// A model with its reward, where it has one, and the rank that ψ_k is to be taken at.
-pub struct Subject {
-    /// The model.
-    pub generator: Arc<dyn Generator>,
-    /// Its reward.
-    pub reward: Option<Reward>,
-    /// k of ψ_k; `None` = from the spectra.
-    pub model_rank: Option<usize>,
-    folder: PathBuf,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
 
-impl Subject {
-    /// The model of that name or path; ψ_k at `rank`, or at that of its reward.
-    ///
-    /// # Errors
-    /// Of model and reward; [`Error::Config`] for a rank beyond the latent's width.
-    pub fn load(model: &str, rank: Option<usize>, device: &Device) -> Result<Self> {
-        let folder = find_model(model)?;
-        let generator = generator::load(&folder, device)?;
-        let reward = match folder.join("reward/card.toml").exists() {
-            true => Some(Reward::load(&folder, None, &generator, device)?),
-            false => None,
-        };
-        let model_rank = rank.or(reward.as_ref().and_then(Reward::map_rank));
-        let width = generator.spec().latent_width;
-        if let Some(k) = model_rank.filter(|k| *k > width) {
-            return Err(Error::key("model_rank", format!("expected 1 to {width}, the latent's width, found {k}")));
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        keys: Keys,
+        #[arg(long)]
+        outdir: Option<String>,
+    }
+
+    fn keys(text: &str) -> Result<Keys, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    #[test]
+    fn flags_are_keys() {
+        let flags = |more: &[&str]| Flags::parse_from([&["isoline", "m"], more].concat());
+        let found = flags(&[]);
+        assert!(found.outdir.is_none());
+        let mut left_out = keys("model = 'm'").unwrap_or_default();
+        left_out.complexity = Some(true);
+        assert_eq!(found.keys, left_out);
+        let typed = keys("model = 'm'\ncomplexity = false\nscales = [0.1, 3.0]\nradius = 2\nframe_seed = 7");
+        let typed = typed.unwrap_or_default();
+        assert_eq!(flags(&["--no-complexity", "--scales", "0.1,3", "--radius", "2", "--frame-seed", "7"]).keys, typed);
+    }
+
+    #[test]
+    fn every_key_is_known_and_no_other() {
+        let names = Keys::names();
+        assert_eq!(names.len(), 21);
+        for name in names {
+            // A name that is not known is refused whatever its value.
+            let unknown =
+                |value: &str| keys(&format!("{name} = {value}")).is_err_and(|e| e.message().contains("unknown"));
+            assert!(!unknown("1") && !unknown("'x'"), "{name}");
         }
-        Ok(Self { generator, reward, model_rank, folder })
-    }
-}
-
-/// Everything that measures the samples of a description.
-pub struct Describing {
-    /// The model.
-    pub subject: Subject,
-    /// Where the latents come from.
-    pub source: Source,
-    /// What determines the tiles.
-    pub recipe: DescribeRecipe,
-    /// Whether the estimator is exact, so that nothing is to be calibrated.
-    pub is_exact: bool,
-    inverter: Inverter,
-    estimator: Box<dyn JacobianEstimator>,
-    exact: Box<dyn JacobianEstimator>,
-    complexity: Option<EstimatorSettings>,
-    memory: u64,
-}
-
-impl Describing {
-    /// Loads what `keys` ask for.
-    ///
-    /// # Errors
-    /// [`Error::Config`] naming the flag; those of model, reward, latents and pictures.
-    pub fn load(keys: &DescribeKeys, name: DeviceName, device: &Device) -> Result<Self> {
-        let settings = keys.settings()?;
-        let exact = estimator_with("exact", &EstimatorSettings { directions: None, ..settings.clone() })?;
-        if let Some(tile) = keys.tile.filter(|t| !(1..=crate::limits::TILE).contains(t)) {
-            let most = crate::limits::TILE;
-            return Err(Error::key("tile", format!("expected 1 to {most}, found {tile}")));
-        }
-        let subject = Subject::load(&keys.model, keys.model_rank, device)?;
-        let generator = &subject.generator;
-        let spec = generator.spec();
-        let estimator = estimator_with(&keys.estimator_on(&**generator, subject.reward.as_ref()), &settings)?;
-        let directions = estimator.directions(spec)?;
-        let source = keys.source(&**generator)?;
-        let inverter = Inverter::new(Arc::clone(generator), &subject.folder, keys.invert_steps)?;
-        let complexity = keys.complexity.then(|| keys.complexity(spec.latent_width)).transpose()?;
-        let recipe = DescribeRecipe {
-            format: 1,
-            version: env!("CARGO_PKG_VERSION").into(),
-            noise_scheme: noise::SCHEME,
-            model: spec.id.clone(),
-            model_sha256: generator.model_sha256().to_owned(),
-            source: source.about(),
-            inversion: if keys.images.is_some() { inverter.about() } else { "none".into() },
-            estimator: estimator.name().into(),
-            directions,
-            radius: settings.radius,
-            frame_seed: settings.seed,
-            complexity: complexity.is_some(),
-            complexity_radius: keys.complexity_radius,
-            complexity_directions: keys.complexity_directions.unwrap_or(16.min(spec.latent_width)),
-            tile: keys.tile.unwrap_or(spec.usual.describe_tile),
-            device: name.class().into(),
-        };
-        let (is_exact, memory) = (estimator.is_exact(), settings.memory as u64);
-        Ok(Self { is_exact, memory, subject, source, recipe, inverter, estimator, exact, complexity })
-    }
-
-    /// The number of every sample, in order.
-    pub fn samples(&self) -> Vec<u64> {
-        self.source.samples(self.subject.generator.spec().latent_width)
-    }
-
-    /// What measures by the estimator that was asked for.
-    pub fn measurer(&self) -> Measurer<'_> {
-        Measurer {
-            generator: &*self.subject.generator,
-            inverter: &self.inverter,
-            source: &self.source,
-            estimator: &*self.estimator,
-            complexity: self.complexity.as_ref(),
-            recipe: &self.recipe,
-        }
-    }
-
-    /// What measures exactly and without local complexity: what a calibration compares with.
-    pub fn exact(&self) -> Measurer<'_> {
-        Measurer { estimator: &*self.exact, complexity: None, ..self.measurer() }
-    }
-
-    /// Whether a tile fits into the memory that is free.
-    ///
-    /// # Errors
-    /// [`Error::Memory`].
-    pub fn check_memory(&self, exact_too: bool) -> Result<()> {
-        let spec = self.subject.generator.spec();
-        let directions = if exact_too { spec.latent_width } else { self.recipe.directions };
-        let remedy = match exact_too && !self.is_exact {
-            true => "measure without the exact samples (--calibrate-on 0), or on a machine with more",
-            false => "choose an estimator of fewer directions (--estimator, --directions), or a machine with more",
-        };
-        generator::check_memory(spec, self.recipe.tile, directions, self.memory, remedy)
-    }
-
-    /// The recipe's id.
-    ///
-    /// # Errors
-    /// [`Error::Bug`].
-    pub fn run_id(&self) -> Result<String> {
-        Ok(run_id(&self.recipe.text()?))
-    }
-
-    /// The name of each sample's file, where it has one.
-    pub fn files(&self, samples: &[u64]) -> Vec<Option<String>> {
-        samples.iter().map(|s| self.source.file(*s)).collect()
-    }
-
-    /// Where the model lies.
-    pub fn model(&self) -> &Path {
-        &self.subject.folder
+        let refused = |text: &str| keys(text).is_err_and(|e| e.message().contains("unknown field"));
+        assert!(refused("tiel = 4") && refused("geometry = 1") && refused("outdir = 'x'"));
     }
 }

@@ -2,22 +2,25 @@
 
 mod bias;
 mod block;
+mod files;
 mod invert;
 mod keys;
-mod measure;
-mod results;
+mod measurer;
+mod recipe;
+mod report;
 mod source;
 mod spread;
 mod tiles;
 mod values;
 
 pub use bias::Bias;
-pub use block::{About, Described, unpack};
+pub use block::{About, Sample, unpack};
 pub use invert::{Inversion, Inverter};
-pub use keys::{DescribeKeys, Describing, Subject};
-pub use measure::{DescribeRecipe, Measurer, TileFiles, TileFound};
-pub use results::{Results, summary};
-pub use source::{Located, Source};
+pub use keys::{Geometry, Keys};
+pub use measurer::{Measurer, Subject};
+pub use recipe::Recipe;
+pub use report::{Report, summary};
+pub use source::Source;
 pub use spread::spread;
-pub use tiles::{DescribePlan, Descriptions, ROW};
+pub use tiles::{DescribePlan, ROW, Tiles};
 pub use values::{Description, Row};

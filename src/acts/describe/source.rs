@@ -1,12 +1,12 @@
 //! Where the latents of a description come from: seeds, a file, or pictures.
 
-use super::invert::{Inversion, Inverter};
+use super::invert::Inverter;
 use crate::error::{Error, Result, shown};
-use crate::noise::{self, Stream};
 use crate::render::Picture;
 use crate::render::png::read_picture;
 use crate::store::{self, Arrays, Weights};
 use crate::table::{Values, read_parquet};
+use crate::units::Latents;
 use std::path::{Path, PathBuf};
 
 /// What the recipe calls seeds.
@@ -16,10 +16,10 @@ pub const SEEDS: &str = "seeds";
 pub enum Source {
     /// Seeds, whose latents are drawn.
     Seeds(Vec<u64>),
-    /// Latents of a file, `[n, d]`.
+    /// Latents of a file.
     File {
-        /// Row-major.
-        latents: Vec<f32>,
+        /// `[n, d]`
+        latents: Latents,
         /// SHA-256 of the latents, for the recipe.
         sha256: String,
     },
@@ -29,15 +29,9 @@ pub enum Source {
         files: Vec<PathBuf>,
         /// SHA-256 of all their bytes, for the recipe.
         sha256: String,
+        /// From a picture to its latent.
+        inverter: Inverter,
     },
-}
-
-/// The latent of a sample and how well it gives its picture back.
-pub struct Located {
-    /// z.
-    pub latent: Vec<f32>,
-    /// Root mean square of G(z) − x, as a share of the range from black to white.
-    pub residual: Option<f64>,
 }
 
 impl Source {
@@ -65,15 +59,20 @@ impl Source {
         if let Some(i) = values.iter().position(|v| !v.is_finite()) {
             return Err(Error::input(path, format!("latent {}, value {}: not finite", i / d, i % d)));
         }
-        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        Ok(Self::File { sha256: store::sha256_hex(&bytes), latents: values })
+        Ok(Self::of(Latents::new(values, d)))
     }
 
-    /// The PNG and JPEG pictures of a folder, each of `shape` `[channels, height, width]`.
+    /// These latents.
+    pub fn of(latents: Latents) -> Self {
+        let bytes: Vec<u8> = latents.values().iter().flat_map(|v| v.to_le_bytes()).collect();
+        Self::File { sha256: store::sha256_hex(&bytes), latents }
+    }
+
+    /// The PNG and JPEG pictures of a folder, each of the size that the inverter's model makes.
     ///
     /// # Errors
     /// [`Error::Input`] naming the picture that is of another size, or where there is none.
-    pub fn from_images(folder: &Path, shape: [usize; 3]) -> Result<Self> {
+    pub fn from_images(folder: &Path, inverter: Inverter) -> Result<Self> {
         let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, "list", e))?;
         let mut files: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(|p| is_picture(p)).collect();
         files.sort();
@@ -82,17 +81,17 @@ impl Source {
         }
         let mut hashes = String::new();
         for file in &files {
-            picture(file, shape)?;
+            picture(file, inverter.spec().sample_shape)?;
             hashes.push_str(&store::sha256_file(file)?);
         }
-        Ok(Self::Images { files, sha256: store::sha256_hex(hashes.as_bytes()) })
+        Ok(Self::Images { files, sha256: store::sha256_hex(hashes.as_bytes()), inverter })
     }
 
     /// The number of every sample.
-    pub fn samples(&self, d: usize) -> Vec<u64> {
+    pub fn samples(&self) -> Vec<u64> {
         match self {
             Self::Seeds(seeds) => seeds.clone(),
-            Self::File { latents, .. } => (0..(latents.len() / d) as u64).collect(),
+            Self::File { latents, .. } => (0..latents.len() as u64).collect(),
             Self::Images { files, .. } => (0..files.len() as u64).collect(),
         }
     }
@@ -106,11 +105,16 @@ impl Source {
         }
     }
 
-    /// Whether there is a sample of this number: any seed, or a row of width `d`.
-    pub fn has(&self, sample: u64, d: usize) -> bool {
+    /// What the recipe says of how pictures are inverted.
+    pub fn inversion(&self) -> String {
+        if let Self::Images { inverter, .. } = self { inverter.about() } else { "none".into() }
+    }
+
+    /// Whether there is a sample of this number: any seed, or a row.
+    pub fn has(&self, sample: u64) -> bool {
         match self {
             Self::Seeds(_) => true,
-            Self::File { latents, .. } => sample < (latents.len() / d) as u64,
+            Self::File { latents, .. } => sample < latents.len() as u64,
             Self::Images { files, .. } => sample < files.len() as u64,
         }
     }
@@ -121,20 +125,19 @@ impl Source {
         files.get(usize::try_from(sample).ok()?).and_then(|f| f.file_name()).map(|f| shown(Path::new(f)))
     }
 
-    /// The latents of a tile. Numbers beyond the last row give zeros: the tile keeps its shape.
+    /// The latents of a tile, `[T, d]`, and of pictures the root mean square of G(z) − x of each. Numbers beyond the last row
+    /// give zeros: the tile keeps its shape.
     ///
     /// # Errors
     /// Of the inversion.
-    pub fn locate(&self, samples: &[u64], d: usize, inverter: &Inverter) -> Result<Vec<Located>> {
-        let plain = |latent: Vec<f32>| Located { latent, residual: None };
-        match self {
-            Self::Seeds(_) => Ok(samples.iter().map(|s| plain(noise::normals(0, *s, Stream::Latent, 0, d))).collect()),
+    pub fn latents(&self, samples: &[u64], d: usize) -> Result<(Latents, Vec<Option<f64>>)> {
+        let rows = match self {
+            Self::Seeds(_) => Latents::of_seeds(samples, d),
             Self::File { latents, .. } => {
-                let row =
-                    |s: &u64| latents.chunks_exact(d).nth(*s as usize).map_or_else(|| vec![0.0; d], <[f32]>::to_vec);
-                Ok(samples.iter().map(|s| plain(row(s))).collect())
+                let row = |s: &u64| latents.rows().nth(*s as usize).map_or_else(|| vec![0.0; d], <[f32]>::to_vec);
+                Latents::new(samples.iter().flat_map(row).collect(), d)
             }
-            Self::Images { files, .. } => {
+            Self::Images { files, inverter, .. } => {
                 let spec = inverter.spec();
                 let mut pictures = Vec::new();
                 for s in samples {
@@ -145,10 +148,12 @@ impl Source {
                         None => pictures.extend(std::iter::repeat_n(spec.range[0], spec.sample_shape.iter().product())),
                     }
                 }
-                let found: Vec<Inversion> = inverter.invert(&pictures, samples)?;
-                Ok(found.into_iter().map(|f| Located { latent: f.latent, residual: Some(f.residual) }).collect())
+                let found = inverter.invert(&pictures, samples)?;
+                let latents = found.iter().flat_map(|f| &f.latent).copied().collect();
+                return Ok((Latents::new(latents, d), found.iter().map(|f| Some(f.residual)).collect()));
             }
-        }
+        };
+        Ok((rows, vec![None; samples.len()]))
     }
 }
 

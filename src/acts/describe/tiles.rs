@@ -1,21 +1,23 @@
-//! Descriptors of many latents: a table of local geometry, made tile by tile.
+//! The tiles of a description and what is made of them: a table of local geometry.
 
-use super::block::Described;
-use super::keys::{DescribeKeys, Describing};
-use super::measure::{DescribeRecipe, TileFiles, TileFound};
-use super::results::Results;
+use super::block::Sample;
+use super::files::TileFiles;
+use super::keys::Keys;
+use super::measurer::Measurer;
+use super::recipe::Recipe;
+use super::report::Report;
 use super::values::Description;
 use crate::acts::{ActRow, keys};
 use crate::cancel::Cancel;
 use crate::device::{self, Device, DeviceName};
 use crate::error::{Error, Result, shown};
 use crate::limits;
-use crate::run::{Made, Maker, TileState, Work, parse_seeds};
+use crate::run::{Lookup, Maker, SampleEnd, TileState, Work, parse_seeds};
 use crate::steer::Status;
 use crate::store;
 use crate::tile::Tiling;
 use serde::{Deserialize, Serialize};
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -23,7 +25,7 @@ use std::path::{Path, PathBuf};
 pub const ROW: ActRow = ActRow {
     name: "describe",
     about: "descriptors of latents, as a table, as isoline describe makes it",
-    open: |plan, folder| Ok(Box::new(Descriptions::open(keys(plan)?, folder)?)),
+    open: |plan, folder| Ok(Box::new(Tiles::open(keys(plan)?, Some(folder))?)),
 };
 
 /// The plan's keys.
@@ -37,17 +39,17 @@ pub struct DescribePlan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reward_sha256: Option<String>,
     /// As asked for.
-    pub asked: DescribeKeys,
+    pub asked: Keys,
     /// What its tiles depend on.
-    pub recipe: DescribeRecipe,
+    pub recipe: Recipe,
 }
 
 impl DescribePlan {
     /// The plan of what was asked for and loaded.
-    pub fn new(asked: DescribeKeys, loaded: &Describing) -> Self {
-        let rows = (loaded.recipe.column() == "row").then(|| loaded.samples().len() as u64);
-        let reward_sha256 = loaded.subject.reward.as_ref().map(|r| r.sha256.clone());
-        Self { rows, reward_sha256, asked, recipe: loaded.recipe.clone() }
+    pub fn new(asked: Keys, measurer: &Measurer) -> Self {
+        let rows = (measurer.recipe.column() == "row").then(|| measurer.source.samples().len() as u64);
+        let reward_sha256 = measurer.subject.reward.as_ref().map(|r| r.sha256.clone());
+        Self { rows, reward_sha256, asked: asked.resolved(&measurer.subject), recipe: measurer.recipe.clone() }
     }
 
     fn samples(&self) -> Result<Vec<u64>> {
@@ -59,83 +61,106 @@ impl DescribePlan {
     }
 }
 
-/// The tiles of a description.
-pub struct Descriptions {
+/// One tile.
+struct Tile {
+    number: u64,
+    wanted: Vec<u64>,
+    /// Those of them that are measured exactly too.
+    exact: Vec<u64>,
+}
+
+/// A tile's samples by one estimator.
+struct Part<'a> {
+    tile: u64,
+    estimator: &'a str,
+    exact: bool,
+    wanted: &'a [u64],
+}
+
+/// The tiles of a description, in a folder or in memory.
+pub struct Tiles {
     plan: DescribePlan,
-    folder: PathBuf,
+    folder: Option<PathBuf>,
+    /// Finished parts by their path, where there is no folder.
+    memory: RefCell<BTreeMap<String, Vec<Sample>>>,
     recipe: String,
     run_id: String,
     samples: Vec<u64>,
-    /// Each tile with the samples wanted of it, and those of them that are measured exactly too.
-    tiles: Vec<(u64, Vec<u64>, Vec<u64>)>,
-    loaded: OnceCell<Describing>,
-    results: OnceCell<Results>,
+    tiles: Vec<Tile>,
+    measurer: OnceCell<Measurer>,
+    report: OnceCell<Report>,
 }
 
-impl Descriptions {
-    /// The tiles of a plan in `folder`.
+impl Tiles {
+    /// The tiles of a plan, kept in `folder`, or in memory where there is none.
     ///
     /// # Errors
-    /// [`Error::Key`] naming the key.
-    pub fn open(plan: DescribePlan, folder: &Path) -> Result<Self> {
-        let tile = plan.recipe.tile;
-        if !(1..=limits::TILE).contains(&tile) || Some(tile) != plan.asked.tile {
-            return Err(Error::key("work.recipe.tile", format!("expected 1 to {}, found {tile}", limits::TILE)));
+    /// [`Error::Key`].
+    pub fn open(plan: DescribePlan, folder: Option<&Path>) -> Result<Self> {
+        let size = plan.recipe.tile;
+        if !(1..=limits::TILE).contains(&size) || Some(size) != plan.asked.tile {
+            return Err(Error::key("work.recipe.tile", format!("expected 1 to {}, found {size}", limits::TILE)));
         }
         let (estimator, _) = crate::geometry::estimator_row(&plan.recipe.estimator)?;
-        let is_exact = (estimator.make)(&plan.asked.settings()?).is_exact();
+        let is_exact = (estimator.make)(&plan.asked.geometry.settings()?).is_exact();
         let Some(calibrate_on) = plan.asked.calibrate_on else {
             return Err(Error::key("work.asked.calibrate_on", "expected a number, found none"));
         };
         let samples = plan.samples()?;
-        let tiling = Tiling::new(tile);
+        let tiling = Tiling::new(size);
         let calibrated = &samples[..if is_exact { 0 } else { samples.len().min(calibrate_on) }];
         let mut calibrated = tiling.cover(calibrated);
         let tiles = tiling.cover(&samples).into_iter();
+        let tile = |(number, wanted)| Tile { number, wanted, exact: calibrated.remove(&number).unwrap_or_default() };
         let recipe = plan.recipe.text()?;
         Ok(Self {
             run_id: store::run_id(&recipe),
             recipe,
-            folder: folder.to_owned(),
-            tiles: tiles.map(|(tile, wanted)| (tile, wanted, calibrated.remove(&tile).unwrap_or_default())).collect(),
+            folder: folder.map(Path::to_owned),
+            memory: RefCell::default(),
+            tiles: tiles.map(tile).collect(),
             samples,
             plan,
-            loaded: OnceCell::new(),
-            results: OnceCell::new(),
+            measurer: OnceCell::new(),
+            report: OnceCell::new(),
         })
     }
 
     /// The same with what is loaded already.
     #[must_use]
-    pub fn with(self, loaded: Describing) -> Self {
-        let _ = self.loaded.set(loaded);
+    pub fn with(self, measurer: Measurer) -> Self {
+        let _ = self.measurer.set(measurer);
         self
     }
 
-    /// What is loaded; loads it on its first use.
+    /// What measures; loaded on its first use.
     ///
     /// # Errors
-    /// Those of [`Describing::load`]; [`Error::Input`] where model, latents or pictures are not those that were planned.
-    pub fn loaded(&self, device: &(DeviceName, Device)) -> Result<&Describing> {
-        if let Some(loaded) = self.loaded.get() {
+    /// Those of [`Measurer::load`]; [`Error::Input`] where model, latents or pictures are not those that were planned.
+    pub fn measurer(&self, device: &(DeviceName, Device)) -> Result<&Measurer> {
+        if let Some(loaded) = self.measurer.get() {
             return Ok(loaded);
         }
-        let found = Describing::load(&self.plan.asked, device.0, &device.1)?;
+        let found = Measurer::load(&self.plan.asked, device)?;
         // Tables are put together on the processor, whatever the tiles were made on.
-        let recipe = DescribeRecipe { device: self.plan.recipe.device.clone(), ..found.recipe.clone() };
+        let recipe = Recipe { device: self.plan.recipe.device.clone(), ..found.recipe.clone() };
         if recipe != self.plan.recipe {
             let message = format!(
                 "what the run was planned with is another now: {}; plan it again into another folder",
                 store::differences(&self.recipe, &recipe.text()?)
             );
-            return Err(Error::input(&self.folder, message));
+            return Err(Error::input(self.folder(), message));
         }
         let reward = found.subject.reward.as_ref().map(|r| r.sha256.clone());
         if reward != self.plan.reward_sha256 {
             let message = "is not the reward that the run was planned with; plan the run again, which keeps its tiles";
-            return Err(Error::input(found.model().join("reward"), message));
+            return Err(Error::input(found.subject.folder.join("reward"), message));
         }
-        Ok(self.loaded.get_or_init(|| found))
+        Ok(self.measurer.get_or_init(|| found))
+    }
+
+    fn folder(&self) -> &Path {
+        self.folder.as_deref().unwrap_or(Path::new("."))
     }
 
     /// Whether the table with its spectra fits into the memory that is free when tiles are put together.
@@ -146,87 +171,101 @@ impl Descriptions {
         let (n, d) = (self.samples.len() as u64, self.plan.recipe.directions as u64);
         // The latent in f32, three lists of the spectrum in f64, twice where they are packed; the row and its columns.
         let packed = if self.plan.asked.npz { 2 } else { 1 };
-        let what = format!("the table of {n} samples in {}", shown(&self.folder));
+        let what = format!("the table of {n} samples in {}", shown(self.folder()));
         let remedy = "describe fewer samples in one run, or put it together on a machine with more";
         crate::memory::require(&what, n * (packed * (4 + 24) * d + 2048), remedy)
     }
 
-    /// What [`Work::finish`] has put together.
+    /// The two estimators with what is wanted by each of a tile, exact samples first: the others' file is then the last.
+    fn parts(&self, tile: u64) -> impl Iterator<Item = Part<'_>> {
+        let Tile { number, wanted, exact } = &self.tiles[tile as usize];
+        let part = |estimator, exact, wanted| Part { tile: *number, estimator, exact, wanted };
+        let all = [part("exact", true, exact.as_slice()), part(&self.plan.recipe.estimator, false, wanted.as_slice())];
+        all.into_iter().filter(|part| !part.wanted.is_empty())
+    }
+
+    fn files<'a>(&'a self, part: &Part<'a>) -> TileFiles<'a> {
+        TileFiles::new(self.folder(), part.estimator, &self.run_id)
+    }
+
+    fn find(&self, part: &Part) -> Lookup<Vec<Sample>> {
+        let files = self.files(part);
+        if self.folder.is_some() {
+            return files.find(part.tile, part.wanted);
+        }
+        let wanted = |of: &Vec<Sample>| of.iter().filter(|s| part.wanted.contains(&s.number)).cloned().collect();
+        self.memory.borrow().get(&files.path(part.tile)).map_or(Lookup::Nothing, |of| Lookup::Whole(wanted(of)))
+    }
+
+    /// Every sample by the estimator that was asked for, and those that were measured exactly, in the order typed.
+    fn collect(&self) -> Result<[Vec<Sample>; 2]> {
+        let mut found = [BTreeMap::new(), BTreeMap::new()];
+        for part in (0..self.tiles()).flat_map(|tile| self.parts(tile)) {
+            let Lookup::Whole(samples) = self.find(&part) else {
+                let path = self.files(&part).path(part.tile);
+                let message = format!("{path} is not finished here; run isoline resume");
+                return Err(Error::input(self.folder(), message));
+            };
+            found[usize::from(part.exact)].extend(samples.into_iter().map(|s| (s.number, s)));
+        }
+        Ok(found.map(|mut of| self.samples.iter().filter_map(|s| of.remove(s)).collect()))
+    }
+
+    /// The finished samples with their descriptors.
     ///
     /// # Errors
-    /// Its own, where it was not called yet.
-    pub fn results(&self) -> Result<&Results> {
-        if self.results.get().is_none() {
-            let found = self.collect()?;
-            let _ = self.results.set(found);
-        }
-        self.results.get().ok_or_else(|| Error::Bug("results that were set are not there".into()))
+    /// [`Error::Input`] where a tile is not finished.
+    pub fn description(&self) -> Result<Description> {
+        let [samples, exact] = self.collect()?;
+        let rank = self.measurer(&device::open("cpu")?)?.subject.model_rank;
+        let geometry = &self.plan.asked.geometry;
+        Ok(Description::new(samples, &exact, rank, &geometry.scales, self.plan.recipe.column()))
     }
 
-    /// The two estimators with what is wanted by each of a tile, exact samples first: the others' file is then the last.
-    fn parts<'a>(&'a self, tile: u64) -> impl Iterator<Item = (TileFiles<'a>, bool, &'a [u64])> {
-        let (_, wanted, exact) = &self.tiles[tile as usize];
-        let files = |name| TileFiles::new(&self.folder, name, &self.run_id);
-        let all =
-            [(files("exact"), true, exact.as_slice()), (files(&self.plan.recipe.estimator), false, wanted.as_slice())];
-        all.into_iter().filter(|part| !part.2.is_empty())
-    }
-
-    /// Reads all tiles.
-    fn collect(&self) -> Result<Results> {
-        self.check_table_memory()?;
-        let (mut found, mut exact) = (BTreeMap::new(), BTreeMap::new());
-        for tile in 0..self.tiles() {
-            for (files, is_exact, wanted) in self.parts(tile) {
-                let number = self.tiles[tile as usize].0;
-                let TileFound::Whole(samples) = files.find(number, wanted) else {
-                    let message = format!("{} is not finished here; run isoline resume", files.path(number));
-                    return Err(Error::input(&self.folder, message));
-                };
-                let to = if is_exact { &mut exact } else { &mut found };
-                to.extend(samples.into_iter().map(|s| (s.sample, s)));
-            }
+    /// What the tables and the page say; put together on its first use.
+    ///
+    /// # Errors
+    /// Those of [`Tiles::description`].
+    pub fn report(&self) -> Result<&Report> {
+        if let Some(found) = self.report.get() {
+            return Ok(found);
         }
-        let loaded = self.loaded(&device::open("cpu")?)?;
-        let typed = |from: &mut BTreeMap<u64, Described>| -> Vec<Described> {
-            self.samples.iter().filter_map(|s| from.remove(s)).collect()
-        };
-        let (found, exact) = (typed(&mut found), typed(&mut exact));
-        let scales = self.plan.asked.scales.clone();
-        let rank = loaded.subject.model_rank;
-        Ok(Results {
-            description: Description::new(found, &exact, rank, &scales, self.plan.recipe.column()),
+        let description = self.description()?;
+        let source = &self.measurer(&device::open("cpu")?)?.source;
+        let report = Report {
+            description,
             usual: self.plan.recipe.is_usual(),
-            files: loaded.files(&self.samples),
+            files: self.samples.iter().map(|s| source.file(*s)).collect(),
             run_id: self.run_id.clone(),
-            scales,
+            scales: self.plan.asked.geometry.scales.clone(),
             settings: toml::to_string(&self.plan).map_err(|e| Error::Bug(format!("settings: {e}")))?,
-        })
+        };
+        Ok(self.report.get_or_init(|| report))
     }
 }
 
-impl Work for Descriptions {
+impl Work for Tiles {
     fn tiles(&self) -> u64 {
         self.tiles.len() as u64
     }
 
     fn wanted(&self, tile: u64) -> u64 {
-        self.tiles[tile as usize].1.len() as u64
+        self.tiles[tile as usize].wanted.len() as u64
     }
 
     fn state(&self, tile: u64, _hash: bool) -> TileState {
-        let number = self.tiles[tile as usize].0;
         let mut state = TileState { wanted: self.wanted(tile), ..TileState::default() };
         let mut not_finite = 0;
-        for (files, is_exact, wanted) in self.parts(tile) {
-            match files.find(number, wanted) {
-                TileFound::Nothing => return state,
-                TileFound::Damaged(why) => return TileState { damaged: Some(why), ..state },
-                TileFound::Foreign(why) => return TileState { foreign: Some(why), ..state },
-                TileFound::Whole(found) => {
-                    let path = files.path(number);
-                    state.files.extend(store::sha256_file(&self.folder.join(&path)).ok().map(|hash| (hash, path)));
-                    not_finite = found.iter().filter(|s| !is_exact && s.spectrum.is_none()).count() as u64;
+        for part in self.parts(tile) {
+            match self.find(&part) {
+                Lookup::Nothing => return state,
+                Lookup::Damaged(why) => return TileState { damaged: Some(why), ..state },
+                Lookup::Foreign(why) => return TileState { foreign: Some(why), ..state },
+                Lookup::Whole(found) => {
+                    let path = self.files(&part).path(part.tile);
+                    let hash = self.folder.as_ref().and_then(|f| store::sha256_file(&f.join(&path)).ok());
+                    state.files.extend(hash.map(|hash| (hash, path)));
+                    not_finite = found.iter().filter(|s| !part.exact && s.spectrum.is_none()).count() as u64;
                 }
             }
         }
@@ -238,64 +277,70 @@ impl Work for Descriptions {
     }
 
     fn claim(&self) -> Result<()> {
-        store::claim(&self.folder, &self.recipe).map(|_| ())
+        self.folder.as_ref().map_or(Ok(()), |folder| store::claim(folder, &self.recipe).map(|_| ()))
     }
 
     fn check_claim(&self) -> Result<()> {
-        store::claimed(&self.folder, &self.recipe).map(|_| ())
+        self.folder.as_ref().map_or(Ok(()), |folder| store::claimed(folder, &self.recipe).map(|_| ()))
     }
 
     fn maker<'a>(&'a self, device: (DeviceName, Device)) -> Box<dyn Maker + 'a> {
-        Box::new(DescriptionMaker { work: self, device })
+        Box::new(TileMaker { work: self, device })
     }
 
     fn finish(&self) -> Result<()> {
-        let results = self.results()?;
-        let loaded = self.loaded(&device::open("cpu")?)?;
+        self.check_table_memory()?;
+        let report = self.report()?;
+        let Measurer { subject, .. } = self.measurer(&device::open("cpu")?)?;
         let asked = &self.plan.asked;
         let spectra = asked.npz.then_some(&self.plan.recipe);
-        let subject = &loaded.subject;
-        results.write(&self.folder, &*subject.generator, subject.reward.as_ref(), asked.csv, spectra)
+        report.write(self.folder(), subject, asked.csv, spectra)
     }
 
     fn folders(&self) -> Vec<PathBuf> {
+        let Some(folder) = &self.folder else { return Vec::new() };
         let mut names = vec!["exact", &self.plan.recipe.estimator];
         names.dedup();
-        let tiles = names.into_iter().map(|name| self.folder.join(TileFiles::below(name)));
-        tiles.chain([self.folder.clone(), self.folder.join("shards")]).collect()
+        let tiles = names.into_iter().map(|name| folder.join(TileFiles::below(name)));
+        tiles.chain([folder.clone(), folder.join("shards")]).collect()
     }
 }
 
-struct DescriptionMaker<'a> {
-    work: &'a Descriptions,
+struct TileMaker<'a> {
+    work: &'a Tiles,
     device: (DeviceName, Device),
 }
 
-impl Maker for DescriptionMaker<'_> {
+impl Maker for TileMaker<'_> {
     fn make(
         &mut self,
         tile: u64,
         force: bool,
-        tell: &mut dyn FnMut(&Made) -> Result<()>,
+        tell: &mut dyn FnMut(&SampleEnd) -> Result<()>,
         cancel: &Cancel,
     ) -> Result<()> {
         let (class, planned) = (self.device.0.class(), self.work.device_class());
         if class != planned {
             return Err(Error::key("device", format!("the run was planned for {planned}, found {class}")));
         }
-        let loaded = self.work.loaded(&self.device)?;
-        let number = self.work.tiles[tile as usize].0;
-        for (files, is_exact, wanted) in self.work.parts(tile) {
-            if !force && matches!(files.find(number, wanted), TileFound::Whole(_)) {
+        let measurer = self.work.measurer(&self.device)?;
+        for part in self.work.parts(tile) {
+            if !force && matches!(self.work.find(&part), Lookup::Whole(_)) {
                 continue;
             }
             cancel.check(|| "finished tiles are kept".into())?;
-            loaded.check_memory(is_exact)?;
-            let measurer = if is_exact { loaded.exact() } else { loaded.measurer() };
-            let made = measurer.make(&files, number)?;
-            for sample in made.iter().filter(|s| !is_exact && wanted.contains(&s.sample)) {
+            measurer.check_memory(part.exact)?;
+            let samples = measurer.measure(part.tile, part.exact)?;
+            let files = self.work.files(&part);
+            if self.work.folder.is_some() {
+                files.write(part.tile, &self.work.plan.recipe, &samples)?;
+            }
+            for sample in samples.iter().filter(|s| !part.exact && part.wanted.contains(&s.number)) {
                 let status = if sample.spectrum.is_some() { Status::Ok } else { Status::NonFinite };
-                tell(&Made { job: None, seed: sample.sample, status })?;
+                tell(&SampleEnd { job: None, seed: sample.number, status })?;
+            }
+            if self.work.folder.is_none() {
+                self.work.memory.borrow_mut().insert(files.path(part.tile), samples);
             }
         }
         Ok(())

@@ -1,13 +1,15 @@
-//! From described samples to the values of a table.
+//! From measured samples to the values of a table.
 
 use super::bias::Bias;
-use super::block::Described;
+use super::block::Sample;
 use crate::error::Result;
-use crate::geometry::{DESCRIPTORS, Descriptor, LocalGeometry, Measured, measure_all, model_rank, psi_k};
+use crate::geometry::{
+    DESCRIPTORS, Descriptor, LocalGeometry, Measured, ShownIn, measure_all, model_rank, psi_k, shown_in,
+};
 use crate::reward::Calibration;
 use crate::table::{Column, Table, Values};
 
-/// Described samples with what their table needs.
+/// Samples with the values of their descriptors.
 pub struct Description {
     /// In order.
     pub rows: Vec<Row>,
@@ -28,27 +30,18 @@ pub struct Description {
 /// A sample with its values, one per name of its description.
 pub struct Row {
     /// What was measured.
-    pub described: Described,
+    pub sample: Sample,
     /// Values in the order of [`Description::names`].
     pub values: Vec<Measured>,
     /// The exact ψ, where it was measured too.
     pub psi_exact: Option<f64>,
 }
 
-/// Descriptors whose bias is measured.
-const COMPARED: [&str; 3] = ["psi", "psi_k", "nu"];
-
 impl Description {
     /// Reads the descriptors off the samples: ψ_k at `rank`, or at the model rank of `exact` or of the
     /// samples; `exact` holds exact spectra of some of them.
-    pub fn new(
-        samples: Vec<Described>,
-        exact: &[Described],
-        rank: Option<usize>,
-        scales: &[f64],
-        column: &str,
-    ) -> Self {
-        let values_of = |of: &[Described]| -> Vec<Vec<f64>> {
+    pub fn new(samples: Vec<Sample>, exact: &[Sample], rank: Option<usize>, scales: &[f64], column: &str) -> Self {
+        let values_of = |of: &[Sample]| -> Vec<Vec<f64>> {
             of.iter().filter_map(|s| s.spectrum.as_ref()).map(|s| s.singular_values.clone()).collect()
         };
         let basis = if exact.is_empty() { values_of(&samples) } else { values_of(exact) };
@@ -85,26 +78,25 @@ impl Description {
         let rows: Vec<Row> = samples
             .into_iter()
             .zip(measured)
-            .map(|(described, found)| {
+            .map(|(sample, found)| {
                 let of = |name: &String| {
                     let value = found.as_ref().and_then(|f| f.iter().find(|(n, _)| n == name));
                     value.map_or(Measured::Undefined(crate::geometry::Undefined::NonFinite), |v| v.1)
                 };
-                let psi_exact =
-                    exact.iter().find(|e| e.sample == described.sample).and_then(|e| exact_value(e, "psi", k));
-                Row { values: names.iter().map(of).collect(), psi_exact, described }
+                let psi_exact = exact.iter().find(|e| e.number == sample.number).and_then(|e| exact_value(e, "psi", k));
+                Row { values: names.iter().map(of).collect(), psi_exact, sample }
             })
             .collect();
         let mut found = Self { rows, model_rank: k, estimator, directions, column, names, biases: Vec::new() };
-        found.biases =
-            COMPARED.iter().filter_map(|name| Some(((*name).to_owned(), found.bias(name, exact)?))).collect();
+        let compared = shown_in(ShownIn::Compared);
+        found.biases = compared.filter_map(|d| Some((d.name.to_owned(), found.bias(d.name, exact)?))).collect();
         found
     }
 
-    fn bias(&self, name: &str, exact: &[Described]) -> Option<Bias> {
+    fn bias(&self, name: &str, exact: &[Sample]) -> Option<Bias> {
         let at = self.names.iter().position(|n| n == name)?;
-        let pair = |e: &Described| {
-            let row = self.rows.iter().find(|r| r.described.sample == e.sample)?;
+        let pair = |e: &Sample| {
+            let row = self.rows.iter().find(|r| r.sample.number == e.number)?;
             Some((row.values[at].value()?, exact_value(e, name, self.model_rank)?))
         };
         Bias::of(&exact.iter().filter_map(pair).collect::<Vec<_>>())
@@ -118,7 +110,7 @@ impl Description {
 
     /// Number of samples with something that is not finite.
     pub fn not_finite(&self) -> usize {
-        self.rows.iter().filter(|r| r.described.spectrum.is_none()).count()
+        self.rows.iter().filter(|r| r.sample.spectrum.is_none()).count()
     }
 
     /// The table: numbers, status, descriptors with their standard errors where they have one, how it was
@@ -129,16 +121,15 @@ impl Description {
     /// Of the table.
     pub fn table(&self, calibration: Option<&Calibration>, files: &[Option<String>]) -> Result<Table> {
         let real = |get: &dyn Fn(&Row) -> Option<f64>| Values::F64(self.rows.iter().map(get).collect());
-        let numbers = self.rows.iter().map(|r| i64::try_from(r.described.sample).ok()).collect();
+        let numbers = self.rows.iter().map(|r| i64::try_from(r.sample.number).ok()).collect();
         let mut columns = vec![Column::new(self.column.clone(), Values::I64(numbers))];
         if files.iter().any(Option::is_some) {
             columns.push(Column::new("file", Values::Text(files.to_vec())));
-            columns.push(Column::new("residual", real(&|r| r.described.residual)));
+            columns.push(Column::new("residual", real(&|r| r.sample.residual)));
         }
-        let status = |r: &Row| Some(if r.described.spectrum.is_some() { "ok" } else { "not finite" }.to_owned());
+        let status = |r: &Row| Some(if r.sample.spectrum.is_some() { "ok" } else { "not finite" }.to_owned());
         columns.push(Column::new("status", Values::Text(self.rows.iter().map(status).collect())));
-        let exact =
-            self.rows.iter().filter_map(|r| r.described.spectrum.as_ref()).all(|s| s.n_directions >= s.frame_of);
+        let exact = self.rows.iter().filter_map(|r| r.sample.spectrum.as_ref()).all(|s| s.n_directions >= s.frame_of);
         for (i, name) in self.names.iter().enumerate() {
             columns.push(Column::new(name.clone(), real(&|r| r.values[i].value())));
             let has_error = self.rows.iter().any(|r| r.values[i].stderr().is_some_and(|e| e > 0.0));
@@ -146,24 +137,22 @@ impl Description {
                 columns.push(Column::new(format!("{name}_stderr"), real(&|r| r.values[i].stderr())));
             }
         }
-        let psi = self.names.iter().position(|n| n == "psi").unwrap_or(0);
         if let Some((_, bias)) = self.biases.iter().find(|(name, _)| name == "psi") {
-            let corrected = |r: &Row| r.values[psi].value().map(|v| bias.corrected(v));
+            let each = || self.values("psi").into_iter().map(|v| v.map(|v| bias.corrected(v)));
             columns.push(Column::new("psi_exact", real(&|r| r.psi_exact)));
-            columns.push(Column::new("psi_calibrated", real(&|r| corrected(r).map(|c| c.0))));
-            columns.push(Column::new("psi_calibrated_stderr", real(&|r| corrected(r).map(|c| c.1))));
+            columns.push(Column::new("psi_calibrated", Values::F64(each().map(|c| c.map(|c| c.0)).collect())));
+            columns.push(Column::new("psi_calibrated_stderr", Values::F64(each().map(|c| c.map(|c| c.1)).collect())));
         }
         if let Some(calibration) = calibration {
-            let at = self.names.iter().position(|n| n == "psi_k").unwrap_or(0);
-            let novelty = |r: &Row| r.values[at].value().map(|p| calibration.novelty_of(p));
-            columns.push(Column::new("novelty", real(&|r| novelty(r).map(|n| n.percentile.percent()))));
-            columns.push(Column::new("beyond", real(&|r| novelty(r).map(|n| n.beyond))));
+            let each = || self.values("psi_k").into_iter().map(|v| v.map(|p| calibration.novelty_of(p)));
+            columns.push(Column::new("novelty", Values::F64(each().map(|n| Some(n?.percentile.percent())).collect())));
+            columns.push(Column::new("beyond", Values::F64(each().map(|n| Some(n?.beyond)).collect())));
         }
-        let directions = |r: &Row| r.described.spectrum.as_ref().and_then(|s| i64::try_from(s.n_directions).ok());
+        let directions = |r: &Row| r.sample.spectrum.as_ref().and_then(|s| i64::try_from(s.n_directions).ok());
         columns.push(Column::new("n_directions", Values::I64(self.rows.iter().map(directions).collect())));
-        let estimator = |r: &Row| r.described.spectrum.as_ref().map(|s| s.estimator.to_owned());
+        let estimator = |r: &Row| r.sample.spectrum.as_ref().map(|s| s.estimator.to_owned());
         columns.push(Column::new("estimator", Values::Text(self.rows.iter().map(estimator).collect())));
-        columns.push(Column::new("h", real(&|r| r.described.spectrum.as_ref().and_then(|s| s.h))));
+        columns.push(Column::new("h", real(&|r| r.sample.spectrum.as_ref().and_then(|s| s.h))));
         Table::new(columns)
     }
 }
@@ -179,11 +168,47 @@ fn with_stderr(m: Measured, stored: Option<&f64>, spectrum: &crate::geometry::Sp
     }
 }
 
-fn exact_value(exact: &Described, name: &str, k: usize) -> Option<f64> {
+fn exact_value(exact: &Sample, name: &str, k: usize) -> Option<f64> {
     let spectrum = exact.spectrum.as_ref()?;
     if name == "psi_k" {
         return psi_k(&spectrum.singular_values, k);
     }
     let row = DESCRIPTORS.iter().find(|d| d.name == name)?;
     (row.measure)(&LocalGeometry::new(spectrum, &exact.latent, k)).value()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_column_that_is_not_there_gives_no_value_and_not_another_ones() {
+        let sample = Sample {
+            number: 3,
+            latent: vec![0.5],
+            residual: None,
+            spectrum: None,
+            complexity: None,
+            stderr: BTreeMap::new(),
+        };
+        let row = Row { sample, values: vec![Measured::exact(1.5)], psi_exact: None };
+        let found = Description {
+            rows: vec![row],
+            model_rank: 1,
+            estimator: "exact".into(),
+            directions: 1,
+            column: "seed".into(),
+            names: vec!["nu".into()],
+            biases: Vec::new(),
+        };
+        assert_eq!((found.values("nu"), found.values("psi_k")), (vec![Some(1.5)], vec![None]));
+        let calibration = Calibration::new((0..5000).map(f64::from).collect());
+        let table = found.table(calibration.as_ref(), &[None]);
+        let Ok(table) = table else { panic!("a table") };
+        for name in ["novelty", "beyond"] {
+            let values = table.column(name).map(|c| &c.values);
+            assert!(matches!(values, Some(Values::F64(v)) if *v == [None]), "{name}");
+        }
+    }
 }

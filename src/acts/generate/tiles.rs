@@ -11,7 +11,7 @@ use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
 use crate::generator::find_model;
 use crate::render::{Picture, png};
-use crate::run::{Found, Made, Maker, Record, Seeds, TileState, Work, as_recorded};
+use crate::run::{Lookup, Maker, Record, SampleEnd, Seeds, TileState, Work, as_recorded};
 use crate::steer::{Engine, Status};
 use crate::store;
 use crate::table::{write_csv, write_parquet};
@@ -154,7 +154,7 @@ impl Job {
     fn rows(&self) -> Result<Vec<SampleRow>> {
         let mut rows: BTreeMap<u64, SampleRow> = BTreeMap::new();
         for (tile, _) in &self.tiles {
-            if let Found::Record(record) = Record::<SampleRow>::find(&self.folder, *tile, &self.run_id) {
+            if let Lookup::Whole(record) = Record::<SampleRow>::find(&self.folder, *tile, &self.run_id) {
                 rows.extend(record.samples.into_iter().map(|s| (s.seed, s)));
             }
         }
@@ -169,10 +169,10 @@ impl Job {
     fn state(&self, tile: u64, wanted: &[u64], hash: bool) -> TileState {
         let mut state = TileState { wanted: wanted.len() as u64, ..TileState::default() };
         let record = match Record::<SampleRow>::find(&self.folder, tile, &self.run_id) {
-            Found::Nothing => return state,
-            Found::Damaged(why) => return TileState { damaged: Some(self.names(tile, &why)), ..state },
-            Found::Foreign(why) => return TileState { foreign: Some(self.names(tile, &why)), ..state },
-            Found::Record(record) => record,
+            Lookup::Nothing => return state,
+            Lookup::Damaged(why) => return TileState { damaged: Some(self.names(tile, &why)), ..state },
+            Lookup::Foreign(why) => return TileState { foreign: Some(self.names(tile, &why)), ..state },
+            Lookup::Whole(record) => record,
         };
         for row in record.samples.iter().filter(|s| wanted.contains(&s.seed)) {
             match self.fault(row, hash) {
@@ -309,7 +309,7 @@ impl Maker for PictureMaker<'_> {
         &mut self,
         tile: u64,
         force: bool,
-        tell: &mut dyn FnMut(&Made) -> Result<()>,
+        tell: &mut dyn FnMut(&SampleEnd) -> Result<()>,
         cancel: &Cancel,
     ) -> Result<()> {
         let (job, (number, wanted)) = self.pictures.place(tile);
@@ -342,7 +342,7 @@ impl Job {
         wanted: &[u64],
         force: bool,
         engine: &Engine,
-        tell: &mut dyn FnMut(&Made) -> Result<()>,
+        tell: &mut dyn FnMut(&SampleEnd) -> Result<()>,
         cancel: &Cancel,
     ) -> Result<()> {
         let recipe = &self.planned.recipe;
@@ -378,7 +378,7 @@ impl Job {
                 let bytes = png::encode(&preview, &png::PngText::default())?;
                 store::write_atomic(&self.folder.join(preview_path(s.sample, *step)), &bytes)?;
             }
-            tell(&Made { job: Some(&self.planned.name), seed: s.sample, status: row.status })?;
+            tell(&SampleEnd { job: Some(&self.planned.name), seed: s.sample, status: row.status })?;
             done.insert(s.sample, row);
         }
         Record::new(&self.run_id, tile, done.into_values().collect()).write(&self.folder)
@@ -386,7 +386,7 @@ impl Job {
 
     /// The verified rows of a tile but those `again`.
     fn kept(&self, tile: u64, again: &[u64]) -> BTreeMap<u64, SampleRow> {
-        let Found::Record(record) = Record::<SampleRow>::find(&self.folder, tile, &self.run_id) else {
+        let Lookup::Whole(record) = Record::<SampleRow>::find(&self.folder, tile, &self.run_id) else {
             return BTreeMap::new();
         };
         let keep = |s: &SampleRow| !again.contains(&s.seed) && self.fault(s, true).is_none();

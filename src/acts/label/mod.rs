@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::generator::{self, Generator, find_model};
 use crate::limits;
 use crate::reward::{LabelParts, PartState, Quantity, quantity, table_bytes};
-use crate::run::{Made, Maker, TileState, Work};
+use crate::run::{Maker, SampleEnd, TileState, Work};
 use crate::steer::Status;
 use crate::store;
 use serde::{Deserialize, Serialize};
@@ -149,7 +149,7 @@ impl Maker for LabelMaker<'_> {
         &mut self,
         tile: u64,
         _force: bool,
-        tell: &mut dyn FnMut(&Made) -> Result<()>,
+        tell: &mut dyn FnMut(&SampleEnd) -> Result<()>,
         cancel: &Cancel,
     ) -> Result<()> {
         let plan = &self.work.plan;
@@ -177,7 +177,7 @@ impl Maker for LabelMaker<'_> {
         let defined = self.work.parts.make(tile as usize, &**generator, quantity, cancel)?;
         for (index, defined) in defined {
             let status = if defined { Status::Ok } else { Status::NonFinite };
-            tell(&Made { job: None, seed: index, status })?;
+            tell(&SampleEnd { job: None, seed: index, status })?;
         }
         Ok(())
     }

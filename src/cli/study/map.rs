@@ -1,6 +1,6 @@
 //! `isoline study map`.
 
-use super::{Common, GeometryArgs, inverter, number, seeds};
+use super::{Common, Geometry, number, seeds};
 use crate::acts::study::{cell, plane};
 use crate::cli::{Context, output};
 use crate::error::{Error, Result};
@@ -23,7 +23,7 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     size: Option<usize>,
     #[command(flatten)]
-    geometry: GeometryArgs,
+    geometry: Geometry,
 }
 
 /// Descriptors drawn, with what they are called.
@@ -42,8 +42,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         return Err(Error::config("--size", format!("expected 2 to 128, found {size}")));
     }
     let opened = args.common.open("map", context)?;
-    let inverter = inverter(&opened.generator, &opened.folder)?;
-    let session = opened.session(&args.geometry, &inverter, context)?;
+    let session = opened.session(&args.geometry, context)?;
     let n = args.size.unwrap_or(opened.usual().map_side);
     let points = [a, b, c].map(|s| session.latents(&[s]));
     let (latents, places) = plane([&points[0], &points[1], &points[2]], n);

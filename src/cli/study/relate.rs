@@ -1,6 +1,6 @@
 //! `isoline study relate`.
 
-use super::{Common, GeometryArgs, Opened, inverter, number, seeds};
+use super::{Common, Geometry, Opened, inverter, number, seeds};
 use crate::acts::describe::spread;
 use crate::acts::describe::{Description, Inverter};
 use crate::acts::study::PICTURE_MEASURES;
@@ -23,7 +23,7 @@ pub struct Args {
     #[arg(long, value_name = "LIST")]
     seeds: Option<String>,
     #[command(flatten)]
-    geometry: GeometryArgs,
+    geometry: Geometry,
 }
 
 /// What is related, beside the measures: (descriptor, held fixed).
@@ -58,7 +58,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let opened = args.common.open("relate", context)?;
     let seeds = asked.unwrap_or_else(|| (0..opened.usual().relate_seeds).collect::<Vec<u64>>());
     let inverter = inverter(&opened.generator, &opened.folder)?;
-    let session = opened.session(&args.geometry, &inverter, context)?;
+    let session = opened.session(&args.geometry, context)?;
     let latents = session.latents(&seeds);
     let found = session.describe(&latents)?;
     let shown = pictures(&*opened.generator, &latents)?;

@@ -1,6 +1,6 @@
 //! `isoline study trajectory`.
 
-use super::{Common, GeometryArgs, inverter, number, seeds};
+use super::{Common, Geometry, number, seeds};
 use crate::acts::study::path;
 use crate::cli::{Context, output};
 use crate::error::{Error, Result};
@@ -25,7 +25,7 @@ pub struct Args {
     #[arg(long)]
     straight: bool,
     #[command(flatten)]
-    geometry: GeometryArgs,
+    geometry: Geometry,
 }
 
 /// Descriptors drawn.
@@ -42,8 +42,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     }
     let opened = args.common.open("trajectory", context)?;
     let steps = args.steps.unwrap_or(opened.usual().path_steps);
-    let inverter = inverter(&opened.generator, &opened.folder)?;
-    let session = opened.session(&args.geometry, &inverter, context)?;
+    let session = opened.session(&args.geometry, context)?;
     let points: Vec<Vec<f32>> = stations.iter().map(|s| session.latents(&[*s])).collect();
     let latents = path(&points.iter().map(Vec::as_slice).collect::<Vec<_>>(), steps, args.straight);
     let found = session.describe(&latents)?;

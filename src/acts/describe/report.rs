@@ -1,7 +1,8 @@
 //! What a description leaves: tables, spectra, settings, a page.
 
-use super::block::{Described, pack};
-use super::measure::DescribeRecipe;
+use super::block::{Sample, pack};
+use super::measurer::Subject;
+use super::recipe::Recipe;
 use super::spread::spread;
 use super::values::Description;
 use crate::error::Result;
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 /// A description with what its files say of it.
-pub struct Results {
+pub struct Report {
     /// Values.
     pub description: Description,
     /// Whether the directions are those of the usual key, at the usual radius: a reward's labels have no others.
@@ -30,7 +31,7 @@ pub struct Results {
     pub settings: String,
 }
 
-impl Results {
+impl Report {
     /// The table. Novelty is in it where the reward's calibration was made by the same estimator at the same model rank.
     ///
     /// # Errors
@@ -60,19 +61,13 @@ impl Results {
     ///
     /// # Errors
     /// Of the disk, and of the pictures.
-    pub fn write(
-        &self,
-        folder: &Path,
-        generator: &dyn Generator,
-        reward: Option<&Reward>,
-        csv: bool,
-        spectra: Option<&DescribeRecipe>,
-    ) -> Result<()> {
+    pub fn write(&self, folder: &Path, subject: &Subject, csv: bool, spectra: Option<&Recipe>) -> Result<()> {
+        let generator = &*subject.generator;
         let put = |name: &str, bytes: &[u8]| store::write_atomic(&folder.join(name), bytes);
-        let table = self.table(reward)?;
+        let table = self.table(subject.reward.as_ref())?;
         put("settings.toml", self.settings.as_bytes())?;
         if let Some(recipe) = spectra {
-            let samples: Vec<Described> = self.description.rows.iter().map(|r| r.described.clone()).collect();
+            let samples: Vec<Sample> = self.description.rows.iter().map(|r| r.sample.clone()).collect();
             let about = recipe.about(&self.run_id, None, &recipe.estimator, &samples);
             put("spectra.npz", &pack(&about, &samples)?)?;
         }
@@ -134,9 +129,9 @@ fn page(d: &Description, generator: &dyn Generator) -> Result<String> {
     page.section("From typical to novel", "Pictures in the order of psi_k, lowest first.");
     let mut shown = Vec::new();
     for i in spread(&psi, 60) {
-        let row = &d.rows[i].described;
+        let row = &d.rows[i].sample;
         if let (Some(Some(picture)), Some(psi)) = (pictures(generator, &row.latent)?.pop(), psi[i]) {
-            shown.push((picture, format!("{} {}: {psi:.2}", d.column, row.sample)));
+            shown.push((picture, format!("{} {}: {psi:.2}", d.column, row.number)));
         }
     }
     page.pictures(&shown)?;
