@@ -1,15 +1,21 @@
 //! `isoline describe`: the descriptors of many latents: of seeds, of a file, or of pictures.
 
-use super::geometry_args::GeometryArgs;
 use super::runs::{self, How, RunArgs};
-use super::{Context, output};
-use crate::acts::describe::{DescribeKeys, DescribePlan, Describing, Descriptions, Subject};
+use super::{CommandRow, Context, output, parsed};
+use crate::acts::describe::{DescribeKeys, DescribePlan, Describing, Descriptions, Geometry, Subject};
 use crate::acts::describe::{Description, Results, summary, unpack};
 use crate::error::{Error, Result, shown};
 use crate::generator::Generator;
 use crate::run::{Plan, Work};
 use crate::table::write_csv;
 use std::path::{Path, PathBuf};
+
+/// The row of `isoline describe`.
+pub const ROW: CommandRow =
+    CommandRow::new::<Args>("describe", "Measure the local geometry of unguided samples", |typed, context| {
+        run(&parsed(typed)?, context)
+    })
+    .stopping_in_order();
 
 /// Arguments of `isoline describe`.
 #[derive(Debug, clap::Args)]
@@ -36,7 +42,7 @@ pub struct Args {
     #[arg(long, value_name = "N", requires = "images")]
     invert_steps: Option<usize>,
     #[command(flatten)]
-    geometry: GeometryArgs,
+    geometry: Geometry,
     /// Leave out local complexity
     #[arg(long, help_heading = "Geometry")]
     no_complexity: bool,

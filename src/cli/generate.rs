@@ -2,7 +2,7 @@
 
 use super::denoising_args::DenoisingArgs;
 use super::runs::{self, How, RunArgs};
-use super::{Context, output};
+use super::{CommandRow, Context, output, parsed};
 use crate::acts::generate::{
     BatchConfig, Engines, GeneratePlan, JobConfig, KEYS, PictureRecipe, Pictures, PlannedJob, Recipe, SampleRow,
 };
@@ -18,6 +18,14 @@ use std::path::{Path, PathBuf};
 
 /// The batch that runs when no config is given.
 const DEFAULT: &str = include_str!("../../configs/batch/default.toml");
+
+/// The row of `isoline generate`.
+pub const ROW: CommandRow = CommandRow::new::<Args>(
+    "generate",
+    "Make pictures: typical, balanced or novel ones of the same seeds",
+    |typed, context| run(&parsed(typed)?, context),
+)
+.stopping_in_order();
 
 /// Arguments of `isoline generate`.
 #[derive(Debug, clap::Args)]

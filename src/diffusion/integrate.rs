@@ -1,8 +1,8 @@
 //! The loop that every solver runs in, and the settings of a sampler.
 
-use super::State;
 use super::schedules::{Schedule, schedule};
 use super::solvers::{Solver, Step, solver};
+use super::{State, check_levels};
 use crate::device::Device;
 use crate::error::Result;
 use crate::limits;
@@ -68,14 +68,8 @@ impl SamplerConfig {
                 format!("expected [least, greatest] with 0 < least < greatest, found [{low}, {high}]"),
             ));
         }
-        // Table ends are rounded where people type them.
-        if low < known[0] * 0.999 || high > known[1] * 1.001 {
-            let message = format!(
-                "the model knows noise levels from {:.6} to {:.4}, found [{low}, {high}]; a schedule may not go beyond its table",
-                known[0], known[1]
-            );
-            return Err(("sigma".into(), message));
-        }
+        let found = format_args!("[{low}, {high}]; a schedule may not go beyond its table");
+        check_levels(known, self.sigma, found).map_err(|message| ("sigma".to_owned(), message))?;
         let schedule = schedule(&self.schedule, self.schedule_settings.clone())?;
         let solver = solver(&self.solver, self.solver_settings.clone())?;
         Ok(Sampling::new(solver, sigmas(&*schedule, self.steps, self.sigma)))

@@ -12,7 +12,7 @@ pub use denoiser::{DENOISING_KEYS, Denoising, DenoisingKeys, Finished, GUIDES, G
 pub use engine::Engine;
 pub use latent::{METHODS, MethodRow, method, scaled};
 pub use open_loop::{Slot, Status};
-pub use sphere::{angle_between, distance, norm};
+pub use sphere::{angle_between, arc, chord, distance, norm};
 
 use serde::{Deserialize, Serialize};
 

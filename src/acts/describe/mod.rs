@@ -2,6 +2,7 @@
 
 mod bias;
 mod block;
+mod geometry;
 mod invert;
 mod keys;
 mod measure;
@@ -13,6 +14,7 @@ mod values;
 
 pub use bias::Bias;
 pub use block::{About, Described, unpack};
+pub use geometry::Geometry;
 pub use invert::{Inversion, Inverter};
 pub use keys::{DescribeKeys, Describing, Subject};
 pub use measure::{DescribeRecipe, Measurer, TileFiles, TileFound};

@@ -1,6 +1,6 @@
 //! The exact Jacobian (theory, 6): all d columns by forward-mode tangents, in chunks.
 
-use super::{EstimatorRow, EstimatorSettings, JacobianEstimator};
+use super::{EstimatorRow, EstimatorSettings, JacobianEstimator, Varies};
 use crate::error::{Error, Result};
 use crate::generator::{Generator, Spec};
 use crate::geometry::Spectrum;
@@ -14,6 +14,8 @@ pub const ROW: EstimatorRow = EstimatorRow {
     name: "exact",
     about: "all columns of the Jacobian by forward-mode tangents, spectrum in f64; cost d tangents",
     estimates: "psi of the Jacobian itself; its error is rounding, within a linear piece",
+    label: "Exact",
+    varies: Varies::Nothing,
     make: |settings| Box::new(Exact { settings: settings.clone() }),
 };
 

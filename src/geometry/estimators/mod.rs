@@ -92,6 +92,17 @@ impl EstimatorSettings {
     }
 }
 
+/// What changes an estimate, and so is worth trying.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Varies {
+    /// Nothing.
+    Nothing,
+    /// The number of directions P.
+    Directions,
+    /// The number of directions P and the radius c.
+    Radius,
+}
+
 /// One row of the table of estimators.
 pub struct EstimatorRow {
     /// As `--estimator NAME`.
@@ -100,6 +111,10 @@ pub struct EstimatorRow {
     pub about: &'static str,
     /// What its ψ is an estimate of.
     pub estimates: &'static str,
+    /// What it is called in the title of a plot.
+    pub label: &'static str,
+    /// What changes its estimate.
+    pub varies: Varies,
     /// Makes one.
     pub make: fn(&EstimatorSettings) -> Box<dyn JacobianEstimator>,
 }

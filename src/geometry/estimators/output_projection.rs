@@ -1,6 +1,6 @@
 //! The Jacobian seen through a random projection of sample space (theory, 7): W·A by P reverse passes.
 
-use super::{EstimatorRow, EstimatorSettings, JacobianEstimator};
+use super::{EstimatorRow, EstimatorSettings, JacobianEstimator, Varies};
 use crate::error::{Error, Result};
 use crate::generator::{Generator, Spec};
 use crate::geometry::Spectrum;
@@ -15,6 +15,8 @@ pub const ROW: EstimatorRow = EstimatorRow {
     name: "output-projection",
     about: "W·A by P reverse passes, W orthonormal and shared by all samples; P = 128, at most the sample's width",
     estimates: "psi without bias at P >= d and full rank; else the mean of psi over random P-dimensional subspaces",
+    label: "Output projection",
+    varies: Varies::Directions,
     make: |settings| Box::new(OutputProjection { settings: settings.clone(), frames: FrameCache::default() }),
 };
 

@@ -1,6 +1,6 @@
 //! Central differences over a cross-polytope (theory, 9): 2P evaluations, no differentiation.
 
-use super::{EstimatorRow, EstimatorSettings, JacobianEstimator};
+use super::{EstimatorRow, EstimatorSettings, JacobianEstimator, Varies};
 use crate::error::Result;
 use crate::generator::{Generator, Spec};
 use crate::geometry::Spectrum;
@@ -14,6 +14,8 @@ pub const ROW: EstimatorRow = EstimatorRow {
     name: "stencil",
     about: "(G(z + h v) − G(z − h v)) / 2h over P directions, h = radius·‖z‖/√d; no derivative; P = 32, at most d",
     estimates: "psi of the mean Jacobian over the stencil, on a random P-dimensional subspace; smooth in z",
+    label: "Stencil",
+    varies: Varies::Radius,
     make: |settings| Box::new(Stencil { settings: settings.clone(), frames: FrameCache::default() }),
 };
 

@@ -1,12 +1,12 @@
-//! Flags that say how geometry is measured, shared by `describe` and `study`.
+//! How geometry is measured: keys that are flags of `isoline describe` and `isoline study`.
 
-use crate::acts::describe::DescribeKeys;
+use super::DescribeKeys;
 use crate::error::Result;
 use crate::geometry::{COMPLEXITY_RADIUS, EstimatorSettings};
 
 /// How geometry is measured.
 #[derive(Clone, Debug, clap::Args)]
-pub struct GeometryArgs {
+pub struct Geometry {
     /// Way to the spectrum; see isoline list estimators [default: exact; for a diffusion model its reward's, else input-subspace]
     #[arg(long, value_name = "NAME", help_heading = "Geometry")]
     pub estimator: Option<String>,
@@ -36,7 +36,7 @@ pub struct GeometryArgs {
     pub model_rank: Option<usize>,
 }
 
-impl GeometryArgs {
+impl Geometry {
     /// The same as keys of a description, the others at their defaults.
     pub fn keys(&self) -> DescribeKeys {
         DescribeKeys {
@@ -78,7 +78,7 @@ mod tests {
     #[derive(Parser)]
     struct Only {
         #[command(flatten)]
-        geometry: GeometryArgs,
+        geometry: Geometry,
     }
 
     #[test]
