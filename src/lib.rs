@@ -47,6 +47,7 @@ pub mod progress;
 pub mod render;
 pub mod reward;
 pub mod run;
+pub mod statistics;
 pub mod steer;
 pub mod store;
 pub mod table;

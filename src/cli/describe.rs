@@ -1,7 +1,7 @@
 //! `isoline describe`: the descriptors of many latents: of seeds, of a file, or of pictures.
 
 use super::runs::{self, RunArgs, RunOptions};
-use super::{Context, output};
+use super::{CommandRow, Context, output, parsed};
 use crate::acts::describe::{DescribePlan, Description, Keys, Measurer, Report, Subject, Tiles, summary, unpack};
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
@@ -9,6 +9,13 @@ use crate::generator::Generator;
 use crate::run::{Drive, Plan, Work};
 use crate::table::write_csv;
 use std::path::{Path, PathBuf};
+
+/// The row of `isoline describe`.
+pub const ROW: CommandRow =
+    CommandRow::new::<Args>("describe", "Measure the local geometry of unguided samples", |typed, context| {
+        run(&parsed(typed)?, context)
+    })
+    .stopping_in_order();
 
 /// Arguments of `isoline describe`.
 #[derive(Debug, clap::Args)]

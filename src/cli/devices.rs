@@ -1,10 +1,16 @@
 //! `isoline devices`: what can compute here, and whether it computes right.
 
 use super::selfcheck::{Check, check};
-use super::{Context, output};
+use super::{CommandRow, Context, output, parsed};
 use crate::device::{self, Device, DeviceEntry};
 use crate::error::{Error, Result};
 use serde_json::{Value, json};
+
+/// The row of `isoline devices`.
+pub const ROW: CommandRow =
+    CommandRow::new::<Args>("devices", "List the devices of this machine and check their numbers", |typed, context| {
+        run(&parsed(typed)?, context)
+    });
 
 /// Arguments of `isoline devices`.
 #[derive(Debug, clap::Args)]

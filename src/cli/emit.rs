@@ -1,8 +1,15 @@
 //! `isoline emit`: the script with which a cluster works on the shards of a run.
 
-use super::{Context, output, runs};
+use super::{CommandRow, Context, output, parsed, runs};
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
+
+/// The row of `isoline emit`.
+pub const ROW: CommandRow = CommandRow::new::<Args>(
+    "emit",
+    "Print the script with which a cluster works on a planned run",
+    |typed, context| run(&parsed(typed)?, context),
+);
 
 /// Arguments of `isoline emit`.
 #[derive(Debug, clap::Args)]

@@ -2,7 +2,7 @@
 
 use super::flags::Flags;
 use super::runs::{self, RunArgs, RunOptions};
-use super::{Context, output};
+use super::{CommandRow, Context, output, parsed};
 use crate::acts::generate::{
     BatchConfig, Engines, GeneratePlan, JobKeys, PictureRecipe, Pictures, PlannedJob, Recipe, SampleRow,
 };
@@ -19,6 +19,14 @@ use std::path::{Path, PathBuf};
 
 /// The batch that runs when no config is given.
 const DEFAULT: &str = include_str!("../../configs/batch/default.toml");
+
+/// The row of `isoline generate`.
+pub const ROW: CommandRow = CommandRow::new::<Args>(
+    "generate",
+    "Make pictures: typical, balanced or novel ones of the same seeds",
+    |typed, context| run(&parsed(typed)?, context),
+)
+.stopping_in_order();
 
 /// Arguments of `isoline generate`.
 #[derive(Debug, clap::Args)]

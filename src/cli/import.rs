@@ -1,9 +1,16 @@
 //! `isoline import`: foreign weights and a draft card become a model folder.
 
-use super::{Context, output};
+use super::{CommandRow, Context, output, parsed};
 use crate::error::{Result, shown};
 use crate::generator::import;
 use std::path::PathBuf;
+
+/// The row of `isoline import`.
+pub const ROW: CommandRow = CommandRow::new::<Args>(
+    "import",
+    "Turn PyTorch or safetensors weights and a draft card into a model folder",
+    |typed, context| run(&parsed(typed)?, context),
+);
 
 /// Arguments of `isoline import`.
 #[derive(Debug, clap::Args)]

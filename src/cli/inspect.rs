@@ -1,10 +1,17 @@
 //! `isoline inspect`: what a model is and whether its parts fit.
 
-use super::{Context, output};
+use super::{CommandRow, Context, output, parsed};
 use crate::error::{Error, Result};
 use crate::generator::{FAMILIES, Inspection, OneShot, Output, find_model};
 use crate::nn::{Layer, Network};
 use serde_json::{Value, json};
+
+/// The row of `isoline inspect`.
+pub const ROW: CommandRow = CommandRow::new::<Args>(
+    "inspect",
+    "Show a model's card, layers and weights, and what does not fit",
+    |typed, context| run(&parsed(typed)?, context),
+);
 
 /// Arguments of `isoline inspect`.
 #[derive(Debug, clap::Args)]

@@ -1,6 +1,6 @@
 //! `isoline list`: the static tables of this build, and the models at hand.
 
-use super::{Context, output};
+use super::{CommandRow, Context, output, parsed};
 use crate::diffusion::{lid, predictions::PREDICTIONS, schedules::SCHEDULES, solvers::SOLVERS};
 use crate::error::Result;
 use crate::generator::train::OBJECTIVES;
@@ -10,6 +10,13 @@ use crate::nn::layers::KINDS;
 use crate::reward::{QUANTITIES, RewardCard};
 use crate::steer::{GUIDES, METHODS, denoiser};
 use serde_json::json;
+
+/// The row of `isoline list`.
+pub const ROW: CommandRow = CommandRow::new::<Args>(
+    "list",
+    "List what this build knows: layers, estimators, descriptors, families, models",
+    |typed, context| run(&parsed(typed)?, context),
+);
 
 /// Arguments of `isoline list`.
 #[derive(Debug, clap::Args)]

@@ -1,10 +1,16 @@
 //! `isoline merge`: the finished shards of a run as one data set.
 
-use super::{Context, output, runs};
+use super::{CommandRow, Context, output, parsed, runs};
 use crate::error::{Result, shown};
 use crate::run;
 use crate::store;
 use std::path::PathBuf;
+
+/// The row of `isoline merge`.
+pub const ROW: CommandRow =
+    CommandRow::new::<Args>("merge", "Put the finished shards of a run together", |typed, context| {
+        run(&parsed(typed)?, context)
+    });
 
 /// Arguments of `isoline merge`.
 #[derive(Debug, clap::Args)]

@@ -1,7 +1,6 @@
 //! The command line: global flags here, one file per subcommand.
 //!
-//! A subcommand is a file with `pub struct Args` and `pub fn run(args, context)`, a variant of [`Command`], and a
-//! line in each of its two matches.
+//! A subcommand is a file with its arguments and a row, and a line in [`COMMANDS`].
 
 mod describe;
 mod devices;
@@ -31,7 +30,7 @@ use crate::cancel::Cancel;
 use crate::device::{self, Device, DeviceName};
 use crate::error::{Error, Result};
 use crate::progress::{Progress, ProgressMode};
-use clap::Parser;
+use clap::{ArgMatches, Parser};
 use std::ffi::OsString;
 
 /// Choose between typical and novel pictures of one generator.
@@ -57,94 +56,119 @@ pub struct Cli {
     pub progress: ProgressMode,
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Typed,
 }
 
-/// The subcommands, in the order of the help.
-#[derive(Debug, clap::Subcommand)]
-pub enum Command {
-    /// Make pictures: typical, balanced or novel ones of the same seeds
-    Generate(generate::Args),
-    /// Measure the local geometry of unguided samples
-    Describe(describe::Args),
-    /// Study a model: convergence of estimators, maps, relations to pictures, paths
-    Study(study::Args),
-    /// Steer many seeds to many levels and measure what was reached, method by method
-    SteerReport(steer_report::Args),
-    /// Label latents, train the reward network, calibrate it
-    TrainReward(train_reward::Args),
-    /// Train a generator from pictures
-    TrainGenerator(train_generator::Args),
-    /// Go on with a run that was stopped
-    Resume(resume::Args),
-    /// Show how far a run is
-    Status(status::Args),
-    /// Compare every file of a run with its hash
-    Verify(verify::Args),
-    /// Fix what a run is to hold, for many processes to make
-    Plan(plan::Args),
-    /// Make one shard of a planned run
-    Work(work::Args),
-    /// Put the finished shards of a run together
-    Merge(merge::Args),
-    /// Print the script with which a cluster works on a planned run
-    Emit(emit::Args),
-    /// Local intrinsic dimension: estimate, curve, bench, doctor
-    Lid(lid::Args),
-    /// Local geometry of a diffusion model's denoiser along the way from noise to picture
-    Trajectory(trajectory::Args),
-    /// Turn PyTorch or safetensors weights and a draft card into a model folder
-    Import(import::Args),
-    /// Show a model's card, layers and weights, and what does not fit
-    Inspect(inspect::Args),
-    /// List the devices of this machine and check their numbers
-    Devices(devices::Args),
-    /// List what this build knows: layers, estimators, descriptors, families, models
-    List(list::Args),
+/// One command: a file with its arguments, and this row in [`COMMANDS`].
+#[derive(Debug)]
+pub struct CommandRow {
+    /// As typed.
+    pub name: &'static str,
+    /// One line of the help.
+    pub about: &'static str,
+    /// Adds its arguments.
+    pub augment: fn(clap::Command) -> clap::Command,
+    /// Runs it on what was typed.
+    pub run: fn(&ArgMatches, &Context) -> Result<()>,
+    /// Whether it asks [`Context::cancel`] at its safe points. One that does not is ended by its first signal in the
+    /// system's own way.
+    pub stops_in_order: bool,
 }
 
-impl Command {
-    fn run(&self, context: &Context) -> Result<()> {
-        match self {
-            Self::Generate(args) => generate::run(args, context),
-            Self::Describe(args) => describe::run(args, context),
-            Self::Study(args) => study::run(args, context),
-            Self::SteerReport(args) => steer_report::run(args, context),
-            Self::TrainReward(args) => train_reward::run(args, context),
-            Self::TrainGenerator(args) => train_generator::run(args, context),
-            Self::Resume(args) => resume::run(args, context),
-            Self::Status(args) => status::run(args, context),
-            Self::Verify(args) => verify::run(args, context),
-            Self::Plan(args) => plan::run(args, context),
-            Self::Work(args) => work::run(args, context),
-            Self::Merge(args) => merge::run(args, context),
-            Self::Emit(args) => emit::run(args, context),
-            Self::Lid(args) => lid::run(args, context),
-            Self::Trajectory(args) => trajectory::run(args, context),
-            Self::Import(args) => import::run(args, context),
-            Self::Inspect(args) => inspect::run(args, context),
-            Self::Devices(args) => devices::run(args, context),
-            Self::List(args) => list::run(args, context),
-        }
+impl CommandRow {
+    /// A command with arguments `A` that its first signal ends.
+    const fn new<A: clap::Args>(
+        name: &'static str,
+        about: &'static str,
+        run: fn(&ArgMatches, &Context) -> Result<()>,
+    ) -> Self {
+        Self { name, about, augment: A::augment_args, run, stops_in_order: false }
     }
 
-    /// Whether the command asks [`Context::cancel`] at its safe points. One that does not is ended by
-    /// its first signal in the system's own way.
-    fn stops_in_order(&self) -> bool {
-        match self {
-            Self::Generate(_)
-            | Self::Describe(_)
-            | Self::Study(_)
-            | Self::SteerReport(_)
-            | Self::TrainReward(_)
-            | Self::TrainGenerator(_)
-            | Self::Resume(_)
-            | Self::Work(_)
-            | Self::Lid(_)
-            | Self::Trajectory(_) => true,
-            Self::Status(_) | Self::Verify(_) | Self::Plan(_) | Self::Merge(_) | Self::Emit(_) => false,
-            Self::Import(_) | Self::Inspect(_) | Self::Devices(_) | Self::List(_) => false,
-        }
+    /// The same, which asks for signals itself.
+    const fn stopping_in_order(mut self) -> Self {
+        self.stops_in_order = true;
+        self
+    }
+}
+
+/// Every command, in the order of the help.
+pub static COMMANDS: &[CommandRow] = &[
+    generate::ROW,
+    describe::ROW,
+    study::ROW,
+    steer_report::ROW,
+    train_reward::ROW,
+    train_generator::ROW,
+    resume::ROW,
+    status::ROW,
+    verify::ROW,
+    plan::ROW,
+    work::ROW,
+    merge::ROW,
+    emit::ROW,
+    lid::ROW,
+    trajectory::ROW,
+    import::ROW,
+    inspect::ROW,
+    devices::ROW,
+    list::ROW,
+];
+
+/// `command` with subcommands.
+fn with(command: clap::Command, rows: &[CommandRow]) -> clap::Command {
+    let commands = rows.iter().map(|row| (row.augment)(clap::Command::new(row.name)).about(row.about));
+    command.subcommands(commands).subcommand_required(true).arg_required_else_help(true)
+}
+
+/// Runs the one of `rows` that was typed.
+fn run_of(rows: &[CommandRow], matches: &ArgMatches, context: &Context) -> Result<()> {
+    let (name, matches) = typed(matches)?;
+    let row = rows.iter().find(|row| row.name == name).ok_or_else(|| Error::Bug(format!("no command {name}")))?;
+    (row.run)(matches, context)
+}
+
+/// The subcommand that was typed, and its arguments.
+fn typed(matches: &ArgMatches) -> Result<(&str, &ArgMatches)> {
+    matches.subcommand().ok_or_else(|| Error::Bug("no subcommand".into()))
+}
+
+/// The arguments that were typed; clap has checked them.
+fn parsed<A: clap::Args>(matches: &ArgMatches) -> Result<A> {
+    A::from_arg_matches(matches).map_err(|e| Error::Bug(e.to_string()))
+}
+
+/// The command that was typed.
+#[derive(Debug)]
+pub struct Typed {
+    row: &'static CommandRow,
+    arguments: ArgMatches,
+}
+
+impl clap::FromArgMatches for Typed {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let found = matches.subcommand().and_then(|(name, m)| Some((COMMANDS.iter().find(|c| c.name == name)?, m)));
+        let (row, arguments) = found.ok_or_else(|| clap::Error::new(clap::error::ErrorKind::MissingSubcommand))?;
+        Ok(Self { row, arguments: arguments.clone() })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl clap::Subcommand for Typed {
+    fn augment_subcommands(command: clap::Command) -> clap::Command {
+        with(command, COMMANDS)
+    }
+
+    fn augment_subcommands_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_subcommands(command)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        COMMANDS.iter().any(|c| c.name == name)
     }
 }
 
@@ -199,13 +223,13 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Result<()> {
     };
     let context = Context {
         progress: Progress::new(cli.progress, cli.quiet),
-        cancel: if cli.command.stops_in_order() { Cancel::install()? } else { Cancel::never() },
+        cancel: if cli.command.row.stops_in_order { Cancel::install()? } else { Cancel::never() },
         device: cli.device,
         quiet: cli.quiet,
         verbose: cli.verbose,
     };
     // What is left without a place was typed as a flag.
-    let done = cli.command.run(&context).map_err(Error::at_flag);
+    let done = (cli.command.row.run)(&cli.command.arguments, &context).map_err(Error::at_flag);
     failpoint!("main.end").map_err(|e| Error::io("<the end>", "reach", e))?;
     done
 }

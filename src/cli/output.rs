@@ -1,6 +1,7 @@
 //! Results to stdout, all else to stderr. A reader that has gone away (`isoline … | head`) is no error.
 
 use crate::error::{Error, Result, escaped};
+pub use crate::render::page::row;
 use std::io::{ErrorKind, Write};
 
 /// Prints results to stdout. Control characters, which a foreign card may hold, are escaped; line breaks stay.
@@ -17,6 +18,17 @@ pub fn print(text: &str) -> Result<()> {
 /// As [`print`].
 pub fn print_json(value: &serde_json::Value) -> Result<()> {
     write(&format!("{value:#}\n"))
+}
+
+/// Prints a report as JSON, or its table.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_report(json: bool, report: &impl serde::Serialize, rows: &[Vec<String>]) -> Result<()> {
+    match json {
+        true => print_json(&serde_json::to_value(report).map_err(|e| Error::Bug(format!("report: {e}")))?),
+        false => print(&columns(rows)),
+    }
 }
 
 fn write(text: &str) -> Result<()> {
@@ -49,11 +61,6 @@ pub fn columns(rows: &[Vec<String>]) -> String {
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
     };
     rows.iter().map(line).collect()
-}
-
-/// A row for [`columns`].
-pub fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
-    cells.map(str::to_owned).to_vec()
 }
 
 /// A count with a comma at each third digit.

@@ -1,7 +1,7 @@
 //! `isoline plan`: fixes what a run is to hold, so that many processes can make it.
 
 use super::generate::{self, Jobs};
-use super::{Context, output, runs};
+use super::{CommandRow, Context, output, parsed, runs};
 use crate::acts::describe::Keys;
 use crate::acts::label::LabelsPlan;
 use crate::error::{Error, Result, did_you_mean, explain_toml, shown};
@@ -13,6 +13,12 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
+
+/// The row of `isoline plan`.
+pub const ROW: CommandRow =
+    CommandRow::new::<Args>("plan", "Fix what a run is to hold, for many processes to make", |typed, context| {
+        run(&parsed(typed)?, context)
+    });
 
 /// Arguments of `isoline plan`.
 #[derive(Debug, clap::Args)]

@@ -1,9 +1,15 @@
 //! `isoline resume`: goes on with a run as it was planned.
 
 use super::runs::{self, RunArgs, RunOptions};
-use super::{Context, output};
+use super::{CommandRow, Context, output, parsed};
 use crate::error::{Result, shown};
 use std::path::PathBuf;
+
+/// The row of `isoline resume`.
+pub const ROW: CommandRow = CommandRow::new::<Args>("resume", "Go on with a run that was stopped", |typed, context| {
+    run(&parsed(typed)?, context)
+})
+.stopping_in_order();
 
 /// Arguments of `isoline resume`.
 #[derive(Debug, clap::Args)]

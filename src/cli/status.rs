@@ -1,9 +1,13 @@
 //! `isoline status`: how far a run is.
 
-use super::{Context, output, runs};
+use super::{CommandRow, Context, output, parsed, runs};
 use crate::error::{Error, Result};
 use crate::run::{Survey, array_expression, survey};
 use std::path::PathBuf;
+
+/// The row of `isoline status`.
+pub const ROW: CommandRow =
+    CommandRow::new::<Args>("status", "Show how far a run is", |typed, context| run(&parsed(typed)?, context));
 
 /// Arguments of `isoline status`.
 #[derive(Debug, clap::Args)]

@@ -1,9 +1,16 @@
 //! `isoline train-generator`: a generator from pictures.
 
-use super::{Context, output};
+use super::{CommandRow, Context, output, parsed};
 use crate::error::{Error, Result, shown};
 use crate::generator::train::{Training, train};
 use std::path::PathBuf;
+
+/// The row of `isoline train-generator`.
+pub const ROW: CommandRow =
+    CommandRow::new::<Args>("train-generator", "Train a generator from pictures", |typed, context| {
+        run(&parsed(typed)?, context)
+    })
+    .stopping_in_order();
 
 /// Arguments of `isoline train-generator`.
 #[derive(Debug, clap::Args)]

@@ -2,7 +2,7 @@
 
 use super::plan::labels_plan;
 use super::runs::{self, RunArgs, RunOptions};
-use super::{Context, output};
+use super::{CommandRow, Context, output, parsed};
 use crate::error::Result;
 use crate::generator::find_model;
 use crate::reward::{RewardConfig, TrainReward, reward_folder, train_reward};
@@ -11,6 +11,14 @@ use std::path::PathBuf;
 
 /// What is trained when no config is given.
 const DEFAULT: &str = include_str!("../../configs/reward/digits-gan.toml");
+
+/// The row of `isoline train-reward`.
+pub const ROW: CommandRow = CommandRow::new::<Args>(
+    "train-reward",
+    "Label latents, train the reward network, calibrate it",
+    |typed, context| run(&parsed(typed)?, context),
+)
+.stopping_in_order();
 
 /// Arguments of `isoline train-reward`.
 #[derive(Debug, clap::Args)]

@@ -1,9 +1,15 @@
 //! `isoline verify`: every file of a run against its hash.
 
-use super::{Context, output, runs};
+use super::{CommandRow, Context, output, parsed, runs};
 use crate::error::{Error, Result, shown};
 use crate::run::{array_expression, survey};
 use std::path::PathBuf;
+
+/// The row of `isoline verify`.
+pub const ROW: CommandRow =
+    CommandRow::new::<Args>("verify", "Compare every file of a run with its hash", |typed, context| {
+        run(&parsed(typed)?, context)
+    });
 
 /// Arguments of `isoline verify`.
 #[derive(Debug, clap::Args)]

@@ -1,11 +1,16 @@
 //! `isoline work`: one shard of a planned run.
 
 use super::runs::{self, RunArgs};
-use super::{Context, output};
+use super::{CommandRow, Context, output, parsed};
 use crate::error::{Result, shown};
 use crate::run::{Drive, Shard, is_finished, work_shard};
 use crate::store::{self, Lock};
 use std::path::PathBuf;
+
+/// The row of `isoline work`.
+pub const ROW: CommandRow =
+    CommandRow::new::<Args>("work", "Make one shard of a planned run", |typed, context| run(&parsed(typed)?, context))
+        .stopping_in_order();
 
 /// Arguments of `isoline work`.
 #[derive(Debug, clap::Args)]

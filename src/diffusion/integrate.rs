@@ -8,9 +8,9 @@
 //! [`SamplerConfig`] is what a card says about it, [`Sampling`] is what runs. A deterministic sampler is a map
 //! noise z → picture and carries tangents as any generator does ([`State`]).
 
-use super::State;
 use super::schedules::{Schedule, schedule};
 use super::solvers::{Solver, Step, solver};
+use super::{State, check_levels};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -76,14 +76,9 @@ impl SamplerConfig {
                 format!("expected [least, greatest] with 0 < least < greatest, found [{low}, {high}]"),
             ));
         }
-        // People round the ends of a table when they type them.
-        if low < known[0] * 0.999 || high > known[1] * 1.001 {
-            let message = format!(
-                "the model knows noise levels from {:.6} to {:.4}, found [{low}, {high}]; a schedule may not go beyond its table",
-                known[0], known[1]
-            );
-            return Err(Error::key("sigma", message));
-        }
+        // People round the ends of a table when they type them, which is allowed for.
+        let found = format_args!("[{low}, {high}]; a schedule may not go beyond its table");
+        check_levels(known, self.sigma, found).map_err(|message| Error::key("sigma", message))?;
         let schedule = schedule(&self.schedule, self.schedule_settings.clone())?;
         let solver = solver(&self.solver, self.solver_settings.clone())?;
         Ok(Sampling::new(solver, sigmas(&*schedule, self.steps, self.sigma)))

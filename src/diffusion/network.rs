@@ -90,6 +90,32 @@ impl Parts {
     }
 }
 
+/// Whether a model of `known` classes has this one.
+///
+/// # Errors
+/// [`Error::Key`] for `class`.
+pub fn check_class(class: usize, known: usize) -> Result<()> {
+    let message = match known {
+        0 => format!("this model has no classes, found {class}"),
+        _ if class >= known => format!("expected a class from 0 to {}, found {class}", known - 1),
+        _ => return Ok(()),
+    };
+    Err(Error::key("class", message))
+}
+
+/// Whether a model that knows noise levels from `known[0]` to `known[1]` has those from `low` to `high`. The ends of its table
+/// are rounded where people type them.
+///
+/// # Errors
+/// What is known and what was `found`, for the message of the key that was typed.
+pub fn check_levels(known: [f64; 2], [low, high]: [f64; 2], found: impl std::fmt::Display) -> Result<(), String> {
+    if low >= known[0] * 0.999 && high <= known[1] * 1.001 {
+        return Ok(());
+    }
+    let [least, greatest] = known;
+    Err(format!("the model knows noise levels from {least:.6} to {greatest:.4}, found {found}"))
+}
+
 /// The input of the embedding, `[n, 1 + known]`: each row's time, then its class one-hot or zeros. `times` are as the
 /// network expects them, `known` is the number of classes of the model.
 ///
@@ -105,13 +131,7 @@ pub fn condition_rows(times: &[f64], classes: Classes, known: usize, device: &De
             return Err(Error::Bug(format!("{} classes for {} rows", classes.len(), times.len())));
         }
         for (row, class) in values.chunks_exact_mut(1 + known).zip(classes) {
-            if *class >= known {
-                let message = match known {
-                    0 => format!("this model has no classes, found {class}"),
-                    _ => format!("expected a class from 0 to {}, found {class}", known - 1),
-                };
-                return Err(Error::key("class", message));
-            }
+            check_class(*class, known)?;
             row[1 + class] = 1.0;
         }
     }

@@ -3,7 +3,10 @@
 use super::host_sampler::{Plan, host_sampler};
 use super::{Card, Generator, LazyHost, Output, Spec, read_model};
 use crate::device::Device;
-use crate::diffusion::{Classes, Denoiser, NetworkDenoiser, Parts, SamplerConfig, Sampling, State, sampling_noise};
+use crate::diffusion::{
+    Classes, Denoiser, NetworkDenoiser, Parts, SamplerConfig, Sampling, State, check_class, check_levels,
+    sampling_noise,
+};
 use crate::error::{Error, Result};
 use crate::host::HostChain;
 use crate::nn::{Parameters, Rows, Tangents};
@@ -80,14 +83,7 @@ impl Sampler {
     /// # Errors
     /// [`Error::Config`] where the model knows no such class.
     pub fn with_class(mut self, class: Option<usize>) -> Result<Self> {
-        let known = self.denoiser.classes();
-        if let Some(class) = class.filter(|c| *c >= known) {
-            let message = match known {
-                0 => format!("this model has no classes, found {class}"),
-                _ => format!("expected a class from 0 to {}, found {class}", known - 1),
-            };
-            return Err(Error::key("class", message));
-        }
+        class.map_or(Ok(()), |class| check_class(class, self.denoiser.classes()))?;
         (self.class, self.host) = (class, LazyHost::default());
         Ok(self)
     }
@@ -225,11 +221,7 @@ impl<'a> AtSigma<'a> {
     /// # Errors
     /// [`Error::Config`] where the model does not know that noise level.
     pub fn new(sampler: &'a Sampler, sigma: f64) -> Result<Self> {
-        let [low, high] = sampler.denoiser.range();
-        if !(sigma >= low * 0.999 && sigma <= high * 1.001) {
-            let message = format!("the model knows noise levels from {low:.6} to {high:.4}, found {sigma}");
-            return Err(Error::key("sigma", message));
-        }
+        check_levels(sampler.denoiser.range(), [sigma; 2], sigma).map_err(|message| Error::key("sigma", message))?;
         let spec = Spec { activations: sampler.denoiser.parts().network.activations(), ..sampler.spec.clone() };
         Ok(Self { sampler, spec, sigma, host: LazyHost::default() })
     }

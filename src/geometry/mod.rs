@@ -17,7 +17,7 @@ mod uncertainty;
 pub use complexity::{COMPLEXITY_RADIUS, Complexity, local_complexity};
 pub use descriptors::{DESCRIPTORS, Descriptor, LocalGeometry, Measured, ShownIn, Undefined, measure_all, shown_in};
 pub use estimators::{
-    ESTIMATORS, EstimatorRow, EstimatorSettings, JacobianEstimator, estimator, estimator_row, estimator_with,
+    ESTIMATORS, EstimatorRow, EstimatorSettings, JacobianEstimator, Varies, estimator, estimator_row, estimator_with,
 };
 pub use frame::{Use, frame};
 pub use spectrum::{Replicate, Spectrum, model_rank, psi_k, spectral_dimension, tolerance};

@@ -71,6 +71,16 @@ impl Page {
     }
 }
 
+/// A row of a table.
+pub fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
+    cells.map(str::to_owned).to_vec()
+}
+
+/// A number of a table, or a dash.
+pub fn number(v: Option<f64>, digits: usize) -> String {
+    v.map_or("-".to_owned(), |v| format!("{v:.digits$}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

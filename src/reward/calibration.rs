@@ -4,8 +4,7 @@
 //! table. Levels of unguided samples are N(0, 1) whatever the distribution of ψ_k, so they are what a reward is taught and
 //! what a steering measures distances in.
 
-use super::quantile;
-use super::statistics::normal_quantile;
+use crate::statistics::{normal_quantile, quantile};
 use crate::units::{Level, Percentile};
 
 /// A place in the model's own distribution of ψ_k.

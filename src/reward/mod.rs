@@ -7,7 +7,6 @@ mod network;
 mod predictor;
 mod quantities;
 mod report;
-mod statistics;
 mod train;
 
 pub use calibration::{Calibration, Novelty};
@@ -16,5 +15,4 @@ pub use network::{Reward, RewardCard, Score, reward_folder};
 pub use predictor::{NoisedConfig, WORTH};
 pub use quantities::{Place, QUANTITIES, Quantity, QuantityRow, Reading, quantity};
 pub use report::{Report, Split, report_html};
-pub use statistics::{quantile, r_squared, ranks, spearman, spearman_ceiling};
 pub use train::{FitConfig, RewardConfig, TrainReward, check_config, train_reward};

@@ -1,8 +1,9 @@
 //! What the reward is worth, measured on latents it has not seen (theory, 13).
 
-use super::{Calibration, QuantityRow, r_squared, spearman};
+use super::{Calibration, QuantityRow};
 use crate::error::Result;
 use crate::render::plot;
+use crate::statistics::{r_squared, spearman};
 use crate::units::Level;
 use serde_json::json;
 

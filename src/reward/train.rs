@@ -4,7 +4,7 @@ use super::labels::{self, LabelConfig, Labels, label};
 use super::network::{CARD_FORMAT, RewardCard, reward_folder, target};
 use super::predictor::{NoisedConfig, Predictor, picture_layers};
 use super::report::{Report, Split, report_html};
-use super::{Calibration, quantile, quantity};
+use super::{Calibration, quantity};
 use crate::cancel::Cancel;
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -14,6 +14,7 @@ use crate::nn::Parameters;
 use crate::nn::adam::{AdamConfig, AdamState, gradients, squared_norm};
 use crate::noise::{self, Stream};
 use crate::progress::Progress;
+use crate::statistics::{quantile, spearman};
 use crate::store::{self, WeightTensor};
 use crate::tensors::{host, rows};
 use serde::{Deserialize, Serialize};
@@ -298,7 +299,7 @@ fn levels(
         let noised = Table { d: test.d, inputs, targets: Vec::new() };
         let (mean, _) = predict(network, parameters, &noised, Some(sigma), device)?;
         let mean: Vec<f64> = mean.iter().map(|v| f64::from(*v)).collect();
-        Ok([sigma, super::spearman(&mean, &truth).unwrap_or(0.0)])
+        Ok([sigma, spearman(&mean, &truth).unwrap_or(0.0)])
     };
     config.deciles().into_iter().enumerate().map(at).collect()
 }

@@ -14,7 +14,7 @@ pub use engine::Engine;
 pub use latent::{METHODS, MethodRow, check_settings, method};
 pub use latent_trial::{Measure, steer};
 pub use open_loop::{Slot, Status};
-pub use sphere::{angle_between, distance, norm};
+pub use sphere::{angle_between, arc, chord, distance, norm};
 
 use crate::error::Result;
 use crate::reward::{Reading, Score};

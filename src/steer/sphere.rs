@@ -44,16 +44,22 @@ pub fn walk(z: &[f32], direction: &[f64], theta: f64) -> Vec<f32> {
     z.iter().zip(direction).map(|(z, t)| (f64::from(*z) * theta.cos() + t * scale) as f32).collect()
 }
 
-/// The point at `part` (0 … 1) of the arc from `a` to `b`, its norm between theirs.
+/// The point at `part` (0 … 1) of the arc from `a` to `b`, its norm between theirs; on the straight line where there is no
+/// one arc: between latents of one direction, of opposite ones, or where one is zero.
 pub fn arc(a: &[f32], b: &[f32], part: f64) -> Vec<f32> {
     let theta = angle_between(a, b);
     let (na, nb) = (norm(a), norm(b));
-    if theta < 1e-9 || na == 0.0 || nb == 0.0 {
-        return a.to_vec();
+    if !(1e-9..std::f64::consts::PI - 1e-6).contains(&theta) {
+        return chord(a, b, part);
     }
     let size = na + part * (nb - na);
     let (wa, wb) = (((1.0 - part) * theta).sin() / theta.sin(), (part * theta).sin() / theta.sin());
     a.iter().zip(b).map(|(x, y)| (size * (wa * f64::from(*x) / na + wb * f64::from(*y) / nb)) as f32).collect()
+}
+
+/// The point at `part` (0 … 1) of the straight line from `a` to `b`.
+pub fn chord(a: &[f32], b: &[f32], part: f64) -> Vec<f32> {
+    a.iter().zip(b).map(|(x, y)| ((1.0 - part) * f64::from(*x) + part * f64::from(*y)) as f32).collect()
 }
 
 #[cfg(test)]

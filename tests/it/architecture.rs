@@ -24,6 +24,7 @@ const ORDER: [&str; 27] = [
     "device",
     "noise",
     "tile",
+    "statistics",
     "units",
     "linalg",
     "store",
@@ -53,6 +54,11 @@ const KINDS: [[&str; 2]; 8] = [
     ["geometry", "descriptors"],
     ["steer", "latent"],
 ];
+/// What a screen must not reach for: it asks an act and prints.
+const BEHIND_SCREENS: [&str; 4] = ["diffusion", "geometry", "nn", "steer"];
+/// Screens that may all the same: they print the tables of these modules, a network's layers, or the keys and the states of
+/// samples that `generate` shows.
+const OPEN_SCREENS: [&str; 4] = ["list", "inspect", "generate", "denoising_args"];
 /// Names that say nothing about what a file holds.
 const EMPTY_NAMES: [&str; 6] = ["util", "utils", "helper", "helpers", "common", "misc"];
 /// Constructors of a compute device. `default` is among them: it depends on which features other crates turned on.
@@ -278,6 +284,10 @@ fn check_imports(path: &str, code: &[Token], components: &BTreeSet<Vec<String>>,
             let (from, to) = (ORDER[own_rank], ORDER[target_rank]);
             broken.push(format!("{path}:{line}: `{from}` uses `{to}`, which does not stand above it"));
         }
+        let open = own.get(1).is_some_and(|screen| OPEN_SCREENS.contains(&screen.as_str()));
+        if own[0] == "cli" && !open && BEHIND_SCREENS.contains(&target[0].as_str()) {
+            broken.push(format!("{path}:{line}: a screen computes nothing, so it must not use `{}`", target[0]));
+        }
         let Some(kind) = own_kind.filter(|_| kind_of(&target) == own_kind) else { continue };
         if target[2] != own[2] && components.contains(&target[..3]) {
             let (own, other, kind) = (&own[2], &target[2], kind.join("/"));
@@ -392,6 +402,15 @@ fn siblings_are_caught_and_their_folder_is_not() {
         assert_eq!(broken.len(), 1, "{text}: {broken:?}");
         assert!(broken[0].starts_with("src/steer/latent/gradient.rs:1: `gradient` uses its sibling `search`"));
     }
+}
+
+#[test]
+fn a_screen_that_computes_is_caught() {
+    let words = "a screen computes nothing";
+    caught("src/cli/study.rs", "use crate::acts::study;\nuse crate::geometry::psi_k;\n", "src/cli/study.rs:2", words);
+    caught("src/cli/lid/curve.rs", "fn f() { crate::diffusion::flipd(); }\n", "src/cli/lid/curve.rs:1", words);
+    let list = "use crate::{diffusion::solvers::SOLVERS, geometry::ESTIMATORS, nn::layers::KINDS};\n";
+    assert_eq!(check(&[("src/cli/list.rs", list), ("src/acts/study/map.rs", list)]), Vec::<String>::new());
 }
 
 #[test]

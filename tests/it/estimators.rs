@@ -9,7 +9,7 @@ use isoline::geometry::{
     measure_all, projected_log_det,
 };
 use isoline::noise::{Stream, normals};
-use isoline::reward::spearman;
+use isoline::statistics::spearman;
 use nalgebra::DMatrix;
 
 const EPS: f64 = f32::EPSILON as f64;

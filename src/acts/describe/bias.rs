@@ -1,7 +1,7 @@
 //! How far an estimator lies off the exact one, measured on some latents (theory, 8).
 
 use crate::geometry::student_factor;
-use crate::reward::spearman;
+use crate::statistics::spearman;
 use serde::Serialize;
 
 /// What a calibration found: `exact ≈ intercept + slope·estimate`.

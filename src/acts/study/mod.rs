@@ -1,12 +1,147 @@
-//! Studies: what the numbers are worth on a model.
+//! Studies: what the numbers are worth on a model. Each is one file: what is asked for, a function from it to a report of
+//! plain data, and the writing of that report into a folder. None needs a terminal.
+//!
+//! A study whose folder holds tables, plots and a page is a row of [`STUDIES`], a command of `isoline study` by that alone.
 
-mod convergence;
+pub mod convergence;
+pub mod denoiser_path;
+pub mod dimension;
+pub mod latent_path;
+pub mod map;
+mod model;
 mod paths;
-mod pictures;
-pub mod relate;
-mod session;
+pub mod relations;
+pub mod steering;
 
-pub use convergence::{Convergence, Trial, Trials};
+pub use model::Model;
 pub use paths::{cell, path, plane};
-pub use pictures::{PICTURE_MEASURES, PictureMeasure};
-pub use session::Session;
+
+use crate::cancel::Cancel;
+use crate::error::{Error, Result};
+use crate::progress::Progress;
+use crate::render::page::Page;
+use crate::run::parse_seeds;
+use crate::store;
+use crate::table::{Table, write_csv, write_parquet};
+use serde::{Serialize, Serializer};
+use std::path::Path;
+
+/// A study of a model that leaves a folder: what is asked for, each field a flag too.
+pub trait Study: clap::Args {
+    /// What it finds.
+    type Report: Report;
+
+    /// Checks what needs no model.
+    ///
+    /// # Errors
+    /// [`Error::Key`].
+    fn check(&self) -> Result<()>;
+
+    /// Makes the study. Tiles of measurements are kept in `folder`, where the same study goes on after a stop.
+    ///
+    /// # Errors
+    /// Those of [`check`](Self::check), of the model, the estimator and the disk, or a stop.
+    fn run(&self, model: &Model, folder: &Path, progress: &Progress, cancel: &Cancel) -> Result<Self::Report>;
+}
+
+/// What a study has found: plain data, whose serialization is `study.json`.
+pub trait Report: Serialize {
+    /// The table that is printed, its head first.
+    fn rows(&self) -> Vec<Vec<String>>;
+
+    /// Writes tables, plots, `report.html` and `study.json`.
+    ///
+    /// # Errors
+    /// Of the pictures and the disk.
+    fn write(&self, folder: &Path) -> Result<()>;
+}
+
+/// What a screen shows of a study.
+pub struct Printout {
+    /// The whole report.
+    pub json: serde_json::Value,
+    /// Its table, the head first.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// One row of the table of studies.
+pub struct StudyRow {
+    /// As in `isoline study NAME`.
+    pub name: &'static str,
+    /// One line.
+    pub about: &'static str,
+    /// Adds its flags to a command.
+    pub augment: fn(clap::Command) -> clap::Command,
+    /// [`Study::check`] of what was typed.
+    pub check: fn(&clap::ArgMatches) -> Result<()>,
+    /// [`Study::run`] of what was typed, the report written into the folder.
+    pub run: fn(&clap::ArgMatches, &Model, &Path, &Progress, &Cancel) -> Result<Printout>,
+}
+
+impl StudyRow {
+    const fn of<S: Study>(name: &'static str, about: &'static str) -> Self {
+        Self {
+            name,
+            about,
+            augment: S::augment_args,
+            check: |typed| parsed::<S>(typed)?.check(),
+            run: |typed, model, folder, progress, cancel| {
+                let report = parsed::<S>(typed)?.run(model, folder, progress, cancel)?;
+                report.write(folder)?;
+                Ok(Printout { json: json(&report)?, rows: report.rows() })
+            },
+        }
+    }
+}
+
+/// Every study that leaves a folder.
+pub static STUDIES: &[StudyRow] = &[convergence::ROW, map::ROW, relations::ROW, latent_path::ROW];
+
+fn parsed<S: Study>(typed: &clap::ArgMatches) -> Result<S> {
+    S::from_arg_matches(typed).map_err(|e| Error::Bug(e.to_string()))
+}
+
+/// Seeds as typed under a key.
+fn seeds(key: &str, text: &str) -> Result<Vec<u64>> {
+    parse_seeds(text).map_err(|message| Error::key(key, message))
+}
+
+/// A column of numbers by its name.
+type NamedColumn = (String, Vec<Option<f64>>);
+
+/// The column of that name; one without a value where there is none.
+fn column<'a>(columns: &'a [NamedColumn], name: &str) -> &'a [Option<f64>] {
+    columns.iter().find(|c| c.0 == name).map_or(&[], |c| &c.1)
+}
+
+/// Least and greatest of the values there are.
+fn extremes(values: &[Option<f64>]) -> [Option<f64>; 2] {
+    let defined = || values.iter().flatten().copied();
+    [defined().reduce(f64::min), defined().reduce(f64::max)]
+}
+
+/// (name, value) pairs as an object.
+fn as_map<V: Serialize, S: Serializer>(pairs: &[(String, V)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
+}
+
+fn json(report: &impl Serialize) -> Result<serde_json::Value> {
+    serde_json::to_value(report).map_err(|e| Error::Bug(format!("report: {e}")))
+}
+
+fn write_text(folder: &Path, name: &str, text: &str) -> Result<()> {
+    store::write_atomic(&folder.join(name), text.as_bytes())
+}
+
+/// Writes `NAME.csv` and `NAME.parquet`, the second with `metadata`.
+fn write_table(folder: &Path, name: &str, table: &Table, metadata: &[(&str, &str)]) -> Result<()> {
+    let metadata: Vec<(String, String)> = metadata.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    write_text(folder, &format!("{name}.csv"), &write_csv(table))?;
+    store::write_atomic(&folder.join(format!("{name}.parquet")), &write_parquet(table, &metadata)?)
+}
+
+/// Writes the page and, last, `study.json`.
+fn write_page(folder: &Path, page: &Page, report: &impl Serialize) -> Result<()> {
+    write_text(folder, "report.html", &page.html())?;
+    write_text(folder, "study.json", &format!("{:#}\n", json(report)?))
+}

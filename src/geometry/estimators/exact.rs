@@ -2,7 +2,7 @@
 //! that every other estimator is tested against. On the processor it runs in host memory instead of tensors, where the
 //! generator has a host form ([`crate::host`]).
 
-use super::{EstimatorRow, EstimatorSettings, JacobianEstimator};
+use super::{EstimatorRow, EstimatorSettings, JacobianEstimator, Varies};
 use crate::error::{Error, Result};
 use crate::generator::{Generator, Spec};
 use crate::geometry::Spectrum;
@@ -16,6 +16,8 @@ pub const ROW: EstimatorRow = EstimatorRow {
     name: "exact",
     about: "all columns of the Jacobian by forward-mode tangents, spectrum in f64; cost d tangents",
     estimates: "psi of the Jacobian itself; its error is rounding, within a linear piece",
+    label: "Exact",
+    varies: Varies::Nothing,
     make: |settings| Box::new(Exact { settings: settings.clone() }),
 };
 

@@ -1,7 +1,7 @@
 //! The Jacobian restricted to a random subspace of latent space (theory, 8): A·B by P tangents. At P < d its ψ is not
 //! that of A, but orders latents much as it does.
 
-use super::{EstimatorRow, EstimatorSettings, JacobianEstimator};
+use super::{EstimatorRow, EstimatorSettings, JacobianEstimator, Varies};
 use crate::error::Result;
 use crate::generator::{Generator, Spec};
 use crate::geometry::Spectrum;
@@ -16,6 +16,8 @@ pub const ROW: EstimatorRow = EstimatorRow {
     name: "input-subspace",
     about: "A·B by P tangents, B orthonormal and shared by all samples; P = 32, at most d",
     estimates: "the mean of psi over random P-dimensional subspaces of latent space; psi itself at P = d",
+    label: "Input subspace",
+    varies: Varies::Directions,
     make: |settings| Box::new(InputSubspace { settings: settings.clone(), frames: FrameCache::default() }),
 };
 

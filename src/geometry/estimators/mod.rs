@@ -103,6 +103,17 @@ impl EstimatorSettings {
     }
 }
 
+/// What changes an estimate, and so is worth trying.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Varies {
+    /// Nothing.
+    Nothing,
+    /// The number of directions P.
+    Directions,
+    /// The number of directions P and the radius c.
+    Radius,
+}
+
 /// One row of the table of estimators.
 pub struct EstimatorRow {
     /// As `--estimator NAME`.
@@ -111,6 +122,10 @@ pub struct EstimatorRow {
     pub about: &'static str,
     /// What its ψ estimates, for people.
     pub estimates: &'static str,
+    /// What it is called in the title of a plot.
+    pub label: &'static str,
+    /// What changes its estimate.
+    pub varies: Varies,
     /// Makes the estimator with these settings, which have been checked.
     pub make: fn(&EstimatorSettings) -> Box<dyn JacobianEstimator>,
 }

@@ -1,7 +1,7 @@
 //! The Jacobian seen through a random projection of sample space (theory, 7): W·A by P reverse passes. With P ≥ d
 //! its ψ has no bias, and a standard error in closed form.
 
-use super::{EstimatorRow, EstimatorSettings, JacobianEstimator};
+use super::{EstimatorRow, EstimatorSettings, JacobianEstimator, Varies};
 use crate::error::{Error, Result};
 use crate::generator::{Generator, Spec};
 use crate::geometry::Spectrum;
@@ -16,6 +16,8 @@ pub const ROW: EstimatorRow = EstimatorRow {
     name: "output-projection",
     about: "W·A by P reverse passes, W orthonormal and shared by all samples; P = 128, at most the sample's width",
     estimates: "psi without bias at P >= d and full rank; else the mean of psi over random P-dimensional subspaces",
+    label: "Output projection",
+    varies: Varies::Directions,
     make: |settings| Box::new(OutputProjection { settings: settings.clone(), frames: FrameCache::default() }),
 };
 

@@ -1,7 +1,7 @@
 //! Central differences over a cross-polytope (theory, 9): 2P evaluations and no derivative. On a piecewise-linear
 //! network it averages the Jacobian over the pieces it reaches, so it is smooth in z where A is not, and never exact.
 
-use super::{EstimatorRow, EstimatorSettings, JacobianEstimator};
+use super::{EstimatorRow, EstimatorSettings, JacobianEstimator, Varies};
 use crate::error::Result;
 use crate::generator::{Generator, Spec};
 use crate::geometry::Spectrum;
@@ -15,6 +15,8 @@ pub const ROW: EstimatorRow = EstimatorRow {
     name: "stencil",
     about: "(G(z + h v) − G(z − h v)) / 2h over P directions, h = radius·‖z‖/√d; no derivative; P = 32, at most d",
     estimates: "psi of the mean Jacobian over the stencil, on a random P-dimensional subspace; smooth in z",
+    label: "Stencil",
+    varies: Varies::Radius,
     make: |settings| Box::new(Stencil { settings: settings.clone(), frames: FrameCache::default() }),
 };
 

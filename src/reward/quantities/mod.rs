@@ -5,7 +5,7 @@ mod dimension;
 mod likelihood;
 mod psi;
 
-use crate::diffusion::Trace;
+use crate::diffusion::{Trace, check_levels};
 use crate::error::{Error, Result, did_you_mean};
 use crate::generator::{Generator, Sampler, Spec};
 use crate::geometry::{Spectrum, psi_k};
@@ -133,12 +133,8 @@ fn sampler(generator: &dyn Generator) -> Result<&Sampler> {
 
 /// Whether the denoiser knows a noise level.
 fn check_level(sampler: &Sampler, sigma: f64) -> Result<()> {
-    let [low, high] = sampler.denoiser().range();
-    if (low * 0.999..=high * 1.001).contains(&sigma) {
-        return Ok(());
-    }
-    let message = format!("the model knows noise levels from {low:.6} to {high:.4}, found {sigma}");
-    Err(Error::key("labels.quantity", message))
+    check_levels(sampler.denoiser().range(), [sigma; 2], sigma)
+        .map_err(|message| Error::key("labels.quantity", message))
 }
 
 /// Tangents per sample where a trace takes this many; the exact one goes by pieces.

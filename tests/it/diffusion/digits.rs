@@ -8,7 +8,7 @@ use isoline::generator::{Generator, Sampler};
 use isoline::geometry::{EstimatorSettings, estimator_with, model_rank, psi_k};
 use isoline::nn::{Network, Parameters, Pass};
 use isoline::noise::{Stream, normals};
-use isoline::reward::spearman;
+use isoline::statistics::spearman;
 use isoline::store::Weights;
 use isoline::tensors::{host, rows};
 use isoline::units::Percentile;

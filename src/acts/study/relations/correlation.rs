@@ -1,7 +1,7 @@
-//! `study relate`: what descriptors say of pictures, and what ν and δ say beyond ψ.
+//! Rank correlations, plain and partial, and how much of one column others explain.
 
 use crate::noise::{self, Stream};
-use crate::reward::{quantile, ranks};
+use crate::statistics::{quantile, ranks};
 use nalgebra::DMatrix;
 use rand::RngExt;
 use rayon::prelude::*;
@@ -94,7 +94,7 @@ pub fn relate(descriptor: (&str, &[f64]), measure: (&str, &[f64]), given: &[(&st
 mod tests {
     use super::*;
     use crate::noise::normals;
-    use crate::reward::spearman;
+    use crate::statistics::spearman;
 
     fn column(key: u64, n: usize) -> Vec<f64> {
         normals(key, 0, Stream::Init, 0, n).into_iter().map(f64::from).collect()

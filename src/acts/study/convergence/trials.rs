@@ -1,12 +1,17 @@
-//! `study convergence`: every estimator against the exact one, over directions and radius.
+//! Every estimator on one map.
 
+use super::MeasuredMap;
 use crate::acts::describe::Bias;
 use crate::cancel::Cancel;
 use crate::error::Result;
-use crate::generator::Generator;
-use crate::geometry::{DESCRIPTORS, EstimatorSettings, LocalGeometry, Spectrum, estimator_with, model_rank, psi_k};
+use crate::generator::{Generator, Output, Spec};
+use crate::geometry::{
+    DESCRIPTORS, ESTIMATORS, EstimatorRow, EstimatorSettings, JacobianEstimator, LocalGeometry, Spectrum, Varies,
+    estimator_with, model_rank, psi_k,
+};
 use crate::progress::Progress;
-use crate::reward::spearman;
+use crate::statistics::spearman;
+use crate::units::Latents;
 use serde::Serialize;
 use std::time::Instant;
 
@@ -40,7 +45,7 @@ pub struct Trial {
 /// What to try.
 pub struct Trials<'a> {
     /// `[n, d]`.
-    pub latents: &'a [f32],
+    pub latents: &'a Latents,
     /// Numbers of directions; those that do not fit an estimator are left out.
     pub directions: &'a [usize],
     /// Radii of the stencil.
@@ -51,85 +56,86 @@ pub struct Trials<'a> {
     pub settings: EstimatorSettings,
 }
 
-/// What was found of one map.
-pub struct Convergence {
-    /// One row per way.
-    pub trials: Vec<Trial>,
-    /// k of ψ_k.
-    pub model_rank: usize,
-    /// The exact ψ_k of every latent.
-    pub exact: Vec<Option<f64>>,
-    /// The median numerical rank.
-    pub rank: usize,
-}
+/// Name of an estimator, directions, radius.
+type Way = (&'static str, Option<usize>, Option<f64>);
 
+/// What costs less than ψ_k and is read off the exact spectrum beside it.
+const RIVALS: [&str; 2] = ["ln_frobenius", "sigma_1"];
 /// Latents per call.
 const CALL: usize = 16;
 
 impl Trials<'_> {
+    /// Every way that fits the generator, in the order of the table of estimators, whose first is exact: name, directions,
+    /// radius.
+    fn ways(&self, spec: &Spec) -> Vec<Way> {
+        let of = |row: &EstimatorRow| -> Vec<Way> {
+            let fits = |p: &usize| {
+                let settings = EstimatorSettings { directions: Some(*p), ..self.settings.clone() };
+                *p >= 2 && (row.make)(&settings).directions(spec).is_ok()
+            };
+            let radii: Vec<Option<f64>> = match row.varies {
+                Varies::Nothing => return vec![(row.name, None, None)],
+                Varies::Directions => vec![None],
+                Varies::Radius => self.radii.iter().copied().map(Some).collect(),
+            };
+            let fitting: Vec<usize> = self.directions.iter().copied().filter(fits).collect();
+            radii.iter().flat_map(|r| fitting.iter().map(|p| (row.name, Some(*p), *r))).collect()
+        };
+        ESTIMATORS.iter().flat_map(of).collect()
+    }
+
     /// Runs them on one generator.
     ///
     /// # Errors
     /// Of the device, or a stop.
-    pub fn run(&self, g: &dyn Generator, progress: &Progress, cancel: &Cancel) -> Result<Convergence> {
+    pub fn run(&self, g: &dyn Generator, progress: &Progress, cancel: &Cancel) -> Result<(MeasuredMap, Vec<Trial>)> {
         let spec = g.spec();
-        let (d, width) = (spec.latent_width, spec.sample_shape.iter().product::<usize>());
-        let output = if spec.output == crate::generator::Output::Image { "image" } else { "preactivation" };
-        let mut plan: Vec<(&str, Option<usize>, Option<f64>)> = vec![("exact", None, None)];
-        for (name, most) in [("input-subspace", d), ("output-projection", width)] {
-            plan.extend(self.directions.iter().filter(|p| (2..=most).contains(*p)).map(|p| (name, Some(*p), None)));
-        }
-        let fitting: Vec<usize> = self.directions.iter().copied().filter(|p| (2..=d).contains(p)).collect();
-        for radius in self.radii {
-            plan.extend(fitting.iter().map(|p| ("stencil", Some(*p), Some(*radius))));
-        }
-        let bar = progress.start(format!("{} ({output})", spec.id), plan.len() as u64);
-        let mut exact: Vec<Option<Spectrum>> = Vec::new();
-        let mut truth = Vec::new();
-        let mut k = 0;
+        let output = if spec.output == Output::Image { "image" } else { "preactivation" };
+        let ways = self.ways(spec);
+        let bar = progress.start(format!("{} ({output})", spec.id), ways.len() as u64);
+        let mut map = MeasuredMap { output: output.to_owned(), model_rank: 0, median_rank: 0, exact: Vec::new() };
         let mut trials = Vec::new();
-        for (name, directions, radius) in plan {
+        for (name, directions, radius) in ways {
             cancel.check(|| "nothing was written".into())?;
-            let settings = EstimatorSettings {
-                directions,
-                radius: radius.unwrap_or(self.settings.radius),
-                ..self.settings.clone()
-            };
-            let (spectra, seconds) = self.timed(g, name, &settings, cancel)?;
-            if name == "exact" {
-                let values: Vec<Vec<f64>> = spectra.iter().flatten().map(|s| s.singular_values.clone()).collect();
-                k = self.model_rank.unwrap_or_else(|| model_rank(&values)).max(1);
-                truth = spectra.iter().map(|s| s.as_ref().and_then(|s| psi_k(&s.singular_values, k))).collect();
-                exact.clone_from(&spectra);
+            let radius_or_usual = radius.unwrap_or(self.settings.radius);
+            let settings = EstimatorSettings { directions, radius: radius_or_usual, ..self.settings.clone() };
+            let estimator = estimator_with(name, &settings)?;
+            let (spectra, seconds) = self.timed(g, &*estimator, cancel)?;
+            if estimator.is_exact() {
+                let found = || spectra.iter().flatten();
+                let values: Vec<Vec<f64>> = found().map(|s| s.singular_values.clone()).collect();
+                let k = self.model_rank.unwrap_or_else(|| model_rank(&values)).max(1);
+                let psi = |s: &Option<Spectrum>| s.as_ref().and_then(|s| psi_k(&s.singular_values, k));
+                let mut ranks: Vec<usize> = found().map(Spectrum::rank).collect();
+                ranks.sort_unstable();
+                map.model_rank = k;
+                map.median_rank = ranks.get(ranks.len() / 2).copied().unwrap_or(0);
+                map.exact = spectra.iter().map(psi).collect();
             }
-            let row = Row { output, name, radius, seconds, k };
-            trials.push(row.trial("psi_k", &spectra, &truth));
-            if name == "exact" {
-                trials.extend(["ln_frobenius", "sigma_1"].map(|rival| row.trial(rival, &spectra, &truth)));
+            let row = Row { output, name, radius, seconds, k: map.model_rank };
+            trials.push(row.trial("psi_k", &spectra, &map.exact));
+            if estimator.is_exact() {
+                trials.extend(RIVALS.map(|rival| row.trial(rival, &spectra, &map.exact)));
             }
             bar.advance(1);
         }
         bar.finish();
-        let mut ranks: Vec<usize> = exact.iter().flatten().map(Spectrum::rank).collect();
-        ranks.sort_unstable();
-        Ok(Convergence { trials, model_rank: k, exact: truth, rank: ranks.get(ranks.len() / 2).copied().unwrap_or(0) })
+        Ok((map, trials))
     }
 
+    /// The spectra of all latents, and the seconds of each.
     fn timed(
         &self,
         g: &dyn Generator,
-        name: &str,
-        settings: &EstimatorSettings,
+        estimator: &dyn JacobianEstimator,
         cancel: &Cancel,
     ) -> Result<(Vec<Option<Spectrum>>, f64)> {
-        let estimator = estimator_with(name, settings)?;
-        let d = g.spec().latent_width;
-        let calls = || self.latents.chunks(CALL * d);
         // Frames are drawn and memory is taken once, not per latent.
-        estimator.spectra(g, &self.latents[..d.min(self.latents.len())])?;
+        let one = self.latents.width().min(self.latents.values().len());
+        estimator.spectra(g, &self.latents.values()[..one])?;
         let begin = Instant::now();
         let mut found = Vec::new();
-        for call in calls() {
+        for call in self.latents.values().chunks(CALL * self.latents.width()) {
             cancel.check(|| "nothing was written".into())?;
             found.extend(estimator.spectra(g, call)?);
         }

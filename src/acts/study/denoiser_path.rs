@@ -1,0 +1,194 @@
+//! `trajectory`: the local geometry of a diffusion model's denoiser along the way from noise to picture.
+
+use super::{seeds, write_table};
+use crate::cancel::Cancel;
+use crate::device::Device;
+use crate::diffusion::{Sampling, State, solvers::solver};
+use crate::error::{Error, Result};
+use crate::generator::{AtSigma, Generator, Sampler, find_model};
+use crate::geometry::{DESCRIPTORS, LocalGeometry, Spectrum, estimator, model_rank};
+use crate::progress::Progress;
+use crate::table::{Column, Table, Values};
+use crate::tensors::{host, rows};
+use crate::units::Latents;
+use serde::Serialize;
+use std::path::Path;
+
+/// A path that is asked for.
+#[derive(Clone, Debug, clap::Args)]
+pub struct DenoiserPath {
+    /// Diffusion model, name or path
+    #[arg(value_name = "MODEL")]
+    pub model: String,
+    /// Seeds, as in 0-63,99
+    #[arg(long, value_name = "LIST", default_value = "0-3")]
+    pub seeds: String,
+    /// Noise levels [default: those of the model's sampler]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub sigma: Vec<f64>,
+    /// Way to the spectrum; see isoline list estimators
+    #[arg(long, value_name = "NAME", default_value = "exact")]
+    pub estimator: String,
+    /// Class of all samples, for a model that knows classes
+    #[arg(long, value_name = "N")]
+    pub class: Option<usize>,
+}
+
+/// Descriptors of the map x_σ → x₀ at the sampler's own x_σ.
+#[derive(Clone, Debug, Serialize)]
+pub struct DenoiserPathReport {
+    /// Model id.
+    pub model: String,
+    /// SHA-256 of the model.
+    pub model_sha256: String,
+    /// Way to the spectra.
+    pub estimator: String,
+    /// One per seed and level, seed by seed, from noise to picture.
+    pub points: Vec<PathPoint>,
+}
+
+/// A state on the way.
+#[derive(Clone, Debug, Serialize)]
+pub struct PathPoint {
+    /// Seed.
+    pub seed: u64,
+    /// σ
+    pub sigma: f64,
+    /// k of ψ_k: over the directions that are strong in all states of one level, so that each level has its own.
+    pub k: usize,
+    /// In the order of [`DenoiserPathReport::descriptors`].
+    pub values: Vec<Option<f64>>,
+}
+
+/// One level of all seeds: σ, the states there, their spectra, their model rank.
+struct NoiseLevel {
+    sigma: f64,
+    states: Latents,
+    spectra: Vec<Option<Spectrum>>,
+    k: usize,
+}
+
+impl DenoiserPath {
+    /// Checks what needs no model.
+    ///
+    /// # Errors
+    /// [`Error::Key`].
+    pub fn check(&self) -> Result<()> {
+        seeds("seeds", &self.seeds).map(drop)
+    }
+
+    /// Measures.
+    ///
+    /// # Errors
+    /// Those of [`check`](Self::check), of the model and the estimator, or a stop.
+    pub fn run(&self, device: &Device, progress: &Progress, cancel: &Cancel) -> Result<DenoiserPathReport> {
+        let seeds = seeds("seeds", &self.seeds)?;
+        let sampler = Sampler::load(&find_model(&self.model)?, device)?.with_class(self.class)?;
+        let wanted = self.levels(&sampler)?;
+        let start = Latents::of_seeds(&seeds, sampler.spec().latent_width);
+        let bar = progress.start("measuring", wanted.len() as u64);
+        let estimator = estimator(&self.estimator)?;
+        let mut levels = Vec::new();
+        for sigma in wanted {
+            cancel.check(|| "nothing was written".into())?;
+            let states = state_at(&sampler, &start, sigma)?;
+            let spectra = estimator.spectra(&AtSigma::new(&sampler, sigma)?, states.values())?;
+            let found: Vec<Vec<f64>> = spectra.iter().flatten().map(|s| s.singular_values.clone()).collect();
+            levels.push(NoiseLevel { sigma, states, spectra, k: model_rank(&found) });
+            bar.advance(1);
+        }
+        bar.finish();
+        let point = |i: usize, level: &NoiseLevel| PathPoint {
+            seed: seeds[i],
+            sigma: level.sigma,
+            k: level.k,
+            values: level.values(i),
+        };
+        Ok(DenoiserPathReport {
+            model: sampler.spec().id.clone(),
+            model_sha256: sampler.model_sha256().to_owned(),
+            estimator: estimator.name().to_owned(),
+            points: (0..seeds.len()).flat_map(|i| levels.iter().map(move |level| point(i, level))).collect(),
+        })
+    }
+
+    /// The noise levels, from noise to picture.
+    fn levels(&self, sampler: &Sampler) -> Result<Vec<f64>> {
+        let nodes = &sampler.sampling().sigmas;
+        let mut wanted = if self.sigma.is_empty() { nodes[..nodes.len() - 1].to_vec() } else { self.sigma.clone() };
+        wanted.sort_by(|a, b| b.total_cmp(a));
+        match wanted.iter().find(|s| !(**s > 0.0 && **s <= nodes[0])) {
+            None => Ok(wanted),
+            Some(beyond) => {
+                let message = format!("expected levels above 0 and up to the sampler's {}, found {beyond}", nodes[0]);
+                Err(Error::key("sigma", message))
+            }
+        }
+    }
+}
+
+impl NoiseLevel {
+    fn values(&self, i: usize) -> Vec<Option<f64>> {
+        let Some(spectrum) = &self.spectra[i] else { return descriptors().map(|_| None).collect() };
+        let geometry = LocalGeometry::new(spectrum, self.states.row(i), self.k);
+        descriptors().map(|d| (d.measure)(&geometry).value()).collect()
+    }
+}
+
+/// The likelihood of a prior draw means nothing at a noised picture.
+fn descriptors() -> impl Iterator<Item = &'static crate::geometry::Descriptor> {
+    DESCRIPTORS.iter().filter(|d| d.name != "log_likelihood")
+}
+
+/// The states at σ on the sampler's own way: its levels above σ, then σ.
+fn state_at(sampler: &Sampler, z: &Latents, sigma: f64) -> Result<Latents> {
+    let config = sampler.config();
+    let solver = solver(&config.solver, config.solver_settings.clone())
+        .map_err(|e| Error::Bug(e.to_string()))?;
+    // A level that is a node up to rounding is that node.
+    let nodes = &sampler.sampling().sigmas;
+    let mut sigmas: Vec<f64> = nodes.iter().copied().filter(|s| *s > sigma * (1.0 + 1e-9)).collect();
+    sigmas.push(sigma);
+    let start = State::plain(rows(z.values().to_vec(), z.width(), sampler.device()));
+    let states = match sigmas.len() {
+        1 => start.value * nodes[0],
+        _ => {
+            let way = Sampling::new(solver, sigmas);
+            sampler.sample(start, &vec![0; z.len()], &way, &mut |_, _| Ok(()))?.value
+        }
+    };
+    Ok(Latents::new(host(states)?, z.width()))
+}
+
+impl DenoiserPathReport {
+    /// The names of a point's values.
+    pub fn descriptors(&self) -> Vec<&'static str> {
+        descriptors().map(|d| d.name).collect()
+    }
+
+    /// One row per point.
+    ///
+    /// # Errors
+    /// Of the table.
+    pub fn table(&self) -> Result<Table> {
+        let points = || self.points.iter();
+        let mut columns = vec![
+            Column::new("seed", Values::I64(points().map(|p| i64::try_from(p.seed).ok()).collect())),
+            Column::new("sigma", Values::F64(points().map(|p| Some(p.sigma)).collect())),
+            Column::new("k", Values::I64(points().map(|p| i64::try_from(p.k).ok()).collect())),
+        ];
+        let names = self.descriptors().into_iter().enumerate();
+        columns.extend(names.map(|(i, name)| Column::new(name, Values::F64(points().map(|p| p.values[i]).collect()))));
+        Table::new(columns)
+    }
+
+    /// Writes `trajectory.parquet` and `trajectory.csv`.
+    ///
+    /// # Errors
+    /// Of the disk.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let metadata =
+            [("model", self.model.as_str()), ("model_sha256", &self.model_sha256), ("estimator", &self.estimator)];
+        write_table(folder, "trajectory", &self.table()?, &metadata)
+    }
+}

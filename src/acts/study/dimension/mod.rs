@@ -1,0 +1,88 @@
+//! `lid`: local intrinsic dimension at pictures, over noise levels, against known truth, and as a check of a denoiser.
+
+mod bench;
+mod curve;
+mod doctor;
+mod estimate;
+
+pub use bench::{Bench, BenchMethod, Fit};
+pub use curve::{Curve, CurvePoint, CurveReport};
+pub use doctor::{Doctor, DoctorLevel, DoctorReport};
+pub use estimate::{Estimates, EstimatesReport, SampleDimension};
+
+use super::seeds;
+use crate::data::{DataConfig, Dataset};
+use crate::device::Device;
+use crate::diffusion::{Trace, check_levels};
+use crate::error::{Error, Result};
+use crate::generator::{Generator, Sampler, find_model};
+use crate::tensors::{host, rows};
+use crate::units::Latents;
+use std::path::{Path, PathBuf};
+
+/// Which pictures are measured, and how traces are found.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Pictures {
+    /// Seeds of the model's own pictures, as in 0-7; with --pictures, places in the set
+    #[arg(long, value_name = "LIST", default_value = "0-3")]
+    pub seeds: String,
+    /// Pictures to measure instead of the model's own: an IDX file or a folder
+    #[arg(long, value_name = "PATH")]
+    pub pictures: Option<PathBuf>,
+    /// Rademacher probes of a trace; 0 takes the exact trace, one tangent per pixel
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    pub probes: usize,
+}
+
+impl Pictures {
+    fn trace(&self) -> Trace {
+        match self.probes {
+            0 => Trace::Exact,
+            probes => Trace::Hutchinson { probes, seed: 0 },
+        }
+    }
+
+    fn seeds(&self) -> Result<Vec<u64>> {
+        seeds("seeds", &self.seeds)
+    }
+
+    /// The pictures' values in the model's range, row-major.
+    fn values(&self, generator: &dyn Generator) -> Result<Vec<f32>> {
+        let seeds = self.seeds()?;
+        let spec = generator.spec();
+        let Some(path) = &self.pictures else {
+            let z = Latents::of_seeds(&seeds, spec.latent_width);
+            return host(generator.generate(rows(z.into_values(), spec.latent_width, generator.device())));
+        };
+        let set = pictures(path, spec.sample_shape)?;
+        let count = set.count() as u64;
+        if let Some(beyond) = seeds.iter().find(|s| **s >= count) {
+            return Err(Error::key("seeds", format!("the set has pictures 0 to {}, found {beyond}", count - 1)));
+        }
+        Ok(seeds.iter().flat_map(|s| set.values(*s as usize, spec.range)).collect())
+    }
+}
+
+/// A set of pictures from an IDX file or a folder.
+fn pictures(path: &Path, shape: [usize; 3]) -> Result<Dataset> {
+    let kind = if path.is_dir() { "folder" } else { "idx" };
+    let (root, name) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
+    let config = DataConfig { kind: kind.into(), path: name.to_string_lossy().into_owned(), labels: None };
+    Dataset::read(&config, root, shape)
+}
+
+/// The diffusion model of that name or path.
+fn diffusion(model: &str, device: &Device) -> Result<Sampler> {
+    Sampler::load(&find_model(model)?, device)
+}
+
+/// Refuses a noise level that the model does not know.
+fn check_sigma(sampler: &Sampler, sigma: f64) -> Result<()> {
+    check_levels(sampler.denoiser().range(), [sigma; 2], sigma).map_err(|message| Error::key("sigma", message))
+}
+
+/// `points` noise levels, at least 2, even in ln σ.
+fn grid(low: f64, high: f64, points: usize) -> Vec<f64> {
+    let part = |i: usize| i as f64 / (points - 1) as f64;
+    (0..points).map(|i| (low.ln() + (high / low).ln() * part(i)).exp()).collect()
+}

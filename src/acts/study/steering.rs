@@ -1,0 +1,327 @@
+//! `steer-report`: asked against measured novelty, method by method. The honest proof.
+
+use super::seeds;
+use crate::acts::generate::{self, SampleRow};
+use crate::cancel::Cancel;
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::generator::find_model;
+use crate::limits;
+use crate::progress::Progress;
+use crate::render::page::{number, row};
+use crate::statistics::{quantile, spearman, spearman_ceiling};
+use crate::steer::{Denoising, Engine, GUIDES, GuideRow, Settings, Status};
+use crate::store;
+use crate::tile::Tiling;
+use crate::units::Percentile;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// A comparison of methods that is asked for.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Comparison {
+    /// Model name or path
+    #[arg(value_name = "MODEL")]
+    pub model: String,
+    /// Reward beside the model's own, by its name; see isoline list rewards
+    #[arg(long, value_name = "NAME")]
+    pub reward: Option<String>,
+    /// Seeds, as in 0-255
+    #[arg(long, value_name = "LIST", default_value = "0-63")]
+    pub seeds: String,
+    /// Percentiles to ask for
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "5,25,50,75,95")]
+    pub novelty: Vec<f64>,
+    /// Measured corrections of the closed loop [default: 2; 4 for diffusion models]
+    #[arg(long, value_name = "N", value_parser = corrections)]
+    pub corrections: Option<usize>,
+    /// Steps of the open loop [default: 48; 12 for diffusion models]
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+    /// Samples per tile
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub tile: usize,
+}
+
+fn corrections(text: &str) -> std::result::Result<usize, String> {
+    text.parse().ok().filter(|n| (1..=64).contains(n)).ok_or_else(|| "expected 1 to 64".to_owned())
+}
+
+/// What was found.
+#[derive(Clone, Debug, Serialize)]
+pub struct ComparisonReport {
+    /// Model id.
+    pub model: String,
+    /// The reward's name, where it is not the model's own.
+    pub reward: Option<String>,
+    /// What the reward predicts.
+    pub quantity: String,
+    /// Method by method.
+    pub methods: Vec<MethodFigures>,
+}
+
+/// What one method did.
+#[derive(Clone, Debug, Serialize)]
+pub struct MethodFigures {
+    /// Method, with its loop.
+    pub name: String,
+    /// Rank correlation of asked and reached, as a share of the largest value that the tied levels permit.
+    pub spearman: Option<f64>,
+    /// Of mid-ranks, as it is.
+    pub spearman_unadjusted: Option<f64>,
+    /// In percentiles.
+    pub median_abs_error: Option<f64>,
+    /// Share of samples that a guard refused.
+    pub off_manifold: f64,
+    /// Samples without a measured novelty.
+    pub undefined: usize,
+    /// Between the latent and its seed's, in degrees.
+    pub mean_angle: f64,
+    /// Denoiser calls that the steering took, mean over samples; of a diffusion model.
+    pub evaluations: Option<f64>,
+    /// Of steering and measuring.
+    pub seconds_per_sample: f64,
+}
+
+impl Comparison {
+    /// Checks what needs no model.
+    ///
+    /// # Errors
+    /// [`Error::Key`].
+    pub fn check(&self) -> Result<()> {
+        if let Some(n) = self.novelty.iter().find(|n| !(0.0..=100.0).contains(*n)) {
+            return Err(Error::key("novelty", format!("expected a percentile from 0 to 100, found {n}")));
+        }
+        if !(1..=limits::TILE).contains(&self.tile) {
+            return Err(Error::key("tile", format!("expected 1 to {}, found {}", limits::TILE, self.tile)));
+        }
+        seeds("seeds", &self.seeds)?;
+        self.reward.as_ref().map_or(Ok(()), |name| store::check_id(name).map_err(|m| Error::key("reward", m)))
+    }
+
+    /// Steers every seed to every novelty with every method and measures what was reached.
+    ///
+    /// # Errors
+    /// Those of [`check`](Self::check), of the model and the device, or a stop.
+    pub fn run(&self, device: &Device, progress: &Progress, cancel: &Cancel) -> Result<ComparisonReport> {
+        self.check()?;
+        let seeds = seeds("seeds", &self.seeds)?;
+        let engine = Engine::load(&find_model(&self.model)?, self.reward.as_deref(), device)?;
+        let first = &seeds[..seeds.len().min(self.tile)];
+        let warm = Trial { engine: &engine, asked: self, seeds: first, progress, cancel };
+        let methods = Trial { seeds: &seeds, ..warm }.every_method(&warm)?;
+        Ok(ComparisonReport {
+            model: engine.generator.spec().id.clone(),
+            reward: self.reward.clone(),
+            quantity: engine.reward.card.quantity.clone(),
+            methods,
+        })
+    }
+}
+
+/// Some seeds to be steered to all levels.
+#[derive(Clone, Copy)]
+struct Trial<'a> {
+    engine: &'a Engine,
+    asked: &'a Comparison,
+    seeds: &'a [u64],
+    progress: &'a Progress,
+    cancel: &'a Cancel,
+}
+
+/// Guided samples with what they took.
+struct Guided {
+    rows: Vec<SampleRow>,
+    /// Samples that were computed, those of whole tiles.
+    computed: usize,
+    seconds: f64,
+}
+
+impl Trial<'_> {
+    fn every_method(&self, warm: &Self) -> Result<Vec<MethodFigures>> {
+        let usual = self.engine.usual_settings();
+        let corrections = self.corrections();
+        let closed = Settings { steps: self.asked.steps.unwrap_or(usual.steps), corrections, ..usual };
+        let open = Settings { corrections: 0, ..closed.clone() };
+        warm.latents("gradient", "warm-up", &open)?;
+        let mut methods = vec![
+            self.latents("gradient", "gradient, open loop", &open)?,
+            self.latents("gradient", &format!("gradient, {corrections} corrections"), &closed)?,
+        ];
+        let candidates = self.candidates(warm, &open, methods[1].seconds_per_sample)?;
+        let name = format!("search, {candidates} candidates (equal seconds)");
+        methods.push(self.latents("search", &name, &Settings { steps: candidates, ..open.clone() })?);
+        methods.push(self.latents("truncation", "truncation, open loop", &open)?);
+        methods.push(self.latents("truncation", &format!("truncation, {corrections} corrections"), &closed)?);
+        methods.push(self.latents("none", "none (unguided)", &open)?);
+        if self.engine.evaluations().is_some() {
+            methods.extend(self.guides(warm)?);
+        }
+        Ok(methods)
+    }
+
+    fn corrections(&self) -> usize {
+        self.asked.corrections.unwrap_or(self.engine.usual_settings().corrections)
+    }
+
+    /// Candidates of a search that takes `seconds` per sample, from the cost of two short ones.
+    fn candidates(&self, warm: &Self, open: &Settings, seconds: f64) -> Result<usize> {
+        let cost = |steps| {
+            let settings = Settings { steps, ..open.clone() };
+            warm.latents("search", "sizing the search", &settings).map(|m| m.seconds_per_sample)
+        };
+        let sizes = self.engine.generator.spec().usual.trial_candidates;
+        let (short, long) = (cost(sizes[0])?, cost(sizes[1])?);
+        // On a busy machine the longer search may seem free; it then gets no more than the longer one's candidates.
+        let per_step = (long - short) / (sizes[1] - sizes[0]) as f64;
+        let [first, last] = sizes.map(|s| s as f64);
+        let fitting = if per_step > 0.0 { first + (seconds - short) / per_step } else { last };
+        Ok(fitting.clamp(1.0, limits::STEPS as f64) as usize)
+    }
+
+    /// Every guide over all seeds and levels. A guide's strength for a level is the one whose mean on the warm-up tile came
+    /// nearest; finding it is no part of the seconds.
+    fn guides(&self, warm: &Self) -> Result<Vec<MethodFigures>> {
+        let mut methods = Vec::new();
+        let mut means: BTreeMap<(&str, u64, u64), f64> = BTreeMap::new();
+        let loops = |guide: &'static GuideRow| {
+            [false, true].into_iter().take(1 + usize::from(guide.has_set_point)).map(move |closed| (guide, closed))
+        };
+        for (guide, closed) in GUIDES.iter().filter(|g| !g.trial_strengths.is_empty()).flat_map(loops) {
+            let strengths = guide.trial_strengths;
+            let name = match (guide.has_set_point, closed) {
+                (false, _) => format!("{} guidance", guide.name),
+                (true, false) => format!("{} guidance, open loop", guide.name),
+                (true, true) => format!("{} guidance, closed loop", guide.name),
+            };
+            let mut all = Guided { rows: Vec::new(), computed: 0, seconds: 0.0 };
+            for &novelty in &self.asked.novelty {
+                let mut best = (f64::INFINITY, strengths[0]);
+                for strength in strengths {
+                    // Without a set-point a strength gives the same pictures whatever is asked.
+                    let level = if guide.has_set_point { novelty.to_bits() } else { 0 };
+                    let key = (guide.name, level, strength.to_bits());
+                    let mean = match means.get(&key) {
+                        Some(mean) => *mean,
+                        None => {
+                            let found = warm.guided(guide, *strength, novelty, false)?.rows;
+                            let reached: Vec<f64> = found.iter().filter_map(|r| r.novelty_reached).collect();
+                            reached.iter().sum::<f64>() / reached.len().max(1) as f64
+                        }
+                    };
+                    means.insert(key, mean);
+                    let off = (mean - novelty).abs();
+                    if off < best.0 {
+                        best = (off, *strength);
+                    }
+                }
+                let found = self.guided(guide, best.1, novelty, closed)?;
+                all.rows.extend(found.rows);
+                all.computed += found.computed;
+                all.seconds += found.seconds;
+            }
+            let mean = all.rows.iter().map(|r| r.steps as f64).sum::<f64>() / all.rows.len().max(1) as f64;
+            methods.push(figures(&name, &all.rows, Some(mean), all.seconds / all.computed.max(1) as f64));
+        }
+        Ok(methods)
+    }
+
+    /// One guide at one strength.
+    fn guided(&self, guide: &GuideRow, strength: f64, novelty: f64, closed: bool) -> Result<Guided> {
+        let bar = self.progress.start(format!("{} at {strength}, {novelty}", guide.name), self.seeds.len() as u64);
+        let settings = Denoising { strength, push: !guide.has_set_point, ..Denoising::default() };
+        let corrections = if closed { self.corrections() } else { 0 };
+        let target = Some(Percentile::clamped(novelty));
+        let begin = Instant::now();
+        let tiling = Tiling::new(self.asked.tile);
+        let (mut rows, mut computed) = (Vec::new(), 0);
+        for (tile, wanted) in tiling.cover(self.seeds) {
+            let samples: Vec<u64> = tiling.samples(tile).collect();
+            let found = self.engine.guide(Some(guide), &settings, &samples, target, corrections, self.cancel)?;
+            computed += found.len();
+            let kept = found.iter().map(|f| &f.steered).filter(|s| wanted.contains(&s.sample));
+            rows.extend(kept.map(|s| generate::row(self.engine, s, target)));
+            bar.advance(wanted.len() as u64);
+        }
+        bar.finish();
+        Ok(Guided { rows, computed, seconds: begin.elapsed().as_secs_f64() })
+    }
+
+    /// One method on latents, over all seeds and levels.
+    fn latents(&self, method: &str, name: &str, settings: &Settings) -> Result<MethodFigures> {
+        let bar = self.progress.start(name.to_owned(), (self.seeds.len() * self.asked.novelty.len()) as u64);
+        let (mut rows, mut computed) = (Vec::new(), 0);
+        let begin = Instant::now();
+        let tiling = Tiling::new(self.asked.tile);
+        for (tile, wanted) in tiling.cover(self.seeds) {
+            let samples: Vec<u64> = tiling.samples(tile).collect();
+            for &novelty in &self.asked.novelty {
+                let target = Some(Percentile::clamped(novelty));
+                let steered =
+                    self.engine.steer(method, &samples, &vec![target; samples.len()], settings, self.cancel)?;
+                computed += steered.len();
+                let kept = steered.iter().filter(|s| wanted.contains(&s.sample));
+                rows.extend(kept.map(|s| generate::row(self.engine, s, target)));
+                bar.advance(wanted.len() as u64);
+            }
+        }
+        bar.finish();
+        let seconds = begin.elapsed().as_secs_f64() / computed.max(1) as f64;
+        // A step of a latent is a pass through the sampler, and the start is one more.
+        let mean = rows.iter().map(|r: &SampleRow| 1.0 + r.steps as f64).sum::<f64>() / rows.len().max(1) as f64;
+        let calls = self.engine.evaluations().map(|n| mean * n as f64);
+        Ok(figures(name, &rows, calls, seconds))
+    }
+}
+
+fn figures(name: &str, rows: &[SampleRow], evaluations: Option<f64>, seconds_per_sample: f64) -> MethodFigures {
+    let pairs: Vec<(f64, f64)> = rows.iter().filter_map(|r| r.novelty_asked.zip(r.novelty_reached)).collect();
+    let (asked, reached): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
+    let mut errors: Vec<f64> = pairs.iter().map(|(a, r)| (a - r).abs()).collect();
+    errors.sort_by(f64::total_cmp);
+    let n = rows.len().max(1) as f64;
+    let rho = spearman(&asked, &reached);
+    MethodFigures {
+        name: name.to_owned(),
+        spearman: rho.zip(spearman_ceiling(&asked)).map(|(rho, most)| rho / most),
+        spearman_unadjusted: rho,
+        median_abs_error: quantile(&errors, 0.5),
+        off_manifold: rows.iter().filter(|r| r.status != Status::Ok).count() as f64 / n,
+        undefined: rows.len() - pairs.len(),
+        mean_angle: rows.iter().map(|r| r.angle).sum::<f64>() / n,
+        evaluations,
+        seconds_per_sample,
+    }
+}
+
+impl ComparisonReport {
+    /// The table that is printed, its head first.
+    pub fn rows(&self) -> Vec<Vec<String>> {
+        let line = |m: &MethodFigures| {
+            row([
+                &m.name,
+                &number(m.spearman, 3),
+                &number(m.spearman_unadjusted, 3),
+                &number(m.median_abs_error, 2),
+                &m.undefined.to_string(),
+                &format!("{:.1} %", 100.0 * m.off_manifold),
+                &format!("{:.0}°", m.mean_angle),
+                &number(m.evaluations, 1),
+                &format!("{:.1}", 1e3 * m.seconds_per_sample),
+            ])
+        };
+        let head = row([
+            "method",
+            "spearman",
+            "unadjusted",
+            "median |error|",
+            "undefined",
+            "off manifold",
+            "mean angle",
+            "evaluations",
+            "ms/sample",
+        ]);
+        [head].into_iter().chain(self.methods.iter().map(line)).collect()
+    }
+}

@@ -1,0 +1,115 @@
+//! `isoline lid`: local intrinsic dimension.
+
+use super::{CommandRow, Context, output, parsed, run_of, with};
+use crate::acts::study::dimension::{Bench, Curve, Doctor, Estimates, Fit};
+use crate::error::{Result, shown};
+use crate::table::write_csv;
+use std::path::PathBuf;
+
+/// The row of `isoline lid`.
+pub const ROW: CommandRow = CommandRow {
+    name: "lid",
+    about: "Local intrinsic dimension: estimate, curve, bench, doctor",
+    augment: |command| with(command, COMMANDS),
+    run: |typed, context| run_of(COMMANDS, typed, context),
+    stops_in_order: true,
+};
+
+/// Its subcommands.
+static COMMANDS: &[CommandRow] = &[
+    CommandRow::new::<EstimateArgs>("estimate", "Dimension at pictures, one line each", |typed, context| {
+        estimate(&parsed(typed)?, context)
+    }),
+    CommandRow::new::<CurveArgs>(
+        "curve",
+        "Dimension over noise levels, and the knee of the curve",
+        |typed, context| curve(&parsed(typed)?, context),
+    ),
+    CommandRow::new::<BenchArgs>(
+        "bench",
+        "Train score networks on manifolds of known dimension and compare every method with the truth",
+        |typed, context| bench(&parsed(typed)?, context),
+    ),
+    CommandRow::new::<DoctorArgs>(
+        "doctor",
+        "Check a diffusion model: at noised pictures the mean must be the number of pixels",
+        |typed, context| doctor(&parsed(typed)?, context),
+    ),
+];
+
+#[derive(Debug, clap::Args)]
+struct EstimateArgs {
+    #[command(flatten)]
+    estimates: Estimates,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn estimate(args: &EstimateArgs, context: &Context) -> Result<()> {
+    args.estimates.check()?;
+    let (_, device) = context.open_device()?;
+    let report = args.estimates.run(&device, &context.cancel)?;
+    output::print_report(args.json, &report, &report.rows())
+}
+
+#[derive(Debug, clap::Args)]
+struct CurveArgs {
+    #[command(flatten)]
+    curve: Curve,
+    /// Write curve.csv and curve.svg here
+    #[arg(short, long, value_name = "DIR")]
+    outdir: Option<PathBuf>,
+}
+
+fn curve(args: &CurveArgs, context: &Context) -> Result<()> {
+    args.curve.check()?;
+    let (_, device) = context.open_device()?;
+    let report = args.curve.run(&device, &context.progress, &context.cancel)?;
+    output::print(&write_csv(&report.table()?))?;
+    for (seed, knee) in &report.knees {
+        let at = knee.map_or("no knee".to_owned(), |sigma| format!("knee at sigma {sigma:.4}"));
+        context.say(&format!("seed {seed}: {at}"));
+    }
+    if let Some(outdir) = &args.outdir {
+        report.write(outdir)?;
+        context.say(&format!("written: {}", shown(outdir)));
+    }
+    Ok(())
+}
+
+#[derive(Debug, clap::Args)]
+struct BenchArgs {
+    #[command(flatten)]
+    bench: Bench,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn bench(args: &BenchArgs, context: &Context) -> Result<()> {
+    args.bench.check()?;
+    let (_, device) = context.open_device()?;
+    let mut each = |fit: &Fit| match args.json {
+        true => Ok(()),
+        false => output::print(&format!("{}\n{}\n", fit.title(), output::columns(&fit.rows()))),
+    };
+    let fits = args.bench.run(&device, &context.progress, &context.cancel, &mut each)?;
+    if args.json { output::print_report(true, &fits, &[]) } else { Ok(()) }
+}
+
+#[derive(Debug, clap::Args)]
+struct DoctorArgs {
+    #[command(flatten)]
+    doctor: Doctor,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn doctor(args: &DoctorArgs, context: &Context) -> Result<()> {
+    args.doctor.check()?;
+    let (_, device) = context.open_device()?;
+    let report = args.doctor.run(&device, &context.cancel)?;
+    output::print_report(args.json, &report, &report.rows())
+}
