@@ -86,7 +86,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
 fn labels(path: &Path, context: &Context) -> Result<Plan> {
     let (config, _) = store::read_toml::<RewardConfig>(path)?;
     check_config(&config, &shown(path))?;
-    labels_plan(&config, context)
+    Plan::new("labels", &labels_plan(&config, context)?)
 }
 
 /// A config of one table, `[describe]`, whose keys tell where they stand.
@@ -136,13 +136,13 @@ fn describe(path: &Path, csv: bool, context: &Context) -> Result<Plan> {
 ///
 /// # Errors
 /// Those of the model; [`Error::Config`] for too few labels.
-pub fn labels_plan(config: &RewardConfig, context: &Context) -> Result<Plan> {
+pub fn labels_plan(config: &RewardConfig, context: &Context) -> Result<LabelsPlan> {
     let (name, device) = context.open_device()?;
     let model = find_model(&config.model)?;
     let generator = generator::load(&model, &device)?;
     // Before the folder is claimed.
     quantity(&config.labels.quantity, &config.labels.estimator)?.check(&*generator)?;
-    let plan = LabelsPlan {
+    Ok(LabelsPlan {
         model: anchored_model(&config.model)?,
         model_sha256: generator.model_sha256().to_owned(),
         quantity: config.labels.quantity.clone(),
@@ -150,6 +150,5 @@ pub fn labels_plan(config: &RewardConfig, context: &Context) -> Result<Plan> {
         seed: config.labels.seed,
         count: config.labels.count as u64,
         device: name.class().to_owned(),
-    };
-    Plan::new("labels", &plan)
+    })
 }

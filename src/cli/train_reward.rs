@@ -3,9 +3,12 @@
 use super::plan::labels_plan;
 use super::runs::{self, RunArgs, RunOptions};
 use super::{CommandRow, Context, output, parsed};
+use crate::acts::label::Tiles;
+use crate::acts::of_plan;
 use crate::error::Result;
 use crate::generator::find_model;
 use crate::reward::{RewardConfig, TrainReward, reward_folder, train_reward};
+use crate::run::{Plan, Work};
 use crate::store;
 use std::path::PathBuf;
 
@@ -75,23 +78,23 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let own = config.name.as_ref().map_or(String::new(), |n| format!("-{n}"));
     let work = args.outdir.clone().unwrap_or_else(|| format!("runs/labels-{name}{own}").into());
     let _lock = runs::alone(&work)?;
-    let plan = labels_plan(&config, context)?;
+    let asked = labels_plan(&config, context)?;
+    let plan = Plan::new("labels", &asked)?;
     plan.check(&work)?;
-    let labelling = crate::acts::open(&plan, &work)?;
+    let labelling = Tiles::open(asked, &work).map_err(|e| of_plan(e, &work))?;
     labelling.claim()?;
     plan.write(&work)?;
-    let device = runs::device(context, &*labelling)?;
+    let device = runs::device(context, &labelling)?;
     let options = RunOptions { force: false, label: format!("labelling {name}"), run: args.run.clone() };
-    runs::complete(&work, &plan, &*labelling, &mut *labelling.maker(device.clone()), &options, context)?;
+    runs::complete(&work, &plan, &labelling, &mut *labelling.maker(device.clone()), &options, context)?;
     let job = TrainReward {
         config: &config,
         place: &place,
         model: &model,
-        work,
-        device_class: device.0.class(),
+        readings: labelling.readings()?,
         curve: &args.curve,
     };
-    let report = train_reward(&job, &device.1, &context.progress, &context.cancel)?;
+    let report = train_reward(job, &device.1, &context.progress, &context.cancel)?;
     if args.json {
         return output::print(&report.json());
     }

@@ -10,7 +10,7 @@ mod report;
 mod train;
 
 pub use calibration::{Calibration, Novelty};
-pub use labels::{LABEL_CALL, LabelConfig, LabelParts, Labels, PartState, label, table_bytes};
+pub use labels::{LabelConfig, Labels, label_latents};
 pub use network::{Reward, RewardCard, Score, reward_folder};
 pub use predictor::{NoisedConfig, WORTH};
 pub use quantities::{Place, QUANTITIES, Quantity, QuantityRow, Reading, quantity};

@@ -1,10 +1,10 @@
 //! Training the reward (theory, 11-14): label, split, fit, report on the test split, calibrate.
 
-use super::labels::{self, LabelConfig, Labels, label};
-use super::network::{CARD_FORMAT, RewardCard, reward_folder, target};
+use super::labels::{self, LabelConfig, Labels};
+use super::network::{CARD_FORMAT, RewardCard, reward_folder};
 use super::predictor::{NoisedConfig, Predictor, picture_layers};
 use super::report::{Report, Split, report_html};
-use super::{Calibration, quantity};
+use super::{Calibration, QuantityRow, quantity};
 use crate::cancel::Cancel;
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -19,7 +19,7 @@ use crate::store::{self, WeightTensor};
 use crate::tensors::{host, rows};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A reward config as typed.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -72,10 +72,8 @@ pub struct TrainReward<'a> {
     pub place: &'a str,
     /// The model's folder.
     pub model: &'a Path,
-    /// Folder of the label table.
-    pub work: PathBuf,
-    /// cpu, wgpu or cuda: labels of one are not continued on another.
-    pub device_class: &'a str,
+    /// What was measured of every label, in order; see [`Labels`].
+    pub readings: Vec<Vec<f64>>,
     /// Shares of the training split to fit for the learning curve; empty for none.
     pub curve: &'a [f64],
 }
@@ -93,118 +91,140 @@ struct Table {
     targets: Vec<f32>,
 }
 
+/// What a reward learns: the quantity of every label that has one.
+struct Target {
+    /// k of ψ_k; 0 for a quantity without a spectrum.
+    model_rank: usize,
+    /// (label, value)
+    values: Vec<(usize, f64)>,
+    calibration: Calibration,
+}
+
+/// The parts of the labelled set, see [`Split`].
+struct Splits {
+    training: Table,
+    validation: Table,
+    test: Table,
+}
+
+/// What a reward is made of.
+struct Architecture {
+    layers: Vec<toml::Table>,
+    /// The noise that it is taught under.
+    noised: Option<NoisedConfig>,
+    /// Shape of what it sees.
+    shape: Vec<usize>,
+}
+
 /// Trains the reward of a model and writes `model/reward/`, or `model/reward-NAME/`.
 ///
 /// # Errors
-/// [`Error::Config`], [`Error::Input`] for the model, [`Error::Interrupted`] with labels kept, and
-/// [`Error::Input`] when ψ_k is undefined or constant for the model.
-pub fn train_reward(job: &TrainReward, device: &Device, progress: &Progress, cancel: &Cancel) -> Result<Report> {
+/// [`Error::Config`], [`Error::Input`] for the model, [`Error::Interrupted`], and [`Error::Input`] when the quantity is
+/// undefined or constant for the model.
+pub fn train_reward(job: TrainReward, device: &Device, progress: &Progress, cancel: &Cancel) -> Result<Report> {
     let config = job.config;
     check_config(config, job.place)?;
     let generator = generator::load(job.model, device)?;
-    let d = generator.spec().latent_width;
-    let quantity = quantity(&config.labels.quantity, &config.labels.estimator)?;
-    let row = quantity.row();
-    let labels = label(
-        &config.labels,
-        &*generator,
-        generator.model_sha256(),
-        job.device_class,
-        &*quantity,
-        &job.work,
-        progress,
-        cancel,
-    )?;
-    let k = match row.of_spectrum {
-        true => config.model_rank.unwrap_or_else(|| model_rank(labels.spectra())),
-        false => 0,
-    };
-    let labelled = labels.values(k);
-    if labelled.len() < crate::limits::CALIBRATION_MIN {
-        let (rank, remedy) = match row.of_spectrum {
-            true => (format!(" at model rank {k}"), "lower model_rank or raise"),
-            false => (String::new(), "raise"),
-        };
-        let message = format!(
-            "{}{rank} is defined for {} of {} latents, at least {} are needed; {remedy} labels.count",
-            row.symbol,
-            labelled.len(),
-            config.labels.count,
-            crate::limits::CALIBRATION_MIN
-        );
-        return Err(Error::input(job.model, message));
-    }
-    // A label's σ are read from a Jacobian in f32: below some eps per direction there is only rounding.
-    let rounding = 64.0 * f64::from(f32::EPSILON) * k.max(1) as f64;
-    let Some(calibration) = Calibration::new(labelled.iter().map(|l| l.1).collect()).filter(|c| c.std() > rounding)
-    else {
-        return Err(Error::input(
-            job.model,
-            format!(
-                "{}{} is undefined or constant over {} latents: there is nothing to learn",
-                row.symbol,
-                if row.of_spectrum { format!(" at model rank {k}") } else { String::new() },
-                config.labels.count
-            ),
-        ));
-    };
-    let (layers, noised, sees) = plan(config, &*generator)?;
-    let network = Predictor::build(&layers, noised.as_ref(), &sees).map_err(|e| Error::Bug(e.to_string()))?;
-    let width = network.width();
+    let spec = generator.spec();
+    let row = quantity(&config.labels.quantity, &config.labels.estimator)?.row();
+    let labels = Labels::new(row, config.labels.seed, job.readings, spec.latent_width);
+    let target = Target::of(&labels, row, config, job.model)?;
+    let Architecture { layers, noised, shape } = Architecture::of(config, &*generator)?;
+    let network = Predictor::build(&layers, noised.as_ref(), &shape).map_err(|e| Error::Bug(e.to_string()))?;
+    let norm_range = norm_range(&labels);
+    let mut report = Report::new(&spec.id, row, target.model_rank, &target.calibration, labels.spectra());
     let inputs = match noised {
-        None => labels.latents.clone(),
-        Some(_) => pictures(&labels.latents, &*generator, progress, cancel)?,
+        None => labels.latents.into_values(),
+        Some(_) => pictures(labels.latents.values(), &*generator, progress, cancel)?,
     };
-    let split = |which: Split| {
-        let mut table = Table { d: width, inputs: Vec::new(), targets: Vec::new() };
-        for (i, psi) in labelled.iter().filter(|(i, _)| Split::of(*i) == which) {
-            table.inputs.extend_from_slice(&inputs[i * width..(i + 1) * width]);
-            table.targets.push(calibration.level_of(*psi).0 as f32);
-        }
-        table
-    };
-    let (training, validation, test) = (split(Split::Train), split(Split::Validation), split(Split::Test));
-    let mut report = Report::new(&generator.spec().id, row, k, &calibration, labels.spectra());
+    let splits = Splits::of(&inputs, network.width(), &target);
+    let fit = |on: &Table| fit(&network, on, &splits.validation, &config.fit, device, progress, cancel);
     for share in job.curve {
-        let n = ((training.targets.len() as f64 * share) as usize).max(config.fit.batch.min(training.targets.len()));
-        let part =
-            Table { d: width, inputs: training.inputs[..n * width].to_vec(), targets: training.targets[..n].to_vec() };
-        let fit = fit(&network, &part, &validation, &config.fit, device, progress, cancel)?;
-        let (mean, _) = predict(&network, &fit.parameters, &test, None, device)?;
-        report.add_curve_point(n, &mean, &test.targets);
+        let part = splits.training.share(*share, config.fit.batch);
+        let (mean, _) = predict(&network, &fit(&part)?.parameters, &splits.test, None, device)?;
+        report.add_curve_point(part.targets.len(), &mean, &splits.test.targets);
     }
-    let fit = fit(&network, &training, &validation, &config.fit, device, progress, cancel)?;
-    let noised = match noised {
-        None => None,
-        Some(config) => {
-            Some(NoisedConfig { levels: levels(&network, &fit.parameters, &test, &config, device)?, ..config })
-        }
-    };
+    let fit = fit(&splits.training)?;
+    let noised =
+        noised.map(|config| with_levels(config, &network, &fit.parameters, &splits.test, device)).transpose()?;
     report.levels = noised.as_ref().map(|n| n.levels.clone()).unwrap_or_default();
-    let (mean, log_var) = predict(&network, &fit.parameters, &test, None, device)?;
-    report.test(&mean, &log_var, &test.targets, fit.validation_nll);
+    let (mean, log_var) = predict(&network, &fit.parameters, &splits.test, None, device)?;
+    report.test(&mean, &log_var, &splits.test.targets, fit.validation_nll);
     let mut stds: Vec<f64> = log_var.iter().map(|v| (0.5 * f64::from(*v)).exp()).collect();
     stds.sort_by(f64::total_cmp);
-    let norms = norm_range(&labels, d);
     let card = RewardCard {
         format: CARD_FORMAT,
-        model: generator.spec().id.clone(),
+        model: spec.id.clone(),
         model_sha256: generator.model_sha256().to_owned(),
         sha256: String::new(),
         calibration_sha256: String::new(),
-        target: target(row),
+        target: super::network::target(row),
         quantity: config.labels.quantity.clone(),
         estimator: config.labels.estimator.clone(),
-        model_rank: k,
-        labels: labelled.len(),
-        norm_range: norms,
+        model_rank: target.model_rank,
+        labels: target.values.len(),
+        norm_range,
         std_limit: quantile(&stds, 0.999).unwrap_or(f64::MAX),
         noised,
         layers,
     };
     let folder = reward_folder(job.model, config.name.as_deref());
-    write(&folder, row.symbol, card, &network, &fit.parameters, &calibration, &report)?;
+    write(&folder, row.symbol, card, &network, &fit.parameters, &target.calibration, &report)?;
     Ok(report)
+}
+
+impl Target {
+    /// The values of the quantity `row`, and their table.
+    fn of(labels: &Labels, row: &QuantityRow, config: &RewardConfig, model: &Path) -> Result<Self> {
+        let model_rank = match row.of_spectrum {
+            true => config.model_rank.unwrap_or_else(|| model_rank(labels.spectra())),
+            false => 0,
+        };
+        let (rank, remedy) = match row.of_spectrum {
+            true => (format!(" at model rank {model_rank}"), "lower model_rank or raise"),
+            false => (String::new(), "raise"),
+        };
+        let (symbol, count, least) = (row.symbol, config.labels.count, crate::limits::CALIBRATION_MIN);
+        let values = labels.values(model_rank);
+        if values.len() < least {
+            let found = values.len();
+            let message = format!(
+                "{symbol}{rank} is defined for {found} of {count} latents, at least {least} are needed; {remedy} labels.count"
+            );
+            return Err(Error::input(model, message));
+        }
+        // A label's σ are read from a Jacobian in f32: below some eps per direction there is only rounding.
+        let rounding = 64.0 * f64::from(f32::EPSILON) * model_rank.max(1) as f64;
+        let calibration = Calibration::new(values.iter().map(|v| v.1).collect()).filter(|c| c.std() > rounding);
+        let constant =
+            || format!("{symbol}{rank} is undefined or constant over {count} latents: there is nothing to learn");
+        let calibration = calibration.ok_or_else(|| Error::input(model, constant()))?;
+        Ok(Self { model_rank, values, calibration })
+    }
+}
+
+impl Splits {
+    /// The rows of `inputs`, `width` values each, that have a target.
+    fn of(inputs: &[f32], width: usize, target: &Target) -> Self {
+        let table = |which: Split| {
+            let mut table = Table { d: width, inputs: Vec::new(), targets: Vec::new() };
+            for (i, value) in target.values.iter().filter(|(i, _)| Split::of(*i) == which) {
+                table.inputs.extend_from_slice(&inputs[i * width..(i + 1) * width]);
+                table.targets.push(target.calibration.level_of(*value).0 as f32);
+            }
+            table
+        };
+        Self { training: table(Split::Train), validation: table(Split::Validation), test: table(Split::Test) }
+    }
+}
+
+impl Table {
+    /// The first rows: a share of all, at least `least` where there are as many.
+    fn share(&self, share: f64, least: usize) -> Self {
+        let all = self.targets.len();
+        let n = ((all as f64 * share) as usize).max(least.min(all));
+        Self { d: self.d, inputs: self.inputs[..n * self.d].to_vec(), targets: self.targets[..n].to_vec() }
+    }
 }
 
 /// Checks a reward config; `place` names it in messages.
@@ -247,18 +267,19 @@ pub fn check_config(config: &RewardConfig, place: &str) -> Result<()> {
     Ok(())
 }
 
-/// The layers, the noise they are taught under, and the shape they see.
-type Plan = (Vec<toml::Table>, Option<NoisedConfig>, Vec<usize>);
-
-fn plan(config: &RewardConfig, generator: &dyn generator::Generator) -> Result<Plan> {
-    let spec = generator.spec();
-    Ok(match &config.noised {
-        None => (layers(&config.fit), None, vec![spec.latent_width]),
-        Some(noised) => {
-            let (layers, embed) = picture_layers(spec.sample_shape, config.fit.width)?;
-            (layers, Some(NoisedConfig { embed, ..noised.clone() }), spec.sample_shape.to_vec())
-        }
-    })
+impl Architecture {
+    /// What suits a config: layers on latents, or on noised pictures.
+    fn of(config: &RewardConfig, generator: &dyn generator::Generator) -> Result<Self> {
+        let spec = generator.spec();
+        Ok(match &config.noised {
+            None => Self { layers: layers(&config.fit), noised: None, shape: vec![spec.latent_width] },
+            Some(noised) => {
+                let (layers, embed) = picture_layers(spec.sample_shape, config.fit.width)?;
+                let noised = Some(NoisedConfig { embed, ..noised.clone() });
+                Self { layers, noised, shape: spec.sample_shape.to_vec() }
+            }
+        })
+    }
 }
 
 /// The pictures of latents, in calls of a fixed shape.
@@ -284,14 +305,14 @@ fn pictures(
     Ok(all)
 }
 
-/// Spearman on noised test pictures at ten levels (theory, 13); 0 where it is undefined.
-fn levels(
+/// With the Spearman correlation on noised test pictures at ten levels (theory, 13); 0 where it is undefined.
+fn with_levels(
+    config: NoisedConfig,
     network: &Predictor,
     parameters: &Parameters,
     test: &Table,
-    config: &NoisedConfig,
     device: &Device,
-) -> Result<Vec<[f64; 2]>> {
+) -> Result<NoisedConfig> {
     let truth: Vec<f64> = test.targets.iter().map(|v| f64::from(*v)).collect();
     let at = |(i, sigma): (usize, f64)| {
         let noise = noise::normals(0, i as u64, Stream::Probe, 4, test.inputs.len());
@@ -301,7 +322,8 @@ fn levels(
         let mean: Vec<f64> = mean.iter().map(|v| f64::from(*v)).collect();
         Ok([sigma, spearman(&mean, &truth).unwrap_or(0.0)])
     };
-    config.deciles().into_iter().enumerate().map(at).collect()
+    let levels = config.deciles().into_iter().enumerate().map(at).collect::<Result<_>>()?;
+    Ok(NoisedConfig { levels, ..config })
 }
 
 /// linear → blocks of (silu, linear, silu, linear) with skips → silu → linear to two values.
@@ -434,8 +456,8 @@ fn predict(
     Ok(out.chunks_exact(2).map(|v| (v[0], v[1].clamp(-10.0, 5.0))).unzip())
 }
 
-fn norm_range(labels: &Labels, d: usize) -> [f64; 2] {
-    let norms = labels.latents.chunks_exact(d).map(|z| z.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt());
+fn norm_range(labels: &Labels) -> [f64; 2] {
+    let norms = labels.latents.rows().map(|z| z.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt());
     norms.fold([f64::MAX, 0.0], |[low, high], n| [low.min(n), high.max(n)])
 }
 

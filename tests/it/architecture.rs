@@ -13,7 +13,7 @@ use std::fs;
 use std::path::Path;
 
 /// Top-level modules of the library, from the one that may be used by all to the one that may use all.
-const ORDER: [&str; 27] = [
+const ORDER: [&str; 28] = [
     "error",
     "panics",
     "faults",

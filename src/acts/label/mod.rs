@@ -6,7 +6,7 @@ use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result};
 use crate::generator::{self, Generator, find_model};
 use crate::limits;
-use crate::reward::{LabelParts, PartState, Quantity, quantity, table_bytes};
+use crate::reward::{Quantity, quantity};
 use crate::run::{Maker, SampleEnd, TileState, Work};
 use crate::steer::Status;
 use crate::store;
@@ -14,11 +14,15 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+mod parts;
+
+use parts::{CALL, PartState, Parts, table_bytes};
+
 /// Its row in the table of acts.
 pub const ROW: ActRow = ActRow {
     name: "labels",
     about: "what is measured of a model's own samples, for isoline train-reward",
-    open: |plan, folder| Ok(Box::new(Labelling::open(keys(plan)?, folder)?)),
+    open: |plan, folder| Ok(Box::new(Tiles::open(keys(plan)?, folder)?)),
 };
 
 /// The plan's keys.
@@ -50,23 +54,28 @@ fn is_psi(name: &str) -> bool {
     name == "psi"
 }
 
-struct Labelling {
+/// The parts of a labelled set.
+pub struct Tiles {
     plan: LabelsPlan,
     quantity: Box<dyn Quantity>,
     folder: PathBuf,
     recipe: String,
-    parts: LabelParts,
+    parts: Parts,
 }
 
-impl Labelling {
-    fn open(plan: LabelsPlan, folder: &Path) -> Result<Self> {
+impl Tiles {
+    /// The parts of a plan in `folder`.
+    ///
+    /// # Errors
+    /// [`Error::Key`].
+    pub fn open(plan: LabelsPlan, folder: &Path) -> Result<Self> {
         if !(1..=limits::SAMPLES as u64).contains(&plan.count) {
             let most = limits::SAMPLES;
             return Err(Error::key("work.count", format!("expected 1 to {most}, found {}", plan.count)));
         }
         let quantity = quantity(&plan.quantity, &plan.estimator)?;
         let count = plan.count as usize;
-        let parts = LabelParts::new(folder, &plan.model_sha256, &plan.device, &*quantity, plan.seed, count);
+        let parts = Parts::new(folder, &plan.model_sha256, &plan.device, &*quantity, plan.seed, count);
         // The count is no part of the recipe: a longer table goes on from a shorter one.
         let mut keys = toml::Table::from_iter([
             ("format".to_owned(), toml::Value::Integer(1)),
@@ -83,9 +92,24 @@ impl Labelling {
         let recipe = toml::to_string(&keys).map_err(|e| Error::Bug(format!("recipe: {e}")))?;
         Ok(Self { quantity, parts, folder: folder.to_owned(), recipe, plan })
     }
+
+    /// The readings of every latent, as [`Labels::new`](crate::reward::Labels::new) takes them.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where a part is not finished.
+    pub fn readings(&self) -> Result<Vec<Vec<f64>>> {
+        let mut readings = Vec::new();
+        for part in 0..self.parts.len() {
+            let read = self.parts.read(part);
+            readings.extend(read.ok_or_else(|| {
+                Error::input(&self.folder, format!("part {part} is not finished here; run isoline resume"))
+            })?);
+        }
+        Ok(readings)
+    }
 }
 
-impl Work for Labelling {
+impl Work for Tiles {
     fn tiles(&self) -> u64 {
         self.parts.len() as u64
     }
@@ -118,17 +142,11 @@ impl Work for Labelling {
     }
 
     fn maker<'a>(&'a self, device: (DeviceName, Device)) -> Box<dyn Maker + 'a> {
-        Box::new(LabelMaker { work: self, device, loaded: None })
+        Box::new(PartMaker { work: self, device, loaded: None })
     }
 
     fn finish(&self) -> Result<()> {
-        let mut readings = Vec::new();
-        for part in 0..self.parts.len() {
-            let read = self.parts.read(part);
-            readings.extend(read.ok_or_else(|| {
-                Error::input(&self.folder, format!("part {part} is not finished here; run isoline resume"))
-            })?);
-        }
+        let readings = self.readings()?;
         let bytes = table_bytes(self.quantity.row(), &readings)?;
         store::write_atomic(&self.folder.join("labels.safetensors"), &bytes)
     }
@@ -138,13 +156,13 @@ impl Work for Labelling {
     }
 }
 
-struct LabelMaker<'a> {
-    work: &'a Labelling,
+struct PartMaker<'a> {
+    work: &'a Tiles,
     device: (DeviceName, Device),
     loaded: Option<Arc<dyn Generator>>,
 }
 
-impl Maker for LabelMaker<'_> {
+impl Maker for PartMaker<'_> {
     fn make(
         &mut self,
         tile: u64,
@@ -171,7 +189,7 @@ impl Maker for LabelMaker<'_> {
         }
         let Some(generator) = &self.loaded else { return Ok(()) };
         let quantity = &*self.work.quantity;
-        let (spec, call) = (generator.spec(), crate::reward::LABEL_CALL);
+        let (spec, call) = (generator.spec(), CALL);
         let remedy = "choose an estimator of fewer directions (labels.estimator), or a machine with more";
         generator::check_memory(spec, call, quantity.directions(spec)?, generator::DEFAULT_MEMORY, remedy)?;
         let defined = self.work.parts.make(tile as usize, &**generator, quantity, cancel)?;

@@ -143,8 +143,7 @@ fn descriptors() -> impl Iterator<Item = &'static crate::geometry::Descriptor> {
 /// The states at σ on the sampler's own way: its levels above σ, then σ.
 fn state_at(sampler: &Sampler, z: &Latents, sigma: f64) -> Result<Latents> {
     let config = sampler.config();
-    let solver = solver(&config.solver, config.solver_settings.clone())
-        .map_err(|e| Error::Bug(e.to_string()))?;
+    let solver = solver(&config.solver, config.solver_settings.clone()).map_err(|e| Error::Bug(e.to_string()))?;
     // A level that is a node up to rounding is that node.
     let nodes = &sampler.sampling().sigmas;
     let mut sigmas: Vec<f64> = nodes.iter().copied().filter(|s| *s > sigma * (1.0 + 1e-9)).collect();
