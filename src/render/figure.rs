@@ -82,50 +82,48 @@ pub fn heat_map(
         svg.push_str("</g>");
     }
     let bar = left + side + 20.0;
-    for step in 0..60 {
-        let y = top + side - (step + 1) as f64 * side / 60.0;
-        let _ = write!(
-            svg,
-            "<rect x=\"{bar}\" y=\"{y:.2}\" width=\"14\" height=\"{:.2}\" fill=\"{}\"/>",
-            side / 60.0 + 0.4,
-            colour(f64::from(step) / 59.0)
-        );
-    }
-    if finite().next().is_some() {
-        for part in [0.0, 0.25, 0.5, 0.75, 1.0] {
-            words(
-                &mut svg,
-                bar + 20.0,
-                top + side * (1.0 - part) + 4.0,
-                12.0,
-                SOFT,
-                "start",
-                &short(low + part * span),
-            );
-        }
-    }
+    let ends = finite().next().is_some().then_some([low, low + span]);
+    colour_bar(&mut svg, [bar, top, side], ends);
     words(&mut svg, left + side / 2.0, top + side + 34.0, 13.5, INK, "middle", x_label);
     let _ = write!(svg, "<g transform=\"translate({:.0} {:.0}) rotate(-90)\">", left - 14.0, top + side / 2.0);
     words(&mut svg, 0.0, 0.0, 13.5, INK, "middle", y_label);
     svg.push_str("</g>");
     if let Some(corners) = corners {
         let box_side = 92.0;
-        let places =
-            [(16.0, top + side - box_side), (bar + 76.0, top + side - box_side), (16.0, top), (bar + 76.0, top)];
-        for (picture, (x, y)) in corners.iter().zip(places) {
-            let source = data_uri(picture)?;
-            let _ = write!(
-                svg,
-                "<image x=\"{x}\" y=\"{y}\" width=\"{box_side}\" height=\"{box_side}\" image-rendering=\"pixelated\" href=\"{source}\"/>"
-            );
-            let _ = write!(
-                svg,
-                "<rect x=\"{x}\" y=\"{y}\" width=\"{box_side}\" height=\"{box_side}\" fill=\"none\" stroke=\"{HAIR}\"/>"
-            );
+        let (low, right) = (top + side - box_side, bar + 76.0);
+        let places = [(16.0, low), (right, low), (16.0, top), (right, top)];
+        for (picture, place) in corners.iter().zip(places) {
+            framed(&mut svg, picture, place, box_side)?;
         }
     }
     svg.push_str("</svg>\n");
     Ok(svg)
+}
+
+/// The colours from bottom to top at `x`, `top`, `side` high, with five numbers between `ends` where there are values.
+fn colour_bar(svg: &mut String, [x, top, side]: [f64; 3], ends: Option<[f64; 2]>) {
+    for step in 0..60 {
+        let y = top + side - (step + 1) as f64 * side / 60.0;
+        let (height, colour) = (side / 60.0 + 0.4, colour(f64::from(step) / 59.0));
+        let _ = write!(svg, "<rect x=\"{x}\" y=\"{y:.2}\" width=\"14\" height=\"{height:.2}\" fill=\"{colour}\"/>");
+    }
+    let Some([low, high]) = ends else { return };
+    for part in [0.0, 0.25, 0.5, 0.75, 1.0] {
+        let y = top + side * (1.0 - part) + 4.0;
+        words(svg, x + 20.0, y, 12.0, SOFT, "start", &short(low + part * (high - low)));
+    }
+}
+
+/// A picture with a thin frame, its upper left corner at (x, y).
+fn framed(svg: &mut String, picture: &Picture, (x, y): (f64, f64), side: f64) -> Result<()> {
+    let source = data_uri(picture)?;
+    let _ = write!(
+        svg,
+        "<image x=\"{x}\" y=\"{y}\" width=\"{side}\" height=\"{side}\" image-rendering=\"pixelated\" href=\"{source}\"/>"
+    );
+    let _ =
+        write!(svg, "<rect x=\"{x}\" y=\"{y}\" width=\"{side}\" height=\"{side}\" fill=\"none\" stroke=\"{HAIR}\"/>");
+    Ok(())
 }
 
 /// A named estimate with its interval: (label, series, value, low, high).

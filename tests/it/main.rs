@@ -12,6 +12,7 @@ mod devices;
 mod diffusion;
 mod documents;
 mod estimators;
+mod extending;
 #[cfg(target_os = "linux")]
 mod faults;
 mod generate;
