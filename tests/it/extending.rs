@@ -187,13 +187,7 @@ const KNOWN: &[Known] = &[
     known(
         "steering method",
         "none",
-        &[
-            "src/acts/describe/source.rs",
-            "src/cli/emit.rs",
-            "src/cli/status.rs",
-            "src/render/grid_tests.rs",
-            "src/table/tests.rs",
-        ],
+        &["src/acts/describe/source.rs", "src/cli/status.rs", "src/render/grid_tests.rs", "src/table/tests.rs"],
         "the word",
     ),
     known("guide", "noise", &["src/diffusion/solvers/churn.rs"], "a setting of that name"),
@@ -263,9 +257,10 @@ fn strangers(kinds: &[Kind], sources: &[(String, String)], known: &[Known]) -> (
             });
             let is_row = |path: &str| {
                 let source = &sources.iter().find(|(p, _)| p == path).unwrap().1;
-                source.contains(&format!("name: \"{name}\""))
-                    || source.contains("name: NAME")
-                    || source.contains("Row::of")
+                let packed: String = source.split_whitespace().collect();
+                [format!("name:\"{name}\""), format!(">(\"{name}\""), "name:NAME".to_owned()]
+                    .iter()
+                    .any(|r| packed.contains(r))
             };
             let home = homes.find(|(path, _)| is_row(path));
             let home = home.unwrap_or_else(|| panic!("{} \"{name}\" has no file in {}", kind.name, kind.folder)).0;
