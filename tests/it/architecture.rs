@@ -58,7 +58,7 @@ const KINDS: [[&str; 2]; 8] = [
 const BEHIND_SCREENS: [&str; 4] = ["diffusion", "geometry", "nn", "steer"];
 /// Screens that may all the same: they print the tables of these modules, a network's layers, or the keys and the states of
 /// samples that `generate` shows.
-const OPEN_SCREENS: [&str; 4] = ["list", "inspect", "generate", "denoising_args"];
+const OPEN_SCREENS: [&str; 3] = ["list", "inspect", "generate"];
 /// Names that say nothing about what a file holds.
 const EMPTY_NAMES: [&str; 6] = ["util", "utils", "helper", "helpers", "common", "misc"];
 /// Constructors of a compute device. `default` is among them: it depends on which features other crates turned on.
@@ -66,6 +66,8 @@ const BACKENDS: [&str; 10] =
     ["flex", "wgpu", "cuda", "vulkan", "webgpu", "metal", "rocm", "ndarray", "libtorch", "default"];
 /// The one file that may construct a device.
 const BACKEND_HOME: &str = "src/device.rs";
+/// Where a generator may be asked whether it is a diffusion model; elsewhere its `Spec` says what suits it.
+const SAMPLER_HOMES: [&str; 3] = ["src/generator/", "src/steer/denoiser/", "src/reward/quantities/mod.rs"];
 /// Longest file, its tests not counted.
 const MAX_LINES: usize = 500;
 
@@ -262,6 +264,11 @@ fn check_words(path: &str, tokens: &[Token], broken: &mut Vec<String>) {
         if matches!(word.as_str(), "todo" | "unimplemented") && next(1) == "!" {
             broken.push(format!("{path}:{line}: `{word}!` is left in the code"));
         }
+        if word == "as_sampler" && !SAMPLER_HOMES.iter().any(|home| path.starts_with(home)) {
+            broken.push(format!(
+                "{path}:{line}: `as_sampler` outside its homes; read what suits the model from its spec"
+            ));
+        }
         if path == BACKEND_HOME {
             continue;
         }
@@ -428,6 +435,8 @@ fn other_rules_are_caught() {
     );
     caught("src/cli/mod.rs", "fn f() { Device::default(); }\n", "src/cli/mod.rs:1", "`Device::default`");
     caught("src/cli/mod.rs", "fn f() { g(&Default::default()); }\n", "src/cli/mod.rs:1", "in disguise");
+    caught("src/acts/mod.rs", "fn f() { g.as_sampler(); }\n", "src/acts/mod.rs:1", "`as_sampler` outside");
+    assert_eq!(check(&[("src/generator/sampler.rs", "fn as_sampler() {}\n")]), Vec::<String>::new());
     assert_eq!(check(&[("src/device.rs", "fn f() { Device::cuda(0); Device::wgpu(k); }\n")]), Vec::<String>::new());
     let long = "\n".repeat(MAX_LINES);
     assert_eq!(

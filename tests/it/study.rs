@@ -1,8 +1,11 @@
 //! Descriptions and studies through the program: the same numbers from every source, whole folders, clear refusals.
 
 use crate::cli::{Finished, Isoline};
-use isoline::acts::describe::unpack;
+use isoline::acts::describe::{Geometry, unpack};
+use isoline::acts::study::{Model, Report, Study, map::Map};
+use isoline::cancel::Cancel;
 use isoline::noise::{Stream, normals};
+use isoline::progress::{Progress, ProgressMode};
 use isoline::render::Picture;
 use isoline::render::png::{PngText, encode};
 use isoline::store::{Arrays, WeightTensor, write_safetensors};
@@ -349,4 +352,28 @@ fn relations_come_with_intervals_and_what_is_beyond_psi() {
     }
     assert!(dir.path().join("contrast.svg").is_file());
     call(&["study", "relate", "digits-vae", "--seeds", "0-7"]).fails(2, &["--seeds", "at least 16"]);
+}
+
+/// A study is a function of the library: no terminal, and the report that the program prints.
+#[test]
+fn a_study_is_a_function_of_the_library() {
+    let dir = tempfile::tempdir().unwrap();
+    let (name, device) = isoline::device::open("cpu").unwrap();
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits-vae");
+    let model = Model::load(model.to_str().unwrap(), name, device).unwrap();
+    let map = Map { plane: "0,1,2".into(), size: Some(4), geometry: Geometry::default() };
+    let progress = Progress::new(ProgressMode::None, true);
+    let report = map.run(&model, &dir.path().join("library"), &progress, &Cancel::never()).unwrap();
+    assert_eq!((report.size, report.places.len()), (4, 16));
+    report.write(&dir.path().join("library")).unwrap();
+    let there = dir.path().join("program");
+    let printed = call(&["study", "map", "digits-vae", "--size", "4", "--json", "-o"]).arg(&there).succeeds();
+    let printed: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(serde_json::to_value(&report).unwrap(), printed);
+    for file in ["map.csv", "report.html", "study.json"] {
+        let read = |folder: &str| fs::read(dir.path().join(folder).join(file)).unwrap();
+        assert_eq!(read("library"), read("program"), "{file}");
+    }
+    let bad = Map { size: Some(1), ..map };
+    assert!(matches!(bad.check(), Err(isoline::error::Error::Key { key, .. }) if key == "size"));
 }
