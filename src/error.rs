@@ -82,7 +82,7 @@ pub enum Error {
         total: usize,
     },
     /// Another process holds the run directory. Exit code 7.
-    #[error("{}: another isoline process is working here ({holder}); wait for it or choose another folder", shown(.path))]
+    #[error("{}: another isoline process is working here ({holder}); wait for it or choose another --outdir", shown(.path))]
     Busy {
         /// The run directory.
         path: PathBuf,

@@ -84,7 +84,7 @@ fn again(args: &Args, spectra: &Path, context: &Context) -> Result<()> {
     geometry.settings()?;
     let _lock = args.outdir.as_ref().map(|outdir| runs::alone(outdir)).transpose()?;
     if let Some(outdir) = args.outdir.as_ref().filter(|o| o.join("plan.toml").exists()) {
-        let message = "this folder holds a run, whose tables would be replaced; choose another folder";
+        let message = "this folder holds a run, whose tables would be replaced; choose another --outdir";
         return Err(Error::config(shown(outdir), message));
     }
     let (_, device) = context.open_device()?;

@@ -367,7 +367,7 @@ fn a_study_is_a_function_of_the_library() {
     assert_eq!((report.size, report.places.len()), (4, 16));
     report.write(&dir.path().join("library")).unwrap();
     let there = dir.path().join("program");
-    let printed = call(&["study", "map", "digits-vae", "--size", "4", "--json", "-o"]).arg(&there).succeeds();
+    let printed = call(&["study", "map", "digits-vae", "--size", "4", "--json"]).arg("-o").arg(&there).succeeds();
     let printed: serde_json::Value = serde_json::from_str(&printed).unwrap();
     assert_eq!(serde_json::to_value(&report).unwrap(), printed);
     for file in ["map.csv", "report.html", "study.json"] {

@@ -161,7 +161,7 @@ impl BatchConfig {
             ));
         }
         if listed.iter().filter(|j| has_level(j)).count() > 1 && has_level(overrides) {
-            let message = "several jobs have a mode or novelty of their own; choose rows by mode or novelty flags instead of --set or the environment";
+            let message = "several jobs have a mode or novelty of their own; choose rows with --mode or --novelty instead of --set or the environment";
             return Err(Error::config(place, message));
         }
         let mut jobs = Vec::new();
