@@ -40,7 +40,7 @@ def hashes(run):
 def main():
     isoline = str(pathlib.Path(sys.argv[1]).resolve())
     os.environ["ISOLINE_DEVICE"] = "cpu"
-    os.environ.setdefault("ISOLINE_MODELS", str(pathlib.Path(__file__).resolve().parent.parent / "models"))
+    os.environ.setdefault("ISOLINE_MODELS", str(pathlib.Path(__file__).resolve().parents[2] / "models"))
     assert isoline_ray.numbers("3,17-19") == [3, 17, 18, 19] and isoline_ray.numbers("") == []
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
