@@ -145,7 +145,7 @@ fn wgpu(text: &str, index: Option<usize>) -> Result<Device> {
     let mut found = adapters();
     let count = found.len();
     if count == 0 {
-        let message = "no graphics adapter answers; install a Vulkan driver (on Debian: mesa-vulkan-drivers libvulkan1) or use --device cpu";
+        let message = "no graphics adapter answers; install a Vulkan driver (on Debian: mesa-vulkan-drivers libvulkan1) or use the device cpu";
         return Err(Error::Device { device: text.into(), message: message.into() });
     }
     match index.unwrap_or(0) {
@@ -192,7 +192,7 @@ fn cuda(text: &str, index: usize) -> Result<Device> {
     // Without a driver library this finds nothing; it does not panic.
     let found = Device::enumerate(burn::tensor::DeviceType::Cuda).into_vec().len();
     if found == 0 {
-        let message = "no NVIDIA driver answers (libcuda.so.1); install one or use --device cpu";
+        let message = "no NVIDIA driver answers (libcuda.so.1); install one or use the device cpu";
         return Err(Error::Device { device: text.into(), message: message.into() });
     }
     if index >= found {

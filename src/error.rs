@@ -54,7 +54,7 @@ pub enum Error {
         advice: Cow<'static, str>,
     },
     /// The device is missing from this build or this machine, or it failed at work. Exit code 5.
-    #[error("--device {device}: {message}")]
+    #[error("device {device}: {message}")]
     Device {
         /// The name the user gave.
         device: String,
@@ -82,7 +82,7 @@ pub enum Error {
         total: usize,
     },
     /// Another process holds the run directory. Exit code 7.
-    #[error("{}: another isoline process is working here ({holder}); wait for it or choose another --outdir", shown(.path))]
+    #[error("{}: another isoline process is working here ({holder}); wait for it, or choose another folder", shown(.path))]
     Busy {
         /// The run directory.
         path: PathBuf,

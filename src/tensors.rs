@@ -19,6 +19,6 @@ pub fn rows(values: Vec<f32>, width: usize, device: &Device) -> Tensor<2> {
 pub fn host<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
     tensor.try_into_vec_as::<f32>().map_err(|e| Error::Device {
         device: "in use".into(),
-        message: format!("a result could not be read: {e:?}; a smaller --tile or --device cpu may help"),
+        message: format!("a result could not be read: {e:?}; a smaller tile, or the device cpu, may help"),
     })
 }

@@ -4,14 +4,14 @@ use super::flags::Flags;
 use super::runs::{self, RunArgs, RunOptions};
 use super::{CommandRow, Context, output, parsed};
 use crate::acts::generate::{
-    BatchConfig, Engines, GeneratePlan, JobKeys, PictureRecipe, Pictures, PlannedJob, Recipe, SampleRow,
+    BatchConfig, Engines, GeneratePlan, JobKeys, Jobs, PictureRecipe, Pictures, PlannedJob, SampleRow, models,
 };
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
 use crate::generator::find_model;
 use crate::noise;
 use crate::render::png;
-use crate::run::{Plan, Work, parse_seeds};
+use crate::run::{Work, parse_seeds};
 use crate::steer::Engine;
 use crate::steer::Status;
 use crate::units::Percentile;
@@ -105,83 +105,27 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let single = args.config.is_none() && batch.jobs.len() == 1;
     // Before the model is loaded, so that a second process learns at once that the folder is taken.
     let _lock = runs::alone(&outdir)?;
-    let jobs = Jobs::load(&batch, &models, single, context)?;
-    let rows = jobs.make(args.csv, args.force, &outdir, &args.run, context)?;
+    let jobs = Jobs::load(&batch, &models, single, context.open_device()?)?;
+    let rows = make(jobs, args.csv, args.force, &outdir, &args.run, context)?;
     finish(args, context, &outdir, &rows)
 }
 
 /// The rows of a run, each with the name of its job.
 type Rows = Vec<(String, SampleRow)>;
 
-/// The jobs of a batch with their models in memory.
-pub struct Jobs {
-    jobs: Vec<PlannedJob>,
-    engines: Engines,
-    device: (DeviceName, Device),
-}
-
-impl Jobs {
-    /// Loads the models, of which `models` are the folders; `single` puts the only job right into the run folder.
-    ///
-    /// # Errors
-    /// Those of device and models.
-    pub fn load(batch: &BatchConfig, models: &[PathBuf], single: bool, context: &Context) -> Result<Self> {
-        let device = context.open_device()?;
-        let mut engines = Engines::new();
-        let mut jobs = Vec::new();
-        for (job, model) in batch.jobs.iter().zip(models) {
-            let keys = &job.keys;
-            let key = (keys.model.clone(), keys.reward.clone());
-            if !engines.contains_key(&key) {
-                engines.insert(key.clone(), Engine::load(model, keys.reward.as_deref(), &device.1)?);
-            }
-            jobs.push(PlannedJob {
-                name: keys.name.clone(),
-                folder: if single && batch.jobs.len() == 1 { ".".into() } else { keys.name.clone() },
-                model: keys.model.clone(),
-                seeds: keys.seeds.clone(),
-                subdirs: keys.subdirs,
-                recipe: Recipe::of(keys, &engines[&key], device.0).map_err(|e| job.refuse(e))?,
-            });
-        }
-        let latents = |j: &PlannedJob| j.recipe.latents;
-        if jobs.iter().any(|j| latents(j) != latents(&jobs[0])) {
-            let message = "the jobs share one table, so all of them keep latents of one width, or none does";
-            return Err(Error::config("save_latents", message));
-        }
-        Ok(Self { jobs, engines, device })
-    }
-
-    /// What is planned.
-    ///
-    /// # Errors
-    /// [`Error::Bug`].
-    pub fn plan(&self, csv: bool) -> Result<Plan> {
-        Plan::new("generate", &GeneratePlan { csv, jobs: self.jobs.clone() })
-    }
-
-    /// Plans, makes and puts together, under a lock that the caller holds.
-    fn make(self, csv: bool, force: bool, outdir: &Path, run: &RunArgs, context: &Context) -> Result<Rows> {
-        let plan = self.plan(csv)?;
-        plan.check(outdir)?;
-        let work = Pictures::open(GeneratePlan { csv, jobs: self.jobs }, outdir)
-            .map_err(|e| crate::acts::of_plan(e, outdir))?;
-        work.check_table_memory()?;
-        work.claim()?;
-        plan.write(outdir)?;
-        let options = RunOptions { force, label: shown(outdir), run: run.clone() };
-        runs::complete(outdir, &plan, &work, &mut *work.maker_with(self.device, self.engines), &options, context)?;
-        let rows = work.rows()?.into_iter();
-        Ok(rows.flat_map(|(name, _, rows)| rows.into_iter().map(move |r| (name.clone(), r))).collect())
-    }
-}
-
-/// The folders of the jobs' models.
-///
-/// # Errors
-/// [`Error::Input`] for one that there is not.
-pub fn models(batch: &BatchConfig) -> Result<Vec<PathBuf>> {
-    batch.jobs.iter().map(|j| find_model(&j.keys.model)).collect()
+/// Plans, makes and puts together, under a lock that the caller holds.
+fn make(jobs: Jobs, csv: bool, force: bool, outdir: &Path, run: &RunArgs, context: &Context) -> Result<Rows> {
+    let plan = jobs.plan(csv)?;
+    plan.check(outdir)?;
+    let work =
+        Pictures::open(GeneratePlan { csv, jobs: jobs.jobs }, outdir).map_err(|e| crate::acts::of_plan(e, outdir))?;
+    work.check_table_memory()?;
+    work.claim()?;
+    plan.write(outdir)?;
+    let options = RunOptions { force, label: shown(outdir), run: run.clone() };
+    runs::complete(outdir, &plan, &work, &mut *work.maker_with(jobs.device, jobs.engines), &options, context)?;
+    let rows = work.rows()?.into_iter();
+    Ok(rows.flat_map(|(name, _, rows)| rows.into_iter().map(move |r| (name.clone(), r))).collect())
 }
 
 /// The jobs of a config file as `isoline plan` takes them.
@@ -373,7 +317,7 @@ fn again(picture: &Path, args: &Args, context: &Context) -> Result<()> {
     };
     let engines = Engines::from([((job.model.clone(), job.recipe.reward.clone()), engine)]);
     let jobs = Jobs { jobs: vec![job], engines, device: (name, device) };
-    let rows = jobs.make(false, true, &outdir, &args.run, context)?;
+    let rows = make(jobs, false, true, &outdir, &args.run, context)?;
     let file = rows.first().and_then(|r| r.1.file.clone()).ok_or(Error::SamplesNotFinite { count: 1, total: 1 })?;
     output::print(&format!("{}\n", shown(&outdir.join(file))))
 }

@@ -1,8 +1,8 @@
 //! `isoline plan`: fixes what a run is to hold, so that many processes can make it.
 
-use super::generate::{self, Jobs};
 use super::{CommandRow, Context, output, parsed, runs};
 use crate::acts::describe::Keys;
+use crate::acts::generate::{Jobs, models};
 use crate::acts::label::LabelsPlan;
 use crate::error::{Error, Result, did_you_mean, explain_toml, shown};
 use crate::generator::{self, anchored_model, find_model};
@@ -62,11 +62,11 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     } else if special == Some("describe") {
         describe(&args.config, args.csv, context)?
     } else {
-        let mut batch = generate::planned(&args.config, &text, &args.set, &args.outdir)?;
+        let mut batch = super::generate::planned(&args.config, &text, &args.set, &args.outdir)?;
         for job in &mut batch.jobs {
             job.keys.model = anchored_model(&job.keys.model)?;
         }
-        Jobs::load(&batch, &generate::models(&batch)?, false, context)?.plan(args.csv)?
+        Jobs::load(&batch, &models(&batch)?, false, context.open_device()?)?.plan(args.csv)?
     };
     let plan = plan.with_shards(args.shards)?;
     let work = crate::acts::open(&plan, &args.outdir)?;

@@ -62,7 +62,7 @@ impl Flipd {
 pub fn to_f64<const D: usize>(x: Tensor<D>) -> Result<Vec<f64>> {
     x.cast(DType::F64).try_into_vec_as::<f64>().map_err(|e| Error::Device {
         device: "in use".into(),
-        message: format!("a result could not be read: {e:?}; a smaller --tile or --device cpu may help"),
+        message: format!("a result could not be read: {e:?}; a smaller tile, or the device cpu, may help"),
     })
 }
 

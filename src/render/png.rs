@@ -134,7 +134,7 @@ fn find_recipe(mut source: impl BufRead + Seek, name: &Path) -> Result<String> {
         if kind == *b"IEND" {
             return Err(Error::input(
                 name,
-                "this picture carries no isoline recipe; it was made by another program, with --no-metadata, \
+                "this picture carries no isoline recipe; it was made by another program, or without metadata, \
                  or a later program removed it",
             ));
         }

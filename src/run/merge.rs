@@ -91,7 +91,7 @@ pub fn merge(folder: &Path, plan: &Plan, work: &dyn Work) -> Result<(u64, u64)> 
             Some(manifest) => manifests.push(manifest),
             None => {
                 let (place, label) = (Manifest::path(shard), shard.label());
-                let message = format!("{place}: its hash is not that of its files; run isoline work --shard {label}");
+                let message = format!("{place}: its hash is not that of its files; make shard {label} again");
                 return Err(Error::input(folder, message));
             }
         }

@@ -111,7 +111,7 @@ impl Plan {
             return Ok(Some(found));
         }
         let (found, wanted) = (found.kind, &self.kind);
-        let message = format!("this folder holds a run of kind {found}, not {wanted}; choose another --outdir");
+        let message = format!("this folder holds a run of kind {found}, not {wanted}; choose another folder");
         Err(Error::config(shown(&path), message))
     }
 }

@@ -78,7 +78,7 @@ impl Shard {
             _ => Err(Error::key_found(
                 "shard",
                 "auto",
-                "this job array has gaps or does not tell its size; fix the count with isoline plan --shards N, or give i/N",
+                "this job array has gaps or does not tell its size; fix the number of shards in the plan, or give i/N",
             )),
         }
     }

@@ -39,7 +39,7 @@ impl Engine {
     /// [`crate::error::Error::Memory`].
     pub fn check_memory(&self, tile: usize) -> Result<()> {
         let spec = self.generator.spec();
-        let remedy = "choose a smaller tile (--set tile=N), or a machine with more";
+        let remedy = "choose a smaller tile, or a machine with more";
         check_memory(spec, tile, spec.latent_width, DEFAULT_MEMORY, remedy)
     }
 

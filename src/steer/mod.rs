@@ -7,18 +7,18 @@ mod engine;
 mod latent;
 mod latent_trial;
 mod open_loop;
+mod own_keys;
 mod sphere;
 
 pub use denoiser::{Denoising, DenoisingKeys, Finished, GUIDES, GuideRow, guide};
 pub use engine::Engine;
-pub use latent::{METHODS, MethodRow, check_settings, method};
+pub use latent::{METHODS, MethodKeys, MethodRow, method};
 pub use latent_trial::{Measure, steer};
 pub use open_loop::{Slot, Status};
+pub use own_keys::OwnKeys;
 pub use sphere::{angle_between, arc, chord, distance, norm};
 
-use crate::error::Result;
 use crate::reward::{Reading, Score};
-use crate::units::Percentile;
 use serde::{Deserialize, Serialize};
 
 /// A steered sample: what was asked, predicted and measured.
@@ -52,23 +52,21 @@ pub struct Settings {
     pub max_angle: f64,
     /// Measured corrections of the closed loop (15b); 0 is the open loop.
     pub corrections: usize,
-    /// Fixed factor of `truncation`: applied as it is, with nothing steered. Absent, the method looks
-    /// for the factor that gives the asked novelty.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub truncation: Option<f64>,
+    /// Keys that belong to one method alone.
+    #[serde(flatten, serialize_with = "own_keys::given")]
+    pub own: MethodKeys,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { steps: 48, drift: 1.0, max_angle: 0.08, corrections: 2, truncation: None }
+        Self { steps: 48, drift: 1.0, max_angle: 0.08, corrections: 2, own: MethodKeys::default() }
     }
 }
 
 impl Settings {
     /// Whether its numbers are within what isoline writes.
     pub fn is_bounded(&self) -> bool {
-        let own = |row: &MethodRow| (row.make)().check(row.name, self, None).is_ok();
-        (1..=crate::limits::STEPS).contains(&self.steps) && self.corrections <= 64 && METHODS.iter().all(own)
+        (1..=crate::limits::STEPS).contains(&self.steps) && self.corrections <= 64 && self.own.check().is_ok()
     }
 }
 
@@ -96,14 +94,5 @@ pub trait Steering: Send + Sync {
     /// Whether it moves anything at all, so that there is something to correct.
     fn moves(&self) -> bool {
         true
-    }
-
-    /// What is wrong with its own settings in a job of `method` to `target`: (key, message). Asked of every method, so that
-    /// each can say that a setting is its own.
-    ///
-    /// # Errors
-    /// The first key.
-    fn check(&self, _: &str, _: &Settings, _: Option<Percentile>) -> Result<()> {
-        Ok(())
     }
 }

@@ -16,7 +16,7 @@ pub fn claim(folder: &Path, text: &str) -> Result<String> {
         Some(found) if found == text => {}
         Some(found) => {
             let message = format!(
-                "this folder was made with another recipe: {}; choose another --outdir or remove the folder",
+                "this folder was made with another recipe: {}; choose another folder, or remove this one",
                 differences(&found, text)
             );
             return Err(Error::config(shown(&path), message));

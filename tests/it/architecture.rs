@@ -58,7 +58,7 @@ const KINDS: [[&str; 2]; 8] = [
 const BEHIND_SCREENS: [&str; 4] = ["diffusion", "geometry", "nn", "steer"];
 /// Screens that may all the same: they print the tables of these modules, a network's layers, or the keys and the states of
 /// samples that `generate` shows.
-const OPEN_SCREENS: [&str; 3] = ["list", "inspect", "generate"];
+const OPEN_SCREENS: [&str; 2] = ["list", "inspect"];
 /// Names that say nothing about what a file holds.
 const EMPTY_NAMES: [&str; 6] = ["util", "utils", "helper", "helpers", "common", "misc"];
 /// Constructors of a compute device. `default` is among them: it depends on which features other crates turned on.
@@ -96,10 +96,7 @@ fn flatten(stream: TokenStream, tests: bool, found: &mut Vec<Token>) {
             TokenTree::Ident(name) => found.push((name.to_string(), line)),
             TokenTree::Literal(_) => found.push(("\"".to_owned(), line)),
             TokenTree::Punct(mark) if mark.as_char() == '#' && !tests && trees.peek().is_some_and(is_cfg_test) => {
-                trees.find(|tree| match tree {
-                    TokenTree::Group(body) => body.delimiter() == Delimiter::Brace,
-                    other => other.to_string() == ";",
-                });
+                skip_item(&mut trees);
             }
             TokenTree::Punct(mark)
                 if mark.as_char() == ':' && trees.peek().is_some_and(is_colon) && mark.spacing() == Spacing::Joint =>
@@ -121,6 +118,14 @@ fn flatten(stream: TokenStream, tests: bool, found: &mut Vec<Token>) {
             }
         }
     }
+}
+
+/// Skips to the end of an item: behind its braces, or its semicolon.
+fn skip_item(trees: &mut impl Iterator<Item = TokenTree>) {
+    trees.find(|tree| match tree {
+        TokenTree::Group(body) => body.delimiter() == Delimiter::Brace,
+        other => other.to_string() == ";",
+    });
 }
 
 fn is_colon(tree: &TokenTree) -> bool {
@@ -225,6 +230,8 @@ fn violations(sources: &[Source]) -> Vec<String> {
         check_words(&source.path, &all, &mut broken);
         if !source.path.ends_with("/tests.rs") {
             check_imports(&source.path, &tokens(source, false), &components, &mut broken);
+            let stream = source.text.parse().unwrap_or_else(|e| panic!("{}: {e}", source.path));
+            check_flags(&source.path, stream, &mut broken);
         }
     }
     broken.dedup(); // `{self, Name}` names one module twice
@@ -277,6 +284,36 @@ fn check_words(path: &str, tokens: &[Token], broken: &mut Vec<String>) {
         }
         if word == "&" && [next(1), next(2), next(3)] == ["Default", "::", "default"] {
             broken.push(format!("{path}:{line}: `&Default::default()` may be a device in disguise; name the type"));
+        }
+    }
+}
+
+/// Texts of the library speak of keys: a flag is one of the ways to type a key, and whoever read it knows which. Attributes
+/// are left out, for the help of a flag stands in them, and so are tests.
+fn check_flags(path: &str, stream: TokenStream, broken: &mut Vec<String>) {
+    if path.starts_with("src/cli/") || path == "src/main.rs" {
+        return;
+    }
+    let mut trees = stream.into_iter().peekable();
+    while let Some(tree) = trees.next() {
+        match tree {
+            TokenTree::Punct(mark) if mark.as_char() == '#' => {
+                let Some(attribute) = trees.next_if(|t| !matches!(t, TokenTree::Punct(_))) else { continue };
+                if is_cfg_test(&attribute) {
+                    skip_item(&mut trees);
+                }
+            }
+            TokenTree::Group(group) => check_flags(path, group.stream(), broken),
+            TokenTree::Literal(text) => {
+                let (line, text) = (text.span().start().line, text.to_string());
+                let flag = text.split("--").skip(1).any(|rest| {
+                    rest.starts_with(|c: char| c.is_ascii_lowercase()) && !rest.starts_with("features ")
+                });
+                if flag {
+                    broken.push(format!("{path}:{line}: the library names keys, never flags: {text}"));
+                }
+            }
+            _ => {}
         }
     }
 }
@@ -423,6 +460,8 @@ fn a_screen_that_computes_is_caught() {
 #[test]
 fn other_rules_are_caught() {
     caught("src/nn/utils.rs", "", "src/nn/utils.rs:1", "\"utils\"");
+    let flag = "#[cfg(test)]\nmod tests;\n/// As --tile.\nfn f() -> &'static str {\n\"a smaller --tile\"\n}\n";
+    caught("src/nn/mod.rs", flag, "src/nn/mod.rs:5", "keys, never flags");
     caught("src/geometry/common/frame.rs", "", "src/geometry/common/frame.rs:1", "\"common\"");
     caught("src/novelty.rs", "", "src/novelty.rs:1", "no place in the order");
     caught("src/nn/mod.rs", "\nfn f() { todo!() }\n", "src/nn/mod.rs:2", "`todo!`");

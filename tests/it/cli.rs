@@ -398,10 +398,10 @@ fn devices_check_themselves() {
 
 #[test]
 fn devices_that_are_not_there() {
-    Isoline::new(&["devices", "--device", "gpu"]).fails(2, &["--device gpu", "expected cpu, wgpu"]);
-    Isoline::new(&["devices"]).env("ISOLINE_DEVICE", "cpu:1").fails(2, &["--device cpu:1"]);
+    Isoline::new(&["devices", "--device", "gpu"]).fails(2, &["device gpu", "expected cpu, wgpu"]);
+    Isoline::new(&["devices"]).env("ISOLINE_DEVICE", "cpu:1").fails(2, &["device cpu:1"]);
     if !cfg!(feature = "cuda") {
-        Isoline::new(&["devices", "--device", "cuda"]).fails(5, &["--device cuda", "this build has no cuda"]);
+        Isoline::new(&["devices", "--device", "cuda"]).fails(5, &["device cuda", "this build has no cuda"]);
     }
 }
 

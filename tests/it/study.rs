@@ -190,7 +190,7 @@ fn bad_input_gives_one_line_that_says_what_to_do() {
     let fails =
         |args: &[&str], code: i32, words: &[&str]| call(&["describe", "digits-vae"]).args(args).fails(code, words);
     fails(&["--latents", &path("wide.npz")], 3, &["wide.npz", "[3, 13]", "[n, 12]"]);
-    fails(&["--latents", &path("two.npz")], 3, &["two.npz", "--key", "a, b"]);
+    fails(&["--latents", &path("two.npz")], 3, &["two.npz", "as key one of", "a, b"]);
     fails(&["--latents", &path("two.npz"), "--key", "c"], 3, &["no array \"c\""]);
     fails(&["--latents", &path("nan.npz")], 3, &["latent 0, value 0", "not finite"]);
     fails(&["--latents", &path("text.npz")], 3, &["text.npz", ".npz file"]);

@@ -133,8 +133,8 @@ impl Measurer {
         let spec = self.subject.generator.spec();
         let directions = if exact { spec.latent_width } else { self.recipe.directions };
         let remedy = match exact && !self.estimator.is_exact() {
-            true => "measure without the exact samples (--calibrate-on 0), or on a machine with more",
-            false => "choose an estimator of fewer directions (--estimator, --directions), or a machine with more",
+            true => "measure without the exact samples (calibrate_on = 0), or on a machine with more",
+            false => "choose an estimator of fewer directions (estimator, directions), or a machine with more",
         };
         generator::check_memory(spec, self.recipe.tile, directions, self.memory as u64, remedy)
     }

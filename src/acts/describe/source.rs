@@ -201,7 +201,7 @@ fn columns(path: &Path, key: Option<&str>) -> Result<Numbers> {
         }
     }
     if columns.is_empty() {
-        let message = format!("no column \"{prefix}_0\"; name the prefix of the latents' columns with --key");
+        let message = format!("no column \"{prefix}_0\"; key names the prefix of the latents' columns");
         return Err(Error::input(path, message));
     }
     let values = (0..table.rows()).flat_map(|r| columns.iter().map(move |c| c[r])).collect();
@@ -217,6 +217,6 @@ fn choose(path: &Path, key: Option<&str>, names: Vec<&str>) -> Result<String> {
     found.map(|n| (*n).to_owned()).ok_or_else(|| {
         let wanted = key.map_or("more than one array".to_owned(), |k| format!("no array \"{}\"", k.escape_debug()));
         let near = names.iter().take(8).map(|n| n.escape_debug().to_string()).collect::<Vec<_>>().join(", ");
-        Error::input(path, format!("{wanted}; choose with --key one of: {near}"))
+        Error::input(path, format!("{wanted}; choose as key one of: {near}"))
     })
 }

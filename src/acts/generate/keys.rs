@@ -3,7 +3,7 @@
 use crate::error::{Error, Result, did_you_mean, explain_toml, shown};
 use crate::limits;
 use crate::run::Seeds;
-use crate::steer::{self, DenoisingKeys, GUIDES, Settings, guide};
+use crate::steer::{self, DenoisingKeys, GUIDES, MethodKeys, OwnKeys, Settings, guide};
 use crate::store;
 use crate::units::Percentile;
 use serde::{Deserialize, Serialize};
@@ -50,9 +50,10 @@ pub struct JobKeys {
     /// Measured corrections of the closed loop [default: 2; 4 for diffusion models]
     #[arg(long, value_name = "N", display_order = 10)]
     pub corrections: Option<usize>,
-    /// Fixed truncation factor, with --method truncation
-    #[arg(long, value_name = "TAU", display_order = 12)]
-    pub trunc: Option<f64>,
+    /// Keys that belong to one steering method alone.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub own: MethodKeys,
     /// Samples per tile.
     #[arg(skip)]
     pub tile: usize,
@@ -87,7 +88,7 @@ impl Default for JobKeys {
             drift: None,
             max_angle: None,
             corrections: None,
-            trunc: None,
+            own: MethodKeys::default(),
             tile: 16,
             metadata: true,
             save_latents: false,
@@ -161,7 +162,7 @@ impl BatchConfig {
             ));
         }
         if listed.iter().filter(|j| has_level(j)).count() > 1 && has_level(overrides) {
-            let message = "several jobs have a mode or novelty of their own; choose rows with --mode or --novelty instead of --set or the environment";
+            let message = "several jobs have a mode or novelty of their own; one for all of them would hide it; give one for each row";
             return Err(Error::config(place, message));
         }
         let mut jobs = Vec::new();
@@ -301,7 +302,8 @@ impl JobKeys {
             return bad("max_angle", format!("expected an angle from 0 to 1 radian, found {}", s.max_angle));
         }
         self.denoising.check(&self.method, self.target())?;
-        steer::check_settings(&self.method, &s, self.target())
+        self.own.check()?;
+        self.own.check_use(&self.method, self.target())
     }
 
     /// The steering settings, those that are not given as is usual for the model.
@@ -311,7 +313,7 @@ impl JobKeys {
             drift: self.drift.unwrap_or(usual.drift),
             max_angle: self.max_angle.unwrap_or(usual.max_angle),
             corrections: self.corrections.unwrap_or(usual.corrections),
-            truncation: self.trunc,
+            own: self.own.filled(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Pictures of seeds, steered or plain: keys, recipe, tiles, sheet and table.
 
+mod jobs;
 mod keys;
 mod make;
 mod recipe;
@@ -8,6 +9,7 @@ mod sheet;
 mod table;
 mod tiles;
 
+pub use jobs::{Jobs, models};
 pub use keys::{BatchConfig, JobConfig, JobKeys, Overrides};
 pub use make::{check, make, row};
 pub use recipe::{PictureRecipe, Recipe};

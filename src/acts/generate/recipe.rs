@@ -6,7 +6,7 @@ use crate::device::DeviceName;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::noise;
-use crate::steer::{Denoising, Engine, Settings, guide};
+use crate::steer::{Denoising, Engine, MethodKeys, Settings, guide};
 use crate::store;
 use crate::units::Percentile;
 use serde::{Deserialize, Serialize};
@@ -60,7 +60,7 @@ impl Recipe {
     /// [`Error::Key`] for what they cannot do.
     pub fn of(job: &JobKeys, engine: &Engine, device: DeviceName) -> Result<Self> {
         let denoising = job.denoising.filled(&job.method);
-        let acts = job.target().is_some() || job.trunc.is_some() || denoising.as_ref().is_some_and(|d| d.push);
+        let acts = job.target().is_some() || job.own != MethodKeys::default() || denoising.as_ref().is_some_and(|d| d.push);
         let method = if acts { job.method.as_str() } else { "none" };
         let guide = guide(method);
         if let Some(how) = &denoising {

@@ -25,7 +25,7 @@ impl Denoiser for ClassifierFree<'_> {
 
     fn denoise(&self, x: &State, sigma: f64, classes: Classes) -> Result<State> {
         if classes.is_none() {
-            return Err(Error::key("cfg_scale", "needs a class; give --class"));
+            return Err(Error::key("cfg_scale", "needs a class"));
         }
         let with = self.inner.denoise(x, sigma, classes)?;
         if self.scale == 1.0 || !self.interval.holds(sigma) {

@@ -56,7 +56,7 @@ pub fn latest(work: &Path, recipe: &str, device: &Device) -> Result<Option<State
     }
     let found = store::read_bounded(&work.join("recipe.sha256"), 256)?;
     if found != recipe.as_bytes() {
-        let message = "holds checkpoints of another config or card; choose another --outdir or remove them";
+        let message = "holds checkpoints of another config or card; choose another folder, or remove them";
         return Err(Error::config(crate::error::shown(work), message));
     }
     Ok(checkpoints.iter().rev().find_map(|path| Weights::read(path).ok().and_then(|w| restore(&w, device))))

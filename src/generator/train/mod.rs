@@ -202,7 +202,7 @@ pub fn train(job: &Training, device: &Device, progress: &Progress, cancel: &Canc
                 state.skipped += 1;
                 if in_a_row >= SKIPS_IN_A_ROW {
                     let message = format!(
-                        "{in_a_row} steps in a row up to step {} were not finite; the last checkpoint is good; for a lower learning_rate choose another --outdir",
+                        "{in_a_row} steps in a row up to step {} were not finite; the last checkpoint is good; for a lower learning_rate choose another folder",
                         state.step
                     );
                     return Err(Error::Stopped(message));

@@ -5,7 +5,7 @@ use super::{Descriptor, LocalGeometry, Measured};
 
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "lid",
-    about: "intrinsic dimension Σ σ²/(σ²+s²) + s²σ²z'²/(σ²+s²)² at the first scale s, and at each of --scales",
+    about: "intrinsic dimension Σ σ²/(σ²+s²) + s²σ²z'²/(σ²+s²)² at the first scale s, and at each of the scales",
     label: "lid",
     shown: &[],
     measure: |g: &LocalGeometry| -> Measured { at(g, g.scales.first().copied().unwrap_or(super::SCALE)) },

@@ -11,7 +11,7 @@ use crate::units::Level;
 /// Its row in the table of guides.
 pub const ROW: GuideRow = GuideRow {
     name: "backward",
-    about: "diffusion: every estimate is moved up the reward of clean pictures (25); --guidance: trust, in units of sigma",
+    about: "diffusion: every estimate is moved up the reward of clean pictures (25); guidance is the trust, in units of sigma",
     formula: Some(
         "x₀ estimate moved by gradient steps on the reward of clean pictures, held back by its distance over (w·σ)²",
     ),

@@ -16,7 +16,7 @@ use crate::units::Level;
 /// Its row in the table of guides.
 pub const ROW: GuideRow = GuideRow {
     name: "density",
-    about: "diffusion: a scaled score (26); --guidance: likelier above 0, less likely below; no set-point",
+    about: "diffusion: a scaled score (26); guidance: likelier above 0, less likely below; no set-point",
     formula: Some("the flow's slope scaled by 1 + c√(2D)/(|D − x|²/σ²): c > 0 likelier, c < 0 less likely (baseline)"),
     strength: 0.1,
     trial_strengths: &[-0.2, -0.05, 0.0, 0.05, 0.2],

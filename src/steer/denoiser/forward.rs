@@ -10,7 +10,7 @@ use crate::units::Level;
 /// Its row in the table of guides.
 pub const ROW: GuideRow = GuideRow {
     name: "forward",
-    about: "diffusion: the reward of noised pictures corrects every estimate (24); --guidance: share of |D - x|",
+    about: "diffusion: the reward of noised pictures corrects every estimate (24); guidance is the share of |D - x|",
     formula: Some(
         "D + w·σ²·g·∇r(x, σ), g = 1 or the correction at a stated share of |D − x|; push or set-point form; a σ-interval",
     ),

@@ -1,12 +1,12 @@
 //! What a job does during denoising. A key is declared once: the field is a flag with its help, a key of a batch, and a line
 //! of the recipe.
 
-use super::particles::ParticleKeys;
-use super::{GuideRow, guide};
+use super::{GuideKeys, GuideRow, guide};
 use crate::error::{Error, Result};
 use crate::limits;
+use crate::steer::own_keys::{OwnKeys, given};
 use crate::units::Percentile;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
@@ -94,10 +94,10 @@ pub struct DenoisingKeys {
     #[command(flatten)]
     #[serde(flatten)]
     pub walk: WalkKeys,
-    /// Options of `particles`.
+    /// Keys that belong to one guide alone.
     #[command(flatten)]
     #[serde(flatten)]
-    pub particles: ParticleKeys,
+    pub own: GuideKeys,
     /// Write the denoised estimate of every K-th step to previews/
     #[arg(long, value_name = "K")]
     pub preview_every: Option<usize>,
@@ -117,9 +117,9 @@ pub struct Denoising {
     /// Where and how often; where the reward is worth something, if no interval is given.
     #[serde(flatten, serialize_with = "given")]
     pub walk: WalkKeys,
-    /// Options of `particles`.
+    /// Keys that belong to one guide alone.
     #[serde(flatten, serialize_with = "given")]
-    pub particles: ParticleKeys,
+    pub own: GuideKeys,
     /// Steps between previews; 0 for none.
     pub preview_every: usize,
 }
@@ -130,7 +130,7 @@ impl DenoisingKeys {
     /// # Errors
     /// [`Error::Key`] of the first that has not.
     pub fn check(&self, method: &str, target: Option<Percentile>) -> Result<()> {
-        check_values(&self.condition, self.guidance, &self.walk, &self.particles, self.preview_every)?;
+        check_values(&self.condition, self.guidance, &self.walk, &self.own, self.preview_every)?;
         match self.form.as_deref() {
             None | Some("set-point" | "push") => {}
             Some(form) => {
@@ -145,7 +145,7 @@ impl DenoisingKeys {
     fn check_use(&self, method: &str, target: Option<Percentile>) -> Result<()> {
         let row = guide(method);
         let needs = |key, what: &str| Err(Error::key(key, format!("needs {what}, the method here is \"{method}\"")));
-        let Self { condition, walk, particles, .. } = self;
+        let Self { condition, walk, own, .. } = self;
         if condition.cfg_scale.is_some() && condition.class.is_none() {
             return Err(Error::key("cfg_scale", "needs a class"));
         }
@@ -153,7 +153,7 @@ impl DenoisingKeys {
             let keys = [("class", condition.class.is_some()), ("recurrence", walk.recurrence.is_some())];
             if let Some((key, _)) = keys.iter().find(|k| k.1) {
                 let message = format!(
-                    "does not go with \"{method}\", which moves the noise of the model without a class; take --method none or one that guides"
+                    "does not go with \"{method}\", which moves the noise of the model without a class; take the method none, or one that guides"
                 );
                 return Err(Error::key(*key, message));
             }
@@ -165,7 +165,7 @@ impl DenoisingKeys {
             let key = if self.form.is_some() { "form" } else { "interval" };
             return needs(key, "a method that follows the reward");
         }
-        particles.check_use(method)?;
+        own.check_use(method, target)?;
         if walk.times() > 1 && row.is_some_and(|r| r.formula.is_none()) {
             return Err(Error::key("recurrence", format!("does not go with \"{method}\"")));
         }
@@ -194,7 +194,7 @@ impl DenoisingKeys {
             strength: self.guidance.or(row.map(|r| r.strength)).unwrap_or(0.0),
             push: self.is_push(method),
             walk: self.walk.filled(),
-            particles: self.particles.filled(),
+            own: self.own.filled(),
             preview_every: self.preview_every.unwrap_or(0),
         })
     }
@@ -204,8 +204,8 @@ impl Denoising {
     /// Whether its numbers are within what isoline writes: every key by itself, for which of them mean something together was
     /// asked when the recipe was written.
     pub fn is_bounded(&self) -> bool {
-        let Self { condition, strength, walk, particles, preview_every, .. } = self;
-        check_values(condition, Some(*strength), walk, particles, Some(*preview_every)).is_ok()
+        let Self { condition, strength, walk, own, preview_every, .. } = self;
+        check_values(condition, Some(*strength), walk, own, Some(*preview_every)).is_ok()
     }
 
     /// Whether a picture is more than the sampler's map of a noise, so that it must be measured as a picture or carried back to a noise.
@@ -219,11 +219,11 @@ fn check_values(
     condition: &ConditionKeys,
     strength: Option<f64>,
     walk: &WalkKeys,
-    particles: &ParticleKeys,
+    own: &GuideKeys,
     preview_every: Option<usize>,
 ) -> Result<()> {
     walk.check()?;
-    particles.check()?;
+    own.check()?;
     condition.check()?;
     within("guidance", strength, -100.0..=100.0, "a number from -100 to 100")?;
     within("preview_every", preview_every, 0..=limits::STEPS, format_args!("0 to {}", limits::STEPS))
@@ -250,10 +250,4 @@ fn span(text: &str) -> Result<[f64; 2], String> {
     let numbers = text.split(',').map(|t| t.trim().parse::<f64>().map_err(|e| e.to_string()));
     let numbers: Vec<f64> = numbers.collect::<Result<_, _>>()?;
     numbers.try_into().map_err(|found: Vec<f64>| format!("expected two numbers, found {}", found.len()))
-}
-
-/// Serialises the keys that have a value: a recipe has no others.
-fn given<T: Serialize, S: Serializer>(keys: &T, to: S) -> Result<S::Ok, S::Error> {
-    let keys = serde_json::to_value(keys).map_err(serde::ser::Error::custom)?;
-    to.collect_map(keys.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()))
 }

@@ -16,7 +16,7 @@ use crate::units::Level;
 /// Its row in the table of guides.
 pub const ROW: GuideRow = GuideRow {
     name: "minority",
-    about: "diffusion: the minority score is climbed (26); --guidance: share of |D - x|; no set-point",
+    about: "diffusion: the minority score is climbed (26); guidance is the share of |D - x|; no set-point",
     formula: Some(
         "potential: how far a denoised picture moves when noised and denoised again (baseline; used through forward)",
     ),

@@ -16,10 +16,10 @@ pub use density::DensityScaled;
 pub use forward::{Forward, Normalisation};
 pub use keys::{ConditionKeys, Denoising, DenoisingKeys, WalkKeys};
 pub use minority::Minority;
-pub use particles::ParticleKeys;
 pub use task::Task;
 pub use walk::{Finished, pictures};
 
+use super::own_keys::own_keys;
 use crate::diffusion::guidance::{classifier_free, recurrence};
 use crate::error::Result;
 use crate::units::Level;
@@ -49,6 +49,14 @@ pub struct GuideRow {
 /// Every guide.
 pub static GUIDES: &[GuideRow] =
     &[forward::ROW, backward::ROW, particles::ROW, noise::ROW, density::ROW, minority::ROW];
+
+own_keys! {
+    /// The keys of guides that have some.
+    GuideKeys {
+        /// Of `particles`.
+        particles: particles::ParticleKeys,
+    }
+}
 
 /// The guide of that name.
 pub fn guide(name: &str) -> Option<&'static GuideRow> {

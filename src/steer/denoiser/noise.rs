@@ -15,7 +15,7 @@ use crate::units::{Latents, Level};
 /// Its row in the table of guides.
 pub const ROW: GuideRow = GuideRow {
     name: "noise",
-    about: "diffusion: the noise is optimised through the sampler (28); --guidance: length of a step over |z|",
+    about: "diffusion: the noise is optimised through the sampler (28); guidance is the length of a step over |z|",
     formula: None,
     strength: 0.1,
     trial_strengths: &[],

@@ -13,14 +13,15 @@ use crate::generator::{Generator, spoilt};
 use crate::nn::Rows;
 use crate::noise::{self, Stream};
 use crate::tensors::{host, rows};
-use crate::units::Level;
+use crate::steer::OwnKeys;
+use crate::units::{Level, Percentile};
 use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// Its row in the table of guides.
 pub const ROW: GuideRow = GuideRow {
     name: "particles",
-    about: "diffusion: several states of a sample, weighted and resampled (27); --guidance: lambda",
+    about: "diffusion: several states of a sample, weighted and resampled (27); guidance is lambda",
     formula: None,
     strength: 4.0,
     trial_strengths: &[],
@@ -53,12 +54,10 @@ impl ParticleKeys {
     pub fn potential(&self) -> &str {
         self.potential.as_deref().unwrap_or("diff")
     }
+}
 
-    /// Whether each has a value that it can have.
-    ///
-    /// # Errors
-    /// [`Error::Key`].
-    pub fn check(&self) -> Result<()> {
+impl OwnKeys for ParticleKeys {
+    fn check(&self) -> Result<()> {
         within("particles", self.particles, 1..=Self::MOST, format_args!("1 to {}", Self::MOST))?;
         let known = || POTENTIALS.iter().map(|p| p.0);
         match self.potential.as_deref().filter(|name| known().all(|p| p != *name)) {
@@ -70,11 +69,7 @@ impl ParticleKeys {
         }
     }
 
-    /// Whether they mean something beside `method`.
-    ///
-    /// # Errors
-    /// [`Error::Key`].
-    pub fn check_use(&self, method: &str) -> Result<()> {
+    fn check_use(&self, method: &str, _: Option<Percentile>) -> Result<()> {
         if method == ROW.name || *self == Self::default() {
             return Ok(());
         }
@@ -82,8 +77,7 @@ impl ParticleKeys {
         Err(Error::key(key, format!("needs the method \"{}\", the method here is \"{method}\"", ROW.name)))
     }
 
-    /// Everything filled in.
-    pub fn filled(&self) -> Self {
+    fn filled(&self) -> Self {
         Self { particles: Some(self.count()), potential: Some(self.potential().to_owned()) }
     }
 }
@@ -130,9 +124,9 @@ impl<'a> Population<'a> {
         let sigmas = (0..count).map(level).chain([0.0]).collect();
         let potential = POTENTIALS
             .iter()
-            .find(|p| p.0 == task.asked.particles.potential())
+            .find(|p| p.0 == task.asked.own.particles.potential())
             .map(|p| p.1)
-            .ok_or_else(|| Error::Bug(format!("potential {}", task.asked.particles.potential())))?;
+            .ok_or_else(|| Error::Bug(format!("potential {}", task.asked.own.particles.potential())))?;
         Ok(Self { task, sample, target, sigmas, potential })
     }
 
@@ -143,7 +137,7 @@ impl<'a> Population<'a> {
     }
 
     fn count(&self) -> usize {
-        self.task.asked.particles.count()
+        self.task.asked.own.particles.count()
     }
 
     /// Normals `[particles, width]`; particle 0 of the start is the sample's own noise.

@@ -7,9 +7,9 @@ mod truncation;
 
 pub use none::Unsteered;
 
-use super::{Settings, Steering};
+use super::Steering;
+use super::own_keys::own_keys;
 use crate::error::{Error, Result, did_you_mean};
-use crate::units::Percentile;
 
 /// One row of the table of methods.
 pub struct MethodRow {
@@ -24,6 +24,14 @@ pub struct MethodRow {
 /// Every method.
 pub static METHODS: &[MethodRow] = &[gradient::ROW, search::ROW, truncation::ROW, none::ROW];
 
+own_keys! {
+    /// The keys of methods that have some.
+    MethodKeys {
+        /// Of `truncation`.
+        truncation: truncation::TruncationKeys,
+    }
+}
+
 /// The method of that name.
 ///
 /// # Errors
@@ -36,12 +44,4 @@ pub fn method(name: &str) -> Result<Box<dyn Steering>> {
             Err(Error::key_found("method", name, format!("no such steering method{}", did_you_mean(name, known))))
         }
     }
-}
-
-/// What is wrong with the settings that belong to one method alone, in a job of `method` to `target`: (key, message).
-///
-/// # Errors
-/// The first key.
-pub fn check_settings(method: &str, settings: &Settings, target: Option<Percentile>) -> Result<()> {
-    METHODS.iter().try_for_each(|row| (row.make)().check(method, settings, target))
 }

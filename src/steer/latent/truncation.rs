@@ -1,14 +1,15 @@
 //! z ← τ z (theory, 19): the baseline every GAN user knows. The τ whose reward is nearest to the target
-//! is searched on a grid of 0.3 … 1.7. A fixed τ ([`Settings::truncation`]) is no search: the sample starts there.
+//! is searched on a grid of 0.3 … 1.7. A fixed τ ([`TruncationKeys`]) is no search: the sample starts there.
 
 use super::MethodRow;
 use crate::error::{Error, Result};
-use crate::steer::{Settings, Slot, Steering};
+use crate::steer::{OwnKeys, Settings, Slot, Steering};
 use crate::units::Percentile;
+use serde::{Deserialize, Serialize};
 
 pub const ROW: MethodRow = MethodRow {
     name: NAME,
-    about: "scales the latent by tau (19): a fixed --trunc, or the tau on a grid that the reward likes best",
+    about: "scales the latent by tau (19): a fixed trunc, or the tau on a grid that the reward likes best",
     make: || Box::new(Truncation),
 };
 
@@ -23,28 +24,53 @@ impl Steering for Truncation {
     }
 
     fn start(&self, noise: &[f32], settings: &Settings) -> Vec<f32> {
-        settings.truncation.map_or_else(|| noise.to_vec(), |tau| scaled(noise, tau))
+        settings.own.truncation.trunc.map_or_else(|| noise.to_vec(), |tau| scaled(noise, tau))
     }
 
     fn is_local(&self) -> bool {
         false
     }
+}
 
-    fn check(&self, method: &str, settings: &Settings, target: Option<Percentile>) -> Result<()> {
-        let Some(tau) = settings.truncation else { return Ok(()) };
-        let bad = |message: String| Err(Error::key("trunc", message));
-        if !(tau > 0.0 && tau <= 3.0) {
-            return bad(format!("expected a factor above 0 and up to 3, found {tau}"));
+/// The method's own key.
+#[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TruncationKeys {
+    /// Fixed truncation factor, with --method truncation
+    #[arg(long, value_name = "TAU", display_order = 12)]
+    // As recipes called it up to version 0.1.
+    #[serde(alias = "truncation")]
+    pub trunc: Option<f64>,
+}
+
+impl OwnKeys for TruncationKeys {
+    fn check(&self) -> Result<()> {
+        match self.trunc {
+            Some(tau) if !(tau > 0.0 && tau <= 3.0) => {
+                Err(Error::key("trunc", format!("expected a factor above 0 and up to 3, found {tau}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_use(&self, method: &str, target: Option<Percentile>) -> Result<()> {
+        if self.trunc.is_none() {
+            return Ok(());
         }
         if method != NAME {
-            return bad(format!("only the method \"{NAME}\" has a factor, the method here is \"{method}\""));
+            let message = format!("only the method \"{NAME}\" has a factor, the method here is \"{method}\"");
+            return Err(Error::key("trunc", message));
         }
-        match target {
-            None => Ok(()),
-            Some(target) => bad(format!(
+        target.map_or(Ok(()), |target| {
+            let message = format!(
                 "a fixed factor leaves nothing to steer to novelty {target}; take it with mode = \"balanced\", or leave it out and the factor is searched"
-            )),
-        }
+            );
+            Err(Error::key("trunc", message))
+        })
+    }
+
+    fn filled(&self) -> Self {
+        self.clone()
     }
 }
 

@@ -128,7 +128,7 @@ impl Estimates {
 
     fn by_jacobian(&self, generator: &dyn Generator) -> Result<Vec<Estimate>> {
         if self.pictures.pictures.is_some() {
-            return Err(Error::key("pictures", "jacobian is measured at latents; give --seeds"));
+            return Err(Error::key("pictures", "jacobian is measured at latents; give seeds"));
         }
         let Some(scale) = self.sigma()? else {
             return Err(Error::key("sigma", "jacobian needs a number; its curve has no noise"));
