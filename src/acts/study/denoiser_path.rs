@@ -168,7 +168,7 @@ impl DenoiserPathReport {
     /// One row per point.
     ///
     /// # Errors
-    /// Of the table.
+    /// When the columns do not make a valid table.
     pub fn table(&self) -> Result<Table> {
         let points = || self.points.iter();
         let mut columns = vec![
@@ -184,7 +184,7 @@ impl DenoiserPathReport {
     /// Writes `trajectory.parquet` and `trajectory.csv`.
     ///
     /// # Errors
-    /// Of the disk.
+    /// When a file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<()> {
         let metadata =
             [("model", self.model.as_str()), ("model_sha256", &self.model_sha256), ("estimator", &self.estimator)];

@@ -1,4 +1,4 @@
-//! The minority score of [MIN] as a potential, after its self-guided form (arXiv 2407.11555), as a baseline (theory, 26):
+//! The minority score of [MIN] as a potential, in its self-guided form (arXiv 2407.11555); a baseline (theory, 26):
 //!
 //!   m(x, σ) = ‖D(x; σ) − D(D(x; σ) + s·σ·e; s·σ)‖²/(2 D_amb)
 //!

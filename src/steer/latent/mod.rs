@@ -13,21 +13,21 @@ use crate::units::Percentile;
 
 /// One row of the table of methods.
 pub struct MethodRow {
-    /// As `--method NAME`.
+    /// As in `--method NAME`.
     pub name: &'static str,
     /// One line for `isoline list steering`.
     pub about: &'static str,
-    /// Makes one.
+    /// Makes the method.
     pub make: fn() -> Box<dyn Steering>,
 }
 
 /// Every method.
 pub static METHODS: &[MethodRow] = &[gradient::ROW, search::ROW, truncation::ROW, none::ROW];
 
-/// The method of that name.
+/// The method called `name`.
 ///
 /// # Errors
-/// [`Error::Config`] with the nearest name.
+/// [`Error::Key`] that suggests the nearest name.
 pub fn method(name: &str) -> Result<Box<dyn Steering>> {
     match METHODS.iter().find(|m| m.name == name) {
         Some(row) => Ok((row.make)()),
@@ -38,10 +38,10 @@ pub fn method(name: &str) -> Result<Box<dyn Steering>> {
     }
 }
 
-/// What is wrong with the settings that belong to one method alone, in a job of `method` to `target`: (key, message).
+/// Checks the settings that belong to a single method, for a job that uses `method` and steers to `target`.
 ///
 /// # Errors
-/// The first key.
+/// [`Error::Key`] for the first setting that is wrong.
 pub fn check_settings(method: &str, settings: &Settings, target: Option<Percentile>) -> Result<()> {
     METHODS.iter().try_for_each(|row| (row.make)().check(method, settings, target))
 }

@@ -87,7 +87,7 @@ impl Trials<'_> {
     /// Runs them on one generator.
     ///
     /// # Errors
-    /// Of the device, or a stop.
+    /// When the device fails or the run is stopped.
     pub fn run(&self, g: &dyn Generator, progress: &Progress, cancel: &Cancel) -> Result<(MeasuredMap, Vec<Trial>)> {
         let spec = g.spec();
         let output = if spec.output == Output::Image { "image" } else { "preactivation" };

@@ -122,7 +122,7 @@ impl CurveReport {
     /// One row per point.
     ///
     /// # Errors
-    /// Of the table.
+    /// When the columns do not make a valid table.
     pub fn table(&self) -> Result<Table> {
         let column = |name: &str, f: fn(&CurvePoint) -> f64| {
             let finite = |p| Some(f(p)).filter(|v| v.is_finite());
@@ -141,7 +141,7 @@ impl CurveReport {
     /// Writes `curve.csv`, and `curve.svg` of the first eight pictures.
     ///
     /// # Errors
-    /// Of the disk.
+    /// When a file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<()> {
         let levels = self.points.len() / self.knees.len().max(1);
         let curves: Vec<(String, Vec<(f64, f64)>)> = self
