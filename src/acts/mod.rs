@@ -14,7 +14,7 @@ type Open = fn(&Plan, &Path) -> Result<Box<dyn Work>>;
 
 /// One row of the table of acts.
 pub struct ActRow {
-    /// As `kind` in a plan.
+    /// The name, as `kind` in a plan.
     pub name: &'static str,
     /// One line.
     pub about: &'static str,
