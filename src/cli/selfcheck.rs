@@ -1,4 +1,4 @@
-//! Three small computations on a device against the same in f64 on the host.
+//! Compares three small computations on a device with the same in f64 on the host.
 //!
 //! For a sum of K products in f32, in any order, |computed − exact| ≤ K·u / (1 − K·u) · Σ|terms| with u = eps/2
 //! (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1). So differences are taken relative to
@@ -24,7 +24,7 @@ pub struct Check {
 }
 
 impl Check {
-    /// Whether the device computed it, and right; NaN is not right.
+    /// Whether the device computed it, and correctly; NaN is not correct.
     pub fn passed(&self) -> bool {
         self.difference.as_ref().is_ok_and(|d| *d <= self.tolerance)
     }

@@ -1,4 +1,4 @@
-//! Geometry of latents: norms, angles, arcs. All in f64 on the host.
+//! Geometry of latents: norms, angles, arcs. Every slice is one latent, `[d]`; all is computed in f64 on the host.
 
 fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()

@@ -67,8 +67,8 @@ impl Denoiser for Backward<'_> {
         for _ in 0..self.steps {
             let (value, gradient) = self.potential.value_and_gradient(&(base.clone() + moved.clone()), 0.0)?;
             moved = match &self.form {
-                // Halfway between the present Δ and ρ²∇r₀(D + Δ), where the objective has its maximum: so no step size
-                // is needed.
+                // Halfway between the present Δ and ρ²∇r₀(D + Δ), which makes the objective's gradient 0 if ∇r₀ stays
+                // as it is: so there is no step size to choose.
                 Form::Push => (moved + gradient * variance) * 0.5,
                 // The exact solution for r₀ linearised around D + Δ.
                 Form::SetPoint { targets, scale } => {

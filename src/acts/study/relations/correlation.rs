@@ -62,7 +62,7 @@ fn standard_ranks(values: &[f64]) -> Option<Vec<f64>> {
     (norm > 0.0).then(|| r.into_iter().map(|v| v / norm).collect())
 }
 
-/// A statistic of columns and its 95 % interval, as [value, low, high], found by resampling rows. Draws where the
+/// A statistic of columns and its 95 % interval, as `[value, low, high]`, found by resampling rows. Draws where the
 /// statistic is undefined are left out; if they are more than one in ten, there is no interval.
 pub fn bootstrap(columns: &[&[f64]], seed: u64, f: impl Fn(&[&[f64]]) -> Option<f64> + Sync) -> [Option<f64>; 3] {
     let Some(value) = f(columns) else { return [None; 3] };

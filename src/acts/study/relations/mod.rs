@@ -82,7 +82,7 @@ pub struct RelationsReport {
     pub pictures: Vec<(Picture, usize)>,
 }
 
-/// How much ν and δ explain of a measure's ranks beyond ψ: each number as [value, low, high], with its 95 % interval.
+/// How much ν and δ explain of a measure's ranks beyond ψ: each number as `[value, low, high]`, with its 95 % interval.
 #[derive(Clone, Debug, Serialize)]
 pub struct Gain {
     /// Measure of the picture.
