@@ -3,8 +3,9 @@
 //! Data flows one way: card and weights → network → generator → geometry → reward → steering → run
 //! directory. `docs/architecture.md` draws it; `docs/theory.md` numbers the equations.
 
-/// Fails here where a test asks for it: `failpoint!("store.write.before")` gives an `std::io::Result<()>`,
-/// `failpoint!("reward", sample)` the number to put in the place of a result. Nothing in builds without the feature.
+/// Fails here if a test asks for it: `failpoint!("store.write.before")` gives an `std::io::Result<()>`, and
+/// `failpoint!("reward", sample)` gives the number to use instead of a result, if any. Without the feature it does
+/// nothing.
 #[cfg(feature = "failpoints")]
 macro_rules! failpoint {
     ($name:expr) => {

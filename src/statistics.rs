@@ -1,6 +1,6 @@
-//! Rank statistics and quantiles of host tables.
+//! Rank statistics and quantiles of tables on the host.
 
-/// Ranks from 0, ties sharing their mean rank.
+/// Ranks from 0; ties share their mean rank.
 pub fn ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
@@ -15,14 +15,14 @@ pub fn ranks(values: &[f64]) -> Vec<f64> {
     ranks
 }
 
-/// Spearman's rank correlation; `None` for fewer than two values or a constant side.
+/// Spearman's rank correlation; `None` for fewer than two values or if one side is constant.
 pub fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
     pearson(&ranks(a), &ranks(b))
 }
 
-/// The largest Spearman correlation that any values without ties can have with `a`: √(1 − Σ(t³ − t)/(n³ − n)) over
-/// the groups of t equal values in `a`. Five levels asked equally often permit √(24/25) = 0.9798 and no more,
-/// though every value reached lie in its place. `None` for fewer than two values or all equal.
+/// The largest Spearman correlation that any values without ties can have with `a`: √(1 − Σ(t³ − t)/(n³ − n)) over the
+/// groups of t equal values in `a`. For example, five levels asked equally often allow at most √(24/25) = 0.9798, even
+/// if every value reached is in its right place. `None` for fewer than two values or if all are equal.
 pub fn spearman_ceiling(a: &[f64]) -> Option<f64> {
     let mut sorted = a.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -43,7 +43,7 @@ fn pearson(a: &[f64], b: &[f64]) -> Option<f64> {
     (scale > 0.0).then(|| dot(a, ma, b, mb) / scale)
 }
 
-/// Coefficient of determination of `predicted` for `truth`.
+/// Coefficient of determination of `predicted` for `truth`; `None` if `truth` is constant.
 pub fn r_squared(predicted: &[f64], truth: &[f64]) -> Option<f64> {
     let mean = truth.iter().sum::<f64>() / truth.len() as f64;
     let total: f64 = truth.iter().map(|t| (t - mean).powi(2)).sum();
@@ -51,13 +51,13 @@ pub fn r_squared(predicted: &[f64], truth: &[f64]) -> Option<f64> {
     (total > 0.0).then(|| 1.0 - rest / total)
 }
 
-/// u with Φ(u) = p, the standard normal quantile; `None` outside 0 < p < 1. Newton's method on Φ from the bound
-/// Φ(u) < e^(−u²/2) below 0, to rounding.
+/// u with Φ(u) = p, the standard normal quantile; `None` outside 0 < p < 1. Found to rounding by Newton's method on Φ,
+/// starting below 0 from the bound Φ(u) < e^(−u²/2).
 pub fn normal_quantile(p: f64) -> Option<f64> {
     if !(p > 0.0 && p < 1.0) {
         return None;
     }
-    // Near 1 the distance to 1 is what is known exactly.
+    // Near 1 it is the distance to 1 that is known exactly.
     let small = p.min(1.0 - p);
     let mut u = -(-2.0 * small.ln()).sqrt();
     for _ in 0..64 {

@@ -1,4 +1,4 @@
-//! Tables by column, as they leave and enter the program: Parquet first, CSV on request.
+//! Tables by column, as they enter and leave the program: Parquet first, CSV on request.
 
 mod file;
 
@@ -7,10 +7,10 @@ pub use file::{read_parquet, write_parquet};
 use crate::error::{Error, Result};
 use crate::limits;
 
-/// Columns of one table.
+/// The most columns of one table.
 pub const COLUMNS: usize = 4_096;
 
-/// The values of one column; `None` is a missing value, which differs from NaN and from `""`.
+/// The values of one column. `None` is a missing value, which is neither NaN nor `""`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Values {
     /// Real numbers.
@@ -19,7 +19,7 @@ pub enum Values {
     I64(Vec<Option<i64>>),
     /// UTF-8 text.
     Text(Vec<Option<String>>),
-    /// Yes or no.
+    /// Booleans.
     Bool(Vec<Option<bool>>),
 }
 
@@ -34,7 +34,7 @@ impl Values {
         }
     }
 
-    /// Whether there is no row.
+    /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -54,14 +54,14 @@ impl Values {
 /// A named column.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Column {
-    /// Unique within its table, not empty.
+    /// Not empty, and unique within its table.
     pub name: String,
     /// One value per row.
     pub values: Values,
 }
 
 impl Column {
-    /// A column of this name.
+    /// A column called `name`.
     pub fn new(name: impl Into<String>, values: Values) -> Self {
         Self { name: name.into(), values }
     }
@@ -77,7 +77,7 @@ impl Table {
     /// A table of these columns, in this order.
     ///
     /// # Errors
-    /// [`Error::Bug`] where lengths differ, a name is empty or repeated, or a bound is exceeded.
+    /// [`Error::Bug`] if lengths differ, a name is empty or repeated, or a bound is exceeded.
     pub fn new(columns: Vec<Column>) -> Result<Self> {
         Self::checked(columns).map_err(Error::Bug)
     }
@@ -118,8 +118,8 @@ impl Table {
 
 /// The table as CSV (RFC 4180: comma, CRLF, quotes doubled) with a header line.
 ///
-/// A missing value is an empty field, an empty text is `""`. Real numbers are the shortest that
-/// read back to the same bits (`NaN`, `inf`, `-inf` where not finite).
+/// A missing value is an empty field; an empty text is `""`. A real number is written as the shortest text that reads
+/// back to the same bits (`NaN`, `inf` or `-inf` if it is not finite).
 pub fn write_csv(table: &Table) -> String {
     let mut csv = table.columns.iter().map(|c| quoted(&c.name)).collect::<Vec<_>>().join(",");
     csv.push_str("\r\n");
@@ -135,7 +135,7 @@ pub fn write_csv(table: &Table) -> String {
     csv
 }
 
-/// A CSV field, in quotes where it needs them.
+/// A CSV field, quoted if necessary.
 fn quoted(text: &str) -> String {
     let plain = !text.is_empty() && !text.contains(['"', ',', '\r', '\n']) && text.trim() == text;
     if plain { text.to_owned() } else { format!("\"{}\"", text.replace('"', "\"\"")) }

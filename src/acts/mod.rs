@@ -1,4 +1,4 @@
-//! Acts, one room each: what is asked for, its recipe, its tiles and what is made of them in the end.
+//! The acts, one folder each: what can be asked for, the recipe, the tiles, and what is made of the tiles at the end.
 
 pub mod describe;
 pub mod generate;
@@ -14,7 +14,7 @@ type Open = fn(&Plan, &Path) -> Result<Box<dyn Work>>;
 
 /// One row of the table of acts.
 pub struct ActRow {
-    /// As `kind` in a plan.
+    /// The name, as `kind` in a plan.
     pub name: &'static str,
     /// One line.
     pub about: &'static str,
@@ -25,7 +25,7 @@ pub struct ActRow {
 /// Every act that leaves a run directory.
 pub static ACTS: &[ActRow] = &[generate::ROW, describe::ROW, label::ROW];
 
-/// The kind's own keys of a plan.
+/// Reads the keys that a plan has for its own act.
 fn keys<K: serde::de::DeserializeOwned>(plan: &Plan) -> Result<K> {
     K::deserialize(plan.work.clone()).map_err(|e: toml::de::Error| Error::key("work", e.message().replace('\n', " ")))
 }
@@ -42,7 +42,7 @@ pub fn open(plan: &Plan, folder: &Path) -> Result<Box<dyn Work>> {
     (row.open)(plan, folder).map_err(|e| of_plan(e, folder))
 }
 
-/// An error about a key of the plan in `folder`: that of a file.
+/// Turns an error about a key of the plan into one about the file `plan.toml` in `folder`.
 pub fn of_plan(error: Error, folder: &Path) -> Error {
     match error {
         Error::Key { key, message, .. } => Error::input(folder.join("plan.toml"), format!("{key}: {message}")),

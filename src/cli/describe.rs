@@ -1,4 +1,4 @@
-//! `isoline describe`: the descriptors of many latents: of seeds, of a file, or of pictures.
+//! `isoline describe`: measures the descriptors of many latents, given as seeds, as a file, or as pictures.
 
 use super::runs::{self, RunArgs, RunOptions};
 use super::{CommandRow, Context, output, parsed};
@@ -31,11 +31,11 @@ pub struct Args {
     json: bool,
 }
 
-/// Measures; prints the table, or with --outdir writes it and prints a summary.
+/// Measures, then prints the table. With `--outdir` it writes the table and prints a summary.
 ///
 /// # Errors
-/// Those of the model, the latents, the estimator and the disk; [`Error::SamplesNotFinite`] at the end
-/// where some were not.
+/// Those of the model, the latents, the estimator and the disk; [`Error::SamplesNotFinite`] at the end if some samples
+/// were not finite.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     match (&args.keys.spectra, &args.outdir) {
         (Some(spectra), _) => again(args, spectra, context),
@@ -44,7 +44,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     }
 }
 
-/// The plan of a description, and what was loaded to make it.
+/// The plan of a description, and the measurer that was loaded to make it.
 ///
 /// # Errors
 /// Those of [`Measurer::load`].
@@ -78,7 +78,7 @@ fn in_memory(args: &Args, context: &Context) -> Result<()> {
     report(args, work.report()?, &work.measurer(&device)?.subject, context)
 }
 
-/// Descriptors of spectra that were measured before.
+/// Reads descriptors off spectra that were measured before.
 fn again(args: &Args, spectra: &Path, context: &Context) -> Result<()> {
     let Keys { model, geometry, csv, npz, .. } = &args.keys;
     geometry.settings()?;
@@ -101,7 +101,7 @@ fn again(args: &Args, spectra: &Path, context: &Context) -> Result<()> {
         ("scales".to_owned(), scales.clone().into()),
     ]);
     let results = Report {
-        // The file does not say.
+        // The file does not say, so assume that they are not.
         usual: false,
         files: vec![None; samples.len()],
         description: Description::new(samples, &[], subject.model_rank, &scales, &about.column),
@@ -132,7 +132,7 @@ fn check_model(path: &Path, found: &str, id: &str, generator: &dyn Generator) ->
     Err(Error::input(path, message))
 }
 
-/// Prints the table, or a summary where it was written.
+/// Prints the table, or a summary if the table was written to a folder.
 fn report(args: &Args, results: &Report, subject: &Subject, context: &Context) -> Result<()> {
     let d = &results.description;
     for (name, b) in &d.biases {

@@ -1,4 +1,4 @@
-//! `isoline devices`: what can compute here, and whether it computes right.
+//! `isoline devices`: lists what can compute here, and checks whether it computes correctly.
 
 use super::selfcheck::{Check, check};
 use super::{CommandRow, Context, output, parsed};
@@ -28,7 +28,7 @@ pub struct Args {
     inside: bool,
 }
 
-/// A device and what its check gave.
+/// A device with the results of its checks.
 struct Checked {
     name: String,
     checks: Vec<Check>,
@@ -37,15 +37,16 @@ struct Checked {
 /// Prints the devices and their checks.
 ///
 /// # Errors
-/// [`Error::Device`] when a check fails, or when the device named by `--device` does not open.
+/// [`Error::Device`] if a check fails, or if the device named by `--device` does not open.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     let listed = device::list();
     let opened = match context.device.as_str() {
         "auto" => listed.iter().filter(|l| l.usable).map(|l| Ok((l.name.clone(), device::open(&l.name)?.1))).collect(),
         name => device::open(name).map(|(name, device)| vec![(name.to_string(), device)]),
     };
-    // A name that means nothing is wrong usage; one that this machine lacks is shown beside those it has.
-    if let Err(e @ Error::Config { .. }) = opened {
+    // A name that means nothing is wrong usage. A device that this machine lacks is reported together with those it
+    // has.
+    if let Err(e @ Error::Key { .. }) = opened {
         return Err(e);
     }
     let none = Vec::new();
@@ -67,7 +68,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     })
 }
 
-/// The checks of a device in a process of its own: drivers have been seen to end the process that uses them.
+/// Checks a device in a process of its own, because some drivers end the process that uses them.
 fn check_apart(name: &str) -> Vec<Check> {
     let run = || -> Result<Vec<Check>, String> {
         let program = std::env::current_exe().map_err(|e| e.to_string())?;
@@ -88,7 +89,7 @@ fn check_apart(name: &str) -> Vec<Check> {
     run().unwrap_or_else(|e| vec![failed(e)])
 }
 
-/// A check as [`as_json`] writes it.
+/// Reads a check back from what [`as_json`] wrote.
 fn read(value: &Value) -> Check {
     let text = |key: &str| value[key].as_str().unwrap_or_default().to_owned();
     let number = |key: &str| value[key].as_f64().unwrap_or(f64::NAN);

@@ -51,7 +51,7 @@ enum Cluster {
 /// Prints the script.
 ///
 /// # Errors
-/// [`Error::Config`] where the plan fixes no shards or an option cannot be written down.
+/// [`Error::Config`] if the plan fixes no shards, or if a path or option cannot be written into the script.
 pub fn run(args: &Args, _context: &Context) -> Result<()> {
     let (plan, _) = runs::open(&args.folder)?;
     let Some(shards) = plan.shards else {
@@ -83,7 +83,7 @@ pub fn run(args: &Args, _context: &Context) -> Result<()> {
     output::print(&text)
 }
 
-/// A path as it can stand in a script: UTF-8 without control characters.
+/// A path that can stand in a script: UTF-8, without control characters or double quotes.
 fn plain(path: &Path) -> Result<&str> {
     path.to_str().filter(|t| !t.chars().any(|c| c.is_control() || c == '"')).ok_or_else(|| {
         Error::config(crate::error::shown(path), "this path cannot be written into a script; move the folder")
@@ -100,7 +100,7 @@ fn options(options: &[String]) -> Result<Vec<&str>> {
     }
 }
 
-/// A word for the shell, in single quotes.
+/// A shell word in single quotes.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
@@ -108,7 +108,7 @@ fn quoted(text: &str) -> String {
 fn slurm(name: &str, folder: &str, program: &str, shards: u64, most: u64, options: &[&str]) -> String {
     let more: String = options.iter().map(|o| format!("#SBATCH {o}\n")).collect();
     let (run, isoline) = (quoted(folder), quoted(program));
-    // % begins a pattern in file names of sbatch.
+    // A % starts a pattern in sbatch's file names.
     let log = folder.replace('%', "%%") + "/shards/slurm-%a.log";
     format!(
         r#"#!/bin/bash

@@ -1,11 +1,11 @@
-//! Keys of an act as flags: the same struct, of which only what was typed counts.
+//! The keys of an act as flags: the same struct, of which only the keys that were typed count.
 
 use crate::error::{Error, Result};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use serde::Serialize;
 
-/// Keys, and which of them were typed.
+/// Keys, together with the names of those that were typed.
 #[derive(Debug)]
 pub struct Flags<K> {
     keys: Box<K>,
@@ -13,20 +13,20 @@ pub struct Flags<K> {
 }
 
 impl<K: Serialize> Flags<K> {
-    /// The value of a flag that was typed.
+    /// The value of a flag, if it was typed.
     pub fn typed<'a, T: ?Sized>(&'a self, key: &str, value: impl FnOnce(&'a K) -> &'a T) -> Option<&'a T> {
         self.typed.iter().any(|k| k == key).then(|| value(&self.keys))
     }
 
-    /// The keys, as typed or by default.
+    /// All keys, as typed or at their defaults.
     pub fn keys(&self) -> &K {
         &self.keys
     }
 
-    /// Those that were typed, as keys of a config.
+    /// The typed keys as a table, as they would stand in a config.
     ///
     /// # Errors
-    /// [`Error::Bug`] for a path that is no UTF-8.
+    /// [`Error::Bug`] for a path that is not UTF-8.
     pub fn table(&self) -> Result<toml::Table> {
         let mut table = toml::Table::try_from(&self.keys).map_err(|e| Error::Bug(e.to_string()))?;
         table.retain(|key, _| self.typed.iter().any(|k| k == key));
@@ -36,7 +36,7 @@ impl<K: Serialize> Flags<K> {
 
 impl<K: Args + Default> Args for Flags<K> {
     fn augment_args(command: Command) -> Command {
-        // None is required: what is not typed may stand in a config.
+        // None of the flags is required: a key that is not typed may stand in a config.
         K::augment_args_for_update(command)
     }
 

@@ -1,4 +1,4 @@
-//! `isoline generate`: the main job.
+//! `isoline generate`: makes pictures, the main job of the program.
 
 use super::flags::Flags;
 use super::runs::{self, RunArgs, RunOptions};
@@ -74,7 +74,8 @@ pub struct Args {
     run: RunArgs,
 }
 
-/// What a picture is made again with stands in its recipe: no flag goes beside `--from` but those that say where.
+/// The picture's own recipe says everything about how it is made again. So `--from` only goes with flags that say
+/// where.
 fn beside_from(arg: clap::Arg) -> clap::Arg {
     match arg.get_id().as_str() {
         "from" | "model" | "outdir" | "force" | "metrics_file" => arg,
@@ -82,10 +83,10 @@ fn beside_from(arg: clap::Arg) -> clap::Arg {
     }
 }
 
-/// Runs the jobs, writes sheet and tables, prints asked against reached.
+/// Runs the jobs, writes the contact sheet and the tables, and prints the novelty asked for beside the novelty reached.
 ///
 /// # Errors
-/// Those of the jobs; [`Error::SamplesNotFinite`] when some pictures could not be made.
+/// Those of the jobs; [`Error::SamplesNotFinite`] if some pictures could not be made.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     if let Some(picture) = &args.from {
         return again(picture, args, context);
@@ -103,7 +104,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let models = models(&batch)?;
     let outdir = batch.outdir.clone();
     let single = args.config.is_none() && batch.jobs.len() == 1;
-    // Before the model is loaded, so that a second process learns at once that the folder is taken.
+    // Locked before the model is loaded, so a second process learns at once that the folder is taken.
     let _lock = runs::alone(&outdir)?;
     let jobs = Jobs::load(&batch, &models, single, context.open_device()?)?;
     let rows = make(jobs, args.csv, args.force, &outdir, &args.run, context)?;
@@ -128,7 +129,7 @@ fn make(jobs: Jobs, csv: bool, force: bool, outdir: &Path, run: &RunArgs, contex
     Ok(rows.flat_map(|(name, _, rows)| rows.into_iter().map(move |r| (name.clone(), r))).collect())
 }
 
-/// The jobs of a config file as `isoline plan` takes them.
+/// The jobs of a config file, as `isoline plan` uses them.
 ///
 /// # Errors
 /// [`Error::Config`].
@@ -138,13 +139,13 @@ pub fn planned(config: &Path, text: &str, set: &[String], outdir: &Path) -> Resu
     BatchConfig::resolve(Some(config), text, &over, None)
 }
 
-/// A path that is to stand in a plan or a config.
+/// A path that is going to stand in a plan or a config, as UTF-8.
 fn utf8(flag: &str, path: &Path) -> Result<String> {
     let text = path.to_str().map(str::to_owned);
     text.ok_or_else(|| Error::config(format!("{flag} {}", shown(path)), "expected a name in UTF-8"))
 }
 
-/// The environment, and `--set` over it.
+/// The keys set by the environment, overridden by those of `--set`.
 fn overrides(set: &[String]) -> Result<toml::Table> {
     let mut over = environment()?;
     for pair in set {
@@ -184,7 +185,7 @@ fn batch(args: &Args, context: &Context) -> Result<BatchConfig> {
                 ("novelty".to_owned(), (*n).into()),
             ])
         });
-        // A method without a set-point has a single row, for it cannot be asked for a level.
+        // A method without a set-point gets a single row, because it cannot be asked for a level.
         let method = args.job.typed("method", |k| k.method.as_str());
         let method = method.filter(|m| args.job.keys().denoising.is_push(m));
         let push = method.filter(|_| args.mode.len() + args.novelty.len() == 0);
@@ -202,7 +203,7 @@ fn batch(args: &Args, context: &Context) -> Result<BatchConfig> {
     BatchConfig::resolve(args.config.as_deref(), &text, &over, (!rows.is_empty()).then_some(rows))
 }
 
-/// `ISOLINE_KEY=value` for the keys of a job.
+/// The keys of a job that are set by the environment, as `ISOLINE_KEY=value`.
 fn environment() -> Result<toml::Table> {
     let found = JobKeys::names()?.into_iter().filter(|k| k != "name").filter_map(|k| {
         let value = std::env::var(format!("ISOLINE_{}", k.to_uppercase())).ok()?;
@@ -212,7 +213,7 @@ fn environment() -> Result<toml::Table> {
     Ok(found.collect())
 }
 
-/// A TOML value where the text is one and the key takes no text, else the text.
+/// Parses the text as a TOML value. It stays a text if it is not TOML, or if the key takes texts.
 fn literal(key: &str, text: &str) -> toml::Value {
     let parsed = toml::from_str::<toml::Table>(&format!("v = {text}")).ok().and_then(|mut t| t.remove("v"));
     parsed.filter(|v| v.is_str() || !JobKeys::takes_text(key)).unwrap_or_else(|| text.into())
@@ -283,7 +284,7 @@ fn summary(rows: &Rows) -> String {
     output::columns(&lines)
 }
 
-/// Makes one picture again from the recipe inside it.
+/// Makes one picture again from the recipe stored in it.
 fn again(picture: &Path, args: &Args, context: &Context) -> Result<()> {
     let own = PictureRecipe::parse(picture, &png::decode_metadata(picture)?)?;
     let (name, device): (DeviceName, Device) =

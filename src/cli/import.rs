@@ -1,4 +1,4 @@
-//! `isoline import`: foreign weights and a draft card become a model folder.
+//! `isoline import`: turns foreign weights and a draft card into a model folder.
 
 use super::{CommandRow, Context, output, parsed};
 use crate::error::{Result, shown};
@@ -29,7 +29,7 @@ pub struct Args {
     key: Option<String>,
 }
 
-/// Writes the folder and prints what was written, cast and left out.
+/// Writes the folder and prints what was written, converted and left out.
 ///
 /// # Errors
 /// Those of [`import`].

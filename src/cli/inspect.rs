@@ -1,4 +1,4 @@
-//! `isoline inspect`: what a model is and whether its parts fit.
+//! `isoline inspect`: shows what a model is and whether its parts fit.
 
 use super::{CommandRow, Context, output, parsed};
 use crate::error::{Error, Result};
@@ -27,7 +27,7 @@ pub struct Args {
 /// Prints the report.
 ///
 /// # Errors
-/// [`Error::Input`] when card and weights do not fit, after the report.
+/// [`Error::Input`], after the report, if card and weights do not fit.
 pub fn run(args: &Args, _: &Context) -> Result<()> {
     let folder = find_model(&args.model)?;
     let found = OneShot::inspect(&folder)?;
@@ -65,14 +65,14 @@ fn size(network: &Network) -> usize {
     layers_of(network).map(layer_size).sum()
 }
 
-/// Parameters of the encoder, where the card has one.
+/// Number of parameters of the encoder, if the card has one.
 fn encoder_size(found: &Inspection) -> Result<Option<usize>> {
     let Some(encoder) = &found.card.raw.encoder else { return Ok(None) };
     let network = Network::build(encoder.layers.clone(), &found.card.sample_shape);
     network.map(|n| Some(size(&n))).map_err(|e| found.card.at(e.inside("encoder")))
 }
 
-/// Whether the map to the image, and that to the pre-activation, is piecewise linear.
+/// Whether the map to the image is piecewise linear, and whether the map to the pre-activation is.
 fn piecewise_linear(network: &Network) -> [bool; 2] {
     [network.layers().len(), network.preactivation_depth()].map(|depth| network.is_piecewise_linear(depth))
 }

@@ -63,10 +63,10 @@ enum What {
     Quantities,
 }
 
-/// Prints the table, one row per line: name, what it is.
+/// Prints the table, one row per line: the name, then what it is.
 ///
 /// # Errors
-/// Those of stdout.
+/// When stdout cannot be written to.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     let own = |name: &str, about: &str| (name.to_owned(), about.to_owned());
     let rows: Vec<(String, String)> = match args.what {
@@ -100,7 +100,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     output::print(&output::columns(&rows))
 }
 
-/// A card that cannot be read is listed with the reason.
+/// Lists every model; one whose card cannot be read is listed with the reason.
 fn models(context: &Context) -> Vec<(String, String)> {
     let (root, names) = known_models();
     if names.is_empty() {
@@ -113,7 +113,8 @@ fn models(context: &Context) -> Vec<(String, String)> {
     names.iter().map(|name| (name.clone(), about(name))).collect()
 }
 
-/// The rewards of every model, with their first figures; one beside the model's own has its name behind the model's.
+/// Lists the rewards of every model with their main figures. The name of a reward other than the model's own follows
+/// the model's name.
 fn rewards() -> Vec<(String, String)> {
     let (root, names) = known_models();
     let mut all = Vec::new();

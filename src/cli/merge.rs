@@ -1,4 +1,4 @@
-//! `isoline merge`: the finished shards of a run as one data set.
+//! `isoline merge`: puts the finished shards of a run together as one data set.
 
 use super::{CommandRow, Context, output, parsed, runs};
 use crate::error::{Result, shown};
@@ -20,10 +20,10 @@ pub struct Args {
     folder: PathBuf,
 }
 
-/// Checks every hash and writes tables and `provenance.json`.
+/// Checks every hash, then writes the tables and `provenance.json`.
 ///
 /// # Errors
-/// [`crate::error::Error::Input`] that names what is missing; exit code 6 when some samples were not finite.
+/// [`crate::error::Error::Input`] naming what is missing; exit code 6 if some samples were not finite.
 pub fn run(args: &Args, _context: &Context) -> Result<()> {
     let (plan, work) = runs::open(&args.folder)?;
     let _lock = runs::alone(&args.folder)?;

@@ -1,6 +1,6 @@
-//! The command line: global flags here, one file per subcommand.
+//! The command line. Global flags are declared here; each subcommand has its own file.
 //!
-//! A subcommand is a file with its arguments and a row, and a line in [`COMMANDS`].
+//! To add a subcommand, write a file with its arguments and a row, and add the row to [`COMMANDS`].
 
 mod describe;
 mod devices;
@@ -62,21 +62,21 @@ pub struct Cli {
 /// One command: a file with its arguments, and this row in [`COMMANDS`].
 #[derive(Debug)]
 pub struct CommandRow {
-    /// As typed.
+    /// The name as typed.
     pub name: &'static str,
-    /// One line of the help.
+    /// Its line in the help.
     pub about: &'static str,
-    /// Adds its arguments.
+    /// Adds its arguments to a command.
     pub augment: fn(clap::Command) -> clap::Command,
-    /// Runs it on what was typed.
+    /// Runs it with the arguments that were typed.
     pub run: fn(&ArgMatches, &Context) -> Result<()>,
-    /// Whether it asks [`Context::cancel`] at its safe points. One that does not is ended by its first signal in the
-    /// system's own way.
+    /// Whether it checks [`Context::cancel`] at its safe points. Otherwise the first signal ends it the way the system
+    /// does by default.
     pub stops_in_order: bool,
 }
 
 impl CommandRow {
-    /// A command with arguments `A` that its first signal ends.
+    /// A command with arguments `A` that is ended by its first signal.
     const fn new<A: clap::Args>(
         name: &'static str,
         about: &'static str,
@@ -85,7 +85,7 @@ impl CommandRow {
         Self { name, about, augment: A::augment_args, run, stops_in_order: false }
     }
 
-    /// The same, which asks for signals itself.
+    /// The same command, but one that checks for signals itself.
     const fn stopping_in_order(mut self) -> Self {
         self.stops_in_order = true;
         self
@@ -115,13 +115,13 @@ pub static COMMANDS: &[CommandRow] = &[
     list::ROW,
 ];
 
-/// `command` with subcommands.
+/// Adds the subcommands of `rows` to `command`.
 fn with(command: clap::Command, rows: &[CommandRow]) -> clap::Command {
     let commands = rows.iter().map(|row| (row.augment)(clap::Command::new(row.name)).about(row.about));
     command.subcommands(commands).subcommand_required(true).arg_required_else_help(true)
 }
 
-/// Runs the one of `rows` that was typed.
+/// Runs the row that was typed.
 fn run_of(rows: &[CommandRow], matches: &ArgMatches, context: &Context) -> Result<()> {
     let (name, matches) = typed(matches)?;
     let row = rows.iter().find(|row| row.name == name).ok_or_else(|| Error::Bug(format!("no command {name}")))?;
@@ -133,7 +133,7 @@ fn typed(matches: &ArgMatches) -> Result<(&str, &ArgMatches)> {
     matches.subcommand().ok_or_else(|| Error::Bug("no subcommand".into()))
 }
 
-/// The arguments that were typed; clap has checked them.
+/// The arguments that were typed, which clap has already checked.
 fn parsed<A: clap::Args>(matches: &ArgMatches) -> Result<A> {
     A::from_arg_matches(matches).map_err(|e| Error::Bug(e.to_string()))
 }
@@ -172,13 +172,13 @@ impl clap::Subcommand for Typed {
     }
 }
 
-/// What every subcommand gets beside its own arguments.
+/// What every subcommand gets besides its own arguments.
 pub struct Context {
-    /// As typed after `--device`; [`open_device`](Self::open_device) opens it.
+    /// The text typed after `--device`; [`open_device`](Self::open_device) opens it.
     pub device: String,
-    /// Bars on stderr.
+    /// The progress bars on stderr.
     pub progress: Progress,
-    /// To be asked where a stop loses nothing.
+    /// To be checked wherever a stop loses nothing.
     pub cancel: Cancel,
     /// Whether only results and errors are wanted.
     pub quiet: bool,
@@ -187,7 +187,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// Opens the device the user asked for, and with `-v` says which it is.
+    /// Opens the device the user asked for; with `-v` it says which one that is.
     ///
     /// # Errors
     /// Those of [`device::open`].
@@ -197,14 +197,14 @@ impl Context {
         Ok((name, device))
     }
 
-    /// One line to stderr, unless `-q`.
+    /// Prints one line to stderr, unless `-q` was given.
     pub fn say(&self, text: &str) {
         if !self.quiet {
             output::tell(text);
         }
     }
 
-    /// One line to stderr, with `-v` only.
+    /// Prints one line to stderr if `-v` was given.
     pub fn explain(&self, text: &str) {
         if self.verbose {
             output::tell(text);
@@ -212,7 +212,7 @@ impl Context {
     }
 }
 
-/// Parses `args`, the program's name first, and runs the command.
+/// Parses `args`, which start with the program's name, and runs the command.
 ///
 /// # Errors
 /// Those of the command; [`Error::Config`] for a command line that does not parse.
@@ -228,13 +228,13 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Result<()> {
         quiet: cli.quiet,
         verbose: cli.verbose,
     };
-    // What is left without a place was typed as a flag.
+    // An error that still names no place is about a flag.
     let done = (cli.command.row.run)(&cli.command.arguments, &context).map_err(Error::at_flag);
     failpoint!("main.end").map_err(|e| Error::io("<the end>", "reach", e))?;
     done
 }
 
-/// Help and version are results; anything else is one line.
+/// Help and version are printed as results; anything else becomes a one-line error.
 fn unparsed(error: &clap::Error) -> Result<()> {
     use clap::error::ErrorKind::{
         DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion, MissingSubcommand,

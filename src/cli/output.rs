@@ -1,13 +1,13 @@
-//! Results to stdout, all else to stderr. A reader that has gone away (`isoline … | head`) is no error.
+//! Results go to stdout, everything else to stderr. A reader that has gone away (`isoline … | head`) is no error.
 
 use crate::error::{Error, Result, escaped};
 pub use crate::render::page::row;
 use std::io::{ErrorKind, Write};
 
-/// Prints results to stdout. Control characters, which a foreign card may hold, are escaped; line breaks stay.
+/// Prints results to stdout. Control characters, which a foreign card may contain, are escaped; line breaks stay.
 ///
 /// # Errors
-/// [`Error::Io`] when stdout cannot be written to; a closed pipe is none.
+/// [`Error::Io`] when stdout cannot be written to; a closed pipe does not count.
 pub fn print(text: &str) -> Result<()> {
     write(&escaped(text, |c| c == '\n'))
 }
@@ -15,15 +15,15 @@ pub fn print(text: &str) -> Result<()> {
 /// Prints one JSON value to stdout, indented.
 ///
 /// # Errors
-/// As [`print`].
+/// Those of [`print`].
 pub fn print_json(value: &serde_json::Value) -> Result<()> {
     write(&format!("{value:#}\n"))
 }
 
-/// Prints a report as JSON, or its table.
+/// Prints a report as JSON, or as a table.
 ///
 /// # Errors
-/// As [`print`].
+/// Those of [`print`].
 pub fn print_report(json: bool, report: &impl serde::Serialize, rows: &[Vec<String>]) -> Result<()> {
     match json {
         true => print_json(&serde_json::to_value(report).map_err(|e| Error::Bug(format!("report: {e}")))?),
@@ -39,17 +39,17 @@ fn write(text: &str) -> Result<()> {
     }
 }
 
-/// Prints one line to stderr; a stderr that is gone is no reason to fail.
+/// Prints one line to stderr. It does not matter if stderr is gone.
 pub fn tell(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", escaped(text, |_| false));
 }
 
-/// The line of an error: `isoline: <error>`.
+/// Prints the line for an error: `isoline: <error>`.
 pub fn complain(error: &Error) {
     tell(&format!("isoline: {}", error.to_string().trim_end().replace('\n', " ")));
 }
 
-/// Rows as aligned columns two spaces apart, one line each; a row may be shorter than others.
+/// Rows as aligned columns two spaces apart, one line each. A row may have fewer cells than others.
 pub fn columns(rows: &[Vec<String>]) -> String {
     let widths = rows.iter().fold(Vec::new(), |mut widths: Vec<usize>, row| {
         widths.resize(widths.len().max(row.len()), 0);
@@ -63,7 +63,7 @@ pub fn columns(rows: &[Vec<String>]) -> String {
     rows.iter().map(line).collect()
 }
 
-/// A count with a comma at each third digit.
+/// A count with a comma before every third digit from the end.
 pub fn count(n: usize) -> String {
     let digits = n.to_string();
     let comma = |i: usize| i > 0 && (digits.len() - i).is_multiple_of(3);

@@ -1,4 +1,4 @@
-//! `isoline plan`: fixes what a run is to hold, so that many processes can make it.
+//! `isoline plan`: fixes what a run is going to hold, so that many processes can make it.
 
 use super::{CommandRow, Context, output, parsed, runs};
 use crate::acts::describe::Keys;
@@ -45,10 +45,10 @@ pub struct Args {
     csv: bool,
 }
 
-/// Writes recipes and `plan.toml`; makes nothing.
+/// Writes the recipes and `plan.toml`; makes no samples.
 ///
 /// # Errors
-/// Those of config and model; [`Error::Config`] where the folder holds another run.
+/// Those of config and model; [`Error::Config`] if the folder holds another run.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     let text = crate::acts::generate::BatchConfig::text(&args.config)?;
     let table: toml::Table = store::parse_toml(&text, &shown(&args.config))?;
@@ -73,7 +73,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let _lock = runs::alone(&args.outdir)?;
     work.claim()?;
     if args.shards.is_some() {
-        // Slurm opens its logs there before the first worker begins.
+        // Slurm opens its logs there before the first worker starts.
         store::create_dir(&args.outdir.join("shards"))?;
     }
     plan.write(&args.outdir)?;
@@ -89,14 +89,14 @@ fn labels(path: &Path, context: &Context) -> Result<Plan> {
     Plan::new("labels", &labels_plan(&config, context)?)
 }
 
-/// A config of one table, `[describe]`, whose keys tell where they stand.
+/// A config with the single table `[describe]`. The spans of its keys say where in the file they stand.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DescribeConfig {
     describe: BTreeMap<Spanned<String>, Spanned<toml::Value>>,
 }
 
-/// The keys of `[describe]`, each read by itself: keys that are flattened into others cannot say where they stand.
+/// Reads each key of `[describe]` by itself, because a key flattened into another struct cannot say where it stands.
 fn describe_keys(path: &Path) -> Result<Keys> {
     let (DescribeConfig { describe }, text) = store::read_toml(path)?;
     let at = |byte: usize| format!("{}{}", shown(path), store::position(&text, byte));
@@ -132,7 +132,7 @@ fn describe(path: &Path, csv: bool, context: &Context) -> Result<Plan> {
     Plan::new("describe", &plan)
 }
 
-/// The plan of a reward config's labels.
+/// The plan for making the labels of a reward config.
 ///
 /// # Errors
 /// Those of the model; [`Error::Config`] for too few labels.
@@ -140,7 +140,7 @@ pub fn labels_plan(config: &RewardConfig, context: &Context) -> Result<LabelsPla
     let (name, device) = context.open_device()?;
     let model = find_model(&config.model)?;
     let generator = generator::load(&model, &device)?;
-    // Before the folder is claimed.
+    // Checked before the folder is claimed.
     quantity(&config.labels.quantity, &config.labels.estimator)?.check(&*generator)?;
     Ok(LabelsPlan {
         model: anchored_model(&config.model)?,

@@ -1,4 +1,4 @@
-//! `isoline resume`: goes on with a run as it was planned.
+//! `isoline resume`: continues a run as it was planned.
 
 use super::runs::{self, RunArgs, RunOptions};
 use super::{CommandRow, Context, output, parsed};
@@ -21,10 +21,10 @@ pub struct Args {
     run: RunArgs,
 }
 
-/// Makes what is missing or damaged, and the tables.
+/// Makes what is missing or damaged, then the tables.
 ///
 /// # Errors
-/// Those of the run; exit code 6 when some samples were not finite.
+/// Those of the run; exit code 6 if some samples were not finite.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     let (plan, work) = runs::open(&args.folder)?;
     let _lock = runs::alone(&args.folder)?;

@@ -1,4 +1,4 @@
-//! What the commands that work in a run directory share: its locks, its loop, its end.
+//! What the commands that work in a run directory have in common: taking the lock, running the loop, ending.
 
 use super::Context;
 use crate::device::{Device, DeviceName};
@@ -15,7 +15,7 @@ pub struct RunArgs {
     pub metrics_file: Option<PathBuf>,
 }
 
-/// The run directory, made where it is missing, for this process alone.
+/// Makes the run directory if it is missing, and locks it for this process alone.
 ///
 /// # Errors
 /// [`Error::Busy`], [`Error::Io`].
@@ -25,7 +25,7 @@ pub fn alone(folder: &Path) -> Result<Lock> {
     Lock::exclusive(&folder.join("run.lock"))
 }
 
-/// The plan in `folder` and its tiles.
+/// Reads the plan in `folder` and opens its tiles.
 ///
 /// # Errors
 /// [`Error::Input`].
@@ -35,7 +35,7 @@ pub fn open(folder: &Path) -> Result<(Plan, Box<dyn Work>)> {
     Ok((plan, work))
 }
 
-/// The device that a run was planned for, unless the user asks for one.
+/// The device the user asked for, or with `auto` the one that the run was planned for.
 ///
 /// # Errors
 /// Those of [`crate::device::open`].
@@ -46,10 +46,10 @@ pub fn device(context: &Context, work: &dyn Work) -> Result<(DeviceName, Device)
     }
 }
 
-/// Makes all tiles that are not finished and puts them together, under a lock that the caller holds.
+/// Makes all tiles that are not finished and puts them together. The caller must hold the lock.
 ///
 /// # Errors
-/// [`Error::SamplesNotFinite`] when all else is done; those of [`Drive::run`].
+/// [`Error::SamplesNotFinite`] if everything else is done; those of [`Drive::run`].
 pub fn complete(
     folder: &Path,
     plan: &Plan,
@@ -73,17 +73,17 @@ pub fn complete(
     Ok(tally)
 }
 
-/// What a run is completed with.
+/// Options for completing a run.
 pub struct RunOptions {
-    /// Make finished samples again.
+    /// Whether to make finished samples again.
     pub force: bool,
     /// Name of the progress bar.
     pub label: String,
-    /// Shared arguments.
+    /// The arguments shared by the commands that make samples.
     pub run: RunArgs,
 }
 
-/// Exit code 6 where some samples were not finite.
+/// Fails with exit code 6 if some samples were not finite.
 ///
 /// # Errors
 /// [`Error::SamplesNotFinite`].

@@ -1,4 +1,4 @@
-//! Three small computations on a device against the same in f64 on the host.
+//! Compares three small computations on a device with the same in f64 on the host.
 //!
 //! For a sum of K products in f32, in any order, |computed − exact| ≤ K·u / (1 − K·u) · Σ|terms| with u = eps/2
 //! (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1). So differences are taken relative to
@@ -24,7 +24,7 @@ pub struct Check {
 }
 
 impl Check {
-    /// Whether the device computed it, and right; NaN is not right.
+    /// Whether the device computed it, and correctly; NaN is not correct.
     pub fn passed(&self) -> bool {
         self.difference.as_ref().is_ok_and(|d| *d <= self.tolerance)
     }
@@ -41,10 +41,10 @@ impl Check {
     }
 }
 
-/// An exact value and the sum of the magnitudes of its terms.
+/// An exact value, and the sum of the magnitudes of its terms.
 type Exact = (f64, f64);
 
-/// The three checks on `device`. A panic of the backend is a failed check.
+/// Runs the three checks on `device`. A panic of the backend counts as a failed check.
 pub fn check(device: &Device) -> Vec<Check> {
     let on = |name: &'static str, terms: usize, work: fn(&Device) -> Result<f64>| Check {
         name: name.into(),
@@ -58,7 +58,7 @@ pub fn check(device: &Device) -> Vec<Check> {
     ]
 }
 
-/// The same numbers on every machine.
+/// `n` normal numbers that are the same on every machine; `what` selects which.
 fn numbers(what: u32, n: usize) -> Vec<f32> {
     normals(0, u64::MAX, Stream::Preview, what, n)
 }
@@ -67,7 +67,7 @@ fn on_device<const D: usize>(values: &[f32], shape: [usize; D], device: &Device)
     Tensor::from_data(TensorData::new(values.to_vec(), shape), device)
 }
 
-/// Largest |computed − exact| / Σ|terms|; NaN where a value is not finite or one is missing.
+/// The largest |computed − exact| / Σ|terms|; NaN if a value is not finite or values are missing.
 fn largest(computed: &[f32], exact: &[Exact]) -> f64 {
     if computed.len() != exact.len() || computed.iter().any(|v| !v.is_finite()) {
         return f64::NAN;
@@ -81,7 +81,7 @@ fn matmul(device: &Device) -> Result<f64> {
     Ok(largest(&host(product)?, &exact_product(&a, &b, 16, 8)))
 }
 
-/// `[n, k]` times `[k, m]`, row-major.
+/// The product of `[n, k]` and `[k, m]`, row-major.
 fn exact_product(a: &[f32], b: &[f32], k: usize, m: usize) -> Vec<Exact> {
     let cell =
         |row: &[f32], j: usize| sum(row.iter().enumerate().map(|(i, v)| f64::from(*v) * f64::from(b[i * m + j])));
@@ -92,7 +92,7 @@ fn sum(terms: impl Iterator<Item = f64>) -> Exact {
     terms.fold((0.0, 0.0), |(value, size), t| (value + t, size + t.abs()))
 }
 
-/// Two channels of 3×3, kernel 4, stride 2, padding 1: at most 2 · (4/2)² products in a value, and the bias.
+/// Two channels of 3×3, kernel 4, stride 2, padding 1: at most 2 · (4/2)² products in a value, plus the bias.
 fn conv(device: &Device) -> Result<f64> {
     let (x, w, b) = (numbers(2, 2 * 9), numbers(3, 2 * 3 * 16), numbers(4, 3));
     let options = ConvTransposeOptions::new([2, 2], [1, 1], [0, 0], [1, 1], 1);
@@ -101,7 +101,7 @@ fn conv(device: &Device) -> Result<f64> {
     Ok(largest(&host(y)?, &exact_conv(&x, &w, &b)))
 }
 
-/// Each input value adds its kernel to the output, which is what the operation means.
+/// Each input value adds its kernel to the output, which is the definition of the operation.
 fn exact_conv(x: &[f32], w: &[f32], b: &[f32]) -> Vec<Exact> {
     let mut y: Vec<Exact> = (0..3 * 36).map(|i| sum(std::iter::once(f64::from(b[i / 36])))).collect();
     for (i, value) in x.iter().enumerate() {
@@ -118,7 +118,7 @@ fn exact_conv(x: &[f32], w: &[f32], b: &[f32]) -> Vec<Exact> {
     y
 }
 
-/// ∂/∂x Σ tanh(xW) with x `[4, 8]`, W `[8, 16]`: sums of 8 and of 16 products, and 16 eps for tanh and its slope.
+/// ∂/∂x Σ tanh(xW) with x `[4, 8]`, W `[8, 16]`: sums of 8 and of 16 products, plus 16 eps for tanh and its slope.
 fn gradient(device: &Device) -> Result<f64> {
     let (x, w) = (numbers(5, 4 * 8), numbers(6, 8 * 16));
     let input = on_device(&x, [4, 8], device).autodiff().require_grad();
@@ -127,7 +127,7 @@ fn gradient(device: &Device) -> Result<f64> {
     Ok(largest(&found, &exact_gradient(&x, &w)))
 }
 
-/// Σ_j W_ij (1 − tanh²h_j). A slope changes by less than h_j does, so term j counts with |W_ij| (1 + Σ_k |x_k W_kj|).
+/// Σ_j W_ij (1 − tanh²h_j). A slope changes by less than h_j does, so term j counts as |W_ij| (1 + Σ_k |x_k W_kj|).
 fn exact_gradient(x: &[f32], w: &[f32]) -> Vec<Exact> {
     let h = exact_product(x, w, 8, 16);
     let term = |h: &Exact, weight: f32| {

@@ -1,4 +1,4 @@
-//! `isoline status`: how far a run is.
+//! `isoline status`: shows how far a run is.
 
 use super::{CommandRow, Context, output, parsed, runs};
 use crate::error::{Error, Result};
@@ -24,10 +24,11 @@ pub struct Args {
     missing: bool,
 }
 
-/// Prints done, failed and missing, the rate and the time left.
+/// Prints what is done, failed and missing, the rate and the time left.
 ///
 /// # Errors
-/// Where the folder is no run or cannot be read; [`Error::Config`] for missing shards of a plan that fixes none.
+/// If the folder is no run or cannot be read; [`Error::Config`] if `--missing` is given for a plan that fixes no
+/// shards.
 pub fn run(args: &Args, _context: &Context) -> Result<()> {
     let (plan, work) = runs::open(&args.folder)?;
     let found = survey(&args.folder, &plan, &*work, false)?;

@@ -1,4 +1,5 @@
-//! `isoline study`: what the numbers are worth on a model. The folder gets tables, plots and a page.
+//! `isoline study`: examines how far the numbers can be trusted on a model. Writes tables, plots and a page to a
+//! folder.
 
 use super::{CommandRow, Context, output, parsed, typed};
 use crate::acts::study::{Model, STUDIES};

@@ -1,4 +1,4 @@
-//! `isoline train-generator`: a generator from pictures.
+//! `isoline train-generator`: trains a generator from pictures.
 
 use super::{CommandRow, Context, output, parsed};
 use crate::error::{Error, Result, shown};
@@ -32,7 +32,7 @@ pub struct Args {
     stop_after: Option<u32>,
 }
 
-/// Trains, or goes on from the last checkpoint.
+/// Trains, or continues from the last checkpoint.
 ///
 /// # Errors
 /// Those of [`train`].

@@ -1,4 +1,4 @@
-//! `isoline verify`: every file of a run against its hash.
+//! `isoline verify`: compares every file of a run with its hash.
 
 use super::{CommandRow, Context, output, parsed, runs};
 use crate::error::{Error, Result, shown};
@@ -22,10 +22,10 @@ pub struct Args {
     json: bool,
 }
 
-/// Prints what is whole, missing, damaged or foreign; changes nothing.
+/// Prints what is intact, missing, damaged or foreign. Changes nothing.
 ///
 /// # Errors
-/// [`Error::Input`] when anything is.
+/// [`Error::Input`] if anything is missing, damaged or foreign.
 pub fn run(args: &Args, _context: &Context) -> Result<()> {
     let (plan, work) = runs::open(&args.folder)?;
     work.check_claim()?;

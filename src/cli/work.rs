@@ -32,7 +32,7 @@ pub struct Args {
 /// Makes the shard's tiles and writes its manifest last.
 ///
 /// # Errors
-/// [`crate::error::Error::Busy`] where the shard is being worked on, and those of the run.
+/// [`crate::error::Error::Busy`] if another process works on the shard, and those of the run.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
     let (plan, work) = runs::open(&args.folder)?;
     let shard = Shard::parse(&args.shard, plan.shards, &|name| std::env::var(name).ok())?;
@@ -41,7 +41,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let _own = Lock::exclusive(&args.folder.join(format!("shards/{}.lock", shard.name())))?;
     work.check_claim()?;
     let say = |what: &str| output::print(&format!("shard {} {what}\n", shard.label()));
-    // Before a device is opened: a machine that has none can still say so.
+    // Checked before a device is opened, so that a machine without one can still report it.
     if is_finished(&args.folder, &plan, shard, &*work) {
         return say("was finished before");
     }

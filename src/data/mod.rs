@@ -1,5 +1,5 @@
-//! Picture data sets in host memory, from IDX files or folders of PNG and JPEG files. Networks are
-//! trained on them and dimensions estimated at them; no sample that the program makes depends on them otherwise.
+//! Picture data sets in host memory, from IDX files or folders of PNG and JPEG files. Networks are trained on them and
+//! dimensions are estimated at them; apart from that, no sample the program makes depends on them.
 
 mod folder;
 mod idx;
@@ -34,7 +34,7 @@ impl Dataset {
     ///
     /// # Errors
     /// [`Error::Config`] for an unknown kind, [`Error::Input`] for a damaged or misshapen file,
-    /// [`Error::Io`] when it cannot be read.
+    /// [`Error::Io`] if it cannot be read.
     pub fn read(config: &DataConfig, root: &Path, shape: [usize; 3]) -> Result<Self> {
         let path = root.join(&config.path);
         let mut set = match config.kind.as_str() {

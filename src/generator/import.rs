@@ -87,7 +87,10 @@ fn read_pytorch(source: &Path, top_level: Option<&str>) -> Result<Weights> {
         tensors.insert(name.clone(), WeightTensor { shape: tensor.shape().to_vec(), values });
     }
     if tensors.is_empty() {
-        return Err(Error::input(source, "no tensors found; in a nested checkpoint, key names the part that holds them, as in key = state_dict"));
+        return Err(Error::input(
+            source,
+            "no tensors found; in a nested checkpoint, key names the part that holds them, as in key = state_dict",
+        ));
     }
     Ok(Weights::from_tensors(source, tensors, cast))
 }

@@ -1,10 +1,10 @@
-//! An axis of a plot: its range, where its ticks stand and how they are written.
+//! An axis of a plot: its range, where its ticks are and how they are labelled.
 
 use std::ops::Range;
 
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 
-/// Values beyond this size are not drawn: differences of such numbers may overflow.
+/// Values larger than this are not drawn, because differences of such numbers may overflow.
 const LARGEST: f64 = 1e100;
 
 /// Whether `value` can be drawn at all.
@@ -12,33 +12,33 @@ pub fn drawable(value: f64) -> bool {
     value.is_finite() && value.abs() <= LARGEST
 }
 
-/// One axis; on a logarithmic one every number here is a decimal exponent.
+/// One axis. On a logarithmic axis every number here is a decimal exponent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Axis {
     /// Left or lower end.
     pub low: f64,
     /// Right or upper end, above `low`.
     pub high: f64,
-    /// Where ticks stand, rising.
+    /// Positions of the ticks, ascending.
     pub ticks: Vec<f64>,
     step: f64,
     log: bool,
 }
 
 impl Axis {
-    /// A linear axis around the drawable ones of `values`, 0..1 where there are none.
+    /// A linear axis around the drawable ones among `values`; 0..1 if there are none.
     pub fn linear(values: impl Iterator<Item = f64>) -> Self {
         let (low, high) = bounds(values).unwrap_or((0.0, 1.0));
         let pad = 0.04 * (high - low);
         Self::within(low - pad, high + pad, 0.0)
     }
 
-    /// An axis of counts from 0 to `most` and `room` (a share of it) above, ticks at whole numbers.
+    /// An axis of counts from 0 to `most`, with `room` above it (a share of `most`) and ticks at whole numbers.
     pub fn counts(most: usize, room: f64) -> Self {
         Self::within(0.0, (most.max(1) as f64) * (1.0 + room), 1.0)
     }
 
-    /// A logarithmic axis around the decimal exponents `values`.
+    /// A logarithmic axis around `values`, which are decimal exponents.
     pub fn logarithmic(values: impl Iterator<Item = f64>) -> Self {
         let mut axis = Self::linear(values);
         let (first, last) = (axis.low.floor() as i32, axis.high.ceil() as i32);
@@ -50,7 +50,7 @@ impl Axis {
             .flat_map(|decade| digits.iter().map(move |digit| f64::from(decade) + digit.log10()))
             .filter(|mark| (axis.low..=axis.high).contains(mark))
             .collect();
-        // Where too few round numbers lie in the range, evenly spaced exponents are kept.
+        // If too few round numbers lie in the range, the evenly spaced exponents stay.
         if marks.len() >= 2 {
             axis.ticks = marks;
         }
@@ -66,7 +66,7 @@ impl Axis {
         Self { low, high, ticks, step, log: false }
     }
 
-    /// The text at a tick.
+    /// The label of a tick.
     pub fn label(&self, tick: f64) -> String {
         if self.log {
             return power_label(tick);
@@ -109,7 +109,7 @@ impl ValueFormatter<f64> for Axis {
     }
 }
 
-/// Smallest and largest drawable value, moved apart where they (nearly) coincide.
+/// The smallest and the largest drawable value, moved apart if they (nearly) coincide.
 fn bounds(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     let (low, high) = values.filter(|v| drawable(*v)).fold(None, |range: Option<(f64, f64)>, v| {
         Some(range.map_or((v, v), |(low, high)| (low.min(v), high.max(v))))
@@ -122,13 +122,13 @@ fn bounds(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     Some((low - pad, high + pad))
 }
 
-/// The smallest of 1, 2, 5 times a power of ten that is not under `step`.
+/// The smallest number of the form 1, 2 or 5 times a power of ten that is at least `step`.
 fn round_step(step: f64) -> f64 {
     let power = 10f64.powf(step.log10().floor());
     [1.0, 2.0, 5.0].into_iter().map(|digit| digit * power).find(|round| *round >= step * 0.999).unwrap_or(10.0 * power)
 }
 
-/// A power of ten in figures where it is short, else as 10 with a raised exponent.
+/// A power of ten, written out if it is short, otherwise as 10 with a raised exponent.
 fn power_label(exponent: f64) -> String {
     let whole = exponent.round();
     if (-3.0..5.0).contains(&exponent) {

@@ -1,10 +1,10 @@
-//! Drawing on an RGB picture: text in a bitmap font and small anti-aliased shapes.
+//! Drawing on an RGB picture: text in a bitmap font, and small anti-aliased shapes.
 
 use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster, get_raster_width};
 
 use super::Picture;
 
-/// One of the three faces that a sheet uses.
+/// One of the three type faces on a sheet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Face {
     /// 20 pixels, bold.
@@ -24,24 +24,24 @@ impl Face {
         }
     }
 
-    /// Pixels from one line's top to its bottom.
+    /// Height of a line in pixels.
     pub fn height(self) -> usize {
         self.font().1.val()
     }
 
-    /// Pixels that one character takes.
+    /// Width of one character in pixels.
     pub fn advance(self) -> usize {
         let (weight, size) = self.font();
         get_raster_width(weight, size)
     }
 
-    /// Pixels that `text` takes, after [`plain_letters`].
+    /// Width of `text` in pixels, after [`plain_letters`].
     pub fn width(self, text: &str) -> usize {
         text.chars().count() * self.advance()
     }
 }
 
-/// `text` in the letters that the font has (Basic Latin); others are spelt out or become `?`.
+/// `text` in the letters that the font has (Basic Latin). Others are spelt out or become `?`.
 pub fn plain_letters(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -68,7 +68,7 @@ pub fn plain_letters(text: &str) -> String {
     plain
 }
 
-/// The first `letters` characters of a plain text, ending in `...` where some were cut.
+/// The first `letters` characters of a plain text, ending in `...` if some were cut.
 pub fn shorten(text: &str, letters: usize) -> String {
     if text.chars().count() <= letters {
         return text.to_owned();
@@ -93,7 +93,7 @@ pub fn wrap(text: &str, letters: usize, lines: usize) -> Vec<String> {
     done.iter().map(|line| shorten(line, letters)).collect()
 }
 
-/// Mixes `colour` into the pixel at (`x`, `y`) by `share` 0..=1; outside the picture nothing happens.
+/// Mixes `colour` into the pixel at (`x`, `y`) by `share`, from 0 to 1. Does nothing outside the picture.
 fn mix(picture: &mut Picture, x: usize, y: usize, colour: [u8; 3], share: f32) {
     if x >= picture.width || y >= picture.height || share <= 0.0 {
         return;
@@ -118,21 +118,21 @@ pub fn write(picture: &mut Picture, text: &str, x: usize, y: usize, face: Face, 
     }
 }
 
-/// A box in pixels.
+/// A rectangle in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Area {
     /// Left edge.
     pub x: usize,
     /// Top edge.
     pub y: usize,
-    /// Columns.
+    /// Number of columns.
     pub width: usize,
-    /// Rows.
+    /// Number of rows.
     pub height: usize,
 }
 
-/// Fills the part of `area` where `inside(x, y)` holds, coordinates counted from the area's corner;
-/// sixteen points per pixel decide how much of it is covered.
+/// Fills the part of `area` where `inside(x, y)` holds; the coordinates are relative to the area's top left corner.
+/// Sixteen points per pixel decide how much of the pixel is covered.
 fn cover(picture: &mut Picture, area: Area, colour: [u8; 3], inside: impl Fn(f32, f32) -> bool) {
     for row in 0..area.height {
         for column in 0..area.width {
@@ -156,7 +156,7 @@ pub fn rounded(picture: &mut Picture, area: Area, radius: f32, colour: [u8; 3]) 
     });
 }
 
-/// A frame of `stroke` pixels along the inner edge of `area`, with both diagonals: "no picture".
+/// A frame of `stroke` pixels along the inner edge of `area`, with both diagonals. It means "no picture".
 pub fn crossed(picture: &mut Picture, area: Area, stroke: f32, colour: [u8; 3]) {
     let (width, height) = (area.width as f32, area.height as f32);
     let length = width.hypot(height);
@@ -168,7 +168,7 @@ pub fn crossed(picture: &mut Picture, area: Area, stroke: f32, colour: [u8; 3]) 
     });
 }
 
-/// A frame of one pixel outside `area`.
+/// A frame of one pixel just outside `area`.
 pub fn frame(picture: &mut Picture, area: Area, colour: [u8; 3]) {
     let (right, bottom) = (area.x + area.width, area.y + area.height);
     for x in area.x.saturating_sub(1)..=right {
@@ -181,7 +181,7 @@ pub fn frame(picture: &mut Picture, area: Area, colour: [u8; 3]) {
     }
 }
 
-/// A disc with a rim, both within `area`.
+/// A disc with a rim, both inside `area`.
 pub fn disc(picture: &mut Picture, area: Area, rim: f32, colour: [u8; 3], rim_colour: [u8; 3]) {
     let radius = area.width.min(area.height) as f32 / 2.0;
     let within = |x: f32, y: f32, r: f32| (x - radius).hypot(y - radius) <= r;

@@ -1,5 +1,5 @@
-//! Figures that the plot library has no form for: heat maps with pictures at their corners, and
-//! intervals side by side. SVG as text, in the style of [`super::plot`].
+//! Figures that the plot library has no form for: heat maps with pictures at their corners, and intervals one below the
+//! other. SVG as text, in the style of [`super::plot`].
 
 use super::Picture;
 use super::png::{PngText, encode};
@@ -13,7 +13,7 @@ const SOFT: &str = "#5d646e";
 const HAIR: &str = "#e3e5e8";
 const VOID: &str = "#f1f1ef";
 const SERIES: [&str; 4] = ["#2f6fb7", "#e0861f", "#2a916b", "#8a56a8"];
-/// Colours from low to high: viridis at ten equal steps, which also reads in grey.
+/// Colours from low to high: viridis in ten equal steps, which stays readable in grey.
 const RAMP: [[u8; 3]; 10] = [
     [68, 1, 84],
     [72, 40, 120],
@@ -26,12 +26,12 @@ const RAMP: [[u8; 3]; 10] = [
     [180, 222, 44],
     [253, 231, 37],
 ];
-/// Cells along a side of a heat map that are drawn.
+/// The most cells along a side of a heat map that are drawn.
 const CELLS: usize = 256;
 
-/// Values on a grid, row 0 at the bottom, with a colour bar; pictures beside the four corners (bottom
-/// left, bottom right, top left, top right); labelled marks at (column, row). Cells without a finite
-/// value stay empty, and the subtitle counts them.
+/// A heat map: values on a grid with row 0 at the bottom, and a colour bar. `corners` are pictures beside the four
+/// corners (bottom left, bottom right, top left, top right); `marks` are labels at (column, row). Cells without a
+/// finite value stay empty, and the subtitle counts them.
 ///
 /// # Errors
 /// [`crate::error::Error::Bug`] for a malformed picture.
@@ -62,7 +62,7 @@ pub fn heat_map(
             let Some(value) = value.filter(|v| v.is_finite()) else { continue };
             let colour = colour((value - low) / span);
             let (x, y) = (left + c as f64 * cell_w, top + side - (r + 1) as f64 * cell_h);
-            // A hair wider than the cell, or seams show between cells.
+            // Slightly larger than the cell, because otherwise seams show between cells.
             let _ = write!(
                 svg,
                 "<rect x=\"{x:.2}\" y=\"{y:.2}\" width=\"{:.2}\" height=\"{:.2}\" fill=\"{colour}\"/>",
@@ -100,7 +100,8 @@ pub fn heat_map(
     Ok(svg)
 }
 
-/// The colours from bottom to top at `x`, `top`, `side` high, with five numbers between `ends` where there are values.
+/// The colour bar, with its top left corner at (`x`, `top`) and `side` high, and five numbers from one of the `ends` to
+/// the other if there are values.
 fn colour_bar(svg: &mut String, [x, top, side]: [f64; 3], ends: Option<[f64; 2]>) {
     for step in 0..60 {
         let y = top + side - (step + 1) as f64 * side / 60.0;
@@ -114,7 +115,7 @@ fn colour_bar(svg: &mut String, [x, top, side]: [f64; 3], ends: Option<[f64; 2]>
     }
 }
 
-/// A picture with a thin frame, its upper left corner at (x, y).
+/// A picture with a thin frame and its top left corner at (x, y).
 fn framed(svg: &mut String, picture: &Picture, (x, y): (f64, f64), side: f64) -> Result<()> {
     let source = data_uri(picture)?;
     let _ = write!(
@@ -129,7 +130,7 @@ fn framed(svg: &mut String, picture: &Picture, (x, y): (f64, f64), side: f64) ->
 /// A named estimate with its interval: (label, series, value, low, high).
 pub type Interval = (String, usize, f64, f64, f64);
 
-/// Intervals one under the other on a common axis from `low` to `high`, with a line at 0; `series` names
+/// Intervals one below the other on a common axis from `low` to `high`, with a line at 0. `series` gives the names of
 /// the colours.
 pub fn intervals(title: &str, x_label: &str, [low, high]: [f64; 2], series: &[&str], rows: &[Interval]) -> String {
     let (left, right, top) = (230.0, 760.0, 84.0);
@@ -174,7 +175,7 @@ pub fn intervals(title: &str, x_label: &str, [low, high]: [f64; 2], series: &[&s
     svg
 }
 
-/// A picture as a `data:` address, for pages and figures that open offline.
+/// A picture as a `data:` URI, for pages and figures that open offline.
 ///
 /// # Errors
 /// [`crate::error::Error::Bug`] for a malformed picture.
@@ -182,7 +183,7 @@ pub fn data_uri(picture: &Picture) -> Result<String> {
     Ok(format!("data:image/png;base64,{}", BASE64_STANDARD.encode(encode(picture, &PngText::default())?)))
 }
 
-/// Text as it may stand in XML and HTML.
+/// Text with the characters escaped that XML and HTML do not allow.
 pub fn escaped(text: &str) -> String {
     let allowed = text.chars().filter(|c| !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}'));
     allowed.fold(String::new(), |mut out, c| {
@@ -215,7 +216,7 @@ fn words(svg: &mut String, x: f64, y: f64, size: f64, colour: &str, anchor: &str
     );
 }
 
-/// Of 0..=1, linear between the steps of [`RAMP`].
+/// The colour of a number from 0 to 1, linear between the steps of [`RAMP`].
 fn colour(part: f64) -> String {
     let at = part.clamp(0.0, 1.0) * (RAMP.len() - 1) as f64;
     let (i, f) = ((at as usize).min(RAMP.len() - 2), at - (at as usize).min(RAMP.len() - 2) as f64);

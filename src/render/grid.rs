@@ -1,5 +1,4 @@
-//! The contact sheet: rows of samples side by side, each row one mode or setting, each column one
-//! seed, so that the eye compares like with like.
+//! The contact sheet: each row is one mode or setting, each column one seed, so that the eye compares like with like.
 
 use super::Picture;
 use super::canvas::{self, Area, Face};
@@ -14,9 +13,9 @@ pub const NOVEL: [u8; 3] = [0xe0, 0x86, 0x1f];
 
 /// The longest side of a sheet in pixels.
 const SIDE: usize = 4 * limits::IMAGE_SIDE_OUT;
-/// Pictures are enlarged by a whole factor until their shorter side has this many pixels.
+/// Pictures are enlarged by a whole factor until their shorter side has at least this many pixels.
 const CELL: usize = 72;
-/// Columns that can fit on a sheet: more need not be given, but for their number.
+/// The most columns that can fit on a sheet. Of further columns only the number is needed.
 pub const MOST_COLUMNS: usize = SIDE / (CELL + GAP) + 1;
 const PAPER: [u8; 3] = [0xfb, 0xfb, 0xf9];
 const INK: [u8; 3] = [0x1d, 0x21, 0x27];
@@ -37,44 +36,44 @@ const MARK: usize = 13;
 pub struct Cell {
     /// The picture; `None` for a sample that was not finite, drawn as a crossed box.
     pub picture: Option<Picture>,
-    /// A few characters under the picture, such as the novelty that was reached; may be empty.
+    /// A few characters below the picture, such as the novelty reached; may be empty.
     pub caption: String,
-    /// Whether the sample gets the small mark of odd pictures.
+    /// Whether the sample gets the small mark for flagged pictures.
     pub flagged: bool,
 }
 
 /// The samples of one mode or setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SheetRow {
-    /// Name of the row, one line.
+    /// Name of the row, on one line.
     pub label: String,
-    /// Softer words below the name, wrapped to three lines; may be empty.
+    /// Softer text below the name, wrapped to three lines; may be empty.
     pub sublabel: String,
-    /// Colour of the bar beside the label: [`TYPICAL`], [`BALANCED`], [`NOVEL`] by convention.
+    /// Colour of the bar beside the label; by convention [`TYPICAL`], [`BALANCED`] or [`NOVEL`].
     pub colour: [u8; 3],
-    /// From left to right.
+    /// The samples from left to right.
     pub cells: Vec<Cell>,
 }
 
 /// A contact sheet, ready to be drawn.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Sheet {
-    /// Headline.
+    /// The headline.
     pub title: Option<String>,
-    /// From top to bottom.
+    /// The rows from top to bottom.
     pub rows: Vec<SheetRow>,
-    /// One short text per column, such as the seed; may be shorter than the rows.
+    /// One short text per column, such as the seed; may have fewer entries than there are columns.
     pub column_labels: Vec<String>,
-    /// Columns that exist beside those given; the sheet says that they are left out.
+    /// Number of columns that exist besides those given; the sheet says that they are left out.
     pub more_columns: usize,
 }
 
 /// Where everything on a sheet goes, in pixels.
 struct Layout {
     factor: usize,
-    /// Box that every enlarged picture fits.
+    /// Size (width, height) of the box that every enlarged picture fits into.
     picture: (usize, usize),
-    /// Width of a column without its gap.
+    /// Width of a column, without the gap.
     column: usize,
     columns: usize,
     rows: usize,
@@ -87,7 +86,7 @@ struct Layout {
     height: usize,
 }
 
-/// The lines under the rows that explain what is not self-evident.
+/// The lines below the rows that explain what is not self-evident.
 #[derive(Default)]
 struct Footer {
     flagged: bool,
@@ -105,9 +104,8 @@ const FLAGGED_TEXT: &str = "flagged as odd, kept";
 const MISSING_TEXT: &str = "not finite, no picture";
 
 impl Sheet {
-    /// Draws the sheet, dark on light. Neither side exceeds four times
-    /// [`limits::IMAGE_SIDE_OUT`]: columns and rows that do not fit are left out, and the sheet
-    /// says how many.
+    /// Draws the sheet, dark on light. Neither side exceeds four times [`limits::IMAGE_SIDE_OUT`]; columns and rows
+    /// that do not fit are left out, and the sheet says how many.
     pub fn draw(&self) -> Picture {
         let layout = Layout::of(self);
         let mut picture = Picture::blank(layout.height, layout.width, PAPER);
@@ -137,7 +135,7 @@ impl Layout {
         let pictures = || cells().filter_map(|cell| cell.picture.as_ref());
         let tallest = pictures().map(|p| p.height).max().unwrap_or(CELL).max(1);
         let widest = pictures().map(|p| p.width).max().unwrap_or(CELL).max(1);
-        // The second bound keeps long thin pictures from growing without end.
+        // The second bound keeps long thin pictures from being enlarged too far.
         let factor = CELL.div_ceil(tallest.min(widest)).min(CELL.div_ceil(tallest.max(widest)) * 2).max(1);
         let picture = (widest * factor, tallest * factor);
         let letters = |texts: &mut dyn Iterator<Item = &String>, most: usize| {
@@ -196,7 +194,7 @@ impl Layout {
         self.origin.0 + column * (self.column + GAP)
     }
 
-    /// A text in the middle of the column that starts at `x`.
+    /// Writes a text centred in the column that starts at `x`.
     fn centred(&self, picture: &mut Picture, text: &str, x: usize, y: usize, face: Face, colour: [u8; 3]) {
         let text = canvas::shorten(&canvas::plain_letters(text), self.column / face.advance());
         canvas::write(picture, &text, x + (self.column - face.width(&text)) / 2, y, face, colour);

@@ -3,7 +3,7 @@
 use super::*;
 use crate::render::png::{PngText, encode};
 
-/// Smooth noise that looks like a sample of some generator: sums of waves from a small hash.
+/// Smooth noise that looks like a sample of a generator: a sum of waves from a small hash.
 fn noise(seed: u32, channels: usize, side: usize) -> Picture {
     let wave = |k: u32| {
         let h = (seed.wrapping_mul(2_654_435_761) ^ k.wrapping_mul(0x9e37_79b9)).wrapping_mul(0x85eb_ca6b);

@@ -1,5 +1,5 @@
-//! From numbers to what the eye sees: pictures, PNG files that carry their recipe, contact sheets
-//! and plots. Everything here is pure: the same input gives the same bytes.
+//! From numbers to something to look at: pictures, PNG files that carry their recipe, contact sheets and plots.
+//! Everything here is pure: the same input gives the same bytes.
 
 mod axis;
 mod canvas;
@@ -11,7 +11,7 @@ pub mod png;
 
 use crate::error::{Error, Result};
 
-/// An 8-bit picture, grey (1 channel) or RGB (3 channels), rows from the top, channels interleaved.
+/// An 8-bit picture, grey (1 channel) or RGB (3 channels), with rows from the top and interleaved channels.
 ///
 /// Not a sample: a sample holds floats in the generator's own range, channels first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,12 +27,12 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// A picture from a sample of `shape` `[channels, height, width]` (CHW), with `range` mapped
-    /// linearly onto 0..=255, rounded to the nearest level and clamped.
+    /// A picture from the values of a sample of `shape` `[channels, height, width]` (CHW). `range` is mapped linearly
+    /// onto 0..=255, rounded to the nearest level and clamped.
     ///
     /// # Errors
-    /// [`Error::Bug`] where the shape does not fit the values, the range is empty, or a value is
-    /// not finite: callers mark such samples instead of drawing them.
+    /// [`Error::Bug`] if the shape does not fit the values, the range is empty, or a value is not finite. Callers mark
+    /// such samples instead of drawing them.
     pub fn from_values(values: &[f32], shape: [usize; 3], range: [f32; 2]) -> Result<Self> {
         let [channels, height, width] = shape;
         let size = checked_size(channels, height, width)?;
@@ -59,10 +59,10 @@ impl Picture {
         Ok(Self { channels, height, width, pixels })
     }
 
-    /// A picture from interleaved 8-bit pixels (HWC).
+    /// A picture from interleaved 8-bit pixels (HWC); `shape` is `[channels, height, width]`.
     ///
     /// # Errors
-    /// [`Error::Bug`] where the sizes do not fit each other.
+    /// [`Error::Bug`] if the sizes do not fit together.
     pub fn from_pixels(pixels: Vec<u8>, shape: [usize; 3]) -> Result<Self> {
         let [channels, height, width] = shape;
         let size = checked_size(channels, height, width)?;
@@ -72,12 +72,12 @@ impl Picture {
         Ok(Self { channels, height, width, pixels })
     }
 
-    /// The values of a sample of `shape` `[channels, height, width]` (CHW) that looks like this picture,
-    /// with 0..=255 mapped linearly onto `range`. Grey is repeated for a colour model, and a grey model
-    /// gets the luma of colours (BT.601).
+    /// The values, row-major, of a sample of `shape` `[channels, height, width]` (CHW) that looks like this picture,
+    /// with 0..=255 mapped linearly onto `range`. For a colour model grey is repeated; for a grey model colours become
+    /// their luma (BT.601).
     ///
     /// # Errors
-    /// [`Error::Bug`] where height or width differ.
+    /// [`Error::Bug`] if height or width differ.
     pub fn to_values(&self, shape: [usize; 3], range: [f32; 2]) -> Result<Vec<f32>> {
         let [channels, height, width] = shape;
         if (self.height, self.width) != (height, width) {
@@ -100,7 +100,7 @@ impl Picture {
         Self { channels: 3, height, width, pixels: colour.repeat(height * width) }
     }
 
-    /// The same picture in three channels; grey is repeated.
+    /// The same picture with three channels; grey is repeated.
     pub fn to_rgb(&self) -> Self {
         if self.channels == 3 {
             return self.clone();
@@ -109,8 +109,8 @@ impl Picture {
         Self { channels: 3, height: self.height, width: self.width, pixels }
     }
 
-    /// Every pixel becomes a square of `factor` × `factor` equal ones (nearest neighbour, so that
-    /// nothing is invented between pixels). A factor of 0 counts as 1.
+    /// Turns every pixel into a square of `factor` × `factor` equal pixels. This is nearest-neighbour enlargement, so
+    /// nothing is invented between pixels. A factor of 0 counts as 1.
     pub fn enlarge(&self, factor: usize) -> Self {
         if factor <= 1 {
             return self.clone();
@@ -132,9 +132,9 @@ impl Picture {
         Self { channels: self.channels, height, width, pixels }
     }
 
-    /// Copies `other` into this picture with its top left corner at (`top`, `left`); what hangs
-    /// over the edge is cut. A grey picture is repeated into an RGB one; an RGB picture pasted
-    /// into a grey one first turns that one into RGB.
+    /// Copies `other` into this picture with its top left corner at (`top`, `left`); whatever lies beyond the edge is
+    /// cut off. A grey picture pasted into an RGB one is repeated over the channels; an RGB picture pasted into a grey
+    /// one turns that one into RGB first.
     pub fn paste(&mut self, other: &Picture, top: usize, left: usize) {
         if self.channels != other.channels {
             if self.channels == 1 {
@@ -154,7 +154,7 @@ impl Picture {
     }
 }
 
-/// `channels · height · width`, where that is a picture at all.
+/// The number of values `channels · height · width`, if such a picture can exist.
 fn checked_size(channels: usize, height: usize, width: usize) -> Result<usize> {
     let size = height.checked_mul(width).and_then(|plane| plane.checked_mul(channels));
     match size {

@@ -1,4 +1,4 @@
-//! A page that opens offline: plots and pictures inside it, nothing fetched.
+//! An HTML page that opens offline: plots and pictures are part of it, and nothing is fetched.
 
 use super::Picture;
 use super::figure::{data_uri, escaped};
@@ -24,17 +24,17 @@ impl Page {
         Self { title: title.to_owned(), body: String::new() }
     }
 
-    /// A heading and a paragraph under it.
+    /// Adds a heading with a paragraph below it.
     pub fn section(&mut self, heading: &str, text: &str) {
         let _ = writeln!(self.body, "<h2>{}</h2><p>{}</p>", escaped(heading), escaped(text));
     }
 
-    /// A plot as SVG text.
+    /// Adds a plot, given as SVG text.
     pub fn plot(&mut self, svg: &str) {
         let _ = writeln!(self.body, "<div>{svg}</div>");
     }
 
-    /// A table, its first row the head.
+    /// Adds a table; its first row is the header.
     pub fn table(&mut self, rows: &[Vec<String>]) {
         self.body.push_str("<div class=\"wide\"><table>");
         for (i, row) in rows.iter().enumerate() {
@@ -45,10 +45,10 @@ impl Page {
         self.body.push_str("</table></div>\n");
     }
 
-    /// Pictures with captions, in order; the alternative text is the caption.
+    /// Adds pictures with captions, in order. The caption is also the alternative text.
     ///
     /// # Errors
-    /// Of a malformed picture.
+    /// [`crate::error::Error::Bug`] for a malformed picture.
     pub fn pictures(&mut self, pictures: &[(Picture, String)]) -> Result<()> {
         self.body.push_str("<div class=\"sheet\">");
         for (picture, caption) in pictures {
@@ -71,12 +71,12 @@ impl Page {
     }
 }
 
-/// A row of a table.
+/// One row of a table.
 pub fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.map(str::to_owned).to_vec()
 }
 
-/// A number of a table, or a dash.
+/// A number in a table, or a dash if there is none.
 pub fn number(v: Option<f64>, digits: usize) -> String {
     v.map_or("-".to_owned(), |v| format!("{v:.digits$}"))
 }

@@ -1,7 +1,7 @@
 //! Plots as SVG text: scatter, histogram and lines, in one calm style.
 //!
-//! Values that cannot be drawn (not finite, beyond ±1e100, or not positive on a logarithmic axis)
-//! are left out, and the subtitle counts them.
+//! Values that cannot be drawn (not finite, beyond ±1e100, or not positive on a logarithmic axis) are left out, and the
+//! subtitle counts them.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -16,7 +16,7 @@ const INK: RGBColor = RGBColor(0x1d, 0x21, 0x27);
 const SOFT: RGBColor = RGBColor(0x5d, 0x64, 0x6e);
 const HAIR: RGBColor = RGBColor(0xe3, 0xe5, 0xe8);
 const MARK: RGBColor = RGBColor(0xc2, 0x62, 0x0c);
-/// Series colours, distinguishable with any colour vision; the first three match the sheets.
+/// Series colours that can be told apart with any colour vision; the first three match the contact sheets.
 const SERIES: [RGBColor; 7] = [
     RGBColor(0x2f, 0x6f, 0xb7),
     RGBColor(0xe0, 0x86, 0x1f),
@@ -28,12 +28,12 @@ const SERIES: [RGBColor; 7] = [
 ];
 const TOP: u32 = 66;
 const LEGEND: u32 = 158;
-/// Points of one plot that are written; of more, every k-th is.
+/// The most points written into one plot; of more, only every k-th is written.
 const POINTS: usize = 20_000;
-/// Bars of a histogram: more would be thinner than two pixels.
+/// The most bars of a histogram: more would be thinner than two pixels.
 const BINS: usize = 300;
 
-/// What surrounds the drawn data.
+/// Everything around the drawn data.
 struct Frame<'t> {
     title: &'t str,
     subtitle: String,
@@ -44,11 +44,11 @@ struct Frame<'t> {
     empty: bool,
 }
 
-/// One dot per point. With `identity_line`, both axes share one range, the plot is square and a
-/// dashed line marks y = x.
+/// One dot per point. With `identity_line` both axes share one range, the plot is square, and a dashed line marks y =
+/// x.
 ///
 /// # Errors
-/// [`Error::Bug`] where the plot library fails, which no input is known to cause.
+/// [`Error::Bug`] if the plot library fails, which no input is known to cause.
 pub fn scatter(
     title: &str,
     x_label: &str,
@@ -84,11 +84,11 @@ pub fn scatter(
     })
 }
 
-/// Counts of `values` in `bins` (1..=300) equal intervals from the smallest to the largest value,
-/// with named vertical marks.
+/// Counts of `values` in `bins` (1..=300) equal intervals from the smallest to the largest value, with named vertical
+/// marks.
 ///
 /// # Errors
-/// [`Error::Bug`] where the plot library fails, which no input is known to cause.
+/// [`Error::Bug`] if the plot library fails, which no input is known to cause.
 pub fn histogram(title: &str, x_label: &str, values: &[f64], bins: usize, marks: &[(f64, &str)]) -> Result<String> {
     let kept: Vec<f64> = values.iter().copied().filter(|v| drawable(*v)).collect();
     let mut marks: Vec<(f64, &str)> = marks.iter().copied().filter(|(at, _)| drawable(*at)).collect();
@@ -97,7 +97,7 @@ pub fn histogram(title: &str, x_label: &str, values: &[f64], bins: usize, marks:
     let bins = bins.clamp(1, BINS);
     let mut low = kept.iter().copied().fold(f64::INFINITY, f64::min);
     let mut width = (kept.iter().copied().fold(f64::NEG_INFINITY, f64::max) - low) / bins as f64;
-    // Values that (nearly) coincide stand in one bar of a visible width.
+    // Values that (nearly) coincide become one bar of a visible width.
     let single = !kept.is_empty() && width * bins as f64 <= (x_axis.high - x_axis.low) * 1e-6;
     if single {
         width = (x_axis.high - x_axis.low) / 30.0;
@@ -128,7 +128,7 @@ pub fn histogram(title: &str, x_label: &str, values: &[f64], bins: usize, marks:
             bar
         }))?;
         for (index, (at, name)) in marks.iter().enumerate() {
-            // A label keeps clear of the next mark's line and of the plot's right edge.
+            // A label stays clear of the next mark's line and of the right edge of the plot.
             let near = 0.12 * (x_axis.high - x_axis.low);
             let crowded = marks.get(index + 1).is_some_and(|next| next.0 - at < near);
             let left = crowded || at + 2.0 * near > x_axis.high;
@@ -138,7 +138,7 @@ pub fn histogram(title: &str, x_label: &str, values: &[f64], bins: usize, marks:
     })
 }
 
-/// A dashed vertical line with its name at the top, on its left or right.
+/// A dashed vertical line with its name at the top, to its left or right.
 fn draw_mark(
     chart: &mut Chart<'_, '_>,
     (at, name): (f64, &str),
@@ -153,11 +153,11 @@ fn draw_mark(
     chart.plotting_area().draw(&label)
 }
 
-/// One line per named series, points in the given order, with a legend at the right. Short series
-/// get a dot at every point.
+/// One line per named series, through its points in the given order, with a legend at the right. Short series get a dot
+/// at every point.
 ///
 /// # Errors
-/// [`Error::Bug`] where the plot library fails, which no input is known to cause.
+/// [`Error::Bug`] if the plot library fails, which no input is known to cause.
 pub fn lines(
     title: &str,
     x_label: &str,
@@ -192,7 +192,7 @@ pub fn lines(
     })
 }
 
-/// Draws title, axes and legend, then the data by `paint`.
+/// Draws title, axes and legend, and then the data with `paint`.
 fn draw(
     frame: &Frame<'_>,
     x_axis: &Axis,
@@ -202,7 +202,7 @@ fn draw(
     let mut svg = String::new();
     try_draw(&mut svg, frame, (x_axis, y_axis), paint)
         .map_err(|error| Error::Bug(format!("a plot could not be drawn: {error}")))?;
-    // The title as an element of its own is what screen readers and mouse pointers show.
+    // Screen readers and mouse pointers show the title only if it is an element of its own.
     if let Some(at) = svg.find('>') {
         let title = clean(frame.title, 200).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
         svg.insert_str(at + 1, &format!("\n<title>{title}</title>"));
@@ -255,18 +255,18 @@ fn try_draw(
     root.present()
 }
 
-/// Sans-serif text; the SVG back-end divides the size by 1.24 to get pixels.
+/// Sans-serif text. The SVG back-end divides the size by 1.24 to get pixels.
 fn text(size: f64, colour: &RGBColor) -> TextStyle<'static> {
     ("sans-serif", size).into_font().color(colour)
 }
 
-/// `n = 12; 3 left out: not finite`.
+/// The subtitle, as in `n = 12; 3 left out: not finite`.
 fn counted(kept: usize, dropped: usize, reason: &str) -> String {
     let left_out = if dropped > 0 { format!("; {dropped} left out: {reason}") } else { String::new() };
     format!("n = {kept}{left_out}")
 }
 
-/// At most `letters` characters, none that XML forbids.
+/// At most `letters` characters, without those that XML forbids.
 fn clean(words: &str, letters: usize) -> String {
     let allowed = |c: &char| !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}');
     let mut kept: Vec<char> = words.chars().filter(allowed).take(letters + 1).collect();

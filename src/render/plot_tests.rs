@@ -14,15 +14,15 @@ fn curve(scale: f64) -> Vec<(f64, f64)> {
     (0..10).map(|k| (f64::from(1 << k), scale * (1.0 - (-f64::from(k) / 3.0).exp()))).collect()
 }
 
-/// The numbers in an attribute of every element of a kind, in the order of the text.
+/// The values of one attribute in every element of a kind, in the order of the text.
 fn attribute(svg: &str, element: &str, name: &str) -> Vec<f64> {
     let (open, key) = (format!("<{element} "), format!("{name}=\""));
     let elements = svg.split(&open).skip(1).filter_map(|rest| rest.split('>').next());
     elements.filter_map(|e| e.split(&key).nth(1)?.split('"').next()?.parse().ok()).collect()
 }
 
-/// Places on the page are the data's up to scale, shift and rounding, half a pixel here and at the ends; `down` where
-/// larger values stand higher.
+/// Checks that the drawn positions follow the data up to scale, shift and rounding (half a pixel at the point and at
+/// the ends). With `down`, larger values are drawn higher up.
 #[track_caller]
 fn in_proportion(drawn: &[f64], data: &[f64], down: bool) {
     assert_eq!(drawn.len(), data.len());

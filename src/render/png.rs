@@ -1,7 +1,7 @@
 //! PNG files that carry their recipe, and bounded reading of pictures from outside.
 //!
-//! Encoding uses one fixed filter and the `fdeflate` compressor, which is chosen because its bytes
-//! do not depend on the zlib back-end of the build: equal pictures give equal files everywhere.
+//! Encoding uses one fixed filter and the `fdeflate` compressor. Its bytes do not depend on the zlib back-end of the
+//! build, so equal pictures give equal files everywhere.
 
 use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -12,38 +12,38 @@ use crate::limits;
 
 /// Keyword of the iTXt chunk with the recipe as JSON.
 pub const RECIPE_KEYWORD: &str = "isoline";
-/// Keyword of the tEXt chunk with one line in the style of AUTOMATIC1111.
+/// Keyword of the tEXt chunk with one line of parameters in the style of AUTOMATIC1111.
 pub const PARAMETERS_KEYWORD: &str = "parameters";
-/// Bytes of a text chunk that is written or read.
+/// The largest text chunk that is written or read, in bytes.
 pub const TEXT_BYTES: usize = 64 << 10;
-/// Chunks that are looked at: a 4096² picture in pieces of 8 KiB has at most 8,192.
+/// The most chunks that are examined: a 4096² picture in pieces of 8 KiB has at most 8,192.
 const CHUNKS: usize = 65_536;
-/// Bytes of a picture file: 4096² pixels of four 16-bit channels take 128 MiB with no compression.
+/// The largest picture file, in bytes: 4096² pixels of four 16-bit channels take 128 MiB without compression.
 const FILE_BYTES: u64 = 256 << 20;
 const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
 
-/// What a picture file says about itself; both parts are left out under `--no-metadata`.
+/// What a picture file says about itself. Both parts are left out under `--no-metadata`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PngText {
-    /// One A1111-style line. Written as tEXt, or as iTXt where it holds more than Latin-1.
+    /// One line of parameters, A1111 style. Written as tEXt, or as iTXt if it holds more than Latin-1.
     pub parameters: Option<String>,
     /// The whole recipe as JSON. Written as uncompressed iTXt.
     pub isoline: Option<String>,
 }
 
-/// The smallest PNG file that this encoder makes of `picture`: its size measures how complex the picture
-/// is. Slower than [`encode`], and its bytes may differ between builds.
+/// The smallest PNG file that this encoder can make of `picture`; its size measures how complex the picture is. Slower
+/// than [`encode`], and the bytes may differ between builds.
 ///
 /// # Errors
-/// As [`encode`].
+/// Those of [`encode`].
 pub fn smallest(picture: &Picture) -> Result<Vec<u8>> {
     encode_with(picture, &PngText::default(), ::png::DeflateCompression::Level(9), ::png::Filter::Adaptive)
 }
 
-/// The PNG file of `picture`, 8 bits per channel, sRGB, with its text chunks before the pixels.
+/// The PNG file of `picture`: 8 bits per channel, sRGB, the text chunks before the pixels.
 ///
 /// # Errors
-/// [`Error::Bug`] for a malformed picture, a text over [`TEXT_BYTES`] or one that holds NUL.
+/// [`Error::Bug`] for a malformed picture, or for a text that is longer than [`TEXT_BYTES`] or contains NUL.
 pub fn encode(picture: &Picture, text: &PngText) -> Result<Vec<u8>> {
     encode_with(picture, text, ::png::DeflateCompression::FdeflateUltraFast, ::png::Filter::Paeth)
 }
@@ -88,7 +88,7 @@ fn encode_with(
     Ok(file)
 }
 
-/// What is written must be readable again by [`decode_metadata`].
+/// Whatever is written must be readable again by [`decode_metadata`].
 fn check_text(keyword: &str, text: &str) -> Result<()> {
     if text.len() > TEXT_BYTES {
         return Err(Error::Bug(format!("the text {keyword} has {} bytes, at most {TEXT_BYTES} fit", text.len())));
@@ -99,20 +99,19 @@ fn check_text(keyword: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// The recipe (JSON text) that the PNG file at `path` carries in its iTXt chunk `isoline`.
+/// The recipe (as JSON text) that the PNG file at `path` carries in its iTXt chunk `isoline`.
 ///
-/// Walks the chunks without decoding pixels: memory stays under a few times [`TEXT_BYTES`] for any
-/// file. The text is checked to be UTF-8, not to be a valid recipe.
+/// Walks the chunks without decoding pixels, so memory stays within a few times [`TEXT_BYTES`] for any file. The text
+/// is checked to be UTF-8, but not to be a valid recipe.
 ///
 /// # Errors
-/// [`Error::Io`] where the file cannot be read; [`Error::Input`] where it is no PNG, is damaged or
-/// carries no recipe.
+/// [`Error::Io`] if the file cannot be read; [`Error::Input`] if it is not a PNG, is damaged or carries no recipe.
 pub fn decode_metadata(path: &Path) -> Result<String> {
     let file = crate::store::open_file(path)?;
     find_recipe(BufReader::new(file), path)
 }
 
-/// Like [`decode_metadata`] for a PNG file in memory; `name` stands for it in errors.
+/// Like [`decode_metadata`], for a PNG file in memory; `name` stands for the file in errors.
 pub fn decode_metadata_bytes(bytes: &[u8], name: &Path) -> Result<String> {
     find_recipe(Cursor::new(bytes), name)
 }
@@ -138,7 +137,7 @@ fn find_recipe(mut source: impl BufRead + Seek, name: &Path) -> Result<String> {
                  or a later program removed it",
             ));
         }
-        // Keyword, flags, empty language and translation take few bytes beside the text.
+        // Keyword, flags, empty language and empty translation take only a few bytes besides the text.
         if kind == *b"iTXt" && length as usize <= TEXT_BYTES + 512 {
             let mut data = vec![0; length as usize];
             source.read_exact(&mut data).map_err(unreadable)?;
@@ -161,7 +160,7 @@ fn find_recipe(mut source: impl BufRead + Seek, name: &Path) -> Result<String> {
     Err(Error::input(name, format!("the PNG file has over {CHUNKS} chunks; it is damaged or no picture")))
 }
 
-/// Whether the bytes ahead are the keyword `isoline`; reads none of them.
+/// Whether the next bytes are the keyword `isoline`. Consumes none of them.
 fn starts_with_keyword(source: &mut impl BufRead) -> std::io::Result<bool> {
     let ahead = source.fill_buf()?;
     Ok(ahead.len() > RECIPE_KEYWORD.len()
@@ -169,7 +168,7 @@ fn starts_with_keyword(source: &mut impl BufRead) -> std::io::Result<bool> {
         && ahead[RECIPE_KEYWORD.len()] == 0)
 }
 
-/// The text of an iTXt chunk with our keyword, `None` for any other keyword.
+/// The text of an iTXt chunk with our keyword; `None` for any other keyword.
 fn recipe_text(data: &[u8]) -> Option<Result<String, String>> {
     let rest = data.strip_prefix(RECIPE_KEYWORD.as_bytes())?.strip_prefix(&[0])?;
     Some(itxt_body(rest))
@@ -208,13 +207,13 @@ fn check_sum(kind: [u8; 4], data: &[u8], expected: [u8; 4]) -> Result<(), String
     Err("its iTXt chunk isoline is damaged (checksum); take another copy of the picture".to_owned())
 }
 
-/// Reads a PNG or JPEG picture as 8-bit grey or RGB; alpha is dropped, 16-bit levels are rounded.
+/// Reads a PNG or JPEG picture as 8-bit grey or RGB. Alpha is dropped, and 16-bit levels are rounded.
 ///
 /// Sides are limited to [`limits::IMAGE_SIDE_IN`], which bounds the decoder's memory.
 ///
 /// # Errors
-/// [`Error::Io`] where the file cannot be read; [`Error::Input`] for any other format, a damaged
-/// picture or one that is too large.
+/// [`Error::Io`] if the file cannot be read; [`Error::Input`] for any other format, a damaged picture or one that is
+/// too large.
 pub fn read_picture(path: &Path) -> Result<Picture> {
     let file = crate::store::open_file(path)?;
     let about = file.metadata().map_err(|e| Error::io(path, "read the picture", e))?;
@@ -230,7 +229,7 @@ pub fn read_picture(path: &Path) -> Result<Picture> {
     bounds.max_image_width = Some(limits::IMAGE_SIDE_IN);
     bounds.max_image_height = Some(limits::IMAGE_SIDE_IN);
     let side = u64::from(limits::IMAGE_SIDE_IN);
-    // Four 16-bit channels at the largest side, once for the rows and once for the result.
+    // Four 16-bit channels at the largest side: once for the rows and once for the result.
     bounds.max_alloc = Some(side * side * 8 * 2);
     reader.limits(bounds);
     let decoded = reader.decode().map_err(|error| match error {

@@ -1,5 +1,5 @@
-//! `events.jsonl`: what happens in a run, one JSON object a line, appended. The progress bar, `isoline status`, the metrics
-//! and whoever watches read these events; whether a tile is done is told by its record alone.
+//! `events.jsonl`: what happens in a run, one JSON object per line, appended. The progress bar, `isoline status`, the
+//! metrics and outside observers read these events. Whether a tile is done is decided by its record alone.
 
 use crate::error::Result;
 use crate::steer::Status;
@@ -14,32 +14,32 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    /// A process begins to work.
+    /// A process starts to work.
     Start {
-        /// The plan's id.
+        /// Id of the plan.
         plan: String,
-        /// The process.
+        /// Process id.
         pid: u32,
-        /// Its machine.
+        /// Name of the machine.
         host: String,
-        /// Its version.
+        /// Version of the program.
         version: String,
         /// Its shard as `i/N`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         shard: Option<String>,
-        /// Tiles it is to look after.
+        /// Number of tiles that the process looks after.
         tiles: u64,
-        /// Samples in these.
+        /// Number of samples in these tiles.
         samples: u64,
     },
-    /// A sample has ended.
+    /// A sample is finished.
     Sample {
-        /// Its job; absent where a run has no jobs.
+        /// Its job; absent if the run has no jobs.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         job: Option<String>,
         /// Its seed or index.
         seed: u64,
-        /// How.
+        /// How it ended.
         status: Status,
     },
     /// A tile's record is on disk.
@@ -51,23 +51,23 @@ pub enum Event {
         /// Seconds it took.
         seconds: f64,
     },
-    /// A tile could not be made; the others go on.
+    /// A tile could not be made; the others continue.
     Failed {
         /// The tile.
         tile: u64,
-        /// Why.
+        /// The reason.
         message: String,
     },
-    /// How far the process is.
+    /// How far the process has come.
     Progress {
-        /// Samples finished, those found finished among them.
+        /// Samples finished, including those that were already finished at the start.
         done: u64,
-        /// Samples it is to look after.
+        /// Samples that the process looks after.
         total: u64,
-        /// Those found finished.
+        /// Samples that were already finished at the start.
         skipped: u64,
     },
-    /// The process ends in order.
+    /// The process ends regularly.
     End {
         /// Its exit code.
         code: u8,
@@ -84,20 +84,20 @@ pub struct Line {
     pub event: Event,
 }
 
-/// Seconds since 1970.
+/// The present time, in seconds since 1970 rounded to milliseconds.
 pub fn now() -> f64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
     (since * 1e3).round() / 1e3
 }
 
-/// The log of one process.
+/// The event log that one process writes.
 pub struct Log {
     path: PathBuf,
     file: File,
 }
 
 impl Log {
-    /// Opens `folder/events.jsonl`, or that of a shard.
+    /// Opens `folder/events.jsonl`, or the log of the shard.
     ///
     /// # Errors
     /// [`crate::error::Error::Io`].
@@ -119,25 +119,25 @@ impl Log {
     }
 }
 
-/// What the logs of a run tell, one entry per log.
+/// What one log of a run says about the last process that wrote it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Session {
-    /// The shard of the log, or `None` for the run's own.
+    /// The shard of the log, or `None` for the log of the whole run.
     pub shard: Option<String>,
-    /// When the last process began.
+    /// When the last process started.
     pub began: f64,
     /// The time of its last event.
     pub last: f64,
-    /// Samples it has made, those found finished not counted.
+    /// Samples it has made, not counting those it found finished.
     pub made: u64,
-    /// Its exit code, once it has ended in order.
+    /// Its exit code, once it has ended regularly.
     pub code: Option<u8>,
-    /// Tiles that failed and were not made since, with the reason.
+    /// Tiles that failed and were not made since, with the reasons.
     pub failed: std::collections::BTreeMap<u64, String>,
 }
 
 impl Session {
-    /// Samples a second since it began; `None` before the first.
+    /// Samples per second since the start; `None` until one is made.
     pub fn rate(&self) -> Option<f64> {
         let seconds = self.last - self.began;
         (self.made > 0 && seconds > 0.0).then(|| self.made as f64 / seconds)
@@ -163,7 +163,7 @@ impl Session {
     }
 }
 
-/// Reads all logs of a run, one line at a time; lines that a crash has torn are passed over.
+/// Reads all logs of a run line by line, one [`Session`] for each log. Lines that a crash has cut off are skipped.
 ///
 /// # Errors
 /// [`crate::error::Error::Io`].

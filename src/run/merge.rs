@@ -1,4 +1,4 @@
-//! Shards at work, and their results put together.
+//! Working on a shard, and putting the results of all shards together.
 
 use super::plan::Plan;
 use super::shard::{Manifest, Shard, array_expression, attempt};
@@ -8,7 +8,7 @@ use crate::error::{Error, Result, shown};
 use crate::store;
 use std::path::Path;
 
-/// Whether `shard` is finished: its manifest is of this plan and every file still has its hash.
+/// Whether `shard` is finished: its manifest belongs to this plan and every file still has its hash.
 pub fn is_finished(folder: &Path, plan: &Plan, shard: Shard, work: &dyn Work) -> bool {
     let Some(manifest) = Manifest::find(folder, shard, &plan.id()) else { return false };
     let mut files = Vec::new();
@@ -22,7 +22,7 @@ pub fn is_finished(folder: &Path, plan: &Plan, shard: Shard, work: &dyn Work) ->
     manifest.hash == hash_of(&files)
 }
 
-/// Makes the tiles of a shard that are not finished and writes its manifest last.
+/// Makes the unfinished tiles of a shard and writes its manifest last.
 ///
 /// # Errors
 /// Those of [`Drive::run`].
@@ -56,11 +56,11 @@ fn hash_of(files: &[(String, String)]) -> String {
     store::sha256_hex(lines.as_bytes())
 }
 
-/// Checks every hash, compares the manifests where the plan fixes the shards, puts the tiles together, and writes
-/// `provenance.json` last. Gives (samples, those not finite).
+/// Checks every hash, compares the manifests if the plan fixes the shards, puts the tiles together, and writes
+/// `provenance.json` last. Returns (samples, how many of them were not finite).
 ///
 /// # Errors
-/// [`Error::Input`] that names the tiles or shards to be run again.
+/// [`Error::Input`] naming the tiles or shards to be run again.
 pub fn merge(folder: &Path, plan: &Plan, work: &dyn Work) -> Result<(u64, u64)> {
     let found = survey(folder, plan, work, true)?;
     if let Some(problem) = found.problems.iter().find(|p| p.tile.is_some()) {

@@ -1,4 +1,4 @@
-//! `--metrics-file`: the state of a run in the text format that Prometheus's node exporter collects.
+//! `--metrics-file`: the state of a run in the text format that the Prometheus node exporter collects.
 
 use super::events::{Event, now};
 use crate::error::Result;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// Shortest time between two writes.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Counts events and writes the file whole each time.
+/// Counts events and rewrites the whole file each time.
 pub struct Metrics<'a> {
     path: &'a Path,
     plan: String,
@@ -46,7 +46,7 @@ impl<'a> Metrics<'a> {
         }
     }
 
-    /// Takes an event in; writes at most once a second, and at the end.
+    /// Takes in an event. Writes at most once a second, and at the end.
     ///
     /// # Errors
     /// [`crate::error::Error::Io`].

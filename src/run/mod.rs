@@ -1,5 +1,5 @@
-//! Runs: a plan, its tiles, their records, and the loop that makes what is missing. It knows no act: what a tile is, it is
-//! told by [`Work`].
+//! Runs: a plan, its tiles, their records, and the loop that makes what is missing. This module knows no act; the trait
+//! [`Work`] tells it what a tile is.
 
 mod events;
 mod merge;

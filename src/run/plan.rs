@@ -1,4 +1,4 @@
-//! The plan: what a run directory is to hold, fixed before the first tile is made.
+//! The plan: what a run directory is going to hold, fixed before the first tile is made.
 
 use crate::error::{Error, Result, shown};
 use crate::limits;
@@ -6,7 +6,7 @@ use crate::store;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// `plan.toml`
+/// The content of `plan.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
@@ -14,10 +14,10 @@ pub struct Plan {
     pub format: u32,
     /// What is made: the name of an act.
     pub kind: String,
-    /// Number of shards, where it is fixed.
+    /// Number of shards, if the plan fixes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shards: Option<u64>,
-    /// The kind's own keys.
+    /// The act's own keys.
     pub work: toml::Table,
 }
 
@@ -31,10 +31,10 @@ impl Plan {
         Ok(Self { format: 1, kind: kind.to_owned(), shards: None, work })
     }
 
-    /// The same in `shards` shards.
+    /// The same plan, divided into `shards` shards.
     ///
     /// # Errors
-    /// [`Error::Config`] for none or too many.
+    /// [`Error::Key`] for zero or too many shards.
     pub fn with_shards(mut self, shards: Option<u64>) -> Result<Self> {
         if let Some(n) = shards.filter(|n| !(1..=limits::SHARDS).contains(n)) {
             return Err(Error::key("shards", format!("expected 1 to {}, found {n}", limits::SHARDS)));
@@ -43,7 +43,7 @@ impl Plan {
         Ok(self)
     }
 
-    /// 16 hex digits that name what is planned, however many shards make it.
+    /// 16 hex digits that identify what is planned; the number of shards does not change them.
     pub fn id(&self) -> String {
         let text = format!("{}\n{}", self.kind, toml::to_string(&self.work).unwrap_or_default());
         store::sha256_hex(text.as_bytes())[..16].to_owned()
@@ -52,7 +52,7 @@ impl Plan {
     /// Reads `folder/plan.toml`.
     ///
     /// # Errors
-    /// [`Error::Input`] where there is none, or one that this version did not write.
+    /// [`Error::Input`] if there is none, or if this version cannot read it.
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join("plan.toml");
         if !path.exists() {
@@ -84,10 +84,10 @@ impl Plan {
         self.with_shards(shards).map_err(|e| Error::input(path, e.to_string()))
     }
 
-    /// Writes it, over one of the same kind.
+    /// Writes the plan; it may replace one of the same kind.
     ///
     /// # Errors
-    /// [`Error::Config`] where the folder holds a run of another kind, [`Error::Input`] for a damaged plan there.
+    /// [`Error::Config`] if the folder holds a run of another kind, [`Error::Input`] for a damaged plan there.
     pub fn write(&self, folder: &Path) -> Result<()> {
         if self.check(folder)?.is_some_and(|found| found == *self) {
             return Ok(());
@@ -97,10 +97,10 @@ impl Plan {
         store::write_atomic(&path, text.as_bytes())
     }
 
-    /// The plan in `folder`, if there is one; it may be replaced by this.
+    /// The plan already in `folder`, if there is one and this plan may replace it.
     ///
     /// # Errors
-    /// As [`write`](Self::write).
+    /// Those of [`write`](Self::write).
     pub fn check(&self, folder: &Path) -> Result<Option<Self>> {
         let path = folder.join("plan.toml");
         if !path.exists() {

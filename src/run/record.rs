@@ -1,4 +1,4 @@
-//! Records: what a finished tile holds, written last.
+//! Records: what a finished tile holds. A tile's record is written last.
 
 use crate::error::{Error, Result};
 use crate::limits;
@@ -7,10 +7,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// The same row with every number as a record can hold it, see [`decimal`].
+/// The same row with every number rounded so that a record can hold it, see [`decimal`].
 ///
 /// # Errors
-/// [`Error::Bug`] for a number that is not finite in a place that must have one.
+/// [`Error::Bug`] if a number that must be finite is not.
 pub fn as_recorded<R: Serialize + DeserializeOwned>(row: &R) -> Result<R> {
     fn round(value: &mut serde_json::Value) {
         match value {
@@ -28,9 +28,9 @@ pub fn as_recorded<R: Serialize + DeserializeOwned>(row: &R) -> Result<R> {
     serde_json::from_value(value).map_err(bug)
 }
 
-/// `v` rounded to 15 significant digits and 22 decimals. Such a number comes back from JSON to the same bits by any reader:
-/// its digits are a whole number below 2^53 and its power of ten is at most 10^22, so both are exact and one division
-/// rounds once. Without that a resumed run could differ from an unbroken one in the last bit of its table.
+/// `v` rounded to 15 significant digits and 22 decimals. Any JSON reader turns such a number back into the same bits:
+/// its digits are a whole number below 2^53 and its power of ten is at most 10^22, so both are exact and the one
+/// division rounds once. Otherwise a resumed run could differ from an unbroken one in the last bit of its table.
 pub fn decimal(v: f64) -> f64 {
     let short: f64 = format!("{v:.14e}").parse().unwrap_or(v);
     if short.abs() < 1e-7 { format!("{short:.22}").parse().unwrap_or(short) } else { short }
@@ -46,21 +46,22 @@ pub struct Record<R> {
     pub run_id: String,
     /// The tile.
     pub tile: u64,
-    /// SHA-256 of the three fields around it, as compact JSON: a record whose numbers were changed is damaged.
+    /// SHA-256 of the three fields around it, as compact JSON. If the numbers were changed later, it no longer fits and
+    /// the record counts as damaged.
     pub sha256: String,
     /// Its finished samples, ascending by seed.
     pub samples: Vec<R>,
 }
 
-/// What lies at the place of a tile's record.
+/// What was found where a tile's record should be.
 pub enum Lookup<T> {
     /// Nothing.
     Nothing,
-    /// A whole one of this run.
+    /// A whole record of this run.
     Whole(T),
-    /// Something that cannot be used, and why; it is made again.
+    /// Something unusable, with the reason. The tile is made again.
     Damaged(String),
-    /// A whole record of another run or of a later version, which is not ours to replace.
+    /// A whole record of another run or a later version, with the reason. It is not ours to replace.
     Foreign(String),
 }
 
@@ -77,11 +78,11 @@ impl<R: Serialize + DeserializeOwned> Record<R> {
     }
 
     fn hash(run_id: &str, tile: u64, samples: &[R]) -> String {
-        // What cannot be written gives an error when the record is.
+        // If the samples cannot be serialised, writing the record reports the error.
         store::sha256_hex(&serde_json::to_vec(&(run_id, tile, samples)).unwrap_or_default())
     }
 
-    /// Looks at the place of a tile's record.
+    /// Looks for the record of a tile in `folder`.
     pub fn find(folder: &Path, tile: u64, run_id: &str) -> Lookup<Self> {
         let path = folder.join(record_path(tile));
         let bytes = match store::read_bounded(&path, limits::RECORD_BYTES) {
@@ -89,7 +90,7 @@ impl<R: Serialize + DeserializeOwned> Record<R> {
             Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Lookup::Nothing,
             Err(e) => return Lookup::Damaged(e.to_string()),
         };
-        /// What any version's record begins with.
+        /// The part of a record that every version has.
         #[derive(Deserialize)]
         struct Head {
             format: u32,
@@ -115,7 +116,7 @@ impl<R: Serialize + DeserializeOwned> Record<R> {
         }
     }
 
-    /// Writes the record: the commit of its tile.
+    /// Writes the record. This commits the tile.
     ///
     /// # Errors
     /// [`Error::Io`].

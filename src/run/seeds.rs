@@ -4,7 +4,7 @@ use crate::limits;
 use serde::{Deserialize, Serialize, Serializer};
 use std::sync::Arc;
 
-/// Seeds with the text that they were typed as, which is all that is written of them.
+/// Seeds, together with the text they were typed as. Only the text is written to files.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Seeds {
@@ -13,7 +13,7 @@ pub struct Seeds {
 }
 
 impl Seeds {
-    /// In the order typed, each once.
+    /// The seeds in the order typed, each once.
     pub fn list(&self) -> &[u64] {
         &self.list
     }
@@ -33,7 +33,7 @@ impl Serialize for Seeds {
     }
 }
 
-/// The seeds of a list of numbers and inclusive ranges, in the order typed, each once.
+/// Parses a list of numbers and inclusive ranges. Seeds come in the order typed, each once.
 ///
 /// # Errors
 /// What is wrong, for a message.

@@ -1,4 +1,4 @@
-//! Shards: equal shares of a plan's tiles, for processes that know nothing of each other.
+//! Shards: equal shares of a plan's tiles, for processes that know nothing of one another.
 
 use crate::error::{Error, Result};
 use crate::limits;
@@ -7,21 +7,23 @@ use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::path::Path;
 
-/// Shard `index` of `count`, from 0.
+/// Shard `index` of `count`, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
-    /// From 0.
+    /// Number of the shard, from 0.
     pub index: u64,
-    /// Shards in all.
+    /// Number of shards in all.
     pub count: u64,
 }
 
 impl Shard {
-    /// Parses `i/N`, or `auto`: the index and count that the job array of a cluster tells its tasks by the environment.
-    /// `planned` is the count that the plan fixes; a resubmitted array has gaps, so that only the plan knows it.
+    /// Parses `i/N`, or `auto`, which takes index and count from the environment that a cluster gives the tasks of a
+    /// job array. `planned` is the count fixed by the plan: a resubmitted array has gaps, so only the plan knows the
+    /// full count.
     ///
     /// # Errors
-    /// [`Error::Config`] for anything else, an index beyond the count, or a count that is not the plan's.
+    /// [`Error::Key`] for anything else, an index beyond the count, or a count that is not the plan's;
+    /// [`Error::Config`] naming an environment variable that cannot be used.
     pub fn parse(text: &str, planned: Option<u64>, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
         let bad = |message: String| Err(Error::key_found("shard", text, message));
         let shard = match text.split_once('/') {
@@ -67,13 +69,14 @@ impl Shard {
         };
         let (first, last) = (number("SLURM_ARRAY_TASK_MIN")?.unwrap_or(0), number("SLURM_ARRAY_TASK_MAX")?);
         let size = number("SLURM_ARRAY_TASK_COUNT")?;
-        // An array without gaps may begin at 1 or elsewhere.
+        // An array without gaps need not start at 0.
         let whole = size.filter(|count| id >= first && last.is_none_or(|l| l + 1 == first + count));
         match (planned, whole) {
             (None, Some(count)) => Ok(Self { index: id - first, count }),
-            // All of the plan's shards in one array: so many numbers from 1 on cannot all be shards counted from 0.
+            // The array holds as many tasks as the plan has shards, so it is the whole array, and its numbers are
+            // counted from `first`.
             (Some(count), Some(size)) if size == count => Ok(Self { index: id - first, count }),
-            // Some of them, submitted again by their own numbers.
+            // Only some of them, resubmitted under their own numbers.
             (Some(count), _) => Ok(Self { index: id, count }),
             _ => Err(Error::key_found(
                 "shard",
@@ -83,50 +86,51 @@ impl Shard {
         }
     }
 
-    /// Its share of `tiles`: neighbours, none left out, sizes that differ by one at most.
+    /// The tiles of this shard among `tiles`. The shards are contiguous, leave no tile out, and differ in size by at
+    /// most one.
     pub fn range(self, tiles: u64) -> Range<u64> {
         let edge = |i: u64| (u128::from(i) * u128::from(tiles) / u128::from(self.count)) as u64;
         edge(self.index)..edge(self.index + 1)
     }
 
-    /// `i/N`.
+    /// As `i/N`.
     pub fn label(self) -> String {
         format!("{}/{}", self.index, self.count)
     }
 
-    /// Its name in file names.
+    /// The form used in file names.
     pub fn name(self) -> String {
         format!("{:05}-of-{:05}", self.index, self.count)
     }
 }
 
-/// The last file of a shard: says that and how it was made.
+/// The last file written for a shard: it says that the shard is finished and how it was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Version of this format; 1.
     pub format: u32,
-    /// The plan's id.
+    /// Id of the plan.
     pub plan: String,
-    /// From 0.
+    /// Number of the shard, from 0.
     pub index: u64,
-    /// Shards in all.
+    /// Number of shards in all.
     pub count: u64,
     /// First tile, counted over all jobs of the run.
     pub first: u64,
     /// Last tile; less than `first` for a shard without tiles.
     pub last: i64,
-    /// Samples.
+    /// Number of samples.
     pub rows: u64,
-    /// SHA-256 over the lines `hash  path` of its files in their order.
+    /// SHA-256 over the lines `hash  path` of its files, in their order.
     pub hash: String,
-    /// How often the shard was begun.
+    /// How many times the shard was started.
     pub attempt: u64,
     /// The machine that finished it.
     pub host: String,
-    /// The program's version.
+    /// Version of the program.
     pub version: String,
-    /// Seconds of the last attempt.
+    /// Duration of the last attempt, in seconds.
     pub seconds: f64,
 }
 
@@ -136,7 +140,7 @@ impl Manifest {
         format!("shards/{}.json", shard.name())
     }
 
-    /// The manifest of a shard of `plan`, where there is a whole one.
+    /// The manifest of a shard of `plan`, if there is a whole one.
     pub fn find(folder: &Path, shard: Shard, plan: &str) -> Option<Self> {
         let bytes = store::read_bounded(&folder.join(Self::path(shard)), limits::CONFIG_BYTES).ok()?;
         let found: Self = serde_json::from_slice(&bytes).ok()?;
@@ -144,7 +148,7 @@ impl Manifest {
             .then_some(found)
     }
 
-    /// Writes it.
+    /// Writes the manifest into the run directory `folder`.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -155,7 +159,7 @@ impl Manifest {
     }
 }
 
-/// Counts one more attempt at a shard and gives the number.
+/// Counts one more attempt at a shard and returns its number, from 1.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -167,7 +171,7 @@ pub fn attempt(folder: &Path, shard: Shard) -> Result<u64> {
     Ok(now)
 }
 
-/// Ascending numbers as job arrays take them: `3,17-19`.
+/// Ascending numbers in the notation of job arrays: `3,17-19`.
 pub fn array_expression(numbers: &[u64]) -> String {
     let mut parts: Vec<(u64, u64)> = Vec::new();
     for n in numbers {

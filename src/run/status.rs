@@ -1,5 +1,5 @@
-//! What a run directory holds against what its plan wants: the one check that `isoline verify`, `isoline status`,
-//! `isoline merge` and the tests use.
+//! Compares what a run directory holds with what its plan wants. `isoline verify`, `isoline status`, `isoline merge`
+//! and the tests all use this one check.
 
 use super::events::{Session, sessions};
 use super::plan::Plan;
@@ -12,48 +12,48 @@ use std::path::Path;
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The tile, counted over all jobs; `None` for what belongs to none.
+    /// The tile, counted over all jobs; `None` if the problem belongs to no tile.
     pub tile: Option<u64>,
-    /// What.
+    /// What is wrong.
     pub what: String,
     /// Whether it is a record of another run, which isoline will not replace.
     pub foreign: bool,
 }
 
-/// What was found.
+/// The result of a survey.
 #[derive(Clone, Debug, Default)]
 pub struct Survey {
     /// Samples wanted.
     pub wanted: u64,
     /// Samples finished.
     pub done: u64,
-    /// Of these, those that were not finite.
+    /// How many of these were not finite.
     pub non_finite: u64,
-    /// Tiles, and those finished.
+    /// Number of tiles, and how many of them are finished.
     pub tiles: (u64, u64),
-    /// Tiles not finished.
+    /// Tiles that are not finished.
     pub missing: Vec<u64>,
     /// What is damaged, foreign or left over.
     pub problems: Vec<Problem>,
-    /// Shards without a manifest of this plan, where the plan fixes their number.
+    /// Shards without a manifest of this plan, if the plan fixes the number of shards.
     pub missing_shards: Option<Vec<u64>>,
-    /// What the logs tell.
+    /// What the logs say.
     pub sessions: Vec<Session>,
-    /// Who works here now.
+    /// The processes working here now.
     pub holders: Vec<String>,
     /// SHA-256 and path of every finished file, in the order of tiles.
     pub files: Vec<(String, String)>,
-    /// Where among these each tile's files begin, and their number.
+    /// Index into `files` at which each tile's files begin, with the total number of files at the end.
     pub starts: Vec<usize>,
 }
 
 impl Survey {
-    /// Whether everything that is wanted is there and whole.
+    /// Whether everything wanted is there and intact.
     pub fn is_whole(&self) -> bool {
         self.missing.is_empty() && self.problems.is_empty()
     }
 
-    /// Samples a second of the processes that have not ended, and the seconds left at that rate.
+    /// Samples per second of the processes still running, and the seconds left at that rate.
     pub fn rate(&self) -> (Option<f64>, Option<f64>) {
         let running = self.sessions.iter().filter(|s| s.code.is_none()).filter_map(Session::rate);
         let rate = Some(running.sum::<f64>()).filter(|r| *r > 0.0 && !self.holders.is_empty());
@@ -61,10 +61,10 @@ impl Survey {
     }
 }
 
-/// Looks at every tile; with `hash` every file is read and compared.
+/// Examines every tile; with `hash` every file is read and compared.
 ///
 /// # Errors
-/// [`crate::error::Error::Io`] where logs or folders cannot be read.
+/// [`crate::error::Error::Io`] if logs or folders cannot be read.
 pub fn survey(folder: &Path, plan: &Plan, work: &dyn Work, hash: bool) -> Result<Survey> {
     let mut survey = Survey { tiles: (work.tiles(), 0), ..Survey::default() };
     for tile in 0..work.tiles() {
@@ -110,7 +110,7 @@ fn problem(tile: u64, state: &TileState) -> Option<Problem> {
     Some(Problem { tile: Some(tile), what: what.clone(), foreign })
 }
 
-/// Who works in the run now: whoever holds its lock, or the locks of its shards.
+/// The processes working in the run now: those that hold its lock or the locks of its shards.
 fn holders(folder: &Path, plan: &Plan) -> Vec<String> {
     let shard = |index| {
         let shard = Shard { index, count: plan.shards? };

@@ -1,4 +1,5 @@
-//! What a plan computes, and the loop that computes it: the one place where tiles are begun, caught and counted.
+//! What a plan computes, and the loop that computes it. This is the one place where tiles are started, their panics
+//! caught and their samples counted.
 
 use super::events::{Event, Log};
 use super::metrics::Metrics;
@@ -14,18 +15,18 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// What is on disk of a tile.
+/// The state of a tile on disk.
 #[derive(Clone, Debug, Default)]
 pub struct TileState {
-    /// Samples wanted of it.
+    /// Samples wanted from the tile.
     pub wanted: u64,
-    /// Of these, the finished and verified ones.
+    /// How many of these are finished and verified.
     pub done: u64,
-    /// Of these, those that were not finite.
+    /// How many of the finished ones were not finite.
     pub non_finite: u64,
-    /// What is wrong with the others, where it is more than that they were not made yet.
+    /// What is wrong with the others, if they are not simply missing.
     pub damaged: Option<String>,
-    /// Whose it is, where the record is not of this run; then nothing is made.
+    /// Which run or version the record belongs to, if not to this run; nothing is made then.
     pub foreign: Option<String>,
     /// SHA-256 and path of every finished file, below the run directory.
     pub files: Vec<(String, String)>,
@@ -38,9 +39,9 @@ impl TileState {
     }
 }
 
-/// A sample that has just ended.
+/// A sample that has just been finished.
 pub struct SampleEnd<'a> {
-    /// Its job, where the run has jobs.
+    /// Its job, if the run has jobs.
     pub job: Option<&'a str>,
     /// Its seed.
     pub seed: u64,
@@ -48,51 +49,52 @@ pub struct SampleEnd<'a> {
     pub status: Status,
 }
 
-/// The tiles of a plan, made or not. Needs no model.
+/// The tiles of a plan, whether made or not. Needs no model.
 pub trait Work {
-    /// Number of tiles, over all jobs.
+    /// Number of tiles over all jobs.
     fn tiles(&self) -> u64;
 
-    /// Samples wanted of a tile.
+    /// Number of samples wanted from a tile.
     fn wanted(&self, tile: u64) -> u64;
 
-    /// What is on disk of a tile; with `hash` every file is read and compared, without only the record is.
+    /// The state of a tile on disk. With `hash` every file is read and compared with its hash; without it only the
+    /// record is read.
     fn state(&self, tile: u64, hash: bool) -> TileState;
 
-    /// Device class that the plan was made for.
+    /// The device class that the plan was made for.
     fn device_class(&self) -> &str;
 
-    /// Writes the recipes, or compares them.
+    /// Writes the recipes into the folder, or compares them with those already there.
     ///
     /// # Errors
-    /// [`Error::Config`] where the folder holds another one.
+    /// [`Error::Config`] if the folder holds another recipe.
     fn claim(&self) -> Result<()>;
 
-    /// Compares the recipes and writes nothing.
+    /// Compares the recipes without writing anything.
     ///
     /// # Errors
-    /// [`Error::Input`] where one is absent or another one.
+    /// [`Error::Input`] if a recipe is missing or differs.
     fn check_claim(&self) -> Result<()>;
 
-    /// What makes tiles; loads the model with its first tile.
+    /// The maker of these tiles; it loads the model when it makes its first tile.
     fn maker<'a>(&'a self, device: (DeviceName, Device)) -> Box<dyn Maker + 'a>;
 
-    /// Puts the finished tiles together: tables, sheets. The same bytes whoever made the tiles.
+    /// Puts the finished tiles together into tables and sheets. Gives the same bytes whichever process made the tiles.
     ///
     /// # Errors
-    /// [`Error::Input`] where a tile is not finished.
+    /// [`Error::Input`] if a tile is not finished.
     fn finish(&self) -> Result<()>;
 
-    /// Folders that may hold unfinished files of killed processes.
+    /// Folders that may hold unfinished files left by killed processes.
     fn folders(&self) -> Vec<PathBuf>;
 }
 
 /// Makes tiles.
 pub trait Maker {
-    /// Makes what is missing of a tile, or with `force` all of it, and writes its record last.
+    /// Makes what is missing of a tile, or all of it with `force`, and writes its record last.
     ///
     /// # Errors
-    /// Of model, device and disk, or a stop.
+    /// Errors of the model, the device and the disk, or a stop.
     fn make(
         &mut self,
         tile: u64,
@@ -102,36 +104,36 @@ pub trait Maker {
     ) -> Result<()>;
 }
 
-/// A pass over the tiles.
+/// One pass over the tiles.
 pub struct Drive<'a> {
-    /// The folder that keeps what is made; without one it is kept in memory.
+    /// The folder that keeps the results; without one they are kept in memory.
     pub folder: Option<&'a Path>,
-    /// Its plan, where there is one; only then are events logged in the folder.
+    /// The plan, if there is one. Events are logged in the folder only then.
     pub plan: Option<&'a Plan>,
-    /// The shard, or all tiles.
+    /// The shard to make; `None` makes all tiles.
     pub shard: Option<Shard>,
-    /// Make finished tiles again.
+    /// Whether to make finished tiles again.
     pub force: bool,
-    /// A signal stops after the tile instead of within it.
+    /// Whether a signal stops after the current tile instead of within it.
     pub whole_tiles: bool,
     /// Name of the progress bar.
     pub label: &'a str,
-    /// Where numbers for a monitoring system go.
+    /// File for the numbers that a monitoring system reads.
     pub metrics: Option<&'a Path>,
-    /// Bars.
+    /// The progress bars.
     pub progress: &'a Progress,
-    /// Signals.
+    /// The signals that stop the pass.
     pub cancel: &'a Cancel,
 }
 
-/// What a pass has found and made.
+/// What a pass found and made.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     /// Samples finished.
     pub done: u64,
-    /// Of these, those that were not finite.
+    /// How many of these were not finite.
     pub non_finite: u64,
-    /// Samples looked after.
+    /// Samples in the pass, made or not.
     pub total: u64,
     /// SHA-256 and path of every file, in order.
     pub files: Vec<(String, String)>,
@@ -139,11 +141,11 @@ pub struct Tally {
     pub seconds: f64,
 }
 
-/// Failures of tiles in a row after which the rest is not tried: then it is not the tile.
+/// So many failed tiles in a row end the pass: then the fault is not in a single tile.
 const FAILURES_IN_A_ROW: u32 = 3;
 
 impl<'a> Drive<'a> {
-    /// Over all tiles, in memory.
+    /// A pass over all tiles, in memory.
     pub fn new(label: &'a str, progress: &'a Progress, cancel: &'a Cancel) -> Self {
         Self {
             folder: None,
@@ -158,10 +160,10 @@ impl<'a> Drive<'a> {
         }
     }
 
-    /// Makes every tile that is not finished. A tile that panics is left out and the others are made.
+    /// Makes every tile that is not finished. A tile that panics is skipped and the others are still made.
     ///
     /// # Errors
-    /// [`Error::Bug`] at the end where tiles have panicked, [`Error::Config`] for a record of another run, and those of
+    /// [`Error::Bug`] at the end if tiles panicked, [`Error::Config`] for a record of another run, and those of
     /// [`Maker::make`].
     pub fn run(&self, work: &dyn Work, maker: &mut dyn Maker) -> Result<Tally> {
         let tiles = self.shard.map_or(0..work.tiles(), |s| s.range(work.tiles()));
@@ -201,7 +203,7 @@ impl<'a> Drive<'a> {
                 let began = Instant::now();
                 let before = reporter.made;
                 let cancel = if self.whole_tiles { &never } else { self.cancel };
-                // The tile boundary: nothing of a tile is kept in memory, so that a panic in it costs this tile alone.
+                // The tile boundary: nothing of a tile stays in memory, so a panic in it costs only this tile.
                 let made = caught(|| {
                     let folder = self.folder.unwrap_or(Path::new("."));
                     failpoint!("tile.before").map_err(|e| Error::io(folder, "begin a tile in", e))?;
@@ -242,14 +244,14 @@ impl<'a> Drive<'a> {
         }
     }
 
-    /// What is kept of a pass that ends early.
+    /// Says what is kept of a pass that ends early.
     fn complete(&self, tally: &Tally) -> String {
         let Some(folder) = self.folder else { return "nothing was written".into() };
         format!("{} of {} samples are complete in {}", tally.done, tally.total, shown(folder))
     }
 }
 
-/// Turns what happens into events, and events into a bar and metrics.
+/// Turns what happens into events, and events into log lines, a progress bar and metrics.
 struct Reporter<'a> {
     bar: Bar,
     log: Option<Log>,
@@ -286,7 +288,7 @@ impl<'a> Reporter<'a> {
         Ok(reporter)
     }
 
-    /// The one way that anything becomes known.
+    /// Everything that becomes known outside goes through here.
     fn emit(&mut self, event: &Event) -> Result<()> {
         if let Some(log) = &mut self.log {
             log.write(event)?;

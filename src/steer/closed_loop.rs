@@ -1,37 +1,38 @@
-//! The closed loop (15b): what was measured of the attempts at a sample tells where the next one goes, and the nearest is
-//! kept. What an attempt is, the one who tries it says: a latent, or a pass of a guided sampler.
+//! The closed loop (15b). The measurements of a sample's earlier attempts decide where the next attempt goes, and the
+//! attempt nearest to the target is kept. What an attempt is depends on the [`Trial`]: a latent, or one pass through a
+//! guided sampler.
 
 use super::open_loop::FAR;
 use crate::error::{Error, Result};
 use crate::units::Level;
 
-/// A way to try the samples of one tile, all of them in each call.
+/// A way to try the samples of one tile. Every call tries all of them.
 pub trait Trial {
-    /// What the next attempt may go out from: a latent, or the level that a guide was aimed at.
+    /// Where an attempt starts from: a latent, or the level that a guide was aimed at.
     type Place: Clone;
-    /// What came of an attempt.
+    /// The result of an attempt.
     type Outcome;
 
-    /// Distance of levels at which no correction is made.
+    /// Distance of levels below which no correction is made.
     const NEAR: f64;
 
-    /// Attempts before any correction, one or more for each sample: the outer vector holds whole tiles. The first of them are
-    /// kept where nothing has a measured level.
+    /// The attempts made before any correction, at least one for each sample; each element of the outer vector is a
+    /// whole tile. If no attempt of a sample ever gets a measured level, its first one is kept.
     ///
     /// # Errors
-    /// Of the device, or a stop.
+    /// When the device fails or the run is stopped.
     fn begin(&mut self) -> Result<Vec<Vec<Attempt<Self>>>>;
 
-    /// One more attempt at each sample. That of a sample which rests is not looked at.
+    /// One more attempt at every sample. The attempt of a sample at rest is ignored.
     ///
     /// # Errors
-    /// Of the device, or a stop.
+    /// When the device fails or the run is stopped.
     fn correct(&mut self, next: Vec<Next<Self::Place>>) -> Result<Vec<Attempt<Self>>>;
 
     /// Whether a place between two others leads to a level between theirs.
     fn interpolates(&self) -> bool;
 
-    /// Whether a sample that is misled may begin anew elsewhere.
+    /// Whether a sample that the reward misleads may start over elsewhere.
     fn begins_anew(&self) -> bool {
         false
     }
@@ -41,43 +42,43 @@ pub trait Trial {
 pub struct Attempt<T: Trial + ?Sized> {
     /// Where it was made.
     pub place: T::Place,
-    /// The level that it promised: the reward's word, or what a guide was aimed at.
+    /// The level that was promised: what the reward predicted, or what a guide was aimed at.
     pub promised: Level,
-    /// The level that was measured, where there is one.
+    /// The measured level, if there is one.
     pub level: Option<Level>,
-    /// What came of it.
+    /// The result.
     pub outcome: T::Outcome,
 }
 
 /// Where the next attempt at a sample goes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Next<P> {
-    /// Nowhere: it is near enough, or has no measured level.
+    /// Nowhere: the sample is near enough, or it has no measured level.
     Rest,
-    /// Between two places whose levels bracket the target, this part of the way from `below` to `above`.
+    /// Between two places whose levels bracket the target, at fraction `part` of the way from `below` to `above`.
     Between {
-        /// The place of the nearest level below the target.
+        /// Place of the nearest level below the target.
         below: P,
-        /// The place of the nearest level above it.
+        /// Place of the nearest level above the target.
         above: P,
-        /// From 0 to 1.
+        /// A fraction from 0 to 1.
         part: f64,
     },
-    /// On from the nearest attempt so far.
+    /// Onwards from the nearest attempt so far.
     On {
         /// That attempt's place.
         from: P,
-        /// The level that is to be promised.
+        /// The level to be promised next.
         aim: Level,
-        /// Whether the last correction led no nearer and the sample is still far away, so that the reward's word is not to be
-        /// followed from here.
+        /// True when the last correction came no nearer and the sample is still far away: the reward cannot be trusted
+        /// here, so the sample should start over elsewhere.
         anew: bool,
     },
 }
 
-/// Tries the samples of one tile until each is near its target, `corrections` times after the beginning at most, and returns
-/// the attempt that came nearest to it, or the first where none has a level. A sample's own measurements alone decide where it
-/// goes and whether it goes on, never its neighbours'.
+/// Tries the samples of one tile until each is near its target, with at most `corrections` attempts after the first
+/// ones. Returns for each sample the attempt that came nearest, or the first if none has a level. Only a sample's own
+/// measurements decide where it goes and when it stops; its neighbours have no say.
 ///
 /// # Errors
 /// Those of the trial.
@@ -100,7 +101,7 @@ pub fn close<T: Trial>(trial: &mut T, targets: &[Level], corrections: usize) -> 
     kept.collect()
 }
 
-/// An attempt that has a level, as long as others may follow from it.
+/// An attempt with a measured level, from which later attempts may follow.
 struct Point<P> {
     place: P,
     promised: Level,
@@ -112,7 +113,7 @@ struct Sample<T: Trial> {
     target: Level,
     /// In the order of the attempts.
     points: Vec<Point<T::Place>>,
-    /// The nearest; without any level the first.
+    /// The nearest attempt, or the first if none has a level.
     kept: Option<Attempt<T>>,
     /// Whether the last attempt came nearer than all before.
     helped: bool,
@@ -150,7 +151,7 @@ impl<T: Trial> Sample<T> {
         Next::On { from: nearest.place.clone(), aim, anew }
     }
 
-    /// The points whose levels are nearest to the target on either side.
+    /// The measured points nearest to the target on either side.
     fn bracket(&self) -> Option<[&Point<T::Place>; 2]> {
         let by_level = |a: &&Point<T::Place>, b: &&Point<T::Place>| a.level.0.total_cmp(&b.level.0);
         let below = self.points.iter().filter(|p| p.level < self.target).max_by(by_level)?;
@@ -158,7 +159,8 @@ impl<T: Trial> Sample<T> {
         Some([below, above])
     }
 
-    /// How far a promise must be moved for one unit of the measured level: from the last two points, within ⅓ … 3.
+    /// How far the promise must move to change the measured level by one, taken from the last two points and held
+    /// within ⅓ … 3.
     fn gain(&self) -> f64 {
         match self.points.as_slice() {
             [.., a, b] if (b.level - a.level).abs() > 1e-9 => {
@@ -173,7 +175,7 @@ impl<T: Trial> Sample<T> {
 mod tests {
     use super::*;
 
-    /// Samples whose level is a known function of the aim; what was asked of each is written down.
+    /// Samples whose level is a known function of the aim; `asked` records what the loop asked of each.
     struct Curves {
         level: Vec<fn(f64) -> f64>,
         aims: Vec<Level>,
@@ -226,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_bracket_closes_on_the_target() {
-        // Half of what is asked for, and beyond 1.2 suddenly far more.
+        // Reaches half of what is asked for, and beyond 1.2 suddenly far more.
         let steep: fn(f64) -> f64 = |aim| if aim < 1.2 { 0.5 * aim } else { 0.5 * aim + 4.0 * (aim - 1.2) };
         let (reached, asked) = Curves::run(vec![steep], 1.0, 8);
         assert!((reached[0] - 1.0).abs() <= 0.01, "{reached:?} {asked:?}");
@@ -243,7 +245,7 @@ mod tests {
             assert_eq!(alone[0].to_bits(), together[i].to_bits());
             assert_eq!(own[0], asked[i][..own[0].len()]);
         }
-        // What has no level and what is there already rest from the beginning.
+        // A sample without a level and one that is already there both rest from the beginning.
         assert!(asked[..2].iter().flatten().all(|n| *n == Next::Rest), "{asked:?}");
     }
 }

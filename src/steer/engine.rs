@@ -1,4 +1,4 @@
-//! A model with its reward: what computes tiles.
+//! A model together with its reward: this is what computes a tile.
 
 use super::denoiser::{Finished, pictures};
 use super::latent::{Unsteered, method};
@@ -33,7 +33,7 @@ impl Engine {
         Ok(Self { generator, reward })
     }
 
-    /// Whether a tile of this size fits into the memory that is free.
+    /// Whether a tile of this size fits into free memory.
     ///
     /// # Errors
     /// [`crate::error::Error::Memory`].
@@ -43,7 +43,7 @@ impl Engine {
         check_memory(spec, tile, spec.latent_width, DEFAULT_MEMORY, remedy)
     }
 
-    /// Steering settings where none are given.
+    /// The steering settings to use where the user gives none.
     pub fn usual_settings(&self) -> Settings {
         let usual = self.generator.spec().usual;
         Settings {
@@ -54,10 +54,11 @@ impl Engine {
         }
     }
 
-    /// What the reward predicts, measured at latents: at their pictures, where it is a number of a picture.
+    /// Measures the reward's quantity at latents. A quantity of pictures is measured at the pictures these latents
+    /// make.
     ///
     /// # Errors
-    /// Of the quantity and the device.
+    /// When the quantity cannot be measured or the device fails.
     pub fn read(&self, latents: &Latents) -> Result<Vec<Option<Reading>>> {
         let quantity = &self.reward.quantity;
         match quantity.row().place {
@@ -69,12 +70,12 @@ impl Engine {
         }
     }
 
-    /// The level of what was measured at a sample, where it has one.
+    /// The level of a reading, or `None` where the reading has no usable value.
     pub fn level(&self, reading: Option<&Reading>) -> Option<Level> {
         Some(self.reward.calibration.level_of(reading?.value(self.reward.card.model_rank)?))
     }
 
-    /// The unguided latents of `samples`.
+    /// The unguided latents of `samples`: the noise of their seeds.
     pub fn latents(&self, samples: &[u64]) -> Latents {
         let mut latents = Latents::of_seeds(samples, self.generator.spec().latent_width);
         for (latent, sample) in latents.rows_mut().zip(samples) {
@@ -83,10 +84,10 @@ impl Engine {
         latents
     }
 
-    /// Steers the samples of one tile to `novelty` each; plain sampling for `None`.
+    /// Steers the samples of one tile, each to its own entry of `novelty`; `None` means plain sampling.
     ///
     /// # Errors
-    /// [`crate::error::Error::Key`] for a method that is none; of the device, or a stop.
+    /// [`crate::error::Error::Key`] for an unknown method; when the device fails or the run is stopped.
     pub fn steer(
         &self,
         method_name: &str,
@@ -107,7 +108,7 @@ impl Engine {
         let measure = |latents: &Latents| {
             let mut readings = self.read(latents)?;
             for (reading, sample) in readings.iter_mut().zip(samples) {
-                // A Jacobian with a value that is not finite has none.
+                // A Jacobian with a non-finite value gives no reading.
                 *reading = reading.take().filter(|_| failpoint!("jacobian", *sample).is_none());
             }
             Ok(readings)
@@ -115,15 +116,15 @@ impl Engine {
         let starts = Latents::new(starts, noise.width());
         let mut steered =
             latent_trial::steer(method, samples, &starts, &targets, &self.reward, &settings, &measure, cancel)?;
-        // Distance and angle are told from the seed's own noise, wherever the method started.
+        // Distance and angle are reported from the seed's own noise, wherever the method started.
         steered.iter_mut().zip(noise.rows()).for_each(|(s, z)| s.start = z.to_vec());
         Ok(steered)
     }
 
-    /// The pictures of steered samples, one call of the tile's shape.
+    /// The pictures of steered samples, made in one network call of the tile's shape.
     ///
     /// # Errors
-    /// Of the device, or a stop.
+    /// When the device fails or the run is stopped.
     pub fn pictures(&self, steered: Vec<Steered>, preview_every: usize, cancel: &Cancel) -> Result<Vec<Finished>> {
         pictures(&*self.generator, steered, preview_every, cancel)
     }

@@ -1,5 +1,5 @@
-//! Latents in the closed loop: each attempt is an open loop by the reward's word, or a point of the arc between two measured
-//! latents. The reward gives the direction, the measurement the truth.
+//! Latents in the closed loop. Each attempt is either an open loop that follows the reward, or a point on the arc
+//! between two measured latents. The reward gives the direction; the measurement tells how far the sample really got.
 
 use super::closed_loop::{self, Attempt, Next, Trial};
 use super::open_loop::{self, Slot, Status};
@@ -9,13 +9,14 @@ use crate::error::Result;
 use crate::reward::{Reading, Reward, Score};
 use crate::units::{Latents, Level};
 
-/// Readings at the latents of a tile, one call of its fixed shape.
+/// Takes the readings at all latents of a tile, in one call of its fixed shape.
 pub type Measure<'a> = dyn Fn(&Latents) -> Result<Vec<Option<Reading>>> + 'a;
 
-/// Steers the samples of one tile to the levels `targets` (15b); what is told of each is measured (20).
+/// Steers the samples of one tile, starting at `latents`, to the levels `targets` (15b). What is reported of each is
+/// measured (20).
 ///
 /// # Errors
-/// Of the device, or a stop by `cancel`.
+/// When the device fails, or when `cancel` asks for a stop.
 #[allow(clippy::too_many_arguments)]
 pub fn steer(
     method: &dyn Steering,
@@ -46,14 +47,15 @@ impl Trial for LatentTrial<'_> {
     type Place = (Vec<f32>, Score);
     type Outcome = Option<Reading>;
 
-    /// At the median a fifth of a percentile.
+    /// A fifth of a percentile at the median.
     const NEAR: f64 = 0.005;
 
     fn begin(&mut self) -> Result<Vec<Vec<Attempt<Self>>>> {
         self.walk()?;
         let mut tiles = vec![self.measured(self.slots.iter().map(|s| (s.best.1.clone(), s.best.2)).collect())?];
         if self.settings.corrections > 0 {
-            // The start is the other end of the reward's path: two measured points give a slope, or a bracket.
+            // The start is the other end of the path that the reward took: two measured points give a slope, or a
+            // bracket.
             tiles.push(self.scored(self.slots.iter().map(|s| s.start.clone()).collect())?);
         }
         Ok(tiles)
@@ -117,7 +119,7 @@ impl LatentTrial<'_> {
 
 fn steered(slot: Slot, attempt: Attempt<LatentTrial>, reward: &Reward) -> Steered {
     let Attempt { place: (latent, predicted), level, outcome: reading, .. } = attempt;
-    // (1b): below the model rank ψ_k counts directions that are rounding.
+    // (1b): a rank below the model rank means that ψ_k counts directions which are only rounding.
     let full = reading.as_ref().and_then(Reading::spectrum).is_none_or(|s| s.rank() >= reward.card.model_rank);
     let inside = level.is_some_and(|level| reward.calibration.spans(level)) && full;
     let status = if slot.non_finite || latent.iter().any(|v| !v.is_finite()) {

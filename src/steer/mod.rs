@@ -1,5 +1,5 @@
-//! Moving samples to an asked level (theory, 15 to 28): latents by methods that propose, pictures by guides of their
-//! denoiser, both in one closed loop.
+//! Moving samples to an asked level (theory, 15 to 28). A steering method proposes latents; a guide corrects the
+//! denoiser of a diffusion model. Both run in the same closed loop.
 
 mod closed_loop;
 pub mod denoiser;
@@ -26,13 +26,13 @@ use serde::{Deserialize, Serialize};
 pub struct Steered {
     /// Sample index.
     pub sample: u64,
-    /// The noise it was begun from.
+    /// The noise it started from, `[latent width]`.
     pub start: Vec<f32>,
-    /// Where it ended.
+    /// Where it ended, `[latent width]`.
     pub latent: Vec<f32>,
-    /// The reward there.
+    /// What the reward predicts at `latent`.
     pub predicted: Score,
-    /// What was measured there.
+    /// What was measured at `latent`.
     pub reading: Option<Reading>,
     /// Steps of all loops.
     pub steps: usize,
@@ -50,7 +50,7 @@ pub struct Settings {
     pub drift: f64,
     /// Greatest angle of one step, in radians.
     pub max_angle: f64,
-    /// Measured corrections of the closed loop (15b); 0 is the open loop.
+    /// Measured corrections of the closed loop (15b); 0 leaves the open loop alone.
     pub corrections: usize,
     /// Keys that belong to one method alone.
     #[serde(flatten, serialize_with = "own_keys::given")]
@@ -64,34 +64,34 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Whether its numbers are within what isoline writes.
+    /// Whether every number is within the bounds of what isoline writes.
     pub fn is_bounded(&self) -> bool {
         (1..=crate::limits::STEPS).contains(&self.steps) && self.corrections <= 64 && self.own.check().is_ok()
     }
 }
 
-/// A way to propose latents; holds no state, knows no device.
+/// A way to propose latents. It holds no state and knows no device.
 pub trait Steering: Send + Sync {
-    /// The latent to look at in this step of a slot, or `None` when there is nothing more to try.
+    /// The latent to try in this step of a slot, or `None` when there is nothing more to try.
     fn propose(&self, slot: &Slot, step: usize, settings: &Settings) -> Option<Vec<f32>>;
 
-    /// Where to begin anew when steps no longer bring a sample nearer and it is still far from its set-point, or `None`
-    /// for a method that then rests.
+    /// Where a sample starts over when its steps bring it no nearer and it is still far from its set-point. `None` for
+    /// a method that never starts over: it goes on proposing.
     fn restart(&self, _: &Slot, _: &Settings) -> Option<Vec<f32>> {
         None
     }
 
-    /// Where a sample starts: at its seed's own noise, unless a setting of the method says otherwise. With no level asked for
-    /// it stays there.
+    /// Where a sample starts: at its seed's own noise, unless a setting of the method says otherwise. With no level
+    /// asked for it stays there.
     fn start(&self, noise: &[f32], _: &Settings) -> Vec<f32> {
         noise.to_vec()
     }
 
-    /// Whether proposals follow from the last accepted point, so that the reward's gradient is needed,
-    /// a refused step is halved, and the closed loop may interpolate between measured points.
+    /// Whether each proposal follows from the last accepted point. Then the reward's gradient is computed, a refused
+    /// step is halved, and the closed loop may interpolate between measured points.
     fn is_local(&self) -> bool;
 
-    /// Whether it moves anything at all, so that there is something to correct.
+    /// Whether it moves latents at all, so that there is something to correct.
     fn moves(&self) -> bool {
         true
     }

@@ -1,4 +1,5 @@
-//! The loop that every method runs in: proposals, scores, guard, best iterate.
+//! The loop that every steering method runs in: it collects proposals, scores them, applies the guard and keeps the
+//! best point so far.
 
 use super::{Settings, Steering, sphere};
 use crate::cancel::Cancel;
@@ -10,32 +11,32 @@ use crate::units::{Latents, Level};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Everything within the labelled range.
+    /// Everything is within the labelled range.
     Ok,
-    /// Outside the labelled range of ‖z‖, of the reward's predicted deviation, or of ψ_k (21).
+    /// ‖z‖, the reward's predicted deviation, or ψ_k is outside the labelled range (21).
     OffManifold,
-    /// A value was not finite; there is no picture.
+    /// A value was not finite, so there is no picture.
     NonFinite,
 }
 
-/// One sample on its way. Its neighbours in the tile never enter.
+/// One sample while it is being steered. It never depends on its neighbours in the tile.
 #[derive(Clone, Debug)]
 pub struct Slot {
-    /// Sample index, the key of its noise.
+    /// Sample index, which is the key of its noise.
     pub sample: u64,
-    /// Start.
+    /// Where the sample started, `[latent width]`.
     pub start: Vec<f32>,
-    /// Last accepted point.
+    /// Last accepted point, `[latent width]`.
     pub latent: Vec<f32>,
-    /// The reward there.
+    /// The reward at `latent`.
     pub score: Score,
-    /// Its gradient there; empty unless the method is local.
+    /// The gradient of its level at `latent`; empty unless the method is local.
     pub gradient: Vec<f32>,
-    /// Level to reach by the reward's word; the closed loop moves it.
+    /// The level that the reward should predict; the closed loop moves it.
     pub set_point: Level,
-    /// Best point so far: distance of its level to the set-point, latent, score.
+    /// The best point so far: the distance of its level to the set-point, its latent, its score.
     pub best: (f64, Vec<f32>, Score),
-    /// Shrinks where the guard refuses.
+    /// Scale of the next step. It shrinks when the guard refuses a step, or when a step brings no progress.
     pub step_scale: f64,
     /// Steps taken.
     pub steps: usize,
@@ -46,7 +47,7 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// Aims at another set-point from the point `from`.
+    /// Sets a new set-point and continues from the point `from`.
     pub fn aim(&mut self, set_point: Level, from: (Vec<f32>, Score)) {
         self.set_point = set_point;
         self.best = ((from.1.level - set_point).abs(), from.0.clone(), from.1);
@@ -55,7 +56,7 @@ impl Slot {
         self.done = self.non_finite;
     }
 
-    /// Lets a local method begin anew at its next step.
+    /// Makes a local method start over elsewhere at its next step.
     pub fn begin_anew(&mut self) {
         self.step_scale = 0.0;
     }
@@ -67,17 +68,17 @@ impl Slot {
 
 /// Distance of levels at which a local method rests.
 const REST: f64 = 0.001;
-/// Share of the first step below which a sample stalls: after five steps without progress.
+/// Step scale below which a sample counts as stalled: reached after five steps without progress.
 const STALLED: f64 = 0.2;
-/// Distance of levels, four percentiles at the median, beyond which a stalled sample may begin anew.
+/// Distance of levels, four percentiles at the median, beyond which a stalled sample may start over.
 pub const FAR: f64 = 0.1;
-/// Halvings of a refused step before a sample rests where it is.
+/// The smallest step scale: a local sample whose step is refused below it rests where it is.
 const LEAST_STEP: f64 = 1.0 / 64.0;
 
 /// The slots of a tile at their start, scored.
 ///
 /// # Errors
-/// Of the device.
+/// When the device fails.
 pub fn start(
     latents: &Latents,
     samples: &[u64],
@@ -107,10 +108,10 @@ pub fn start(
         .collect())
 }
 
-/// Gives each slot the reward's gradient at its latent, after slots were set elsewhere.
+/// Recomputes the reward's gradient at each slot's latent; needed after the latents were set from outside.
 ///
 /// # Errors
-/// Of the device.
+/// When the device fails.
 pub fn refresh_gradients(slots: &mut [Slot], reward: &Reward) -> Result<()> {
     let values: Vec<f32> = slots.iter().flat_map(|s| &s.latent).copied().collect();
     let (_, gradients) = reward.score_and_gradient(&values)?;
@@ -118,7 +119,7 @@ pub fn refresh_gradients(slots: &mut [Slot], reward: &Reward) -> Result<()> {
     Ok(())
 }
 
-/// Scores of latents, with gradients of their levels where a method is local.
+/// Scores of latents, with the gradients of their levels if the method is local.
 fn evaluate(latents: &Latents, reward: &Reward, local: bool) -> Result<(Vec<Score>, Option<Latents>)> {
     if !local {
         return Ok((reward.score(latents.values())?, None));
@@ -127,7 +128,8 @@ fn evaluate(latents: &Latents, reward: &Reward, local: bool) -> Result<(Vec<Scor
     Ok((scores, Some(Latents::new(gradients, latents.width()))))
 }
 
-/// [`evaluate`] at the proposals of the slots that have one, or where they stand; what a test asks for comes in here.
+/// [`evaluate`] at each slot's proposal, or where the slot stands if it has none. Faults that a test asks for enter
+/// here.
 fn evaluate_proposals(
     slots: &[Slot],
     proposals: &[Option<Vec<f32>>],
@@ -147,10 +149,10 @@ fn evaluate_proposals(
     Ok((scores, gradients))
 }
 
-/// Runs a method's open loop on a tile: every call scores all slots, in the fixed shape.
+/// Runs a method's open loop on a tile. Every call of the reward scores all slots, so its shape is fixed.
 ///
 /// # Errors
-/// Of the device, or a stop by `cancel`.
+/// When the device fails, or when `cancel` asks for a stop.
 pub fn open_loop(
     method: &dyn Steering,
     slots: &mut [Slot],
@@ -175,7 +177,7 @@ pub fn open_loop(
     Ok(())
 }
 
-/// Where a sample looks next: a step of its method, or a new beginning after a stall; `None` where it rests.
+/// Where a sample looks next: a step of its method, or a fresh start after a stall; `None` when it rests.
 fn next_proposal(method: &dyn Steering, slot: &mut Slot, step: usize, settings: &Settings) -> Option<Vec<f32>> {
     if slot.done || (method.is_local() && slot.best.0 <= REST) {
         return None;
@@ -215,7 +217,7 @@ fn accept(
     (slot.latent, slot.score) = (proposal, score);
 }
 
-/// The guard's test of a point before it is measured (21).
+/// The guard's test of a point that is not measured yet (21).
 pub fn on_manifold(latent: &[f32], score: Score, reward: &Reward) -> bool {
     let [low, high] = reward.card.norm_range;
     (low..=high).contains(&sphere::norm(latent)) && score.std <= reward.card.std_limit

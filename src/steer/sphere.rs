@@ -1,4 +1,4 @@
-//! Geometry of latents: norms, angles, arcs. All in f64 on the host.
+//! Geometry of latents: norms, angles, arcs. Every slice is one latent, `[d]`; all is computed in f64 on the host.
 
 fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
@@ -14,8 +14,8 @@ pub fn distance(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(x, y)| (f64::from(*x) - f64::from(*y)).powi(2)).sum::<f64>().sqrt()
 }
 
-/// Angle between two latents, in radians; 0 where one is zero. By arctangent of the half-angle, which
-/// is exact to rounding near 0 and π, where the arccosine is not.
+/// Angle between two latents, in radians; 0 where one of them is zero. Computed by the arctangent of the half-angle,
+/// which stays exact to rounding near 0 and π, where the arccosine does not.
 pub fn angle_between(a: &[f32], b: &[f32]) -> f64 {
     let (na, nb) = (norm(a), norm(b));
     if na == 0.0 || nb == 0.0 {
@@ -28,13 +28,13 @@ pub fn angle_between(a: &[f32], b: &[f32]) -> f64 {
     2.0 * minus.sqrt().atan2(plus.sqrt())
 }
 
-/// The part of `g` tangent to the sphere at `z`: g − z (g·z)/‖z‖².
+/// The part of `g` that is tangent to the sphere at `z`: g − z (g·z)/‖z‖².
 pub fn tangent(g: &[f32], z: &[f32]) -> Vec<f64> {
     let share = dot(g, z) / dot(z, z);
     g.iter().zip(z).map(|(g, z)| f64::from(*g) - share * f64::from(*z)).collect()
 }
 
-/// The point at angle `theta` from `z` along the tangent `direction`, at the same norm.
+/// The point at angle `theta` (radians) from `z` along the tangent `direction`, at the same norm.
 pub fn walk(z: &[f32], direction: &[f64], theta: f64) -> Vec<f32> {
     let length = direction.iter().map(|v| v * v).sum::<f64>().sqrt();
     if length == 0.0 {
@@ -44,8 +44,9 @@ pub fn walk(z: &[f32], direction: &[f64], theta: f64) -> Vec<f32> {
     z.iter().zip(direction).map(|(z, t)| (f64::from(*z) * theta.cos() + t * scale) as f32).collect()
 }
 
-/// The point at `part` (0 … 1) of the arc from `a` to `b`, its norm between theirs; on the straight line where there is no
-/// one arc: between latents of one direction, of opposite ones, or where one is zero.
+/// The point at fraction `part` (0 … 1) of the arc from `a` to `b`, with a norm between theirs. Falls back to the
+/// straight line where there is no unique arc: when the latents point the same way or opposite ways, or when one is
+/// zero.
 pub fn arc(a: &[f32], b: &[f32], part: f64) -> Vec<f32> {
     let theta = angle_between(a, b);
     let (na, nb) = (norm(a), norm(b));
@@ -57,7 +58,7 @@ pub fn arc(a: &[f32], b: &[f32], part: f64) -> Vec<f32> {
     a.iter().zip(b).map(|(x, y)| (size * (wa * f64::from(*x) / na + wb * f64::from(*y) / nb)) as f32).collect()
 }
 
-/// The point at `part` (0 … 1) of the straight line from `a` to `b`.
+/// The point at fraction `part` (0 … 1) of the straight line from `a` to `b`.
 pub fn chord(a: &[f32], b: &[f32], part: f64) -> Vec<f32> {
     a.iter().zip(b).map(|(x, y)| ((1.0 - part) * f64::from(*x) + part * f64::from(*y)) as f32).collect()
 }

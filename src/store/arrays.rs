@@ -1,4 +1,4 @@
-//! NumPy's `.npz`: arrays of numbers by name, read within bounds, written without compression.
+//! NumPy's `.npz` format: named arrays of numbers, read within bounds and written without compression.
 
 use super::read_bounded;
 use crate::error::{Error, Result};
@@ -9,33 +9,33 @@ use std::path::Path;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 
-/// Bytes of an array file, packed and unpacked.
+/// Largest size of an array file in bytes, both packed and unpacked.
 const BYTES: u64 = 4 << 30;
-/// Name of the text beside the arrays that says what they are; NumPy passes it over.
+/// Name of the text member that says what the arrays are; NumPy ignores it.
 const ABOUT: &str = "isoline.json";
 
 /// Numbers with a shape, row-major.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Array {
-    /// Any rank.
+    /// The shape; any rank.
     pub shape: Vec<usize>,
-    /// As many as the shape says.
+    /// The values, as many as the shape says.
     pub values: Vec<f64>,
 }
 
 impl Array {
-    /// An array of these values.
+    /// An array of this shape with these values, row-major.
     pub fn new(shape: &[usize], values: Vec<f64>) -> Self {
         Self { shape: shape.to_vec(), values }
     }
 }
 
-/// The arrays of a file and what it says of them.
+/// The arrays of a file, and what the file says about them.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Arrays {
-    /// By name, without `.npy`.
+    /// The arrays by name, without `.npy`.
     pub arrays: BTreeMap<String, Array>,
-    /// A JSON text; empty in files of others.
+    /// A JSON text; empty in files from other programs.
     pub about: String,
 }
 
@@ -45,7 +45,7 @@ impl Arrays {
         self.arrays.insert(name.to_owned(), Array::new(shape, values));
     }
 
-    /// SHA-256 over names, shapes and values of the arrays and over `about`.
+    /// SHA-256 over the names, shapes and values of the arrays and over `about`.
     pub fn sha256(&self) -> String {
         let mut bytes = self.about.as_bytes().to_vec();
         for (name, array) in &self.arrays {
@@ -55,8 +55,8 @@ impl Arrays {
         super::sha256_hex(&bytes)
     }
 
-    /// The bytes of an `.npz` file in f64, members in the order of their names, the same for the same
-    /// arrays.
+    /// The bytes of an `.npz` file in f64, with the members in the order of their names. The same arrays always give
+    /// the same bytes.
     ///
     /// # Errors
     /// [`Error::Bug`].
@@ -83,7 +83,7 @@ impl Arrays {
         Ok(zip.finish()?.into_inner())
     }
 
-    /// Reads an `.npz` file: little-endian floats and integers of any width, C order.
+    /// Reads an `.npz` file of arrays in C order: little-endian f2, f4, f8, i4 or i8, or bytes and booleans.
     ///
     /// # Errors
     /// [`Error::Input`] naming the array, [`Error::Io`].
@@ -91,10 +91,10 @@ impl Arrays {
         Self::parse_npz(path, read_bounded(path, BYTES)?)
     }
 
-    /// The same from bytes already read; `path` is for messages.
+    /// The same from bytes that are already read; `path` is only for messages.
     ///
     /// # Errors
-    /// As [`read_npz`](Self::read_npz).
+    /// Those of [`read_npz`](Self::read_npz).
     pub fn parse_npz(path: &Path, bytes: Vec<u8>) -> Result<Self> {
         let bad = |e: String| Error::input(path, format!("expected a whole .npz file: {e}"));
         let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|e| bad(e.to_string()))?;
@@ -125,7 +125,7 @@ impl Arrays {
 fn npy_header(shape: &[usize]) -> Vec<u8> {
     let sides: String = shape.iter().map(|n| format!("{n}, ")).collect();
     let mut text = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({}), }}", sides.trim_end());
-    // Magic, version and length take 10 bytes; the data begins at a multiple of 64.
+    // Magic, version and length take 10 bytes; the data starts at a multiple of 64.
     text.push_str(&" ".repeat(63 - (10 + text.len()) % 64));
     text.push('\n');
     let mut header = b"\x93NUMPY\x01\x00".to_vec();
@@ -209,7 +209,7 @@ mod tests {
                 "{cut}"
             );
         }
-        // A flipped bit of the data fails the checksum of its member.
+        // A flipped bit in the data does not fit the checksum of its member.
         let at = bytes.windows(8).position(|w| w == (-2.5f64).to_le_bytes()).unwrap_or(0);
         let mut flipped = bytes.clone();
         flipped[at + 3] ^= 1;

@@ -1,15 +1,15 @@
-//! Writes that a reader sees whole or not at all.
+//! Writes that a reader sees either complete or not at all.
 
 use crate::error::{Error, Result};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// Writes `bytes` to `path`: temporary file in the same folder, fsync, rename, fsync of the folder.
-/// A reader, or a process killed at any moment, leaves either the old file or the new one.
+/// Writes `bytes` to `path` through a temporary file in the same folder: write, fsync, rename, fsync of the folder.
+/// Whenever the process is killed, and whenever somebody reads, `path` holds either the old file or the new one.
 ///
 /// # Errors
-/// [`Error::Io`]; the temporary file is removed.
+/// [`Error::Io`]; the temporary file is then removed.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     create_dir(folder)?;
@@ -34,10 +34,10 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     sync_dir(folder)
 }
 
-/// First and last letters of the names of unfinished files.
+/// How the names of unfinished files start and end.
 const TEMPORARY: (&str, &str) = (".isoline-", ".tmp");
 
-/// In two halves, so that a test can stop between them.
+/// Writes in two halves, so that a test can stop between them.
 fn write(file: &mut File, bytes: &[u8]) -> std::io::Result<()> {
     let (first, second) = bytes.split_at(bytes.len() / 2);
     failpoint!("store.write.before")?;
@@ -47,8 +47,8 @@ fn write(file: &mut File, bytes: &[u8]) -> std::io::Result<()> {
     failpoint!("store.write.after")
 }
 
-/// Removes what killed processes left unfinished in `folder`; only files named as [`write_atomic`] names them. To be
-/// called only where no other process of this program writes there. Gives their number.
+/// Removes the unfinished files that killed processes left in `folder`, recognised by the names that [`write_atomic`]
+/// gives. Call it only where no other process of this program is writing. Returns how many were removed.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -58,7 +58,8 @@ pub fn remove_unfinished(folder: &Path) -> Result<usize> {
     Ok(found.len())
 }
 
-/// The unfinished files of killed or still running processes in `folder`; none where there is no such folder.
+/// The unfinished files in `folder`, left by killed processes or still being written; none if the folder does not
+/// exist.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -75,7 +76,8 @@ pub fn unfinished(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(entries.flatten().filter(ours).map(|e| e.path()).collect())
 }
 
-/// Opens a log that lines are appended to; where the last line was torn by a crash, the next begins on a line of its own.
+/// Opens a log for appending lines. If a crash has cut off the last line, the next one still starts on a line of its
+/// own.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -92,7 +94,7 @@ pub fn open_log(path: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Appends one line in a single write, so that lines of several processes do not mix on a local disk.
+/// Appends one line in a single write, so that the lines of several processes do not mix on a local disk.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -113,11 +115,11 @@ fn set_readable(_: &File) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Creates a folder and its parents, each flushed to the disk in the one above it: what is put into the new folder is
-/// reached after a power failure too.
+/// Creates a folder and its parents. Each is flushed to disk in its parent folder, so that what is put into the new
+/// folder can be found even after a power failure.
 ///
 /// # Errors
-/// [`Error::Io`] where a parent is a file or not writable.
+/// [`Error::Io`] if a parent is a file or not writable.
 pub fn create_dir(path: &Path) -> Result<()> {
     if path.as_os_str().is_empty() || path.is_dir() {
         return Ok(());
@@ -132,9 +134,10 @@ pub fn create_dir(path: &Path) -> Result<()> {
     }
 }
 
-/// Replaces the files of `folder` by `files` (name, bytes) all together: they are written to a folder beside it, which
-/// then takes its place by a rename. Other files that lie in `folder` are kept. A process killed between the two
-/// renames leaves the old folder whole beside the place, under a name that begins with `.isoline-old-`.
+/// Replaces the files of `folder` by `files`, given as (name, bytes), all at once: they are written to a new folder
+/// beside it, which then takes its place by a rename. Other files in `folder` are kept. If the process is killed
+/// between the two renames, the old folder is left intact beside its place, under a name that starts with
+/// `.isoline-old-`.
 ///
 /// # Errors
 /// [`Error::Io`]; the old folder is then as it was.
@@ -154,7 +157,7 @@ pub fn replace_folder(folder: &Path, files: &[(&str, &[u8])]) -> Result<()> {
     set_listable(fresh.path()).map_err(|e| Error::io(folder, "set the mode of", e))?;
     let put = |e| Error::io(folder, "put in place", e);
     if folder.exists() {
-        // Kept, not removed on drop: until the second rename it is the only copy.
+        // Not removed when dropped: until the second rename this is the only copy.
         let old = beside(".isoline-old-")?.keep();
         std::fs::rename(folder, &old).map_err(put)?;
         if let Err(e) = std::fs::rename(fresh.path(), folder) {

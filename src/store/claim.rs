@@ -1,14 +1,14 @@
-//! The recipe in a run directory: written once, and ever after compared.
+//! The recipe in a run directory: written once, and compared ever after.
 
 use super::{read_bounded, sha256_hex, write_atomic};
 use crate::error::{Error, Result, shown};
 use crate::limits;
 use std::path::Path;
 
-/// Writes `text` as `folder/recipe.toml`, or checks that the folder was made with the same recipe. Gives the run's id.
+/// Writes `text` as `folder/recipe.toml`, or checks that the folder already holds the same recipe. Returns the run id.
 ///
 /// # Errors
-/// [`Error::Config`] that names each key that differs, with both values.
+/// [`Error::Config`] naming each key that differs, with both values.
 pub fn claim(folder: &Path, text: &str) -> Result<String> {
     let path = folder.join("recipe.toml");
     match found(&path)? {
@@ -25,10 +25,10 @@ pub fn claim(folder: &Path, text: &str) -> Result<String> {
     Ok(run_id(text))
 }
 
-/// Checks that `folder` holds the recipe `text`, and writes nothing. Gives the run's id.
+/// Checks that `folder` holds the recipe `text`, without writing anything. Returns the run id.
 ///
 /// # Errors
-/// [`Error::Input`] where the recipe is absent or another one.
+/// [`Error::Input`] if the recipe is missing or differs.
 pub fn claimed(folder: &Path, text: &str) -> Result<String> {
     let path = folder.join("recipe.toml");
     match found(&path)? {
@@ -38,7 +38,7 @@ pub fn claimed(folder: &Path, text: &str) -> Result<String> {
     }
 }
 
-/// 16 hex digits of the recipe's SHA-256.
+/// The run id: the first 16 hex digits of the recipe's SHA-256.
 pub fn run_id(text: &str) -> String {
     sha256_hex(text.as_bytes())[..16].to_owned()
 }
@@ -51,7 +51,7 @@ fn found(path: &Path) -> Result<Option<String>> {
     String::from_utf8(bytes).map(Some).map_err(|_| Error::input(path, "expected a recipe, found no UTF-8 text"))
 }
 
-/// `novelty was 90, is 10; tile was 16, is 8`: the keys in which two recipes differ.
+/// The keys in which two recipes differ, as in `novelty was 90, is 10, tile was 16, is 8`.
 pub fn differences(found: &str, now: &str) -> String {
     let Ok(found) = toml::from_str::<toml::Table>(found) else { return "the one here is damaged".into() };
     let (found, now) = (flat(found), flat(toml::from_str(now).unwrap_or_default()));
@@ -65,7 +65,7 @@ pub fn differences(found: &str, now: &str) -> String {
     if each.is_empty() { "the same keys are written differently".into() } else { each.join(", ") }
 }
 
-/// Keys with dots, values as they are written; long ones, such as hashes, cut.
+/// Dotted keys with the text of their values. Long values, such as hashes, are cut.
 fn flat(table: toml::Table) -> std::collections::BTreeMap<String, String> {
     let mut flat = std::collections::BTreeMap::new();
     for (key, value) in table {

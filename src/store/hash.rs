@@ -14,7 +14,7 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 /// SHA-256 of a file, read in pieces.
 ///
 /// # Errors
-/// [`Error::Io`] when the file cannot be read.
+/// [`Error::Io`] if the file cannot be read.
 pub fn sha256_file(path: &Path) -> Result<String> {
     let mut file = std::fs::File::open(path).map_err(|e| Error::io(path, "open", e))?;
     let mut hasher = Sha256::new();

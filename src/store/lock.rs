@@ -1,29 +1,30 @@
-//! Locks of the kernel: they end with their process, however it ends.
+//! Kernel locks: a lock ends with its process, however the process ends.
 
 use crate::error::{Error, Result};
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// A held lock on a file, released when dropped. The file stays; its text says who holds it and means nothing else.
+/// A lock held on a file, released when dropped. The file stays; its text only says who holds the lock.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
 }
 
 impl Lock {
-    /// The lock of `path`, for this process alone.
+    /// Takes the lock of `path` for this process alone.
     ///
     /// # Errors
-    /// [`Error::Busy`] at once where another process holds it, with what that one wrote of itself; [`Error::Io`].
+    /// [`Error::Busy`] at once if another process holds the lock, with what that process wrote about itself;
+    /// [`Error::Io`].
     pub fn exclusive(path: &Path) -> Result<Self> {
         Self::take(path, File::try_lock)
     }
 
-    /// The lock of `path`, shared with all that ask for it shared.
+    /// Takes the lock of `path`, sharing it with all others that ask for a shared lock.
     ///
     /// # Errors
-    /// As [`exclusive`](Self::exclusive).
+    /// Those of [`exclusive`](Self::exclusive).
     pub fn shared(path: &Path) -> Result<Self> {
         Self::take(path, File::try_lock_shared)
     }
@@ -32,7 +33,7 @@ impl Lock {
         let open = File::options().create(true).truncate(false).read(true).write(true).open(path);
         let mut file = open.map_err(|e| Error::io(path, "open", e))?;
         let mut locked = lock(&file);
-        // Whoever only looks who works here holds the lock for a moment.
+        // A process that only looks up the holder takes the lock for a moment, so try again.
         for _ in 0..2 {
             if matches!(locked, Err(TryLockError::WouldBlock)) {
                 std::thread::sleep(std::time::Duration::from_millis(10));
@@ -51,7 +52,7 @@ impl Lock {
         }
     }
 
-    /// Who holds the lock of `path`; `None` where nobody does.
+    /// Who holds the lock of `path`; `None` if nobody does.
     pub fn holder(path: &Path) -> Option<String> {
         let mut file = File::open(path).ok()?;
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)).then(|| holder(&mut file, path))
@@ -60,7 +61,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // The text of a process that has gone would only mislead; the lock itself goes with the file.
+        // The text would mislead once the process is gone. The lock itself is released when the file is closed.
         let _ = self.file.set_len(0);
     }
 }

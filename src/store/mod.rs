@@ -1,4 +1,5 @@
-//! What touches the disk: durable writes, bounded reads, hashes, names, weights files, the recipe of a folder.
+//! Everything that touches the disk: durable writes, bounded reads, hashes, names, weights files, the recipe of a
+//! folder.
 
 mod arrays;
 mod atomic;

@@ -1,9 +1,9 @@
 //! Identifiers that become folder names.
 
-/// Checks an id: `[a-z0-9][a-z0-9._-]{0,63}`, so that it is a plain folder name on every system.
+/// Checks that an id matches `[a-z0-9][a-z0-9._-]{0,63}`, which makes it a plain folder name on every system.
 ///
 /// # Errors
-/// What is wrong with it, for a message.
+/// What is wrong with the id, as text for a message.
 pub fn check_id(id: &str) -> Result<(), String> {
     let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
     let start = id.chars().next().is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());

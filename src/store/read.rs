@@ -1,4 +1,4 @@
-//! Reads with a bound.
+//! Reading files with an upper bound on their size.
 
 use crate::error::{Error, Result, explain_toml};
 use crate::limits;
@@ -6,10 +6,11 @@ use serde::de::DeserializeOwned;
 use std::io::Read;
 use std::path::Path;
 
-/// Opens a regular file: opening a pipe would wait for its other end, reading a device would never end.
+/// Opens a regular file, and nothing else: opening a pipe would wait for its other end, and a device could be read
+/// forever.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be opened; [`Error::Input`] when it is no regular file.
+/// [`Error::Io`] if it cannot be opened; [`Error::Input`] if it is not a regular file.
 pub fn open_file(path: &Path) -> Result<std::fs::File> {
     let meta = std::fs::metadata(path).map_err(|e| Error::io(path, "read", e))?;
     if !meta.is_file() {
@@ -18,10 +19,10 @@ pub fn open_file(path: &Path) -> Result<std::fs::File> {
     std::fs::File::open(path).map_err(|e| Error::io(path, "open", e))
 }
 
-/// The bytes of a regular file of at most `limit` bytes.
+/// Reads a regular file of at most `limit` bytes.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be read; [`Error::Input`] when it is no regular file or larger.
+/// [`Error::Io`] if it cannot be read; [`Error::Input`] if it is not a regular file, or too large.
 pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let file = open_file(path)?;
     let mut bytes = Vec::new();
@@ -32,7 +33,7 @@ pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Parses a TOML file of at most [`limits::CONFIG_BYTES`] into its raw config type.
+/// Parses a TOML file of at most [`limits::CONFIG_BYTES`] into `C`, and returns the text along with it.
 ///
 /// # Errors
 /// [`Error::Config`] at `file:line:column`, with a suggestion for a misspelt key.
@@ -43,10 +44,10 @@ pub fn read_toml<C: DeserializeOwned>(path: &Path) -> Result<(C, String)> {
     Ok((parse_toml(&text, &place)?, text))
 }
 
-/// Parses TOML text that `place` names in messages.
+/// Parses TOML text; `place` is its name in messages.
 ///
 /// # Errors
-/// As [`read_toml`].
+/// Those of [`read_toml`].
 pub fn parse_toml<C: DeserializeOwned>(text: &str, place: &str) -> Result<C> {
     check_depth(text, place)?;
     toml::from_str(text).map_err(|e| {
@@ -55,18 +56,18 @@ pub fn parse_toml<C: DeserializeOwned>(text: &str, place: &str) -> Result<C> {
     })
 }
 
-/// Whether TOML text is nested at most [`limits::CONFIG_DEPTH`] deep, found without a parser, which would take memory and
-/// stack for every level.
+/// Checks that TOML text is nested at most [`limits::CONFIG_DEPTH`] deep. This is done without a parser, because a
+/// parser would take memory and stack for every level.
 ///
 /// # Errors
-/// [`Error::Config`] with the line.
+/// [`Error::Config`] naming the line.
 pub fn check_depth(text: &str, place: &str) -> Result<()> {
     let (mut brackets, mut dots, mut line) = (0usize, 0usize, 1usize);
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         match c {
-            // Strings and comments to their end; three quotes in a row are an empty string and the start of another, which
-            // comes to the same here.
+            // Skip strings and comments. Three quotes in a row look like an empty string and the start of another,
+            // which makes no difference here.
             '"' | '\'' => loop {
                 match chars.next() {
                     Some('\\') if c == '"' => drop(chars.next()),
@@ -91,7 +92,7 @@ pub fn check_depth(text: &str, place: &str) -> Result<()> {
     Ok(())
 }
 
-/// `:line:column` of a byte of a text.
+/// The position of a byte in a text, as `:line:column`.
 pub fn position(text: &str, byte: usize) -> String {
     let before = &text[..byte.min(text.len())];
     let line = before.matches('\n').count() + 1;

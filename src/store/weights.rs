@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// A tensor on the host.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WeightTensor {
-    /// As in the file.
+    /// The shape, as in the file.
     pub shape: Vec<usize>,
     /// Row-major values; f16, bf16 and f64 are cast to f32.
     pub values: Vec<f32>,
@@ -25,16 +25,16 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Reads a file.
+    /// Reads a safetensors file.
     ///
     /// # Errors
-    /// [`Error::Input`] with the tensor's name for a damaged file, a limit, an unusable dtype, or a
-    /// non-finite value; [`Error::Io`] when it cannot be read.
+    /// [`Error::Input`], naming the tensor where there is one, for a damaged file, an exceeded limit or a non-finite
+    /// value; [`Error::Io`] if the file cannot be read.
     pub fn read(file: &Path) -> Result<Self> {
         Self::parse(file, &read_bounded(file, limits::WEIGHTS_BYTES)?)
     }
 
-    /// The same from bytes already read; `file` is for messages.
+    /// The same from bytes that are already read; `file` is only for messages.
     pub fn parse(file: &Path, bytes: &[u8]) -> Result<Self> {
         let bad = |message: String| Error::input(file, message);
         let header = bytes.first_chunk::<8>().map(|b| u64::from_le_bytes(*b));
@@ -94,7 +94,8 @@ impl Weights {
         Ok(Self { file: file.to_owned(), tensors, cast })
     }
 
-    /// Tensors already in memory, those in `cast` from another float type; `file` is for messages.
+    /// Weights from tensors already in memory. `cast` names those that had another float type; `file` is only for
+    /// messages.
     pub fn from_tensors(file: &Path, tensors: BTreeMap<String, WeightTensor>, cast: Vec<String>) -> Self {
         Self { file: file.to_owned(), tensors, cast }
     }
@@ -104,12 +105,12 @@ impl Weights {
         &self.cast
     }
 
-    /// The tensor under `name`.
+    /// The tensor called `name`.
     pub fn get(&self, name: &str) -> Option<&WeightTensor> {
         self.tensors.get(name)
     }
 
-    /// The tensor under `name`, or an error that names the file and the nearest name.
+    /// The tensor called `name`, or an error with the file and the nearest name.
     pub fn require(&self, name: &str) -> Result<&WeightTensor> {
         self.get(name).ok_or_else(|| {
             let near = crate::error::did_you_mean(name, self.names().collect::<Vec<_>>());
@@ -117,19 +118,19 @@ impl Weights {
         })
     }
 
-    /// Names in order.
+    /// The names of all tensors, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// Where they were read.
+    /// The file that the tensors were read from.
     pub fn file(&self) -> &Path {
         &self.file
     }
 }
 
-/// The first key that a JSON object has twice: readers differ in which of the two they take. `None` also for what is no
-/// object, which is refused elsewhere.
+/// The first key that appears twice in a JSON object. Readers differ in which of the two they take, so such a file is
+/// refused. `None` also for anything that is no object, which is refused elsewhere.
 fn twice(header: &[u8]) -> Option<String> {
     struct Keys;
     impl<'de> serde::de::Visitor<'de> for Keys {
@@ -151,7 +152,7 @@ fn twice(header: &[u8]) -> Option<String> {
     serde::Deserializer::deserialize_map(&mut reader, Keys).ok().flatten()
 }
 
-/// Little-endian floats of any width as f32; `None` for integer and boolean tensors, which no layer reads.
+/// Little-endian floats of any width as f32. `None` for integer and boolean tensors, which no layer reads.
 pub fn floats(dtype: Dtype, data: &[u8]) -> Option<Vec<f32>> {
     fn each<const N: usize>(data: &[u8], f: impl Fn([u8; N]) -> f32) -> Vec<f32> {
         data.as_chunks::<N>().0.iter().map(|b| f(*b)).collect()
@@ -165,8 +166,8 @@ pub fn floats(dtype: Dtype, data: &[u8]) -> Option<Vec<f32>> {
     })
 }
 
-/// The bytes of a safetensors file with `tensors` in the order of their names: the same tensors give
-/// the same bytes.
+/// The bytes of a safetensors file with `tensors` in the order of their names. The same tensors always give the same
+/// bytes.
 ///
 /// # Errors
 /// [`Error::Bug`] if a shape and its values disagree.

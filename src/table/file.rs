@@ -1,4 +1,4 @@
-//! Tables as Parquet files: flat nullable columns, Snappy, the same bytes for the same table.
+//! Tables as Parquet files: flat nullable columns, Snappy compression, and the same bytes for the same table.
 
 use std::fs::File;
 use std::panic::AssertUnwindSafe;
@@ -19,16 +19,16 @@ use super::{COLUMNS, Column, Table, Values};
 use crate::error::{Error, Result};
 use crate::limits;
 
-/// Written into every file in place of the library's version, so that an update of it alone does
-/// not change files.
+/// Written into every file in place of the Parquet library's version, so that updating the library alone does not
+/// change files.
 const CREATED_BY: &str = "isoline version 1.0.0 (build table)";
-/// Rows that are encoded together.
+/// Number of rows encoded together.
 const GROUP_ROWS: usize = 131_072;
-/// Rows that are decoded at a time.
+/// Number of rows decoded at a time.
 const BATCH_ROWS: usize = 8_192;
-/// Bytes of a Parquet file that is read: ten million samples of twenty numbers take 1.6 GB.
+/// The largest Parquet file that is read, in bytes: ten million samples of twenty numbers take 1.6 GB.
 const FILE_BYTES: u64 = 2 << 30;
-/// Bytes of all texts and values that a file may unpack to.
+/// The most bytes that all values of a file may unpack to.
 const UNPACKED_BYTES: usize = 4 << 30;
 
 type Outcome<T> = Result<T, ParquetError>;
@@ -36,7 +36,7 @@ type Outcome<T> = Result<T, ParquetError>;
 /// The table as a Parquet file, with `metadata` as the file's key-value pairs.
 ///
 /// # Errors
-/// [`Error::Bug`] where the Parquet library refuses the table.
+/// [`Error::Bug`] if the Parquet library refuses the table.
 pub fn write_parquet(table: &Table, metadata: &[(String, String)]) -> Result<Vec<u8>> {
     try_write(table, metadata).map_err(|error| Error::Bug(format!("a table could not be written as Parquet: {error}")))
 }
@@ -98,23 +98,23 @@ fn write_column<D: DataType, V>(
     column.close()
 }
 
-/// Reads a flat Parquet file, uncompressed or Snappy; 32-bit numbers are widened. Gives the table
-/// and the file's key-value pairs in their order (a key with no value has an empty one).
+/// Reads a flat Parquet file, uncompressed or Snappy; 32-bit numbers are widened. Returns the table and the file's
+/// key-value pairs in their order (a key without a value gets an empty one).
 ///
 /// Bounded by the file's size (2 GiB), [`limits::SAMPLES`] rows, [`COLUMNS`] columns and 4 GiB of
 /// unpacked values.
 ///
 /// # Errors
-/// [`Error::Io`] where the file cannot be opened; [`Error::Input`] where it is no Parquet file, is
-/// damaged, nested, too large or of an unknown type.
+/// [`Error::Io`] if the file cannot be opened; [`Error::Input`] if it is not a Parquet file, or is damaged, nested, too
+/// large or of an unknown type.
 pub fn read_parquet(path: &Path) -> Result<(Table, Vec<(String, String)>)> {
     let file = File::open(path).map_err(|e| Error::io(path, "open the table", e))?;
     let about = file.metadata().map_err(|e| Error::io(path, "read the table", e))?;
     if !about.is_file() || about.len() > FILE_BYTES {
         return Err(Error::input(path, format!("expected a Parquet file of at most {} GiB", FILE_BYTES >> 30)));
     }
-    // The library panics on some damaged pages (a data page whose dictionary is missing, for one).
-    // Nothing outlives the call but its result, so unwinding out of it leaves no broken state.
+    // The library panics on some damaged pages (for example a data page whose dictionary is missing). Nothing outlives
+    // the call except its result, so unwinding out of it leaves no broken state.
     let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| try_read(file, about.len())))
         .unwrap_or_else(|_| refuse("damaged pages".to_owned()));
     outcome.map_err(|error| {
@@ -160,7 +160,7 @@ fn try_read(file: File, length: u64) -> Outcome<(Table, Vec<(String, String)>)> 
     Ok((Table::checked(columns).map_err(ParquetError::General)?, pairs))
 }
 
-/// The library panics on negative places, so they are looked at before it does.
+/// The library panics on negative offsets, so they are checked beforehand.
 fn check_place(chunk: &ColumnChunkMetaData, length: u64) -> Outcome<()> {
     let start = chunk.dictionary_page_offset().unwrap_or_else(|| chunk.data_page_offset());
     let end = u64::try_from(start).ok().zip(u64::try_from(chunk.compressed_size()).ok());
@@ -206,7 +206,7 @@ fn read_column(reader: ColumnReader, values: &mut Values, nullable: bool, room: 
     }
 }
 
-/// Appends all rows of one column chunk; `convert` gives a value and the bytes that it takes.
+/// Appends all rows of one column chunk; `convert` gives a value and the number of bytes it takes.
 fn batches<D: DataType, V>(
     mut reader: ColumnReaderImpl<D>,
     to: &mut Vec<Option<V>>,

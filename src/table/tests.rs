@@ -73,7 +73,7 @@ fn damaged_files_are_input_errors() {
             let mut broken = bytes.clone();
             broken[at] ^= flip;
             std::fs::write(&path, &broken).unwrap();
-            // A flipped value may still be a table; what matters is that reading ends in a result.
+            // A flipped value may still be a table; what matters is that reading returns at all.
             let _ = read_parquet(&path);
         }
     }

@@ -306,9 +306,10 @@ fn check_flags(path: &str, stream: TokenStream, broken: &mut Vec<String>) {
             TokenTree::Group(group) => check_flags(path, group.stream(), broken),
             TokenTree::Literal(text) => {
                 let (line, text) = (text.span().start().line, text.to_string());
-                let flag = text.split("--").skip(1).any(|rest| {
-                    rest.starts_with(|c: char| c.is_ascii_lowercase()) && !rest.starts_with("features ")
-                });
+                let flag = text
+                    .split("--")
+                    .skip(1)
+                    .any(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()) && !rest.starts_with("features "));
                 if flag {
                     broken.push(format!("{path}:{line}: the library names keys, never flags: {text}"));
                 }

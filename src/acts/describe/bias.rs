@@ -1,25 +1,25 @@
-//! How far an estimator lies off the exact one, measured on some latents (theory, 8).
+//! How far an estimator lies off the exact one, as measured on some latents (theory, 8).
 
 use crate::geometry::student_factor;
 use crate::statistics::spearman;
 use serde::Serialize;
 
-/// What a calibration found: `exact ≈ intercept + slope·estimate`.
+/// What a calibration found: the line `exact ≈ intercept + slope·estimate`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Bias {
-    /// Latents compared.
+    /// Number of latents compared.
     pub n: usize,
     /// Mean of estimate − exact.
     pub bias: f64,
-    /// Its standard error.
+    /// Standard error of the bias.
     pub bias_stderr: f64,
-    /// Standard deviation of estimate − exact: what is left when the bias is taken off.
+    /// Standard deviation of estimate − exact: the error that remains once the bias is subtracted.
     pub sd: f64,
-    /// Rank correlation.
+    /// Rank correlation of estimate and exact value.
     pub spearman: Option<f64>,
-    /// Of the line through (estimate, exact) by least squares.
+    /// Slope of the least-squares line through (estimate, exact).
     pub slope: f64,
-    /// Of the same line.
+    /// Intercept of the same line.
     pub intercept: f64,
     /// Standard deviation about the line, with n − 2 degrees of freedom.
     pub residual_sd: f64,
@@ -28,7 +28,7 @@ pub struct Bias {
 }
 
 impl Bias {
-    /// From pairs (estimate, exact); `None` for fewer than 4 or a constant estimate.
+    /// From pairs (estimate, exact); `None` for fewer than 4 pairs or if all estimates are equal.
     pub fn of(pairs: &[(f64, f64)]) -> Option<Self> {
         let n = pairs.len();
         if n < 4 {
@@ -60,8 +60,8 @@ impl Bias {
         })
     }
 
-    /// The exact value that an estimate stands for, and the standard error of one more such value; as
-    /// everywhere, ±1.96 of them is the 95 % interval.
+    /// The exact value that an estimate stands for, and the standard error of one more such value. As everywhere, ±1.96
+    /// standard errors make the 95 % interval.
     pub fn corrected(&self, estimate: f64) -> (f64, f64) {
         let n = self.n as f64;
         let spread = 1.0 + 1.0 / n + (estimate - self.mean).powi(2) / self.sum_squares;
@@ -89,7 +89,8 @@ mod tests {
                 all += 1;
             }
         }
-        // 4,000 points in 100 groups that share a line: the share has a standard deviation of about 0.6 %.
+        // 4,000 points in 100 groups; the points of a group share a line, so the share inside has a standard deviation
+        // of about 0.6 %.
         let share = inside as f64 / all as f64;
         assert!((0.93..=0.97).contains(&share), "{share}");
     }

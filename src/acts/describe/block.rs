@@ -13,51 +13,52 @@ pub const FORMAT: u32 = 2;
 /// One measured sample.
 #[derive(Clone, Debug)]
 pub struct Sample {
-    /// Its number: seed or row.
+    /// Its seed or row number.
     pub number: u64,
-    /// z.
+    /// z, `[latent width]`.
     pub latent: Vec<f32>,
-    /// Root mean square of G(z) − x where z was found for a picture x.
+    /// Root mean square of G(z) − x, if z was found for a picture x.
     pub residual: Option<f64>,
-    /// Its spectrum without the jackknife's replicates; `None` where something was not finite.
+    /// Its spectrum, without the jackknife's replicates; `None` if something was not finite.
     pub spectrum: Option<Spectrum>,
-    /// Its sign changes, where they were counted.
+    /// Its sign changes, if they were counted.
     pub complexity: Option<Complexity>,
-    /// Standard errors that the replicates gave, by column.
+    /// Standard errors found from the replicates, by column.
     pub stderr: BTreeMap<String, f64>,
 }
 
-/// What a file says of its arrays.
+/// What a file says about its arrays.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct About {
     /// Version of this format; 2.
     pub format: u32,
-    /// SHA-256 of the arrays and of this text with an empty one here: a file whose numbers were changed is damaged.
+    /// SHA-256 of the arrays and of this text with an empty hash. If the numbers were changed later, the hash no longer
+    /// fits and the file counts as damaged.
     pub sha256: String,
     /// The run it belongs to.
     pub run_id: String,
-    /// The tile; absent for a whole run.
+    /// The tile; absent in a file of a whole run.
     pub tile: Option<u64>,
     /// Model id.
     pub model: String,
     /// SHA-256 of the model.
     pub model_sha256: String,
-    /// What the numbers of samples are: seed or row.
+    /// What numbers the samples: `seed` or `row`.
     pub column: String,
     /// Estimator of the spectra.
     pub estimator: String,
-    /// P.
+    /// P, the number of directions.
     pub n_directions: usize,
-    /// Dimension of the space that they were drawn from.
+    /// Dimension of the space that the directions were drawn from.
     pub frame_of: usize,
-    /// D.
+    /// D, the number of values of a picture.
     pub sample_width: usize,
-    /// Columns of the array `stderr`.
+    /// Names of the columns of the array `stderr`.
     pub stderr: Vec<String>,
 }
 
-/// The file of these samples; its hash is filled in.
+/// Packs samples into a file; the hash is filled in.
 ///
 /// # Errors
 /// [`Error::Bug`].
@@ -96,7 +97,7 @@ pub fn pack(about: &About, samples: &[Sample]) -> Result<Vec<u8>> {
     arrays.to_npz()
 }
 
-/// What the file of any version begins with.
+/// The part of a file's header that every version of the format has.
 #[derive(Deserialize)]
 pub struct Head {
     /// Version of the format.
@@ -105,10 +106,10 @@ pub struct Head {
     pub run_id: String,
 }
 
-/// The arrays of such a file and whose they are; nothing else is checked yet.
+/// Reads the arrays of such a file and which run they belong to. Nothing else is checked yet.
 ///
 /// # Errors
-/// [`Error::Input`] where it is no whole file of this kind.
+/// [`Error::Input`] if it is not a whole file of this kind.
 pub fn open(path: &Path) -> Result<(Head, Arrays)> {
     let arrays = Arrays::read_npz(path)?;
     let head = serde_json::from_str(&arrays.about).map_err(|e| bad(path, &format!("isoline.json: {e}")))?;
@@ -119,10 +120,10 @@ fn bad(path: &Path, message: &str) -> Error {
     Error::input(path, format!("expected spectra that isoline describe has written: {message}"))
 }
 
-/// The samples of such a file.
+/// Reads the samples of such a file.
 ///
 /// # Errors
-/// [`Error::Input`] where it is damaged or from another program.
+/// [`Error::Input`] if it is damaged or written by another program.
 pub fn unpack(path: &Path) -> Result<(About, Vec<Sample>)> {
     let (head, arrays) = open(path)?;
     if head.format != FORMAT {
@@ -131,10 +132,10 @@ pub fn unpack(path: &Path) -> Result<(About, Vec<Sample>)> {
     samples(path, arrays)
 }
 
-/// The samples of opened arrays of this version.
+/// The samples in the arrays of an opened file, which must be of this version.
 ///
 /// # Errors
-/// As [`unpack`].
+/// Those of [`unpack`].
 pub fn samples(path: &Path, mut arrays: Arrays) -> Result<(About, Vec<Sample>)> {
     let bad = |m: &str| bad(path, m);
     let about: About = serde_json::from_str(&arrays.about).map_err(|e| bad(&format!("isoline.json: {e}")))?;

@@ -7,8 +7,8 @@ use crate::run::Lookup;
 use crate::store;
 use std::path::Path;
 
-/// The files of a description's tiles by one estimator. Each is written whole and says itself whose it is, so that it is
-/// its own record: `tiles/ESTIMATOR/tile-0000007.npz` below the run's folder.
+/// The files of a description's tiles by one estimator: `tiles/ESTIMATOR/tile-0000007.npz` below the run directory.
+/// Each file is written in one go and says which run and tile it belongs to, so it serves as its own record.
 pub struct TileFiles<'a> {
     folder: &'a Path,
     estimator: &'a str,
@@ -31,7 +31,7 @@ impl<'a> TileFiles<'a> {
         format!("tiles/{estimator}")
     }
 
-    /// Looks at the place of a tile's file; gives the samples of `wanted`, ascending.
+    /// Looks up a tile's file and returns those of its samples that are in `wanted`, ascending.
     pub fn find(&self, tile: u64, wanted: &[u64]) -> Lookup<Vec<Sample>> {
         let path = self.path(tile);
         let full = self.folder.join(&path);
@@ -68,10 +68,10 @@ impl<'a> TileFiles<'a> {
         }
     }
 
-    /// Writes a tile's file, which is its record as well.
+    /// Writes a tile's file, which is also its record.
     ///
     /// # Errors
-    /// Of the disk.
+    /// When a file cannot be written.
     pub fn write(&self, tile: u64, recipe: &Recipe, samples: &[Sample]) -> Result<()> {
         let about = recipe.about(self.run_id, Some(tile), self.estimator, samples);
         store::write_atomic(&self.folder.join(self.path(tile)), &pack(&about, samples)?)

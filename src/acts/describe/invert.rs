@@ -1,5 +1,4 @@
-//! From a picture back to a latent: the model's encoder where it has one, gradient descent on
-//! ‖G(z) − x‖² where it has none.
+//! From a picture back to a latent: by the model's encoder if it has one, by gradient descent on ‖G(z) − x‖² if not.
 
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -12,9 +11,9 @@ use burn::tensor::Tensor;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Starts of a descent without an encoder; the best end is kept.
+/// Number of starts of a descent without an encoder; the best result is kept.
 const STARTS: usize = 4;
-/// Step size of the descent at its beginning; falls to 0 by a cosine.
+/// Initial step size of the descent; it falls to 0 along a cosine.
 const RATE: f64 = 0.1;
 
 /// Inverts pictures for one model.
@@ -26,18 +25,18 @@ pub struct Inverter {
 
 /// A picture's latent.
 pub struct Inversion {
-    /// z.
+    /// z, `[latent width]`.
     pub latent: Vec<f32>,
-    /// Root mean square of G(z) − x, as a share of the range from black to white.
+    /// Root mean square of G(z) − x, as a fraction of the range from black to white.
     pub residual: f64,
 }
 
 impl Inverter {
-    /// For the model in `folder`, with `steps` of descent; by default none after an encoder and 300
-    /// without one.
+    /// An inverter for the model in `folder`, with `steps` steps of descent. The default is none after an encoder and
+    /// 300 without one.
     ///
     /// # Errors
-    /// Of the card and the weights.
+    /// When the card or the weights cannot be read.
     pub fn new(generator: Arc<dyn Generator>, folder: &Path, steps: Option<usize>) -> Result<Self> {
         let card = Card::read(&folder.join("card.toml"))?;
         let encoder = match &card.raw.encoder {
@@ -48,7 +47,7 @@ impl Inverter {
         Ok(Self { generator, encoder, steps })
     }
 
-    /// The generator.
+    /// What the generator is: shapes and ranges.
     pub fn spec(&self) -> &Spec {
         self.generator.spec()
     }
@@ -58,7 +57,7 @@ impl Inverter {
         self.encoder.is_some()
     }
 
-    /// How pictures are inverted, for the recipe.
+    /// How pictures are inverted, as the recipe says it.
     pub fn about(&self) -> String {
         match (&self.encoder, self.steps) {
             (Some(_), 0) => "encoder".into(),
@@ -67,8 +66,8 @@ impl Inverter {
         }
     }
 
-    /// The latents of pictures (`[n, C·H·W]` in the card's range); `samples` key the random starts, so
-    /// that a picture's latent does not depend on its neighbours.
+    /// Finds the latents of pictures, `[n × C·H·W]` row-major in the card's range. `samples` are the keys of the random
+    /// starts, so a picture's latent does not depend on its neighbours.
     ///
     /// # Errors
     /// [`Error::Device`].
@@ -86,7 +85,8 @@ impl Inverter {
         self.descend(z, &x.repeat_dim(0, STARTS), STARTS)
     }
 
-    /// Adam on each row by itself; the best of each sample's `starts`, the last iterate of each.
+    /// Runs Adam on each row by itself from `start`, `[starts·n × d]`. For each sample the best of its `starts` last
+    /// iterates is kept.
     fn descend(&self, start: Vec<f32>, x: &Rows, starts: usize) -> Result<Vec<Inversion>> {
         let d = self.spec().latent_width;
         let device = self.generator.device();

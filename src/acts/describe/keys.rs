@@ -1,5 +1,5 @@
-//! What a description is asked to be: each key once, as a flag of `isoline describe`, as a key of `[describe]`, with its
-//! default.
+//! What can be asked of a description. Each key is declared once, as a flag of `isoline describe`, as a key of
+//! `[describe]`, and with its default.
 
 use super::invert::Inverter;
 use super::measurer::Subject;
@@ -113,8 +113,9 @@ impl Default for Geometry {
 }
 
 impl Geometry {
-    /// The estimator that is asked for. Where none is: the exact one; of a diffusion model, whose latent is as wide as its
-    /// picture and whose every tangent goes through every step, the one of its reward's labels, else an input subspace.
+    /// The estimator asked for. By default it is the exact one. For a diffusion model, whose latent is as wide as its
+    /// picture and whose tangents go through every sampling step, the default is the estimator of its reward's labels,
+    /// or an input subspace.
     pub fn estimator_on(&self, subject: &Subject) -> String {
         if let Some(asked) = &self.estimator {
             return asked.clone();
@@ -125,7 +126,7 @@ impl Geometry {
         labels.map_or_else(|| usual.estimator.into(), |r| r.card.estimator.clone())
     }
 
-    /// Settings of the estimator.
+    /// The settings of the estimator.
     ///
     /// # Errors
     /// [`Error::Key`].
@@ -150,7 +151,7 @@ impl Geometry {
         Ok(settings)
     }
 
-    /// Settings of local complexity on latents of width `d`.
+    /// The settings of local complexity for latents of width `d`.
     ///
     /// # Errors
     /// [`Error::Key`].
@@ -174,10 +175,10 @@ impl Keys {
         flags.get_arguments().map(|a| a.get_id().to_string()).chain(["tile".to_owned()]).collect()
     }
 
-    /// The same with paths that hold wherever a worker is started.
+    /// The same keys with absolute paths, valid wherever a worker is started.
     ///
     /// # Errors
-    /// [`Error::Key`] for a path that is no UTF-8 and cannot stand in a plan.
+    /// [`Error::Key`] for a path that is not UTF-8 and so cannot stand in a plan.
     pub fn anchored(mut self) -> Result<Self> {
         self.model = anchored_model(&self.model)?;
         for (key, path) in [("latents", &mut self.latents), ("images", &mut self.images)] {
@@ -190,7 +191,7 @@ impl Keys {
         Ok(self)
     }
 
-    /// The same with what was left open as suits the model.
+    /// The same keys, with whatever was left open filled in to suit the model.
     pub fn resolved(mut self, subject: &Subject) -> Self {
         let usual = subject.generator.spec().usual;
         self.geometry.estimator = Some(self.geometry.estimator_on(subject));
@@ -200,7 +201,7 @@ impl Keys {
         self
     }
 
-    /// Seeds as typed, where latents come from none of the other sources.
+    /// The seeds as typed; used when no other source of latents is given.
     pub fn seeds(&self) -> &str {
         self.seeds.as_deref().unwrap_or("0-15")
     }
@@ -208,7 +209,7 @@ impl Keys {
     /// Where the latents of a model come from.
     ///
     /// # Errors
-    /// [`Error::Key`] for keys that exclude each other; those of files and pictures.
+    /// [`Error::Key`] for keys that exclude each other; errors of the files and pictures.
     pub fn source(&self, subject: &Subject) -> Result<Source> {
         let given = [self.seeds.is_some(), self.latents.is_some(), self.images.is_some()];
         if given.iter().filter(|g| **g).count() > 1 {

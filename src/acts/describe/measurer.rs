@@ -1,4 +1,4 @@
-//! A model, and what measures samples on it.
+//! A model, and what measures samples of it.
 
 use super::block::Sample;
 use super::keys::{Geometry, Keys};
@@ -19,23 +19,23 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// A model with its reward, where it has one, and the rank that ψ_k is to be taken at.
+/// A model with its reward, if it has one, and the rank at which ψ_k is taken.
 pub struct Subject {
-    /// Where the model lies.
+    /// The model's folder.
     pub folder: PathBuf,
     /// The model.
     pub generator: Arc<dyn Generator>,
     /// Its reward.
     pub reward: Option<Reward>,
-    /// k of ψ_k; `None` = from the spectra.
+    /// The k of ψ_k; `None` means that it is found from the spectra.
     pub model_rank: Option<usize>,
 }
 
 impl Subject {
-    /// The model of that name or path; ψ_k at `rank`, or at that of its reward.
+    /// Loads the model with this name or path. ψ_k is taken at `rank`, or else at the rank of its reward.
     ///
     /// # Errors
-    /// Of model and reward; [`Error::Key`] for a rank beyond the latent's width.
+    /// When the model or its reward cannot be loaded; [`Error::Key`] for a rank beyond the latent's width.
     pub fn load(model: &str, rank: Option<usize>, device: &Device) -> Result<Self> {
         let folder = find_model(model)?;
         let generator = generator::load(&folder, device)?;
@@ -44,7 +44,7 @@ impl Subject {
         Self::new(folder, generator, reward, rank)
     }
 
-    /// The model in `folder` with its reward; ψ_k at `rank`, or at that of the reward.
+    /// The model in `folder` with its reward. ψ_k is taken at `rank`, or else at the rank of the reward.
     ///
     /// # Errors
     /// [`Error::Key`] for a rank beyond the latent's width.
@@ -63,13 +63,13 @@ impl Subject {
     }
 }
 
-/// What measures the samples of a description.
+/// Measures the samples of a description.
 pub struct Measurer {
     /// The model.
     pub subject: Subject,
     /// Where the latents come from.
     pub source: Source,
-    /// What determines the tiles.
+    /// Everything that determines the tiles.
     pub recipe: Recipe,
     estimator: Box<dyn JacobianEstimator>,
     exact: Box<dyn JacobianEstimator>,
@@ -81,7 +81,7 @@ impl Measurer {
     /// Loads what `keys` ask for.
     ///
     /// # Errors
-    /// [`Error::Key`]; those of model, reward, latents and pictures.
+    /// [`Error::Key`]; errors of the model, the reward, the latents and the pictures.
     pub fn load(keys: &Keys, (name, device): &(DeviceName, Device)) -> Result<Self> {
         keys.geometry.settings()?;
         if let Some(tile) = keys.tile.filter(|t| !(1..=limits::TILE).contains(t)) {
@@ -92,7 +92,7 @@ impl Measurer {
         Self::new(subject, source, keys, *name)
     }
 
-    /// What measures the samples of `source` as `keys` ask for.
+    /// A measurer for the samples of `source`, as `keys` ask for.
     ///
     /// # Errors
     /// [`Error::Key`].
@@ -125,7 +125,7 @@ impl Measurer {
         Ok(Self { memory: settings.memory, subject, source, recipe, estimator, exact, complexity })
     }
 
-    /// Whether a tile fits into the memory that is free.
+    /// Whether a tile fits into free memory.
     ///
     /// # Errors
     /// [`Error::Memory`].
@@ -139,11 +139,12 @@ impl Measurer {
         generator::check_memory(spec, self.recipe.tile, directions, self.memory as u64, remedy)
     }
 
-    /// All samples of a tile that the source has, by one call of the tile's shape: by the estimator that was asked for, or
-    /// with `exact` exactly and without local complexity, which is what a calibration compares with.
+    /// Measures all samples that the source has in a tile, in one call of the tile's shape. Uses the estimator asked
+    /// for; with `exact` it uses the exact one and leaves out local complexity, which is what a calibration compares
+    /// with.
     ///
     /// # Errors
-    /// Of the device, and of the pictures.
+    /// When the device fails or a picture cannot be read.
     pub fn measure(&self, tile: u64, exact: bool) -> Result<Vec<Sample>> {
         let generator = &*self.subject.generator;
         let samples: Vec<u64> = Tiling::new(self.recipe.tile).samples(tile).collect();
@@ -158,7 +159,7 @@ impl Measurer {
         Ok(each
             .filter(|((s, _), _)| self.source.has(**s))
             .map(|((sample, (latent, residual)), (spectrum, complexity))| {
-                // A Jacobian with a value that is not finite has no spectrum.
+                // A Jacobian with a non-finite value has no spectrum.
                 let spectrum = spectrum.filter(|_| failpoint!("jacobian", *sample).is_none());
                 let stderr = spectrum.as_ref().map(|s| replicated(&LocalGeometry::new(s, latent, 0)));
                 let spectrum = spectrum.map(|s| crate::geometry::Spectrum { replicates: Vec::new(), ..s });
@@ -169,7 +170,7 @@ impl Measurer {
     }
 }
 
-/// Standard errors that only the replicates of a spectrum can give, by column.
+/// The standard errors that only the jackknife's replicates of a spectrum can give, by column.
 fn replicated(g: &LocalGeometry) -> BTreeMap<String, f64> {
     if g.spectrum.replicates.is_empty() {
         return BTreeMap::new();

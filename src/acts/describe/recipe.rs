@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::geometry::EstimatorSettings;
 use serde::{Deserialize, Serialize};
 
-/// What determines the tiles of a description, spelt out: `recipe.toml` of its run directory.
+/// What determines the tiles of a description, with every default written out: the `recipe.toml` of its run directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
@@ -26,17 +26,17 @@ pub struct Recipe {
     pub inversion: String,
     /// Estimator of the spectra.
     pub estimator: String,
-    /// P.
+    /// P, the number of directions.
     pub directions: usize,
-    /// c of the stencil.
+    /// c, the radius of the stencil.
     pub radius: f64,
     /// Key of the directions.
     pub frame_seed: u64,
     /// Whether local complexity is counted.
     pub complexity: bool,
-    /// c of local complexity.
+    /// c, the radius of local complexity.
     pub complexity_radius: f64,
-    /// P of local complexity.
+    /// P, the number of directions of local complexity.
     pub complexity_directions: usize,
     /// Samples per tile.
     pub tile: usize,
@@ -53,18 +53,18 @@ impl Recipe {
         toml::to_string(self).map_err(|e| Error::Bug(format!("recipe: {e}")))
     }
 
-    /// Name of the column of the samples' numbers: `seed`, or `row` of a file or list.
+    /// Name of the column that numbers the samples: `seed`, or `row` for a file or a list.
     pub fn column(&self) -> &'static str {
         if self.source == SEEDS { "seed" } else { "row" }
     }
 
-    /// Whether the directions are those of the usual key, at the usual radius.
+    /// Whether the directions have the default key and the stencil its default radius.
     pub fn is_usual(&self) -> bool {
         let usual = EstimatorSettings::default();
         self.frame_seed == usual.seed && self.radius == usual.radius
     }
 
-    /// What a file of these samples says of itself.
+    /// What a file of these samples says about itself.
     pub fn about(&self, run_id: &str, tile: Option<u64>, estimator: &str, samples: &[Sample]) -> About {
         let spectrum = samples.iter().find_map(|s| s.spectrum.as_ref());
         let mut stderr: Vec<String> = samples.iter().flat_map(|s| s.stderr.keys().cloned()).collect();

@@ -1,4 +1,4 @@
-//! What a description leaves: tables, spectra, settings, a page.
+//! What a description leaves behind: tables, spectra, settings, a page.
 
 use super::block::{Sample, pack};
 use super::measurer::Subject;
@@ -15,15 +15,15 @@ use crate::table::{Table, write_csv, write_parquet};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// A description with what its files say of it.
+/// A description, with what its files say about it.
 pub struct Report {
-    /// Values.
+    /// The measured values.
     pub description: Description,
-    /// Whether the directions are those of the usual key, at the usual radius: a reward's labels have no others.
+    /// Whether the directions have the default key and radius; a reward's labels always do.
     pub usual: bool,
     /// The file of each sample, where it has one.
     pub files: Vec<Option<String>>,
-    /// Of the recipe.
+    /// Id of the recipe.
     pub run_id: String,
     /// Scales of the intrinsic dimension.
     pub scales: Vec<f64>,
@@ -32,10 +32,10 @@ pub struct Report {
 }
 
 impl Report {
-    /// The table. Novelty is in it where the reward's calibration was made by the same estimator at the same model rank.
+    /// The table. It has novelty if the reward's calibration was made by the same estimator at the same model rank.
     ///
     /// # Errors
-    /// Of the table.
+    /// When the columns do not make a valid table.
     pub fn table(&self, reward: Option<&Reward>) -> Result<Table> {
         let d = &self.description;
         let same = self.usual || d.estimator == "exact";
@@ -56,11 +56,11 @@ impl Report {
         })
     }
 
-    /// Writes `settings.toml`, `spectra.npz` of the run of `spectra`, `report.html`, `descriptors.csv` on request, and
-    /// `descriptors.parquet` last.
+    /// Writes `settings.toml`, `spectra.npz` if `spectra` gives the recipe for it, `report.html`, `descriptors.csv` on
+    /// request, and `descriptors.parquet` last.
     ///
     /// # Errors
-    /// Of the disk, and of the pictures.
+    /// When a file cannot be written or a picture cannot be made.
     pub fn write(&self, folder: &Path, subject: &Subject, csv: bool, spectra: Option<&Recipe>) -> Result<()> {
         let generator = &*subject.generator;
         let put = |name: &str, bytes: &[u8]| store::write_atomic(&folder.join(name), bytes);
@@ -84,7 +84,7 @@ impl Report {
     }
 }
 
-/// Mean, least and greatest of each descriptor, under a head.
+/// Mean, least and greatest value of each descriptor, below a header row.
 pub fn summary(d: &Description) -> Vec<Vec<String>> {
     let row = |cells: [&str; 5]| cells.map(str::to_owned).to_vec();
     let mut rows = vec![row(["descriptor", "defined", "mean", "least", "greatest"])];
@@ -104,7 +104,7 @@ pub fn summary(d: &Description) -> Vec<Vec<String>> {
     rows
 }
 
-/// The page of a description: its numbers, ψ_k as a histogram, pictures from typical to novel.
+/// The page of a description: its numbers, a histogram of ψ_k, pictures from typical to novel.
 fn page(d: &Description, generator: &dyn Generator) -> Result<String> {
     let id = &generator.spec().id;
     let mut page = Page::new(&format!("Local geometry of {id}"));

@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 /// What the recipe calls seeds.
 pub const SEEDS: &str = "seeds";
 
-/// The samples to describe, in order. The number of a sample is its seed, or its row in a file or list.
+/// The samples to describe, in order. A sample's number is its seed, or its row in a file or list.
 pub enum Source {
-    /// Seeds, whose latents are drawn.
+    /// Seeds; their latents are drawn from the prior.
     Seeds(Vec<u64>),
-    /// Latents of a file.
+    /// Latents read from a file.
     File {
         /// `[n, d]`
         latents: Latents,
@@ -25,21 +25,22 @@ pub enum Source {
     },
     /// Pictures to be inverted.
     Images {
-        /// Files in the order of their names.
+        /// The files, in the order of their names.
         files: Vec<PathBuf>,
         /// SHA-256 of all their bytes, for the recipe.
         sha256: String,
-        /// From a picture to its latent.
+        /// Finds the latent of a picture.
         inverter: Inverter,
     },
 }
 
 impl Source {
-    /// Latents of width `d` from an `.npz`, `.safetensors` or `.parquet` file. `key` names the array or
-    /// tensor, or the prefix of the columns `KEY_0`, `KEY_1`, …; without it the only one, or `z`.
+    /// Reads latents of width `d` from an `.npz`, `.safetensors` or `.parquet` file. `key` names the array or tensor,
+    /// or the prefix of the columns `KEY_0`, `KEY_1`, …. Without a key the file's only array is taken, or the one
+    /// called `z` or `latents`; in a `.parquet` file the prefix is then `z`.
     ///
     /// # Errors
-    /// [`Error::Input`] where the file is none of these, or the width is another one.
+    /// [`Error::Input`] if the file is none of these, or its latents have another width.
     pub fn from_file(path: &Path, key: Option<&str>, d: usize) -> Result<Self> {
         let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
         let (shape, values) = match extension.as_str() {
@@ -62,7 +63,7 @@ impl Source {
         Ok(Self::of(Latents::new(values, d)))
     }
 
-    /// These latents.
+    /// These latents, as if they were read from a file.
     pub fn of(latents: Latents) -> Self {
         let bytes: Vec<u8> = latents.values().iter().flat_map(|v| v.to_le_bytes()).collect();
         Self::File { sha256: store::sha256_hex(&bytes), latents }
@@ -71,7 +72,7 @@ impl Source {
     /// The PNG and JPEG pictures of a folder, each of the size that the inverter's model makes.
     ///
     /// # Errors
-    /// [`Error::Input`] naming the picture that is of another size, or where there is none.
+    /// [`Error::Input`] naming a picture of another size, or if there is none at all.
     pub fn from_images(folder: &Path, inverter: Inverter) -> Result<Self> {
         let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, "list", e))?;
         let mut files: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(|p| is_picture(p)).collect();
@@ -87,7 +88,7 @@ impl Source {
         Ok(Self::Images { files, sha256: store::sha256_hex(hashes.as_bytes()), inverter })
     }
 
-    /// The number of every sample.
+    /// The numbers of all samples.
     pub fn samples(&self) -> Vec<u64> {
         match self {
             Self::Seeds(seeds) => seeds.clone(),
@@ -96,7 +97,7 @@ impl Source {
         }
     }
 
-    /// What the recipe says of it.
+    /// What the recipe says about the source.
     pub fn about(&self) -> String {
         match self {
             Self::Seeds(_) => SEEDS.into(),
@@ -105,12 +106,12 @@ impl Source {
         }
     }
 
-    /// What the recipe says of how pictures are inverted.
+    /// What the recipe says about how pictures are inverted.
     pub fn inversion(&self) -> String {
         if let Self::Images { inverter, .. } = self { inverter.about() } else { "none".into() }
     }
 
-    /// Whether there is a sample of this number: any seed, or a row.
+    /// Whether there is a sample with this number: any seed, or an existing row.
     pub fn has(&self, sample: u64) -> bool {
         match self {
             Self::Seeds(_) => true,
@@ -119,17 +120,17 @@ impl Source {
         }
     }
 
-    /// The file of a sample.
+    /// The file name of a sample that is a picture.
     pub fn file(&self, sample: u64) -> Option<String> {
         let Self::Images { files, .. } = self else { return None };
         files.get(usize::try_from(sample).ok()?).and_then(|f| f.file_name()).map(|f| shown(Path::new(f)))
     }
 
-    /// The latents of a tile, `[T, d]`, and of pictures the root mean square of G(z) − x of each. Numbers beyond the last row
-    /// give zeros: the tile keeps its shape.
+    /// The latents of a tile, `[T, d]`, and for pictures the root mean square of each G(z) − x. Numbers beyond the last
+    /// row get a placeholder (a latent of zeros, a black picture), so the tile keeps its shape.
     ///
     /// # Errors
-    /// Of the inversion.
+    /// When a picture cannot be read or inverted.
     pub fn latents(&self, samples: &[u64], d: usize) -> Result<(Latents, Vec<Option<f64>>)> {
         let rows = match self {
             Self::Seeds(_) => Latents::of_seeds(samples, d),

@@ -1,6 +1,7 @@
 //! Which of many samples a page shows.
 
-/// At most `most` of `values`' indices, evenly spread from the lowest value to the highest.
+/// Indices of at most `most` of the `values`, spread evenly from the lowest value to the highest; missing and
+/// non-finite values are left out.
 pub fn spread(values: &[Option<f64>], most: usize) -> Vec<usize> {
     let mut order: Vec<(usize, f64)> =
         values.iter().enumerate().filter_map(|(i, v)| v.filter(|v| v.is_finite()).map(|v| (i, v))).collect();

@@ -28,24 +28,24 @@ pub const ROW: ActRow = ActRow {
     open: |plan, folder| Ok(Box::new(Tiles::open(keys(plan)?, Some(folder))?)),
 };
 
-/// The plan's keys.
+/// The keys of the plan that belong to this act.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DescribePlan {
-    /// Rows of the file of latents, or pictures; absent for seeds.
+    /// Number of rows of the file of latents, or of pictures; absent for seeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
-    /// Of the reward whose calibration tells novelty.
+    /// SHA-256 of the reward whose calibration gives novelty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reward_sha256: Option<String>,
-    /// As asked for.
+    /// The keys, resolved.
     pub asked: Keys,
     /// What its tiles depend on.
     pub recipe: Recipe,
 }
 
 impl DescribePlan {
-    /// The plan of what was asked for and loaded.
+    /// The plan of what was asked for, once it is loaded.
     pub fn new(asked: Keys, measurer: &Measurer) -> Self {
         let rows = (measurer.recipe.column() == "row").then(|| measurer.source.samples().len() as u64);
         let reward_sha256 = measurer.subject.reward.as_ref().map(|r| r.sha256.clone());
@@ -65,11 +65,11 @@ impl DescribePlan {
 struct Tile {
     number: u64,
     wanted: Vec<u64>,
-    /// Those of them that are measured exactly too.
+    /// Those of the wanted samples that are also measured exactly.
     exact: Vec<u64>,
 }
 
-/// A tile's samples by one estimator.
+/// The samples of a tile that one estimator measures.
 struct Part<'a> {
     tile: u64,
     estimator: &'a str,
@@ -81,7 +81,7 @@ struct Part<'a> {
 pub struct Tiles {
     plan: DescribePlan,
     folder: Option<PathBuf>,
-    /// Finished parts by their path, where there is no folder.
+    /// Finished parts by their path, if there is no folder.
     memory: RefCell<BTreeMap<String, Vec<Sample>>>,
     recipe: String,
     run_id: String,
@@ -92,7 +92,7 @@ pub struct Tiles {
 }
 
 impl Tiles {
-    /// The tiles of a plan, kept in `folder`, or in memory where there is none.
+    /// The tiles of a plan, kept in `folder`, or in memory if there is none.
     ///
     /// # Errors
     /// [`Error::Key`].
@@ -126,23 +126,23 @@ impl Tiles {
         })
     }
 
-    /// The same with what is loaded already.
+    /// The same tiles, with a measurer that is loaded already.
     #[must_use]
     pub fn with(self, measurer: Measurer) -> Self {
         let _ = self.measurer.set(measurer);
         self
     }
 
-    /// What measures; loaded on its first use.
+    /// The measurer; loaded on first use.
     ///
     /// # Errors
-    /// Those of [`Measurer::load`]; [`Error::Input`] where model, latents or pictures are not those that were planned.
+    /// Those of [`Measurer::load`]; [`Error::Input`] if model, reward, latents or pictures are not those of the plan.
     pub fn measurer(&self, device: &(DeviceName, Device)) -> Result<&Measurer> {
         if let Some(loaded) = self.measurer.get() {
             return Ok(loaded);
         }
         let found = Measurer::load(&self.plan.asked, device)?;
-        // Tables are put together on the processor, whatever the tiles were made on.
+        // The tables are put together on the CPU, whatever device the tiles were made on.
         let recipe = Recipe { device: self.plan.recipe.device.clone(), ..found.recipe.clone() };
         if recipe != self.plan.recipe {
             let message = format!(
@@ -163,20 +163,21 @@ impl Tiles {
         self.folder.as_deref().unwrap_or(Path::new("."))
     }
 
-    /// Whether the table with its spectra fits into the memory that is free when tiles are put together.
+    /// Whether the table and its spectra fit into free memory when the tiles are put together.
     ///
     /// # Errors
     /// [`Error::Memory`].
     pub fn check_table_memory(&self) -> Result<()> {
         let (n, d) = (self.samples.len() as u64, self.plan.recipe.directions as u64);
-        // The latent in f32, three lists of the spectrum in f64, twice where they are packed; the row and its columns.
+        // The latents in f32 and three lists of the spectrum in f64, twice if they are packed; the row and its columns.
         let packed = if self.plan.asked.npz { 2 } else { 1 };
         let what = format!("the table of {n} samples in {}", shown(self.folder()));
         let remedy = "describe fewer samples in one run, or put it together on a machine with more";
         crate::memory::require(&what, n * (packed * (4 + 24) * d + 2048), remedy)
     }
 
-    /// The two estimators with what is wanted by each of a tile, exact samples first: the others' file is then the last.
+    /// The parts of a tile: what each of the two estimators measures. The exact part comes first, so the file of the
+    /// other is written last.
     fn parts(&self, tile: u64) -> impl Iterator<Item = Part<'_>> {
         let Tile { number, wanted, exact } = &self.tiles[tile as usize];
         let part = |estimator, exact, wanted| Part { tile: *number, estimator, exact, wanted };
@@ -197,7 +198,7 @@ impl Tiles {
         self.memory.borrow().get(&files.path(part.tile)).map_or(Lookup::Nothing, |of| Lookup::Whole(wanted(of)))
     }
 
-    /// Every sample by the estimator that was asked for, and those that were measured exactly, in the order typed.
+    /// Every sample as measured by the estimator asked for, and the samples measured exactly, both in the order typed.
     fn collect(&self) -> Result<[Vec<Sample>; 2]> {
         let mut found = [BTreeMap::new(), BTreeMap::new()];
         for part in (0..self.tiles()).flat_map(|tile| self.parts(tile)) {
@@ -214,7 +215,7 @@ impl Tiles {
     /// The finished samples with their descriptors.
     ///
     /// # Errors
-    /// [`Error::Input`] where a tile is not finished.
+    /// [`Error::Input`] if a tile is not finished.
     pub fn description(&self) -> Result<Description> {
         let [samples, exact] = self.collect()?;
         let rank = self.measurer(&device::open("cpu")?)?.subject.model_rank;
@@ -222,7 +223,7 @@ impl Tiles {
         Ok(Description::new(samples, &exact, rank, &geometry.scales, self.plan.recipe.column()))
     }
 
-    /// What the tables and the page say; put together on its first use.
+    /// What the tables and the page say; put together on first use.
     ///
     /// # Errors
     /// Those of [`Tiles::description`].

@@ -11,35 +11,35 @@ use crate::table::{Column, Table, Values};
 
 /// Samples with the values of their descriptors.
 pub struct Description {
-    /// In order.
+    /// The samples, in order.
     pub rows: Vec<Row>,
-    /// k of ψ_k.
+    /// The k of ψ_k.
     pub model_rank: usize,
-    /// Way to the spectra.
+    /// Name of the estimator of the spectra.
     pub estimator: String,
-    /// Directions of each.
+    /// Number of directions of each spectrum.
     pub directions: usize,
-    /// `seed` or `row`.
+    /// Name of the column that numbers the samples: `seed` or `row`.
     pub column: String,
-    /// Columns of descriptors, in order.
+    /// Names of the descriptor columns, in order.
     pub names: Vec<String>,
-    /// Of ψ, ψ_k and ν against the exact ones, where that was measured: (column, bias).
+    /// Biases of ψ, ψ_k and ν against the exact values, where those were measured: (column, bias).
     pub biases: Vec<(String, Bias)>,
 }
 
-/// A sample with its values, one per name of its description.
+/// A sample with its values, one for each name of its description.
 pub struct Row {
     /// What was measured.
     pub sample: Sample,
     /// Values in the order of [`Description::names`].
     pub values: Vec<Measured>,
-    /// The exact ψ, where it was measured too.
+    /// The exact ψ, if it was measured too.
     pub psi_exact: Option<f64>,
 }
 
 impl Description {
-    /// Reads the descriptors off the samples: ψ_k at `rank`, or at the model rank of `exact` or of the
-    /// samples; `exact` holds exact spectra of some of them.
+    /// Reads the descriptors off the samples. `exact` holds the exact spectra of some of them. ψ_k is taken at `rank`;
+    /// without one, at the model rank of `exact`, or of the samples if there are no exact spectra.
     pub fn new(samples: Vec<Sample>, exact: &[Sample], rank: Option<usize>, scales: &[f64], column: &str) -> Self {
         let values_of = |of: &[Sample]| -> Vec<Vec<f64>> {
             of.iter().filter_map(|s| s.spectrum.as_ref()).map(|s| s.singular_values.clone()).collect()
@@ -67,7 +67,7 @@ impl Description {
                 )
             })
             .collect();
-        // The longest list has every layer.
+        // The longest list has the columns of every layer.
         let names: Vec<String> = measured.iter().flatten().max_by_key(|m| m.len()).map_or_else(
             || DESCRIPTORS.iter().map(|d| d.name.to_owned()).collect(),
             |m| m.iter().map(|(n, _)| n.clone()).collect(),
@@ -102,23 +102,23 @@ impl Description {
         Bias::of(&exact.iter().filter_map(pair).collect::<Vec<_>>())
     }
 
-    /// The values of one column.
+    /// The values of one column; all `None` if there is no such column.
     pub fn values(&self, name: &str) -> Vec<Option<f64>> {
         let at = self.names.iter().position(|n| n == name);
         self.rows.iter().map(|r| at.and_then(|at| r.values[at].value())).collect()
     }
 
-    /// Number of samples with something that is not finite.
+    /// Number of samples without a spectrum because something was not finite.
     pub fn not_finite(&self) -> usize {
         self.rows.iter().filter(|r| r.sample.spectrum.is_none()).count()
     }
 
-    /// The table: numbers, status, descriptors with their standard errors where they have one, how it was
-    /// measured; novelty by `calibration`, which the caller gives only where it was made by the same
-    /// estimator; the name of each sample's file, where it has one.
+    /// The table: numbers, status, descriptors with their standard errors where they have any, and how they were
+    /// measured. Novelty comes from `calibration`, which the caller gives only if it was made by the same estimator.
+    /// `files` holds the name of each sample's file, where it has one.
     ///
     /// # Errors
-    /// Of the table.
+    /// When the columns do not make a valid table.
     pub fn table(&self, calibration: Option<&Calibration>, files: &[Option<String>]) -> Result<Table> {
         let real = |get: &dyn Fn(&Row) -> Option<f64>| Values::F64(self.rows.iter().map(get).collect());
         let numbers = self.rows.iter().map(|r| i64::try_from(r.sample.number).ok()).collect();
@@ -157,7 +157,8 @@ impl Description {
     }
 }
 
-/// A stored standard error in place of an unknown one; unknown where directions are missing and none is stored.
+/// Puts a stored standard error in place of an unknown one. It stays unknown (infinite) if the spectrum lacks
+/// directions and none is stored.
 fn with_stderr(m: Measured, stored: Option<&f64>, spectrum: &crate::geometry::Spectrum) -> Measured {
     match (m, stored) {
         (Measured::Value { value, stderr: 0.0 }, Some(stderr)) => Measured::Value { value, stderr: *stderr },

@@ -21,17 +21,12 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    /// Loads the models, of which `models` are the folders, in the order of the jobs; `single` puts the only job right into the
-    /// run folder.
+    /// Loads the models; `models` holds the folder of each job's model. With `single` a lone job works directly in the run
+    /// folder.
     ///
     /// # Errors
-    /// Those of the models; [`Error::Key`] for a job that its model cannot do.
-    pub fn load(
-        batch: &BatchConfig,
-        models: &[PathBuf],
-        single: bool,
-        device: (DeviceName, Device),
-    ) -> Result<Self> {
+    /// When a model cannot be used, or a job asks for what its model cannot do.
+    pub fn load(batch: &BatchConfig, models: &[PathBuf], single: bool, device: (DeviceName, Device)) -> Result<Self> {
         let mut engines = Engines::new();
         let mut jobs = Vec::new();
         for (job, model) in batch.jobs.iter().zip(models) {
@@ -57,7 +52,7 @@ impl Jobs {
         Ok(Self { jobs, engines, device })
     }
 
-    /// What is planned.
+    /// The plan of these jobs.
     ///
     /// # Errors
     /// [`Error::Bug`].
@@ -66,10 +61,10 @@ impl Jobs {
     }
 }
 
-/// The folders of the jobs' models.
+/// Finds the folders of the jobs' models.
 ///
 /// # Errors
-/// [`Error::Input`] for one that there is not.
+/// [`Error::Input`] for a model that does not exist.
 pub fn models(batch: &BatchConfig) -> Result<Vec<PathBuf>> {
     batch.jobs.iter().map(|j| find_model(&j.keys.model)).collect()
 }

@@ -1,4 +1,4 @@
-//! A batch config: shared keys at the top, one table per job; flags, environment and `--set` over both.
+//! A batch config: shared keys at the top, one table per job. Flags, environment and `--set` override both.
 
 use crate::error::{Error, Result, did_you_mean, explain_toml, shown};
 use crate::limits;
@@ -98,19 +98,20 @@ impl Default for JobKeys {
     }
 }
 
-/// A job of a batch: its keys, every one looked at, and where they were typed.
+/// A job of a batch: its keys, all of them checked, and where they were typed.
 #[derive(Clone, Debug)]
 pub struct JobConfig {
-    /// With every shared key filled in.
+    /// The job's keys, with every shared key filled in.
     pub keys: JobKeys,
-    /// What stands before a key of the file in a message; `None` without a file.
+    /// The text that precedes a key of the file in a message; `None` without a file.
     place: Option<String>,
-    /// The keys that were typed elsewhere.
+    /// Keys that were typed somewhere other than the file.
     elsewhere: Vec<String>,
 }
 
 impl JobConfig {
-    /// An error about a key, at its place in the file if it was typed there; any other is left to be one about a flag.
+    /// Adds the place in the file to an error about a key that was typed there. Any other error stays as it is, for the
+    /// caller to report as one about a flag.
     #[must_use]
     pub fn refuse(&self, error: Error) -> Error {
         match (&error, &self.place) {
@@ -120,24 +121,24 @@ impl JobConfig {
     }
 }
 
-/// Values that win over the file, by key.
+/// Values that override the file, by key.
 pub type Overrides = toml::Table;
 
 /// The jobs of a batch.
 #[derive(Clone, Debug)]
 pub struct BatchConfig {
-    /// Folder of the sheet and of the jobs.
+    /// Folder of the contact sheet and of the jobs.
     pub outdir: PathBuf,
     /// At least one.
     pub jobs: Vec<JobConfig>,
 }
 
 impl BatchConfig {
-    /// The jobs of `text`, which stands in `file` unless it is the one that isoline brings; `overrides` are laid over every job.
-    /// `rows` replaces the jobs of the file, where given: one job each, by its keys.
+    /// Reads the jobs of `text`. `file` says where the text comes from; it is `None` for the config built into isoline.
+    /// `overrides` apply to every job. `rows`, if given, replaces the jobs of the file: one job for each table of keys.
     ///
     /// # Errors
-    /// [`Error::Config`] naming place and key, [`Error::Key`] for a method that was not typed in a file.
+    /// [`Error::Config`] naming place and key, or [`Error::Key`] for a method that was not typed in a file.
     pub fn resolve(
         file: Option<&Path>,
         text: &str,
@@ -169,7 +170,7 @@ impl BatchConfig {
         for (i, own) in listed.into_iter().enumerate() {
             let mut keys = shared.clone();
             for over in [own, overrides.clone()] {
-                // A mode or novelty replaces one of either kind.
+                // A mode or a novelty replaces whichever of the two was set before.
                 if has_level(&over) {
                     keys.remove("mode");
                     keys.remove("novelty");
@@ -198,7 +199,7 @@ impl BatchConfig {
     /// The text of a config file.
     ///
     /// # Errors
-    /// [`Error::Io`], or [`Error::Config`] when it is no UTF-8 or too long.
+    /// [`Error::Io`], or [`Error::Config`] if the file is not UTF-8 or too long.
     pub fn text(path: &Path) -> Result<String> {
         let bytes = store::read_bounded(path, limits::CONFIG_BYTES)?;
         String::from_utf8(bytes).map_err(|_| Error::config(shown(path), "expected UTF-8 text"))
@@ -220,10 +221,10 @@ fn table(value: toml::Value, place: &str) -> Result<toml::Table> {
 }
 
 impl JobKeys {
-    /// Those that have no default.
+    /// The keys that have no default.
     const REQUIRED: [&str; 4] = ["name", "model", "seeds", "outdir"];
 
-    /// Their names.
+    /// The names of all keys.
     ///
     /// # Errors
     /// [`Error::Bug`].
@@ -232,17 +233,17 @@ impl JobKeys {
         Ok(keys.as_object().into_iter().flat_map(serde_json::Map::keys).cloned().collect())
     }
 
-    /// Whether a key's value is a text, which needs no quotes where nothing else can be meant.
+    /// Whether the value of a key is a text, so that it needs no quotes on the command line.
     pub fn takes_text(key: &str) -> bool {
         Self::alone(key, &"0".into()).is_ok()
     }
 
-    /// This key and no other.
+    /// Parses this one key by itself.
     fn alone(key: &str, value: &toml::Value) -> Result<Self, toml::de::Error> {
         Self::deserialize(toml::Table::from_iter([(key.to_owned(), value.clone())]))
     }
 
-    /// From the keys of the job `at` a place.
+    /// Parses the keys of one job; `at` names its place for messages.
     fn read(keys: &toml::Table, at: &str) -> Result<Self> {
         let names = Self::names()?;
         let known = || names.iter().map(String::as_str);
@@ -306,7 +307,7 @@ impl JobKeys {
         self.own.check_use(&self.method, self.target())
     }
 
-    /// The steering settings, those that are not given as is usual for the model.
+    /// The steering settings; those that were not given are the model's usual ones.
     pub fn settings(&self, usual: &Settings) -> Settings {
         Settings {
             steps: self.steps.unwrap_or(usual.steps),
@@ -324,5 +325,5 @@ impl JobKeys {
     }
 }
 
-/// Modes and the percentiles they stand for; balanced is the unguided sample.
+/// Modes and the percentiles they stand for; `balanced` is the unguided sample.
 pub static MODES: &[(&str, Option<f64>)] = &[("typical", Some(10.0)), ("balanced", None), ("novel", Some(90.0))];

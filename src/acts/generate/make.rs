@@ -1,4 +1,4 @@
-//! From a recipe and seeds to pictures and their rows.
+//! From a recipe and its seeds to pictures and their rows.
 
 use super::recipe::Recipe;
 use super::row::{SampleRow, Shown};
@@ -9,10 +9,10 @@ use crate::reward::{Place, Reading};
 use crate::steer::{self, Engine, Finished, Status, Steered, guide};
 use crate::units::Percentile;
 
-/// Whether it is the model, reward and calibration of `recipe`.
+/// Whether `engine` has the model, reward and calibration that `recipe` names.
 ///
 /// # Errors
-/// What is another one, for a message.
+/// Which of them differs, as text for a message.
 pub fn check(engine: &Engine, recipe: &Recipe) -> Result<(), String> {
     for (what, wanted, found) in [
         ("model", recipe.model_sha256.as_str(), engine.generator.model_sha256()),
@@ -25,10 +25,10 @@ pub fn check(engine: &Engine, recipe: &Recipe) -> Result<(), String> {
     Ok(())
 }
 
-/// Makes the samples of one tile by `recipe`: steered or guided, measured, with their pictures.
+/// Makes the samples of one tile by `recipe`: steers or guides them, measures them and makes their pictures.
 ///
 /// # Errors
-/// Of the device, or a stop; [`crate::error::Error::Config`] where the model cannot do it.
+/// When the device fails or the run is stopped; [`crate::error::Error::Config`] if the model cannot do what is asked.
 pub fn make(engine: &Engine, recipe: &Recipe, samples: &[u64], cancel: &Cancel) -> Result<Vec<Finished>> {
     let denoising = recipe.denoising.as_ref();
     let guide = guide(&recipe.method);
@@ -53,7 +53,7 @@ pub fn row(engine: &Engine, steered: &Steered, novelty: Option<Percentile>) -> S
     let table = &engine.reward.calibration;
     let k = engine.reward.card.model_rank;
     let of_map = engine.reward.quantity.row().place == Place::Latent;
-    // Descriptors are those of the map latent → picture, or none.
+    // Descriptors belong to the map latent → picture; a reading of anything else gives none.
     let spectrum = steered.reading.as_ref().filter(|_| of_map).and_then(Reading::spectrum);
     let geometry = spectrum.map(|s| LocalGeometry::new(s, &steered.latent, k));
     let value = steered.reading.as_ref().and_then(|r| r.value(k));

@@ -1,4 +1,4 @@
-//! Pictures of seeds, steered or plain: keys, recipe, tiles, sheet and table.
+//! Pictures of seeds, steered or plain: keys, recipe, tiles, contact sheet and table.
 
 mod jobs;
 mod keys;

@@ -1,5 +1,5 @@
-//! The recipe: everything a sample's bytes depend on beside its seed. It does not hold the list of
-//! seeds, so that seed 17 is the same picture whoever its neighbours are.
+//! The recipe: everything that a sample's bytes depend on besides its seed. It does not hold the list of seeds, so seed
+//! 17 gives the same picture whatever other seeds are made with it.
 
 use super::keys::JobKeys;
 use crate::device::DeviceName;
@@ -11,7 +11,7 @@ use crate::store;
 use crate::units::Percentile;
 use serde::{Deserialize, Serialize};
 
-/// What a run directory holds, spelt out.
+/// What a run directory holds, with every default written out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
@@ -43,24 +43,25 @@ pub struct Recipe {
     pub device: String,
     /// Whether pictures carry this recipe.
     pub metadata: bool,
-    /// Values of a latent, where records keep those of their samples.
+    /// Length of a latent, if records keep the latents of their samples.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub latents: Option<usize>,
     /// Steering settings.
     pub settings: Settings,
-    /// What is done during denoising, where anything is.
+    /// What is done during denoising, if anything.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub denoising: Option<Denoising>,
 }
 
 impl Recipe {
-    /// What a job asks of its model and reward.
+    /// The recipe of a job on this model, reward and device.
     ///
     /// # Errors
-    /// [`Error::Key`] for what they cannot do.
+    /// [`Error::Key`] for what the model or the reward cannot do.
     pub fn of(job: &JobKeys, engine: &Engine, device: DeviceName) -> Result<Self> {
         let denoising = job.denoising.filled(&job.method);
-        let acts = job.target().is_some() || job.own != MethodKeys::default() || denoising.as_ref().is_some_and(|d| d.push);
+        let acts =
+            job.target().is_some() || job.own != MethodKeys::default() || denoising.as_ref().is_some_and(|d| d.push);
         let method = if acts { job.method.as_str() } else { "none" };
         let guide = guide(method);
         if let Some(how) = &denoising {
@@ -104,17 +105,18 @@ impl Recipe {
         toml::to_string(self).map_err(|e| Error::Bug(format!("recipe: {e}")))
     }
 
-    /// Whether its numbers are within what isoline writes; asked of recipes from outside before they are used.
+    /// Whether every number is within the bounds of what isoline writes. Checked for recipes from outside before they
+    /// are used.
     pub fn is_bounded(&self) -> bool {
         (1..=limits::TILE).contains(&self.tile)
             && self.settings.is_bounded()
             && self.latents.is_none_or(|d| self.tile.saturating_mul(d) <= limits::RECORD_LATENTS)
             && self.denoising.as_ref().is_none_or(Denoising::is_bounded)
-            // It becomes part of a path.
+            // The name becomes part of a path.
             && self.reward.as_deref().is_none_or(|r| store::check_id(r).is_ok())
     }
 
-    /// 16 hex digits of the recipe's SHA-256: two runs with the same id make the same bytes.
+    /// The first 16 hex digits of the recipe's SHA-256. Two runs with the same id make the same bytes.
     ///
     /// # Errors
     /// [`Error::Bug`].
@@ -136,10 +138,10 @@ pub struct PictureRecipe {
 }
 
 impl PictureRecipe {
-    /// Parses the chunk of `file`.
+    /// Parses the text of the chunk found in `file`.
     ///
     /// # Errors
-    /// [`Error::Input`] for other versions and damaged text.
+    /// [`Error::Input`] for another version or damaged text.
     pub fn parse(file: &std::path::Path, text: &str) -> Result<Self> {
         let found: Self = serde_json::from_str(text).map_err(|e| {
             Error::input(file, format!("the recipe inside cannot be read: {e}; it is damaged or from another version"))

@@ -1,4 +1,4 @@
-//! A sample as a record and a table hold it, and where its picture lies.
+//! One sample as records and tables hold it, and the path of its picture.
 
 use crate::geometry::{Descriptor, ShownIn, shown_in};
 use crate::steer::Status;
@@ -8,17 +8,17 @@ use std::collections::BTreeMap;
 /// One sample, as in a record and as a row of `samples.parquet`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SampleRow {
-    /// Seed, the sample's index.
+    /// The seed, which is the sample's index.
     pub seed: u64,
-    /// Picture, relative to the run directory; absent where a value was not finite.
+    /// Path of the picture below the run directory; absent if a value was not finite.
     pub file: Option<String>,
     /// SHA-256 of the picture's file.
     pub sha256: Option<String>,
     /// Percentile asked for; absent for plain sampling.
     pub novelty_asked: Option<f64>,
-    /// Percentile by the reward's word.
+    /// Percentile predicted by the reward.
     pub novelty_predicted: Option<f64>,
-    /// ψ_k by the reward's word, which says more than its percentile beyond the ends of the table.
+    /// ψ_k predicted by the reward. Beyond the ends of the calibration table it says more than the percentile.
     pub psi_predicted: Option<f64>,
     /// Percentile measured.
     pub novelty_reached: Option<f64>,
@@ -26,45 +26,45 @@ pub struct SampleRow {
     pub beyond: Option<f64>,
     /// ψ_k measured.
     pub psi_k: Option<f64>,
-    /// What the reward predicts, measured, where that is another quantity than ψ_k of the map latent → picture.
+    /// The measured value of the reward's quantity, if that is something other than ψ_k of the map latent → picture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<f64>,
-    /// The other descriptors of the map latent → picture that the table has for samples.
+    /// The other descriptors of the map latent → picture that the table shows for samples.
     #[serde(flatten)]
     pub descriptors: Shown,
     /// ‖z − z₀‖.
     pub distance: f64,
     /// Angle between z and z₀, degrees.
     pub angle: f64,
-    /// Steering steps; denoiser calls where a denoiser was guided.
+    /// Steering steps, or denoiser calls if a denoiser was guided.
     pub steps: usize,
-    /// The latent that the picture was made from, where the recipe keeps it and it is finite.
+    /// The latent that the picture was made from, if the recipe keeps latents and it is finite.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub latent: Vec<f32>,
-    /// Effective size of the sample's particles at each weighing, where it had some.
+    /// Effective size of the sample's particles at each weighing, if it had particles.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub effective_sizes: Vec<f64>,
     /// How it ended.
     pub status: Status,
 }
 
-/// Values of the descriptors that a sample shows, in the order of their table, but ψ_k, which stands beside what it was
-/// steered to.
+/// Values of the descriptors that are shown for a sample, in the order of their table. ψ_k is not among them: it has a
+/// field of its own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shown(Vec<Option<f64>>);
 
 impl Shown {
-    /// The descriptors.
+    /// The descriptors shown.
     pub fn descriptors() -> impl Iterator<Item = &'static Descriptor> {
         shown_in(ShownIn::Sample).filter(|d| d.name != "psi_k")
     }
 
-    /// What `measure` gives for each.
+    /// The value that `measure` gives for each of them.
     pub fn of(measure: impl Fn(&Descriptor) -> Option<f64>) -> Self {
         Self(Self::descriptors().map(measure).collect())
     }
 
-    /// The value of that name.
+    /// The value of the descriptor called `name`.
     pub fn get(&self, name: &str) -> Option<f64> {
         Self::descriptors().zip(&self.0).find(|(d, _)| d.name == name).and_then(|(_, value)| *value)
     }
@@ -78,7 +78,7 @@ impl Serialize for Shown {
 
 impl<'de> Deserialize<'de> for Shown {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        // All that is no other field of the row.
+        // Everything that is no other field of the row.
         let mut found = BTreeMap::<String, Option<f64>>::deserialize(from)?;
         let values = Self::descriptors().map(|d| found.remove(d.name).flatten()).collect();
         match found.keys().next() {
@@ -88,12 +88,12 @@ impl<'de> Deserialize<'de> for Shown {
     }
 }
 
-/// Preview of a seed's picture at a step, below the run directory.
+/// Path of the preview of a seed at a denoising step, below the run directory.
 pub fn preview_path(seed: u64, step: usize) -> String {
     format!("previews/{seed:06}-{step:03}.png")
 }
 
-/// Picture of a seed below the run directory.
+/// Path of a seed's picture, below the run directory.
 pub fn picture_path(seed: u64, subdirs: bool) -> String {
     match subdirs {
         true => format!("images/{:06}/{seed:06}.png", seed - seed % 1000),

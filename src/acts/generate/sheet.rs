@@ -8,8 +8,8 @@ use crate::steer::Status;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// Draws the finished jobs, each (name, run directory, rows). Only the pictures that fit on the sheet are read from disk;
-/// the sheet says how many columns are left out.
+/// Draws the finished jobs, each given as (name, run directory, rows). Only the pictures that fit on the sheet are read
+/// from disk; the sheet says how many columns are left out.
 ///
 /// # Errors
 /// When a picture cannot be read.

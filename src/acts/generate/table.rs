@@ -4,10 +4,11 @@ use super::row::{SampleRow, Shown};
 use crate::error::Result;
 use crate::table::{Column, Table, Values};
 
-/// The rows as a table, with the name of each row's job, and the latents as columns `z_0`, `z_1`, … where they were kept.
+/// The rows as a table; each row comes with the name of its job. Latents, where they were kept, become columns `z_0`,
+/// `z_1`, ….
 ///
 /// # Errors
-/// Of the table.
+/// When the columns do not make a valid table.
 pub fn samples_table(rows: &[(&str, &SampleRow)]) -> Result<Table> {
     let number = |name: &str, get: fn(&SampleRow) -> Option<f64>| {
         Column::new(name, Values::F64(rows.iter().map(|r| get(r.1)).collect()))

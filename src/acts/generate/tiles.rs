@@ -1,4 +1,4 @@
-//! Pictures: jobs of seeds, each job with its own recipe, folder and records.
+//! The tiles of a run of pictures: jobs of seeds, each job with its own recipe, folder and records.
 
 use super::make::{check, make, row};
 use super::recipe::{PictureRecipe, Recipe};
@@ -28,13 +28,13 @@ pub const ROW: ActRow = ActRow {
     open: |plan, folder| Ok(Box::new(Pictures::open(keys(plan)?, folder)?)),
 };
 
-/// The plan's keys.
+/// The keys of the plan that belong to this act.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GeneratePlan {
     /// Whether `samples.csv` is written beside `samples.parquet`.
     pub csv: bool,
-    /// At least one.
+    /// From 1 to 64 jobs.
     pub jobs: Vec<PlannedJob>,
 }
 
@@ -42,7 +42,7 @@ pub struct GeneratePlan {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlannedJob {
-    /// Row of the sheet.
+    /// Name of the job, and of its row on the contact sheet.
     pub name: String,
     /// Folder below the run directory, or `.`.
     pub folder: String,
@@ -50,14 +50,14 @@ pub struct PlannedJob {
     pub model: String,
     /// As in `0-63,99`.
     pub seeds: Seeds,
-    /// Whether pictures lie in a folder for each thousand seeds.
+    /// Whether pictures lie in a separate folder for each thousand seeds.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub subdirs: bool,
-    /// What its samples depend on.
+    /// Everything that its samples depend on besides the seed.
     pub recipe: Recipe,
 }
 
-/// Models in memory, as the jobs name them with their rewards.
+/// Models in memory, by the names of model and reward as a job gives them.
 pub type Engines = BTreeMap<(String, Option<String>), Engine>;
 
 /// A job with its tiles.
@@ -67,7 +67,7 @@ struct Job {
     recipe: String,
     run_id: String,
     tiling: Tiling,
-    /// Each tile's number within the job, with the wanted seeds.
+    /// Each tile's number within the job, with the wanted seeds in it.
     tiles: Vec<(u64, Vec<u64>)>,
 }
 
@@ -111,12 +111,12 @@ impl Pictures {
         Ok(Self { folder: folder.to_owned(), csv: plan.csv, jobs })
     }
 
-    /// Whether the table that is made at the end fits into the memory that is free.
+    /// Whether the table made at the end fits into free memory.
     ///
     /// # Errors
     /// [`Error::Memory`].
     pub fn check_table_memory(&self) -> Result<()> {
-        // A row with its two texts, held as a row and as columns; a latent in f32 and as columns.
+        // A row with its two texts, held both as a row and as columns; a latent as f32 and as columns.
         let row = |j: &Job| 1024 + 28 * j.planned.recipe.latents.unwrap_or(0) as u64;
         let samples: u64 = self.jobs.iter().map(|j| j.planned.seeds.list().len() as u64).sum();
         let bytes = self.jobs.iter().map(|j| row(j) * j.planned.seeds.list().len() as u64).sum();
@@ -124,7 +124,7 @@ impl Pictures {
         crate::memory::require(&what, bytes, "ask for fewer seeds in one run")
     }
 
-    /// Where a tile is: its job and its place among the job's tiles.
+    /// The job that a tile belongs to, and the tile's entry in that job.
     fn place(&self, tile: u64) -> (&Job, &(u64, Vec<u64>)) {
         let mut left = tile as usize;
         for job in &self.jobs {
@@ -136,15 +136,15 @@ impl Pictures {
         unreachable!("tile {tile} of {}", self.tiles())
     }
 
-    /// What makes tiles, with models that are in memory already.
+    /// A maker of tiles that starts with the models already in memory.
     pub fn maker_with(&self, device: (DeviceName, Device), engines: Engines) -> Box<dyn Maker + '_> {
         Box::new(PictureMaker { pictures: self, device, engines })
     }
 
-    /// The rows of every job, in the order its seeds were typed.
+    /// The rows of every job, as (name, folder, rows), in the order its seeds were typed.
     ///
     /// # Errors
-    /// [`Error::Input`] where a sample is not there.
+    /// [`Error::Input`] if a sample is not finished.
     pub fn rows(&self) -> Result<Vec<(String, PathBuf, Vec<SampleRow>)>> {
         self.jobs.iter().map(|job| Ok((job.planned.name.clone(), job.folder.clone(), job.rows()?))).collect()
     }
@@ -202,12 +202,12 @@ impl Job {
         picture_path(seed, self.planned.subdirs)
     }
 
-    /// A path below the run directory.
+    /// The same path seen from the run directory instead of the job's folder.
     fn below(&self, path: &str) -> String {
         if self.planned.folder == "." { path.to_owned() } else { format!("{}/{path}", self.planned.folder) }
     }
 
-    /// What is wrong with a finished sample.
+    /// What is wrong with a finished sample, if anything; with `hash` its file is hashed too.
     fn fault(&self, row: &SampleRow, hash: bool) -> Option<String> {
         let at = |why: &str| Some(format!("{} {why}", self.below(&self.picture(row.seed))));
         match (&row.file, &row.sha256) {
@@ -372,7 +372,7 @@ impl Job {
                 row.sha256 = Some(store::sha256_hex(&bytes));
                 row.file = Some(file);
             }
-            // Not part of the record: a look at the way, which the same recipe makes again.
+            // Previews are not part of the record: the same recipe makes them again.
             for (step, values) in one.previews.iter().filter(|p| p.1.iter().all(|v| v.is_finite())) {
                 let preview = Picture::from_values(values, spec.sample_shape, spec.range)?;
                 let bytes = png::encode(&preview, &png::PngText::default())?;
@@ -384,7 +384,7 @@ impl Job {
         Record::new(&self.run_id, tile, done.into_values().collect()).write(&self.folder)
     }
 
-    /// The verified rows of a tile but those `again`.
+    /// The rows of a tile that are recorded and intact, except those of the seeds `again`.
     fn kept(&self, tile: u64, again: &[u64]) -> BTreeMap<u64, SampleRow> {
         let Lookup::Whole(record) = Record::<SampleRow>::find(&self.folder, tile, &self.run_id) else {
             return BTreeMap::new();
@@ -398,7 +398,7 @@ fn text(recipe: &Recipe, seed: u64) -> Result<png::PngText> {
     if !recipe.metadata {
         return Ok(png::PngText::default());
     }
-    // The picture is the same whether its latent is kept or not.
+    // The picture must be the same whether its latent is kept or not.
     let own = PictureRecipe { schema: 1, seed, recipe: Recipe { latents: None, ..recipe.clone() } };
     let json = serde_json::to_string(&own).map_err(|e| Error::Bug(e.to_string()))?;
     Ok(png::PngText { parameters: Some(own.parameters()), isoline: Some(json) })

@@ -1,4 +1,4 @@
-//! Labels: what was measured of a model's own samples, which a reward is trained on.
+//! Labels: quantities measured at a model's own samples, from which a reward is trained.
 
 use crate::acts::{ActRow, keys};
 use crate::cancel::Cancel;
@@ -25,7 +25,7 @@ pub const ROW: ActRow = ActRow {
     open: |plan, folder| Ok(Box::new(Tiles::open(keys(plan)?, folder)?)),
 };
 
-/// The plan's keys.
+/// The keys of the plan that belong to this act.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LabelsPlan {
@@ -33,14 +33,14 @@ pub struct LabelsPlan {
     pub model: String,
     /// SHA-256 of its card and weights.
     pub model_sha256: String,
-    /// What is measured.
+    /// The quantity that is measured.
     #[serde(default = "psi", skip_serializing_if = "is_psi")]
     pub quantity: String,
     /// Name of the estimator.
     pub estimator: String,
     /// Key of the latents.
     pub seed: u64,
-    /// Labelled latents.
+    /// Number of labelled latents.
     pub count: u64,
     /// cpu, wgpu or cuda.
     pub device: String,
@@ -54,7 +54,7 @@ fn is_psi(name: &str) -> bool {
     name == "psi"
 }
 
-/// The parts of a labelled set.
+/// The parts of a labelled set; each part is a tile of the run.
 pub struct Tiles {
     plan: LabelsPlan,
     quantity: Box<dyn Quantity>,
@@ -64,7 +64,7 @@ pub struct Tiles {
 }
 
 impl Tiles {
-    /// The parts of a plan in `folder`.
+    /// The parts of a plan, kept in `folder`.
     ///
     /// # Errors
     /// [`Error::Key`].
@@ -76,7 +76,7 @@ impl Tiles {
         let quantity = quantity(&plan.quantity, &plan.estimator)?;
         let count = plan.count as usize;
         let parts = Parts::new(folder, &plan.model_sha256, &plan.device, &*quantity, plan.seed, count);
-        // The count is no part of the recipe: a longer table goes on from a shorter one.
+        // The count is not in the recipe, so a longer table can continue a shorter one.
         let mut keys = toml::Table::from_iter([
             ("format".to_owned(), toml::Value::Integer(1)),
             ("kind".to_owned(), "labels".into()),
@@ -93,10 +93,10 @@ impl Tiles {
         Ok(Self { quantity, parts, folder: folder.to_owned(), recipe, plan })
     }
 
-    /// The readings of every latent, as [`Labels::new`](crate::reward::Labels::new) takes them.
+    /// The readings of every latent, in the form that [`Labels::new`](crate::reward::Labels::new) takes.
     ///
     /// # Errors
-    /// [`Error::Input`] where a part is not finished.
+    /// [`Error::Input`] if a part is not finished.
     pub fn readings(&self) -> Result<Vec<Vec<f64>>> {
         let mut readings = Vec::new();
         for part in 0..self.parts.len() {

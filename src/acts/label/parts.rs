@@ -1,4 +1,4 @@
-//! The files of labels: readings in parts that can be continued.
+//! The files of labels: readings, kept in parts so that an interrupted labelling can continue.
 
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Latents per part file.
+/// Latents in one part file.
 const PART: usize = 512;
-/// Latents per estimator call.
+/// Latents in one estimator call.
 pub const CALL: usize = 16;
 
-/// The part files of a labelled set, each [`PART`] latents long but the last, and each with a record that is written after
-/// it: `labels-RECIPE-00000000-512.safetensors` and `.json`.
+/// The part files of a labelled set. Each holds [`PART`] latents, the last one perhaps fewer, and has a record that is
+/// written after it: `labels-RECIPE-00000000-512.safetensors` and `.json`.
 pub struct Parts {
     folder: PathBuf,
     recipe: String,
@@ -27,7 +27,7 @@ pub struct Parts {
     total: usize,
 }
 
-/// The last file of a part.
+/// The record of a part, written last.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct PartRecord {
@@ -36,21 +36,21 @@ struct PartRecord {
     first: usize,
     count: usize,
     sha256: String,
-    /// Latents without a reading.
+    /// Number of latents without a reading.
     undefined: u64,
 }
 
-/// A finished part.
+/// A finished part on disk.
 #[derive(Clone, Debug)]
 pub struct PartState {
     /// SHA-256 and name of its files.
     pub files: Vec<(String, String)>,
-    /// Latents without a reading.
+    /// Number of latents without a reading.
     pub undefined: u64,
 }
 
 impl Parts {
-    /// The parts in `folder` of `total` latents of a model.
+    /// The parts of a table of `total` latents of a model, kept in `folder`.
     pub fn new(
         folder: &Path,
         model_sha256: &str,
@@ -59,9 +59,9 @@ impl Parts {
         seed: u64,
         total: usize,
     ) -> Self {
-        // The count is no part of the recipe: a longer table goes on from a shorter one.
+        // The count is not in the recipe, so a longer table can continue a shorter one.
         let (row, how) = (quantity.row(), quantity.how());
-        // Of the first quantity by its estimator alone, as tables were named when there was no other.
+        // For psi the estimator alone: tables were named that way when there was no other quantity.
         let what = if row.name == "psi" { how } else { format!("{} {how}", row.name) };
         let recipe = format!("{model_sha256} {what} {seed} {} {device}", noise::SCHEME);
         let recipe = store::sha256_hex(recipe.as_bytes());
@@ -73,7 +73,7 @@ impl Parts {
         self.total.div_ceil(PART)
     }
 
-    /// Latents of a part.
+    /// Number of latents in a part.
     pub fn count(&self, part: usize) -> usize {
         PART.min(self.total - part * PART)
     }
@@ -82,10 +82,11 @@ impl Parts {
         format!("labels-{:.12}-{:08}-{}.{kind}", self.recipe, part * PART, self.count(part))
     }
 
-    /// What is on disk of a part; `None` where it was not made yet. With `hash` the file is read and compared.
+    /// The state of a part on disk; `None` if it was not made yet. With `hash` the file is read and compared with its
+    /// hash.
     ///
     /// # Errors
-    /// What is wrong with the part; it is to be made again.
+    /// What is wrong with the part, as text for a message; the part is then made again.
     pub fn state(&self, part: usize, hash: bool) -> Result<Option<PartState>, String> {
         let record = self.name(part, "json");
         let path = self.folder.join(&record);
@@ -113,16 +114,17 @@ impl Parts {
         Ok(Some(PartState { files, undefined: found.undefined }))
     }
 
-    /// The readings of a finished part, see [`Labels`](crate::reward::Labels); `None` where it is absent or damaged.
+    /// The readings of a finished part, one list for each latent, see [`Labels`](crate::reward::Labels). `None` if the
+    /// part is missing or damaged.
     pub fn read(&self, part: usize) -> Option<Vec<Vec<f64>>> {
         self.state(part, true).ok()??;
         read_part(&self.folder.join(self.name(part, "safetensors")), tensor(self.row), self.count(part))
     }
 
-    /// Measures a part and writes it; gives each latent's index and whether it has a reading.
+    /// Measures a part and writes it. Returns each latent's index and whether it has a reading.
     ///
     /// # Errors
-    /// Of the quantity, of the disk, or a stop.
+    /// When the quantity cannot be measured, a file cannot be written, or the run is stopped.
     pub fn make(
         &self,
         part: usize,
@@ -160,7 +162,7 @@ fn compute(
     let mut readings: Vec<Vec<f64>> = Vec::new();
     for call in latents.values().chunks(CALL * d) {
         cancel.check(|| format!("{done} labels are kept"))?;
-        // The last call is filled up, so that every call has the same shape.
+        // The last call is filled up with zeros, so that every call has the same shape.
         let mut filled = call.to_vec();
         filled.resize(CALL * d, 0.0);
         let points = match quantity.row().place {
@@ -174,21 +176,21 @@ fn compute(
         };
         readings.extend(quantity.read(generator, &points)?.into_iter().take(call.len() / d).map(reading));
     }
-    // Stored in f32: round here, so that a resumed labelling gives the same numbers.
+    // The file stores f32. Rounding here makes a resumed labelling give the same numbers as an unbroken one.
     Ok(readings.into_iter().map(|s| s.into_iter().map(|v| f64::from(v as f32)).collect()).collect())
 }
 
-/// Name of a table's tensor.
+/// Name of the tensor in a table's file.
 fn tensor(row: &QuantityRow) -> &'static str {
     if row.of_spectrum { "singular_values" } else { "values" }
 }
 
-/// The file of a table of readings.
+/// The file of a table of readings, one row for each latent.
 ///
 /// # Errors
 /// [`Error::Bug`].
 pub fn table_bytes(row: &QuantityRow, readings: &[Vec<f64>]) -> Result<Vec<u8>> {
-    // A latent without a reading is a row of -1; a number that may be negative stands behind a 1.
+    // A latent without a reading becomes a row of -1. A number that may itself be negative comes after a 1.
     let width = readings.iter().map(Vec::len).max().unwrap_or(0).max(1);
     let values = readings.iter().flat_map(|s| (0..width).map(|i| s.get(i).map_or(-1.0, |v| *v as f32)));
     let table = WeightTensor { shape: vec![readings.len(), width], values: values.collect() };

@@ -34,16 +34,16 @@ pub struct DenoiserPath {
     pub class: Option<usize>,
 }
 
-/// Descriptors of the map x_σ → x₀ at the sampler's own x_σ.
+/// Descriptors of the map x_σ → x₀, taken at the states x_σ that the sampler itself passes through.
 #[derive(Clone, Debug, Serialize)]
 pub struct DenoiserPathReport {
     /// Model id.
     pub model: String,
     /// SHA-256 of the model.
     pub model_sha256: String,
-    /// Way to the spectra.
+    /// Name of the estimator of the spectra.
     pub estimator: String,
-    /// One per seed and level, seed by seed, from noise to picture.
+    /// One point per seed and level: seed by seed, each from noise to picture.
     pub points: Vec<PathPoint>,
 }
 
@@ -52,15 +52,15 @@ pub struct DenoiserPathReport {
 pub struct PathPoint {
     /// Seed.
     pub seed: u64,
-    /// σ
+    /// The noise level σ.
     pub sigma: f64,
-    /// k of ψ_k: over the directions that are strong in all states of one level, so that each level has its own.
+    /// The k of ψ_k. It counts the directions that are strong in all states of one level, so each level has its own.
     pub k: usize,
-    /// In the order of [`DenoiserPathReport::descriptors`].
+    /// Values in the order of [`DenoiserPathReport::descriptors`].
     pub values: Vec<Option<f64>>,
 }
 
-/// One level of all seeds: σ, the states there, their spectra, their model rank.
+/// One noise level for all seeds: σ, the states there, their spectra and their model rank.
 struct NoiseLevel {
     sigma: f64,
     states: Latents,
@@ -69,7 +69,7 @@ struct NoiseLevel {
 }
 
 impl DenoiserPath {
-    /// Checks what needs no model.
+    /// Checks everything that needs no model.
     ///
     /// # Errors
     /// [`Error::Key`].
@@ -77,7 +77,7 @@ impl DenoiserPath {
         seeds("seeds", &self.seeds).map(drop)
     }
 
-    /// Measures.
+    /// Measures the path.
     ///
     /// # Errors
     /// Those of [`check`](Self::check), of the model and the estimator, or a stop.
@@ -112,7 +112,7 @@ impl DenoiserPath {
         })
     }
 
-    /// The noise levels, from noise to picture.
+    /// The noise levels to measure at, from noise to picture.
     fn levels(&self, sampler: &Sampler) -> Result<Vec<f64>> {
         let nodes = &sampler.sampling().sigmas;
         let mut wanted = if self.sigma.is_empty() { nodes[..nodes.len() - 1].to_vec() } else { self.sigma.clone() };
@@ -135,16 +135,16 @@ impl NoiseLevel {
     }
 }
 
-/// The likelihood of a prior draw means nothing at a noised picture.
+/// The likelihood of a prior draw means nothing at a noised picture, so that descriptor is left out.
 fn descriptors() -> impl Iterator<Item = &'static crate::geometry::Descriptor> {
     DESCRIPTORS.iter().filter(|d| d.name != "log_likelihood")
 }
 
-/// The states at σ on the sampler's own way: its levels above σ, then σ.
+/// The states that the sampler reaches at σ: it goes through its own levels above σ, then to σ.
 fn state_at(sampler: &Sampler, z: &Latents, sigma: f64) -> Result<Latents> {
     let config = sampler.config();
     let solver = solver(&config.solver, config.solver_settings.clone()).map_err(|e| Error::Bug(e.to_string()))?;
-    // A level that is a node up to rounding is that node.
+    // A level that equals a node up to rounding counts as that node.
     let nodes = &sampler.sampling().sigmas;
     let mut sigmas: Vec<f64> = nodes.iter().copied().filter(|s| *s > sigma * (1.0 + 1e-9)).collect();
     sigmas.push(sigma);
@@ -165,10 +165,10 @@ impl DenoiserPathReport {
         descriptors().map(|d| d.name).collect()
     }
 
-    /// One row per point.
+    /// A table with one row per point.
     ///
     /// # Errors
-    /// Of the table.
+    /// When the columns do not make a valid table.
     pub fn table(&self) -> Result<Table> {
         let points = || self.points.iter();
         let mut columns = vec![
@@ -184,7 +184,7 @@ impl DenoiserPathReport {
     /// Writes `trajectory.parquet` and `trajectory.csv`.
     ///
     /// # Errors
-    /// Of the disk.
+    /// When a file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<()> {
         let metadata =
             [("model", self.model.as_str()), ("model_sha256", &self.model_sha256), ("estimator", &self.estimator)];

@@ -20,7 +20,7 @@ use std::path::Path;
 /// The row of this study.
 pub const ROW: StudyRow = StudyRow::of::<LatentPath>("trajectory", "Descriptors along a path between seeds");
 
-/// Pictures that the page shows along a path, at most.
+/// At most this many pictures along a path are shown on the page.
 const STRIP: usize = 33;
 
 /// A path that is asked for.
@@ -49,15 +49,15 @@ pub struct LatentPathReport {
     pub model_sha256: String,
     /// The seeds, in order.
     pub seeds: Vec<u64>,
-    /// Steps from a seed to the next.
+    /// Number of steps from a seed to the next.
     pub steps: usize,
-    /// Whether by straight lines.
+    /// Whether the path follows straight lines instead of great circles.
     pub straight: bool,
-    /// Way to the spectra.
+    /// Name of the estimator of the spectra.
     pub estimator: String,
-    /// k of ψ_k.
+    /// The k of ψ_k.
     pub model_rank: usize,
-    /// Where each latent lies; whole numbers are the seeds.
+    /// Position of each latent on the path; whole numbers are the seeds.
     pub position: Vec<f64>,
     /// Every descriptor at each latent.
     #[serde(serialize_with = "as_map")]

@@ -36,7 +36,7 @@ pub struct Map {
     pub geometry: Geometry,
 }
 
-/// A map: one value of each descriptor per latent of a square grid.
+/// A map: one value of each descriptor for each latent of a square grid.
 #[derive(Clone, Debug, Serialize)]
 pub struct MapReport {
     /// Model id.
@@ -45,30 +45,30 @@ pub struct MapReport {
     pub model_sha256: String,
     /// The seeds that span the plane.
     pub plane: [u64; 3],
-    /// Latents along a side, n.
+    /// n, the number of latents along a side.
     pub size: usize,
-    /// Way to the spectra.
+    /// Name of the estimator of the spectra.
     pub estimator: String,
-    /// k of ψ_k.
+    /// The k of ψ_k.
     pub model_rank: usize,
-    /// The descriptors that are drawn, each in a few numbers.
+    /// The descriptors that are drawn, each summarised in a few numbers.
     #[serde(serialize_with = "as_map")]
     pub descriptors: Vec<(String, Extent)>,
-    /// (u, v) of each latent, n².
+    /// (u, v) of each latent, n² of them, row by row from the lowest v.
     #[serde(skip)]
     pub places: Vec<(f64, f64)>,
-    /// Every descriptor at each latent, n².
+    /// Every descriptor at each latent, in the order of `places`.
     #[serde(skip)]
     pub columns: Vec<NamedColumn>,
-    /// The pictures at the corners of the plane; blank where a value is not finite.
+    /// The pictures at the corners of the plane; grey where a value is not finite.
     #[serde(skip)]
     pub corners: Option<[Picture; 4]>,
 }
 
-/// A descriptor over a map.
+/// A descriptor over a map, in a few numbers.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Extent {
-    /// Latents where it is defined.
+    /// Number of latents where it is defined.
     pub defined: usize,
     /// Its least value.
     pub least: Option<f64>,

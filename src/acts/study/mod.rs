@@ -1,7 +1,9 @@
-//! Studies: what the numbers are worth on a model. Each is one file: what is asked for, a function from it to a report of
-//! plain data, and the writing of that report into a folder. None needs a terminal.
+//! Studies: how far the numbers can be trusted on a model. Each study is one file with what can be asked for, a
+//! function from that to a report of plain data, and the code that writes the report into a folder. No study needs a
+//! terminal.
 //!
-//! A study whose folder holds tables, plots and a page is a row of [`STUDIES`], a command of `isoline study` by that alone.
+//! A study that leaves tables, plots and a page in a folder has a row in [`STUDIES`], and that alone makes it a command
+//! of `isoline study`.
 
 pub mod convergence;
 pub mod denoiser_path;
@@ -26,41 +28,41 @@ use crate::table::{Table, write_csv, write_parquet};
 use serde::{Serialize, Serializer};
 use std::path::Path;
 
-/// A study of a model that leaves a folder: what is asked for, each field a flag too.
+/// A study of a model that leaves a folder. Its fields are what can be asked for, and each is a flag too.
 pub trait Study: clap::Args {
-    /// What it finds.
+    /// What the study finds.
     type Report: Report;
 
-    /// Checks what needs no model.
+    /// Checks everything that needs no model.
     ///
     /// # Errors
     /// [`Error::Key`].
     fn check(&self) -> Result<()>;
 
-    /// Makes the study. Tiles of measurements are kept in `folder`, where the same study goes on after a stop.
+    /// Runs the study. Tiles of measurements are kept in `folder`, where the same study continues after a stop.
     ///
     /// # Errors
     /// Those of [`check`](Self::check), of the model, the estimator and the disk, or a stop.
     fn run(&self, model: &Model, folder: &Path, progress: &Progress, cancel: &Cancel) -> Result<Self::Report>;
 }
 
-/// What a study has found: plain data, whose serialization is `study.json`.
+/// What a study has found: plain data, which is serialised as `study.json`.
 pub trait Report: Serialize {
-    /// The table that is printed, its head first.
+    /// The printed table, header first.
     fn rows(&self) -> Vec<Vec<String>>;
 
     /// Writes tables, plots, `report.html` and `study.json`.
     ///
     /// # Errors
-    /// Of the pictures and the disk.
+    /// When a picture cannot be made or a file cannot be written.
     fn write(&self, folder: &Path) -> Result<()>;
 }
 
-/// What a screen shows of a study.
+/// What is printed of a study.
 pub struct Printout {
     /// The whole report.
     pub json: serde_json::Value,
-    /// Its table, the head first.
+    /// Its table, header first.
     pub rows: Vec<Vec<String>>,
 }
 
@@ -74,7 +76,7 @@ pub struct StudyRow {
     pub augment: fn(clap::Command) -> clap::Command,
     /// [`Study::check`] of what was typed.
     pub check: fn(&clap::ArgMatches) -> Result<()>,
-    /// [`Study::run`] of what was typed, the report written into the folder.
+    /// [`Study::run`] of what was typed; writes the report into the folder.
     pub run: fn(&clap::ArgMatches, &Model, &Path, &Progress, &Cancel) -> Result<Printout>,
 }
 
@@ -101,26 +103,26 @@ fn parsed<S: Study>(typed: &clap::ArgMatches) -> Result<S> {
     S::from_arg_matches(typed).map_err(|e| Error::Bug(e.to_string()))
 }
 
-/// Seeds as typed under a key.
+/// Parses the seeds typed under `key`.
 fn seeds(key: &str, text: &str) -> Result<Vec<u64>> {
     parse_seeds(text).map_err(|message| Error::key(key, message))
 }
 
-/// A column of numbers by its name.
+/// A named column of numbers.
 type NamedColumn = (String, Vec<Option<f64>>);
 
-/// The column of that name; one without a value where there is none.
+/// The column called `name`; an empty one if there is none.
 fn column<'a>(columns: &'a [NamedColumn], name: &str) -> &'a [Option<f64>] {
     columns.iter().find(|c| c.0 == name).map_or(&[], |c| &c.1)
 }
 
-/// Least and greatest of the values there are.
+/// The least and the greatest of the defined values.
 fn extremes(values: &[Option<f64>]) -> [Option<f64>; 2] {
     let defined = || values.iter().flatten().copied();
     [defined().reduce(f64::min), defined().reduce(f64::max)]
 }
 
-/// (name, value) pairs as an object.
+/// Serialises (name, value) pairs as an object.
 fn as_map<V: Serialize, S: Serializer>(pairs: &[(String, V)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
 }
@@ -133,14 +135,14 @@ fn write_text(folder: &Path, name: &str, text: &str) -> Result<()> {
     store::write_atomic(&folder.join(name), text.as_bytes())
 }
 
-/// Writes `NAME.csv` and `NAME.parquet`, the second with `metadata`.
+/// Writes `NAME.csv`, and `NAME.parquet` with `metadata`.
 fn write_table(folder: &Path, name: &str, table: &Table, metadata: &[(&str, &str)]) -> Result<()> {
     let metadata: Vec<(String, String)> = metadata.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     write_text(folder, &format!("{name}.csv"), &write_csv(table))?;
     store::write_atomic(&folder.join(format!("{name}.parquet")), &write_parquet(table, &metadata)?)
 }
 
-/// Writes the page and, last, `study.json`.
+/// Writes the page and then, last, `study.json`.
 fn write_page(folder: &Path, page: &Page, report: &impl Serialize) -> Result<()> {
     write_text(folder, "report.html", &page.html())?;
     write_text(folder, "study.json", &format!("{:#}\n", json(report)?))

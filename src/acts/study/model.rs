@@ -1,4 +1,4 @@
-//! The model that a study is of.
+//! The model that a study examines.
 
 use crate::acts::describe::{DescribePlan, Description, Geometry, Inverter, Keys, Measurer, Source, Subject, Tiles};
 use crate::cancel::Cancel;
@@ -13,7 +13,7 @@ use crate::units::Latents;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A loaded model, and where it lies and computes.
+/// A loaded model, with its folder and its device.
 pub struct Model {
     /// Its folder.
     pub folder: PathBuf,
@@ -26,7 +26,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// The model of that name or path.
+    /// Loads the model with this name or path.
     ///
     /// # Errors
     /// Those of [`find_model`] and [`generator::load`].
@@ -41,17 +41,17 @@ impl Model {
         &self.generator.spec().id
     }
 
-    /// d
+    /// d, the latent's width.
     pub fn latent_width(&self) -> usize {
         self.generator.spec().latent_width
     }
 
-    /// What suits the model where nothing was asked for.
+    /// The defaults that suit this model.
     pub fn usual(&self) -> &'static Usual {
         self.generator.spec().usual
     }
 
-    /// The model's own reward, where there is one.
+    /// The model's own reward, if it has one.
     ///
     /// # Errors
     /// Those of [`Reward::load`].
@@ -60,7 +60,7 @@ impl Model {
         there.then(|| Reward::load(&self.folder, None, &self.generator, &self.device)).transpose()
     }
 
-    /// What turns its pictures into latents.
+    /// The inverter, which finds the latents of pictures.
     ///
     /// # Errors
     /// Those of [`Inverter::new`].
@@ -68,12 +68,12 @@ impl Model {
         Inverter::new(Arc::clone(&self.generator), &self.folder, None)
     }
 
-    /// Describes latents as `geometry` asks, their tiles kept in `folder`, so that a study that was stopped goes on. The reward
-    /// is read only where the estimator or the model rank is left to it.
+    /// Describes latents as `geometry` asks. The tiles are kept in `folder`, so a study that was stopped can continue.
+    /// The reward is read only if the estimator or the model rank is left open.
     ///
     /// # Errors
-    /// [`Error::Key`](crate::error::Error::Key) of the geometry; those of the reward, the estimator, the device and the disk, or
-    /// a stop.
+    /// [`Error::Key`](crate::error::Error::Key) of the geometry; errors of the reward, the estimator, the device and
+    /// the disk, or a stop.
     pub fn describe(
         &self,
         latents: &Latents,
@@ -92,7 +92,7 @@ impl Model {
         store::create_dir(folder)?;
         let _lock = store::Lock::exclusive(&folder.join("run.lock"))?;
         tiles.claim()?;
-        // A study is gone on with by its own command: it leaves no plan, and so no events.
+        // A study is continued by its own command, so it leaves no plan and therefore no events.
         let drive = Drive { folder: Some(folder), ..Drive::new(&label, progress, cancel) };
         drive.run(&tiles, &mut *tiles.maker((self.device_name, self.device.clone())))?;
         tiles.description()

@@ -1,10 +1,10 @@
-//! Latents on planes and paths between seeds.
+//! Latents on planes and on paths between seeds.
 
 use crate::steer::{arc, chord};
 use crate::units::Latents;
 
-/// A square grid on the plane through three latents: z(u, v) = a + u (b − a) + v (c − a), u and v from −0.25 to
-/// 1.25, row by row from the lowest v. Gives latents `[size², d]` and (u, v) of each.
+/// A square grid on the plane through three latents: z(u, v) = a + u (b − a) + v (c − a), with u and v from −0.25 to
+/// 1.25, row by row from the lowest v. Returns the latents, `[size², d]`, and the (u, v) of each.
 pub fn plane([a, b, c]: [&[f32]; 3], size: usize) -> (Latents, Vec<(f64, f64)>) {
     let at = |i: usize| if size > 1 { -0.25 + 1.5 * i as f64 / (size - 1) as f64 } else { 0.0 };
     let places: Vec<(f64, f64)> = (0..size).flat_map(|v| (0..size).map(move |u| (at(u), at(v)))).collect();
@@ -19,13 +19,14 @@ pub fn plane([a, b, c]: [&[f32]; 3], size: usize) -> (Latents, Vec<(f64, f64)>) 
     (Latents::new(places.iter().flat_map(latent).collect(), a.len()), places)
 }
 
-/// Where on the grid of [`plane`] a point (u, v) lies, in cells.
+/// The grid position of a point (u, v) on the grid of [`plane`], in cells along one side.
 pub fn cell(u: f64, size: usize) -> f64 {
     (u + 0.25) / 1.5 * size.saturating_sub(1) as f64
 }
 
-/// `steps` latents from each latent to the next and the last one itself: along the great circle, the norm
-/// linear (which stays where the prior lives), or straight. Gives `[(n − 1)·steps + 1, d]`.
+/// `steps` latents on the way from each latent to the next, plus the last latent itself: `[(n − 1)·steps + 1, d]`. The
+/// way is a great circle, along which the norm changes linearly so that latents stay where the prior lives, or a
+/// straight line.
 pub fn path(points: &Latents, steps: usize, straight: bool) -> Latents {
     let between = if straight { chord } else { arc };
     let stations: Vec<&[f32]> = points.rows().collect();

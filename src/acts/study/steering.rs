@@ -1,4 +1,4 @@
-//! `steer-report`: asked against measured novelty, method by method. The honest proof.
+//! `steer-report`: compares the novelty asked for with the novelty measured, method by method.
 
 use super::seeds;
 use crate::acts::generate::{self, SampleRow};
@@ -48,44 +48,44 @@ fn corrections(text: &str) -> std::result::Result<usize, String> {
     text.parse().ok().filter(|n| (1..=64).contains(n)).ok_or_else(|| "expected 1 to 64".to_owned())
 }
 
-/// What was found.
+/// What the comparison found.
 #[derive(Clone, Debug, Serialize)]
 pub struct ComparisonReport {
     /// Model id.
     pub model: String,
-    /// The reward's name, where it is not the model's own.
+    /// The reward's name, if it is not the model's own.
     pub reward: Option<String>,
     /// What the reward predicts.
     pub quantity: String,
-    /// Method by method.
+    /// The figures, method by method.
     pub methods: Vec<MethodFigures>,
 }
 
-/// What one method did.
+/// The figures of one method.
 #[derive(Clone, Debug, Serialize)]
 pub struct MethodFigures {
-    /// Method, with its loop.
+    /// Name of the method, with the loop it ran in.
     pub name: String,
-    /// Rank correlation of asked and reached, as a share of the largest value that the tied levels permit.
+    /// Rank correlation of asked and reached, as a share of the largest value possible with tied levels.
     pub spearman: Option<f64>,
-    /// Of mid-ranks, as it is.
+    /// The same correlation without that adjustment; ties share their mean rank.
     pub spearman_unadjusted: Option<f64>,
-    /// In percentiles.
+    /// Median |asked − reached|, in percentiles.
     pub median_abs_error: Option<f64>,
-    /// Share of samples that a guard refused.
+    /// Share of samples that are off the manifold or not finite.
     pub off_manifold: f64,
     /// Samples without a measured novelty.
     pub undefined: usize,
-    /// Between the latent and its seed's, in degrees.
+    /// Mean angle between a latent and its seed's own, in degrees.
     pub mean_angle: f64,
-    /// Denoiser calls that the steering took, mean over samples; of a diffusion model.
+    /// Denoiser calls that the steering took, as a mean over samples; only for a diffusion model.
     pub evaluations: Option<f64>,
-    /// Of steering and measuring.
+    /// Seconds of steering and measuring.
     pub seconds_per_sample: f64,
 }
 
 impl Comparison {
-    /// Checks what needs no model.
+    /// Checks everything that needs no model.
     ///
     /// # Errors
     /// [`Error::Key`].
@@ -100,7 +100,7 @@ impl Comparison {
         self.reward.as_ref().map_or(Ok(()), |name| store::check_id(name).map_err(|m| Error::key("reward", m)))
     }
 
-    /// Steers every seed to every novelty with every method and measures what was reached.
+    /// Steers every seed to every novelty with every method, and measures what was reached.
     ///
     /// # Errors
     /// Those of [`check`](Self::check), of the model and the device, or a stop.
@@ -120,7 +120,7 @@ impl Comparison {
     }
 }
 
-/// Some seeds to be steered to all levels.
+/// Some seeds, to be steered to all levels.
 #[derive(Clone, Copy)]
 struct Trial<'a> {
     engine: &'a Engine,
@@ -130,10 +130,10 @@ struct Trial<'a> {
     cancel: &'a Cancel,
 }
 
-/// Guided samples with what they took.
+/// Guided samples, with what they cost.
 struct Guided {
     rows: Vec<SampleRow>,
-    /// Samples that were computed, those of whole tiles.
+    /// Number of samples computed, which includes the unwanted ones in the tiles.
     computed: usize,
     seconds: f64,
 }
@@ -165,7 +165,7 @@ impl Trial<'_> {
         self.asked.corrections.unwrap_or(self.engine.usual_settings().corrections)
     }
 
-    /// Candidates of a search that takes `seconds` per sample, from the cost of two short ones.
+    /// The number of candidates with which a search takes `seconds` per sample, estimated from two short searches.
     fn candidates(&self, warm: &Self, open: &Settings, seconds: f64) -> Result<usize> {
         let cost = |steps| {
             let settings = Settings { steps, ..open.clone() };
@@ -173,15 +173,16 @@ impl Trial<'_> {
         };
         let sizes = self.engine.generator.spec().usual.trial_candidates;
         let (short, long) = (cost(sizes[0])?, cost(sizes[1])?);
-        // On a busy machine the longer search may seem free; it then gets no more than the longer one's candidates.
+        // On a busy machine the longer search may seem to cost nothing extra; the search then gets no more than its
+        // candidates.
         let per_step = (long - short) / (sizes[1] - sizes[0]) as f64;
         let [first, last] = sizes.map(|s| s as f64);
         let fitting = if per_step > 0.0 { first + (seconds - short) / per_step } else { last };
         Ok(fitting.clamp(1.0, limits::STEPS as f64) as usize)
     }
 
-    /// Every guide over all seeds and levels. A guide's strength for a level is the one whose mean on the warm-up tile came
-    /// nearest; finding it is no part of the seconds.
+    /// Runs every guide over all seeds and levels. For each level a guide gets the strength whose mean on the warm-up
+    /// tile came nearest; finding that strength does not count in the seconds.
     fn guides(&self, warm: &Self) -> Result<Vec<MethodFigures>> {
         let mut methods = Vec::new();
         let mut means: BTreeMap<(&str, u64, u64), f64> = BTreeMap::new();
@@ -199,7 +200,7 @@ impl Trial<'_> {
             for &novelty in &self.asked.novelty {
                 let mut best = (f64::INFINITY, strengths[0]);
                 for strength in strengths {
-                    // Without a set-point a strength gives the same pictures whatever is asked.
+                    // Without a set-point a strength gives the same pictures whatever level is asked.
                     let level = if guide.has_set_point { novelty.to_bits() } else { 0 };
                     let key = (guide.name, level, strength.to_bits());
                     let mean = match means.get(&key) {
@@ -227,7 +228,7 @@ impl Trial<'_> {
         Ok(methods)
     }
 
-    /// One guide at one strength.
+    /// Runs one guide at one strength.
     fn guided(&self, guide: &GuideRow, strength: f64, novelty: f64, closed: bool) -> Result<Guided> {
         let bar = self.progress.start(format!("{} at {strength}, {novelty}", guide.name), self.seeds.len() as u64);
         let settings = Denoising { strength, push: !guide.has_set_point, ..Denoising::default() };
@@ -248,7 +249,7 @@ impl Trial<'_> {
         Ok(Guided { rows, computed, seconds: begin.elapsed().as_secs_f64() })
     }
 
-    /// One method on latents, over all seeds and levels.
+    /// Runs one method on latents, over all seeds and levels.
     fn latents(&self, method: &str, name: &str, settings: &Settings) -> Result<MethodFigures> {
         let bar = self.progress.start(name.to_owned(), (self.seeds.len() * self.asked.novelty.len()) as u64);
         let (mut rows, mut computed) = (Vec::new(), 0);
@@ -268,7 +269,7 @@ impl Trial<'_> {
         }
         bar.finish();
         let seconds = begin.elapsed().as_secs_f64() / computed.max(1) as f64;
-        // A step of a latent is a pass through the sampler, and the start is one more.
+        // Each step of a latent is a pass through the sampler, and the start is one more.
         let mean = rows.iter().map(|r: &SampleRow| 1.0 + r.steps as f64).sum::<f64>() / rows.len().max(1) as f64;
         let calls = self.engine.evaluations().map(|n| mean * n as f64);
         Ok(figures(name, &rows, calls, seconds))
@@ -296,7 +297,7 @@ fn figures(name: &str, rows: &[SampleRow], evaluations: Option<f64>, seconds_per
 }
 
 impl ComparisonReport {
-    /// The table that is printed, its head first.
+    /// The printed table, header first.
     pub fn rows(&self) -> Vec<Vec<String>> {
         let line = |m: &MethodFigures| {
             row([

@@ -1,6 +1,6 @@
-//! Backward universal guidance (theory, 25; arXiv 2302.07121): the clean estimate itself is moved by a few gradient steps
-//! on the reward of clean pictures, D' = D + Δ with Δ ≈ argmax f(D + Δ) − ‖Δ‖²/2ρ², ρ the strength times σ; f is r₀, or
-//! −½((r₀ − ψ*)/s)² in the set-point form.
+//! Backward universal guidance (theory, 25; arXiv 2302.07121). A few gradient steps on the reward of clean pictures
+//! move the clean estimate itself: D' = D + Δ with Δ ≈ argmax f(D + Δ) − ‖Δ‖²/2ρ². Here ρ is the strength times σ, and
+//! f is r₀ in the push form or −½((r₀ − ψ*)/s)² in the set-point form.
 
 use super::{Finished, GuideRow, Task};
 use crate::diffusion::guidance::{Form, Interval, Potential, corrected, no_tangents};
@@ -39,15 +39,15 @@ fn run(task: &Task, aims: Option<&[Level]>) -> Result<Vec<Finished>> {
 pub struct Backward<'a> {
     /// The model.
     pub inner: &'a dyn Denoiser,
-    /// r₀ of clean pictures; it is asked at σ = 0.
+    /// r₀, the reward of clean pictures: it is evaluated at σ = 0.
     pub potential: &'a dyn Potential,
     /// Push or set-point.
     pub form: Form,
-    /// w
+    /// w, the strength.
     pub strength: f64,
     /// Gradient steps.
     pub steps: usize,
-    /// Where it acts.
+    /// The noise levels at which it acts.
     pub interval: Interval,
 }
 
@@ -67,9 +67,10 @@ impl Denoiser for Backward<'_> {
         for _ in 0..self.steps {
             let (value, gradient) = self.potential.value_and_gradient(&(base.clone() + moved.clone()), 0.0)?;
             moved = match &self.form {
-                // Half-way between where Δ stands and ρ²∇r₀(D + Δ), where its own gradient is 0: no step size to choose.
+                // Halfway between the present Δ and ρ²∇r₀(D + Δ), which makes the objective's gradient 0 if ∇r₀ stays
+                // as it is: so there is no step size to choose.
                 Form::Push => (moved + gradient * variance) * 0.5,
-                // The answer for r₀ as it is to first order around D + Δ.
+                // The exact solution for r₀ linearised around D + Δ.
                 Form::SetPoint { targets, scale } => {
                     let gap = targets.clone() - value + (gradient.clone() * moved).sum_dim(1);
                     let square = (gradient.clone() * gradient.clone()).sum_dim(1);

@@ -1,11 +1,12 @@
-//! Density guidance [DEN] in the form that scales the score, as a baseline (theory, 26). Along the flow
+//! Density guidance [DEN], as a baseline, in the form that scales the score (theory, 26). Along the flow
 //! dx/dσ = η(x − D)/σ with
 //!
 //!   η = 1 + c √(2 D_amb) / (‖D − x‖²/σ²)
 //!
-//! the log-density grows by c√2D_amb·dln(1/σ) more than along η = 1: ‖D − x‖²/σ² + tr ∂D/∂x has mean D_amb and variance of at
-//! most 2 D_amb over noised data, so c counts standard deviations of a typical sample. c > 0 gives likelier pictures. η is
-//! held within 0 and 2: where D − x is by chance near 0, as it can be in few dimensions only, the formula has no bound.
+//! the log-density grows by c√2D_amb·dln(1/σ) more than it would with η = 1. Over noised data ‖D − x‖²/σ² + tr ∂D/∂x
+//! has mean D_amb and variance of at most 2 D_amb, so c counts standard deviations of a typical sample; c > 0 gives
+//! likelier pictures. η is held within 0 and 2, because the formula has no bound where D − x happens to be near 0,
+//! which only occurs in few dimensions.
 
 use super::{Finished, GuideRow, Task};
 use crate::diffusion::guidance::{Interval, corrected, no_tangents};
@@ -32,9 +33,9 @@ fn run(task: &Task, _: Option<&[Level]>) -> Result<Vec<Finished>> {
 pub struct DensityScaled<'a> {
     /// The model.
     pub inner: &'a dyn Denoiser,
-    /// c
+    /// c, in standard deviations of a typical sample.
     pub quantile: f64,
-    /// Where it acts.
+    /// The noise levels at which it acts.
     pub interval: Interval,
 }
 

@@ -1,5 +1,5 @@
-//! Forward guidance (theory, 24): D' = D + w · σ² · g · ∇_x r(x, σ). With r(x, σ) = ln E[e^{r₀(x₀)} | x], w = 1 and g = 1 it
-//! is the exact denoiser of the density tilted by e^{r₀}.
+//! Forward guidance (theory, 24): D' = D + w · σ² · g · ∇_x r(x, σ). With r(x, σ) = ln E[e^{r₀(x₀)} | x], w = 1 and
+//! g = 1 this is the exact denoiser of the density tilted by e^{r₀}.
 
 use super::{Finished, GuideRow, Task};
 use crate::diffusion::guidance::{Form, Interval, Potential, corrected, no_tangents, norm};
@@ -31,13 +31,13 @@ fn run(task: &Task, aims: Option<&[Level]>) -> Result<Vec<Finished>> {
     })
 }
 
-/// The size of a correction.
+/// How the size of a correction is chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Normalisation {
     /// g = 1: the formula as it stands.
     None,
-    /// g such that the correction's norm is w times that of D − x, row by row, at most; a set-point's correction shrinks
-    /// as it gets near. So one w means the same on every model.
+    /// In each row g makes the norm of the correction w times that of D − x, so one w means the same on every model. A
+    /// set-point's correction is at most this long and shrinks as the sample gets near.
     Ratio,
 }
 
@@ -45,15 +45,15 @@ pub enum Normalisation {
 pub struct Forward<'a> {
     /// The model.
     pub inner: &'a dyn Denoiser,
-    /// r(x, σ)
+    /// r(x, σ), the reward of noised pictures.
     pub potential: &'a dyn Potential,
     /// Push or set-point.
     pub form: Form,
-    /// w
+    /// w, the strength.
     pub strength: f64,
     /// How g is chosen.
     pub normalisation: Normalisation,
-    /// Where it acts.
+    /// The noise levels at which it acts.
     pub interval: Interval,
 }
 
@@ -69,7 +69,8 @@ impl Denoiser for Forward<'_> {
         no_tangents(x)?;
         let base = self.inner.denoise(x, sigma, classes)?.value;
         let (value, gradient) = self.potential.value_and_gradient(&x.value, sigma)?;
-        // How far to go along the gradient: 1 for a push; for a set-point −(r − ψ*)/s², in units of s when normalised.
+        // How far to go along the gradient: 1 for a push; −(r − ψ*)/s² for a set-point, or in units of s when
+        // normalised.
         let along = match (&self.form, self.normalisation) {
             (Form::Push, _) => value.ones_like(),
             (Form::SetPoint { targets, scale }, Normalisation::None) => {

@@ -1,5 +1,5 @@
-//! Guides in the closed loop: each attempt is a pass through the guided sampler towards an aim, and what was measured moves the
-//! aim. The reward tells where to go, the measurement how far.
+//! Guides in the closed loop. Each attempt is a pass through the guided sampler towards an aim, and what was measured
+//! moves the aim. The reward tells where to go, the measurement how far.
 
 use super::keys::Denoising;
 use super::task::Task;
@@ -15,7 +15,8 @@ use crate::steer::closed_loop::{Attempt, Next, Trial, close};
 use crate::units::{Level, Percentile};
 
 impl Engine {
-    /// Whether this model and its reward can do what a recipe asks of its denoiser; no guide is a class alone.
+    /// Whether this model and its reward can do what a recipe asks of the denoiser. Without a guide the recipe asks for
+    /// a class only.
     ///
     /// # Errors
     /// [`Error::Key`] naming the key.
@@ -23,7 +24,7 @@ impl Engine {
         self.denoised(guide, asked).map(|_| ())
     }
 
-    /// Network evaluations of one pass through the sampler; none where the model is no diffusion model.
+    /// Network evaluations of one pass through the sampler; `None` unless this is a diffusion model.
     pub fn evaluations(&self) -> Option<usize> {
         self.generator.as_sampler().map(|s| s.sampling().evaluations())
     }
@@ -43,7 +44,8 @@ impl Engine {
         Ok(sampler)
     }
 
-    /// The levels at which the reward acts: as told, or where it is worth something (13).
+    /// The noise levels at which the reward acts: those the user gave, or those where the reward is reliable enough to
+    /// guide (13).
     fn interval(&self, sampler: &Sampler, asked: &Denoising) -> Interval {
         if let Some([low, high]) = asked.walk.interval {
             return Interval { low, high };
@@ -53,8 +55,9 @@ impl Engine {
         Interval { low: worth().fold(f64::INFINITY, f64::min), high: worth().fold(0.0, f64::max) }
     }
 
-    /// Guides the samples of one tile to `novelty`, or as strongly as told where there is none; no guide is a class alone. With
-    /// a set-point the measured value moves it, `corrections` times, and the nearest picture is kept.
+    /// Guides the samples of one tile to `novelty`, or, if that is `None`, as strongly as `asked` says. Without a guide
+    /// the samples are only pushed towards their class. With a set-point, up to `corrections` measurements move the
+    /// aim, and the picture that came nearest is kept.
     ///
     /// # Errors
     /// As [`check_denoising`](Self::check_denoising); of the device, or a stop.
@@ -88,9 +91,10 @@ impl Engine {
 struct GuideTrial<'a> {
     task: &'a Task<'a>,
     run: Run,
-    /// Of the last pass.
+    /// The aims of the last pass, one for each sample.
     aims: Vec<Level>,
-    /// Passes of each sample; one that only keeps a neighbour company, or repeats its last, is none.
+    /// Passes that each sample really took. A repeat with an unchanged aim, run only because a neighbour in the tile
+    /// needs another pass, does not count.
     passes: Vec<usize>,
 }
 
@@ -98,7 +102,7 @@ impl Trial for GuideTrial<'_> {
     type Place = Level;
     type Outcome = Finished;
 
-    /// At the median four fifths of a percentile.
+    /// Four fifths of a percentile at the median.
     const NEAR: f64 = 0.02;
 
     fn begin(&mut self) -> Result<Vec<Vec<Attempt<Self>>>> {

@@ -1,5 +1,5 @@
-//! What a job does during denoising. A key is declared once: the field is a flag with its help, a key of a batch, and a line
-//! of the recipe.
+//! What a job does during denoising. A key is declared once: the field is at the same time a flag with its help, a key
+//! of a batch config, and a line of the recipe.
 
 use super::{GuideKeys, GuideRow, guide};
 use crate::error::{Error, Result};
@@ -50,10 +50,10 @@ pub struct WalkKeys {
 }
 
 impl WalkKeys {
-    /// Most times a step is taken: its noise has so many addresses.
+    /// The most times a step may be taken; the noise scheme has addresses for no more.
     const MOST_TIMES: usize = 4;
 
-    /// Times each step is taken.
+    /// How many times each step is taken.
     pub fn times(&self) -> usize {
         self.recurrence.unwrap_or(1)
     }
@@ -112,9 +112,9 @@ pub struct Denoising {
     pub condition: ConditionKeys,
     /// Strength of the method.
     pub strength: f64,
-    /// Upwards without end, instead of to a set-point.
+    /// Whether to push upwards without end instead of to a set-point.
     pub push: bool,
-    /// Where and how often; where the reward is worth something, if no interval is given.
+    /// Where and how often the guide acts; without an interval it acts where the reward is reliable.
     #[serde(flatten, serialize_with = "given")]
     pub walk: WalkKeys,
     /// Keys that belong to one guide alone.
@@ -125,10 +125,10 @@ pub struct Denoising {
 }
 
 impl DenoisingKeys {
-    /// Whether every key has a value that it can have, and means something beside `method` and the percentile to reach.
+    /// Whether every key has a legal value, and makes sense together with `method` and the percentile to reach.
     ///
     /// # Errors
-    /// [`Error::Key`] of the first that has not.
+    /// [`Error::Key`] for the first key that fails.
     pub fn check(&self, method: &str, target: Option<Percentile>) -> Result<()> {
         check_values(&self.condition, self.guidance, &self.walk, &self.own, self.preview_every)?;
         match self.form.as_deref() {
@@ -141,7 +141,7 @@ impl DenoisingKeys {
         self.check_use(method, target)
     }
 
-    /// Whether each key means something here.
+    /// Whether each key makes sense with this method and target.
     fn check_use(&self, method: &str, target: Option<Percentile>) -> Result<()> {
         let row = guide(method);
         let needs = |key, what: &str| Err(Error::key(key, format!("needs {what}, the method here is \"{method}\"")));
@@ -181,12 +181,12 @@ impl DenoisingKeys {
         Ok(())
     }
 
-    /// Whether `method` is told a strength here, and no novelty to reach.
+    /// Whether `method` is given a strength here instead of a novelty to reach.
     pub fn is_push(&self, method: &str) -> bool {
         self.form.as_deref() == Some("push") || guide(method).is_some_and(|r| !r.has_set_point)
     }
 
-    /// Everything filled in; `None` where no key is set and `method` moves latents.
+    /// All keys with their defaults filled in; `None` if no key is set and `method` moves latents.
     pub fn filled(&self, method: &str) -> Option<Denoising> {
         let row = guide(method);
         (row.is_some() || *self != Self::default()).then(|| Denoising {
@@ -201,20 +201,21 @@ impl DenoisingKeys {
 }
 
 impl Denoising {
-    /// Whether its numbers are within what isoline writes: every key by itself, for which of them mean something together was
-    /// asked when the recipe was written.
+    /// Whether its numbers are within what isoline writes. Each key is checked by itself; whether the keys make sense
+    /// together was checked when the recipe was written.
     pub fn is_bounded(&self) -> bool {
         let Self { condition, strength, walk, own, preview_every, .. } = self;
         check_values(condition, Some(*strength), walk, own, Some(*preview_every)).is_ok()
     }
 
-    /// Whether a picture is more than the sampler's map of a noise, so that it must be measured as a picture or carried back to a noise.
+    /// Whether a picture is more than the sampler's map of its noise. Then it must be measured as a picture, or carried
+    /// back to noise.
     pub fn is_guided(&self, guide: Option<&GuideRow>) -> bool {
         guide.is_some() || self.condition.class.is_some() || self.walk.times() > 1
     }
 }
 
-/// Whether every key, by itself, has a value that it can have.
+/// Whether every key, by itself, has a legal value.
 fn check_values(
     condition: &ConditionKeys,
     strength: Option<f64>,
@@ -229,7 +230,7 @@ fn check_values(
     within("preview_every", preview_every, 0..=limits::STEPS, format_args!("0 to {}", limits::STEPS))
 }
 
-/// Refuses a value that is not in `range`, which is what `expected` says.
+/// Refuses a value outside `range`; `expected` describes the range for the message.
 ///
 /// # Errors
 /// [`Error::Key`].
@@ -245,7 +246,7 @@ pub fn within<T: PartialOrd + Display>(
     }
 }
 
-/// Two numbers with a comma between them.
+/// Parses two numbers with a comma between them.
 fn span(text: &str) -> Result<[f64; 2], String> {
     let numbers = text.split(',').map(|t| t.trim().parse::<f64>().map_err(|e| e.to_string()));
     let numbers: Vec<f64> = numbers.collect::<Result<_, _>>()?;

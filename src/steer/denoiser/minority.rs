@@ -1,4 +1,4 @@
-//! The minority score of [MIN] as a potential, after its self-guided form (arXiv 2407.11555), as a baseline (theory, 26):
+//! The minority score of [MIN] as a potential, in its self-guided form (arXiv 2407.11555); a baseline (theory, 26):
 //!
 //!   m(x, σ) = ‖D(x; σ) − D(D(x; σ) + s·σ·e; s·σ)‖²/(2 D_amb)
 //!
@@ -26,11 +26,13 @@ pub const ROW: GuideRow = GuideRow {
     run,
 };
 
+/// Its noise has the address of a step that no sampler takes, so that it is nobody else's.
+const ITS_STEP: u32 = crate::limits::STEPS as u32;
 /// The second noise level over the first.
 const SCALE: f64 = 0.9;
 
 fn run(task: &Task, _: Option<&[Level]>) -> Result<Vec<Finished>> {
-    let noise = sampling_noise(task.samples, 0, 3, task.start.width(), task.sampler.device());
+    let noise = sampling_noise(task.samples, ITS_STEP, 0, task.start.width(), task.sampler.device());
     task.guided(&Forward {
         inner: task.inner,
         potential: &Minority { inner: task.sampler.denoiser(), scale: SCALE, noise },

@@ -1,4 +1,5 @@
-//! Guidance: what corrects a denoiser on its way to a picture (theory, 24 to 28), one file for each guide, and their table.
+//! Guidance: what corrects a denoiser on the way from noise to a picture (theory, 24 to 28). One file for each guide,
+//! and their table.
 
 mod backward;
 mod density;
@@ -24,25 +25,27 @@ use crate::diffusion::guidance::{classifier_free, recurrence};
 use crate::error::Result;
 use crate::units::Level;
 
-/// A tile once through a guide, measured: towards an aim for each sample, or as strongly as told.
+/// Takes a tile once through a guide and measures it. With levels, each sample is guided towards its own; without, as
+/// strongly as the task says.
 pub type Run = fn(&Task, Option<&[Level]>) -> Result<Vec<Finished>>;
 
 /// One row of the table of `--method` names that act on a denoiser.
 pub struct GuideRow {
-    /// As `--method NAME`.
+    /// As in `--method NAME`.
     pub name: &'static str,
     /// One line for `isoline list steering`.
     pub about: &'static str,
-    /// One line for `isoline list guidance`, where it corrects the denoiser's answers one by one, so that a step may be
-    /// repeated.
+    /// One line for `isoline list guidance`. Only for guides that correct the denoiser's answers one by one, so that a
+    /// step may be repeated.
     pub formula: Option<&'static str>,
-    /// Strength where none is given.
+    /// Strength to use where none is given.
     pub strength: f64,
-    /// Strengths of which `isoline steer-report` chooses one for each level; empty for a guide that it leaves out.
+    /// Strengths from which `isoline steer-report` chooses one for each level; empty for a guide that the report leaves
+    /// out.
     pub trial_strengths: &'static [f64],
-    /// Whether it follows the reward, so that it can be told a value to reach; others are only told a strength.
+    /// Whether it follows the reward and so can be given a value to reach; other guides only have a strength.
     pub has_set_point: bool,
-    /// Takes a tile through it.
+    /// Takes a tile through the guide.
     pub run: Run,
 }
 
@@ -58,12 +61,13 @@ own_keys! {
     }
 }
 
-/// The guide of that name.
+/// The guide called `name`.
 pub fn guide(name: &str) -> Option<&'static GuideRow> {
     GUIDES.iter().find(|g| g.name == name)
 }
 
-/// Every correction of a denoiser, (name, formula): guides that follow the reward, what goes with any of them, baselines.
+/// Every correction of a denoiser as (name, formula): first the guides that follow the reward, then what combines with
+/// any of them, then the baselines.
 pub fn formulas() -> impl Iterator<Item = (&'static str, &'static str)> {
     let of = |follows: bool| {
         GUIDES.iter().filter(move |g| g.has_set_point == follows).filter_map(|g| Some((g.name, g.formula?)))

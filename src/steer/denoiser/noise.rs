@@ -1,5 +1,5 @@
-//! Noise optimisation (theory, 28): the noise itself climbs the reward of its picture through the sampler, and the picture is
-//! measured where it is.
+//! Noise optimisation (theory, 28): the noise itself climbs the reward of its picture, through the sampler. The result
+//! is the picture of a known noise, so without a class a quantity of latents is measured right there.
 
 use super::walk::finished;
 use super::{Finished, GuideRow, Task};
@@ -23,7 +23,7 @@ pub const ROW: GuideRow = GuideRow {
     run,
 };
 
-/// Steps of the ascent: each is a pass through the sampler and back.
+/// Steps of the ascent; each is a pass through the sampler and back.
 const STEPS: usize = 12;
 
 fn run(task: &Task, aims: Option<&[Level]>) -> Result<Vec<Finished>> {

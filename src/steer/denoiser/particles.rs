@@ -1,5 +1,5 @@
-//! The particles of one sample (theory, 27): their own noise, weights and choice, so that a sample is the same whoever its
-//! neighbours are.
+//! The particles of one sample (theory, 27). They have their own noise, weights and resampling, so a sample does not
+//! depend on its neighbours.
 
 use super::keys::within;
 use super::walk::{Images, finished};
@@ -12,8 +12,8 @@ use crate::error::{Error, Result, did_you_mean};
 use crate::generator::{Generator, spoilt};
 use crate::nn::Rows;
 use crate::noise::{self, Stream};
-use crate::tensors::{host, rows};
 use crate::steer::OwnKeys;
+use crate::tensors::{host, rows};
 use crate::units::{Level, Percentile};
 use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
@@ -42,15 +42,15 @@ pub struct ParticleKeys {
 }
 
 impl ParticleKeys {
-    /// Most states of one sample: they are one call of the network.
+    /// The most states of one sample; they all go into one network call.
     const MOST: usize = 256;
 
-    /// States of a sample.
+    /// How many states each sample has.
     pub fn count(&self) -> usize {
         self.particles.unwrap_or(8)
     }
 
-    /// What they are weighted by.
+    /// The name of what they are weighted by.
     pub fn potential(&self) -> &str {
         self.potential.as_deref().unwrap_or("diff")
     }
@@ -82,7 +82,7 @@ impl OwnKeys for ParticleKeys {
     }
 }
 
-/// A population for each sample, one after another, so that no sample knows of another.
+/// Runs one population for each sample, one after another, so that no sample depends on another.
 fn run(task: &Task, aims: Option<&[Level]>) -> Result<Vec<Finished>> {
     let mut pictures = Vec::with_capacity(task.samples.len() * task.start.width());
     let mut sizes = Vec::with_capacity(task.samples.len());
@@ -101,10 +101,10 @@ fn run(task: &Task, aims: Option<&[Level]>) -> Result<Vec<Finished>> {
     Ok(all)
 }
 
-/// Noised steps for each of the sampler's own: a stochastic solver needs more of them for the same picture.
+/// Noised steps for each step of the model's own sampler: a stochastic solver needs more of them for the same picture.
 const STEPS: usize = 3;
 
-/// A population before its walk.
+/// The particles of one sample, before their walk from noise to pictures.
 struct Population<'a> {
     task: &'a Task<'a>,
     sample: u64,
@@ -114,7 +114,7 @@ struct Population<'a> {
 }
 
 impl<'a> Population<'a> {
-    /// The particles of `sample`, on their way to `target`, or upwards.
+    /// The particles of `sample`, to be steered to `target`, or upwards if there is none.
     fn new(task: &'a Task, sample: u64, target: Option<Level>) -> Result<Self> {
         let config = task.sampler.config();
         let bug = |e: Error| Error::Bug(e.to_string());
@@ -140,13 +140,13 @@ impl<'a> Population<'a> {
         self.task.asked.own.particles.count()
     }
 
-    /// Normals `[particles, width]`; particle 0 of the start is the sample's own noise.
+    /// Normals, `[particles × latent width]`, row-major. In the latent stream particle 0 has the sample's own noise.
     fn noise(&self, stream: Stream, step: u32) -> Vec<f32> {
         let width = self.task.sampler.spec().latent_width;
         (0..self.count() as u64).flat_map(|p| noise::normals(p, self.sample, stream, step, width)).collect()
     }
 
-    /// r of pictures: −½(level − level*)² towards a target, the level itself without one.
+    /// The reward r of pictures `[particles, D]`: −½(level − level*)² with a target, the level itself without one.
     fn rewards(&self, pictures: &Rows) -> Result<Vec<f64>> {
         let levels = host(self.task.engine.reward.of_pictures(pictures.clone())?)?;
         let one = |level: f32| match self.target {
@@ -156,8 +156,8 @@ impl<'a> Population<'a> {
         Ok(levels.into_iter().map(one).collect())
     }
 
-    /// One particle's picture, drawn by the last weights, and the effective size at each weighing. Where no particle is
-    /// left the picture is that of the first, which is not finite.
+    /// The picture of one particle, drawn by the last weights, and the effective size at each weighing. If every
+    /// particle was lost, the picture is that of the first particle, which is not finite.
     fn run(&self, start: &[f32]) -> Result<(Vec<f32>, Vec<f64>)> {
         let (device, width) = (self.task.sampler.device(), self.task.sampler.spec().latent_width);
         let samples = vec![self.sample; self.count()];
@@ -183,7 +183,7 @@ impl<'a> Population<'a> {
                     (x, answer) = (chosen(x), chosen(answer));
                 }
             }
-            // One evaluation a step, which is made already.
+            // The answer for this step is already computed.
             let mut made = Some(answer);
             let mut denoise = |x: &State, sigma: f64| match made.take() {
                 Some(answer) => Ok(State::plain(answer)),

@@ -1,6 +1,6 @@
-//! A tile on its way through a guided sampler: what guides have in common. A reward of a quantity of pictures measures the
-//! guided picture itself. For one of latents, as ψ_k of the sampler is, the picture is carried back along the flow to the noise
-//! it would come from, which is biased.
+//! What all guides have in common: a tile on its way through a guided sampler. If the reward's quantity is one of
+//! pictures, the guided picture itself is measured. If it is one of latents, as ψ_k of the sampler is, the picture is
+//! first carried back along the flow to the noise it would come from, which is biased.
 
 use super::keys::Denoising;
 use super::walk::{Finished, Images, Walk, finished};
@@ -16,7 +16,7 @@ use crate::steer::{Engine, Status, Steered};
 use crate::tensors::{host, rows};
 use crate::units::{Latents, Level};
 
-/// Levels of the way back to the noise: enough that its own error is small beside what guidance does.
+/// Number of noise levels on the way back to the noise: enough that its own error is small beside what guidance does.
 const BACK: usize = 24;
 
 /// The samples of a tile on their way through a guided sampler.
@@ -25,17 +25,17 @@ pub struct Task<'a> {
     pub engine: &'a Engine,
     /// The model's sampler.
     pub sampler: &'a Sampler,
-    /// What is guided: the model's denoiser, pushed towards a class where one is asked for.
+    /// What is guided: the model's denoiser, pushed towards a class if one is asked for.
     pub inner: &'a dyn Denoiser,
-    /// What is asked of it.
+    /// What the recipe asks of the denoising.
     pub asked: &'a Denoising,
     /// Noise levels at which a reward acts.
     pub interval: Interval,
     /// Sample indices.
     pub samples: &'a [u64],
-    /// The noise that each is begun from.
+    /// The noise that each sample starts from.
     pub start: &'a Latents,
-    /// Asked before every step.
+    /// Checked before every step.
     pub cancel: &'a Cancel,
 }
 
@@ -50,7 +50,8 @@ impl Task<'_> {
         rows(latents.values().to_vec(), latents.width(), self.sampler.device())
     }
 
-    /// A push without `aims`, otherwise towards them, in the reward's own units.
+    /// The form of the reward: a push without `aims`, otherwise a set-point for each sample at its aim, in the reward's
+    /// own units.
     pub fn form(&self, aims: Option<&[Level]>) -> Form {
         match aims {
             None => Form::Push,
@@ -61,10 +62,10 @@ impl Task<'_> {
         }
     }
 
-    /// Every sample once through `guided` in the denoiser's place, measured.
+    /// Takes every sample once through the denoiser `guided` and measures the pictures.
     ///
     /// # Errors
-    /// Of the denoiser, or a stop.
+    /// When the denoiser fails or the run is stopped.
     pub fn guided(&self, guided: &dyn Denoiser) -> Result<Vec<Finished>> {
         let images = self.walk(guided, self.rows(self.start))?;
         let steps = self.sampling()?.evaluations() * if self.asked.condition.class.is_some() { 2 } else { 1 };
@@ -72,10 +73,10 @@ impl Task<'_> {
         finished(steered, images)
     }
 
-    /// The pictures of noise `z`, `[n, d]`, through `guided`.
+    /// The pictures of the noise `z`, `[n, d]`, made with the denoiser `guided`.
     ///
     /// # Errors
-    /// Of the denoiser, or a stop.
+    /// When the denoiser fails or the run is stopped.
     pub fn walk(&self, guided: &dyn Denoiser, z: Rows) -> Result<Images> {
         let classes = self.classes(self.samples.len());
         let mut denoise = |x: &State, sigma: f64| guided.denoise(x, sigma, classes.as_deref() as Classes);
@@ -89,7 +90,7 @@ impl Task<'_> {
         walk.run(z, &mut denoise)
     }
 
-    /// The model's solver, repeated where that is asked.
+    /// The model's own sampling, each of its steps repeated if the recipe asks for that.
     fn sampling(&self) -> Result<Sampling> {
         let config = self.sampler.config();
         let own = solver(&config.solver, config.solver_settings.clone()).map_err(|e| Error::Bug(e.to_string()))?;
@@ -100,11 +101,11 @@ impl Task<'_> {
         })
     }
 
-    /// Guided pictures with what is measured of them: at the picture where the reward's quantity is one of pictures, else at
-    /// the noise it would come from.
+    /// Measures guided pictures, `[n, D]`: at the picture if the reward's quantity is one of pictures, else at the
+    /// noise it would come from.
     ///
     /// # Errors
-    /// Of the device.
+    /// When the device fails.
     pub fn measured(&self, pictures: &Rows, steps: usize) -> Result<Vec<Steered>> {
         if self.engine.reward.quantity.row().place == Place::Picture {
             return self.measured_pictures(self.start, pictures, steps);
@@ -116,22 +117,22 @@ impl Task<'_> {
         self.measured_at(&Latents::new(noise, self.start.width()), steps)
     }
 
-    /// Samples at `latents`, through the sampler.
+    /// Measures samples at `latents`, through the sampler.
     ///
     /// # Errors
-    /// Of the device.
+    /// When the device fails.
     pub fn measured_at(&self, latents: &Latents, steps: usize) -> Result<Vec<Steered>> {
         let scores = self.engine.reward.score(latents.values())?;
         Ok(self.steered(latents, self.engine.read(latents)?, scores, steps))
     }
 
-    /// Samples as the pictures that they are; `latents` is the noise they were made from.
+    /// Measures samples at the pictures themselves, `[n, D]`; `latents` is the noise they were made from.
     ///
     /// # Errors
-    /// Of the device.
+    /// When the device fails.
     pub fn measured_pictures(&self, latents: &Latents, pictures: &Rows, steps: usize) -> Result<Vec<Steered>> {
         let reward = &self.engine.reward;
-        // A reward that sees latents has nothing to say of a picture.
+        // A reward that sees latents cannot score a picture.
         let scores = match reward.card.noised {
             Some(_) => reward.score_pictures(pictures.clone())?,
             None => vec![Score { level: Level(f64::NAN), std: f64::NAN }; self.samples.len()],

@@ -1,4 +1,4 @@
-//! From noise to pictures: a run of the sampler that may be stopped and looked at.
+//! From noise to pictures: a sampler run that can be stopped and previewed.
 
 use crate::cancel::Cancel;
 use crate::diffusion::{Denoiser, Sampling, State, sampling_noise};
@@ -8,15 +8,15 @@ use crate::nn::Rows;
 use crate::steer::Steered;
 use crate::tensors::{host, rows};
 
-/// A sample that has a picture.
+/// A sample with its picture.
 pub struct Finished {
     /// What was asked, predicted and measured.
     pub steered: Steered,
-    /// Its values.
+    /// The picture's values, `[D]`.
     pub picture: Vec<f32>,
-    /// Effective sizes of its particles, one for each weighing; empty where there were none.
+    /// Effective sizes of its particles, one for each weighing; empty without particles.
     pub effective_sizes: Vec<f64>,
-    /// Denoised estimates on the way: (step, values).
+    /// Denoised estimates on the way: (step, values of this sample).
     pub previews: Vec<(usize, Vec<f32>)>,
 }
 
@@ -24,21 +24,21 @@ pub struct Finished {
 pub struct Images {
     /// Their values, `[n, D]`.
     pub pictures: Rows,
-    /// Denoised estimates on the way: (step, values of all samples).
+    /// Denoised estimates on the way: (step, values of all samples, `[n × D]` row-major).
     pub previews: Vec<(usize, Vec<f32>)>,
 }
 
-/// A run of a sampler that may be stopped, spoilt and looked at.
+/// A sampler run that can be stopped and previewed; tests can also spoil its values.
 pub struct Walk<'a> {
     /// The model.
     pub sampler: &'a Sampler,
-    /// How it goes.
+    /// Solver and noise levels.
     pub sampling: &'a Sampling,
     /// Keys of the noise.
     pub samples: &'a [u64],
     /// Steps between previews; 0 for none.
     pub preview_every: usize,
-    /// Asked before every step.
+    /// Checked before every step.
     pub cancel: &'a Cancel,
 }
 
@@ -46,7 +46,7 @@ impl Walk<'_> {
     /// The pictures of noise `z`, `[n, d]`; `denoise` answers at (state, σ).
     ///
     /// # Errors
-    /// Of the denoiser, or a stop.
+    /// When the denoiser fails or the run is stopped.
     pub fn run(&self, z: Rows, denoise: &mut dyn FnMut(&State, f64) -> Result<State>) -> Result<Images> {
         let step = std::cell::Cell::new(None);
         let mut previews = Vec::new();
@@ -73,7 +73,7 @@ impl Walk<'_> {
 /// Samples with their pictures and previews.
 ///
 /// # Errors
-/// Of the device.
+/// When the device fails.
 pub fn finished(steered: Vec<Steered>, images: Images) -> Result<Vec<Finished>> {
     let values = host(images.pictures)?;
     let width = values.len() / steered.len().max(1);
@@ -87,11 +87,11 @@ pub fn finished(steered: Vec<Steered>, images: Images) -> Result<Vec<Finished>> 
     Ok(steered.into_iter().enumerate().map(one).collect())
 }
 
-/// The pictures of steered samples, one call of the tile's shape: of a diffusion model through its own sampler, with previews
-/// every so many steps.
+/// The pictures of steered samples, made in one call of the tile's shape. A diffusion model makes them with its own
+/// sampler, with a preview every `preview_every` steps.
 ///
 /// # Errors
-/// Of the device, or a stop.
+/// When the device fails or the run is stopped.
 pub fn pictures(
     generator: &dyn Generator,
     steered: Vec<Steered>,

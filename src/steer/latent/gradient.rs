@@ -1,5 +1,5 @@
-//! Riemannian gradient steps on the sphere ‖z‖ = ‖z₀‖ towards the set-point (theory, 15), begun anew elsewhere
-//! within the drift limit where they lead nowhere.
+//! Riemannian gradient steps on the sphere ‖z‖ = ‖z₀‖ towards the set-point (theory, 15). Where they lead nowhere, the
+//! sample starts over elsewhere within the drift limit.
 
 use super::MethodRow;
 use crate::noise::{self, Stream};
@@ -14,8 +14,8 @@ pub const ROW: MethodRow = MethodRow {
 struct Gradient;
 
 impl Steering for Gradient {
-    // On ½((r − ψ*)/s)² with the Gauss-Newton length: along the tangent t = P g the reward rises by
-    // ‖t‖ per unit of length, so the arc that closes the gap is (ψ* − r)/(‖t‖‖z‖), cut to `max_angle`.
+    // On ½((r − ψ*)/s)² with the Gauss-Newton length: along the tangent t = P g the reward rises by ‖t‖ per unit of
+    // length, so the arc that closes the gap is (ψ* − r)/(‖t‖‖z‖), cut to `max_angle`.
     fn propose(&self, slot: &Slot, _: usize, settings: &Settings) -> Option<Vec<f32>> {
         let tangent = sphere::tangent(&slot.gradient, &slot.latent);
         let slope = tangent.iter().map(|v| v * v).sum::<f64>().sqrt() * sphere::norm(&slot.latent);
@@ -27,8 +27,8 @@ impl Steering for Gradient {
         Some(sphere::walk(&slot.latent, &tangent, theta))
     }
 
-    // ψ has more than one valley: from the seed's own the asked level may be out of reach. A place within the drift limit,
-    // by the sample's own noise, leads into another.
+    // ψ has more than one valley, and the asked level may be out of reach from the one the seed lies in. A point within
+    // the drift limit, chosen by the sample's own noise, leads into another valley.
     fn restart(&self, slot: &Slot, settings: &Settings) -> Option<Vec<f32>> {
         let d = slot.start.len();
         let key = slot.steps as u32;
@@ -80,7 +80,8 @@ mod tests {
             assert_eq!(place, Gradient.restart(&slot, &settings).unwrap());
         }
         assert!(angles.iter().all(|a| *a <= settings.drift + 1e-6), "{angles:?}");
-        // Even over the drift limit: the mean of 200 uniforms is within four deviations of the middle.
+        // The angles are uniform over the drift limit: the mean of 200 uniforms is within four deviations of the
+        // middle.
         let mean = angles.iter().sum::<f64>() / 200.0 / settings.drift;
         assert!((mean - 0.5).abs() < 4.0 / (12.0f64 * 200.0).sqrt(), "{mean}");
         let (one, other) = (slot(7, 3), slot(8, 3));

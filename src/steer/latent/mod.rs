@@ -13,11 +13,11 @@ use crate::error::{Error, Result, did_you_mean};
 
 /// One row of the table of methods.
 pub struct MethodRow {
-    /// As `--method NAME`.
+    /// As in `--method NAME`.
     pub name: &'static str,
     /// One line for `isoline list steering`.
     pub about: &'static str,
-    /// Makes one.
+    /// Makes the method.
     pub make: fn() -> Box<dyn Steering>,
 }
 
@@ -32,10 +32,10 @@ own_keys! {
     }
 }
 
-/// The method of that name.
+/// The method called `name`.
 ///
 /// # Errors
-/// [`Error::Config`] with the nearest name.
+/// [`Error::Key`] that suggests the nearest name.
 pub fn method(name: &str) -> Result<Box<dyn Steering>> {
     match METHODS.iter().find(|m| m.name == name) {
         Some(row) => Ok((row.make)()),

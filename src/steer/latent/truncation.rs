@@ -1,5 +1,6 @@
-//! z ← τ z (theory, 19): the baseline every GAN user knows. The τ whose reward is nearest to the target
-//! is searched on a grid of 0.3 … 1.7. A fixed τ ([`TruncationKeys`]) is no search: the sample starts there.
+//! z ← τ z (theory, 19): the baseline every GAN user knows. Given a target, it searches a grid of τ from 0.3 to 1.7 for
+//! the one whose reward is nearest. With a fixed τ ([`TruncationKeys`]) there is no search: the sample simply starts
+//! there.
 
 use super::MethodRow;
 use crate::error::{Error, Result};

@@ -1,4 +1,4 @@
-//! `study convergence`: every estimator against the exact one, over directions and radius.
+//! `study convergence`: compares every estimator with the exact one, over directions and radius.
 
 mod trials;
 
@@ -53,7 +53,7 @@ pub struct Convergence {
     pub one_map: bool,
 }
 
-/// What was found.
+/// What the study found.
 #[derive(Clone, Debug, Serialize)]
 pub struct ConvergenceReport {
     /// Model id.
@@ -64,12 +64,12 @@ pub struct ConvergenceReport {
     pub latents: usize,
     /// The maps that were measured.
     pub maps: Vec<MeasuredMap>,
-    /// Every way on every map.
+    /// Every combination of estimator, directions and radius on every map.
     pub trials: Vec<Trial>,
-    /// d
+    /// d, the latent's width.
     #[serde(skip)]
     pub latent_width: usize,
-    /// Some pictures from the lowest exact ψ_k to the highest, each with its seed and that ψ_k.
+    /// Some pictures from the lowest exact ψ_k to the highest, each with its seed and its ψ_k.
     #[serde(skip)]
     pub pictures: Vec<(Picture, u64, Option<f64>)>,
 }
@@ -77,11 +77,11 @@ pub struct ConvergenceReport {
 /// A map from latents that was measured.
 #[derive(Clone, Debug, Serialize)]
 pub struct MeasuredMap {
-    /// To the image, or to the preactivation.
+    /// What the map leads to: the image or the preactivation.
     pub output: String,
-    /// k of ψ_k.
+    /// The k of ψ_k.
     pub model_rank: usize,
-    /// The median numerical rank.
+    /// Median of the numerical ranks.
     pub median_rank: usize,
     /// The exact ψ_k of every latent.
     #[serde(skip)]
@@ -98,8 +98,8 @@ impl Convergence {
         EstimatorSettings { seed: self.frame_seed, memory, ..EstimatorSettings::default() }
     }
 
-    /// The rank that was asked for or the reward's. Of a reward by fewer directions than all, the rank is that of its subspace
-    /// and not the map's.
+    /// The model rank asked for, or the reward's. If the reward used fewer directions than all, its rank is that of a
+    /// subspace and not of the map, so it is not taken.
     fn rank_on(&self, model: &Model) -> Result<Option<usize>> {
         let d = model.latent_width();
         match self.model_rank {
@@ -132,7 +132,7 @@ impl Study for Convergence {
         let seeds = self.seeds()?.unwrap_or_else(|| (0..usual.convergence_seeds).collect());
         let radii = self.radius.clone().unwrap_or_else(|| usual.convergence_radii.to_vec());
         let latents = Latents::of_seeds(&seeds, d);
-        // All d directions too: there every estimator in latent space must meet the exact one.
+        // All d directions too: with these every estimator in latent space must agree with the exact one.
         let mut directions = self.directions.clone();
         directions.extend(usual.all_directions.then_some(d));
         directions.sort_unstable();
@@ -146,7 +146,7 @@ impl Study for Convergence {
         };
         let mut found = vec![trials.run(&*model.generator, progress, cancel)?];
         if let (false, Some(other)) = (self.one_map, other_map(model)?) {
-            // The reward's model rank belongs to the card's map.
+            // The reward's model rank belongs to the card's map, not to this one.
             found.push(Trials { model_rank: self.model_rank, ..trials }.run(&other, progress, cancel)?);
         }
         let (maps, trials): (Vec<MeasuredMap>, Vec<Vec<Trial>>) = found.into_iter().unzip();
@@ -168,7 +168,8 @@ impl Study for Convergence {
     }
 }
 
-/// The map before or after the last activation, whichever the card does not measure; `None` where they are one.
+/// Of the maps before and after the last activation, the one that the card does not measure; `None` if they are the
+/// same.
 fn other_map(model: &Model) -> Result<Option<OneShot>> {
     let mut card = Card::read(&model.folder.join("card.toml"))?;
     if card.raw.denoiser.is_some() {
@@ -253,10 +254,10 @@ impl ConvergenceReport {
 
 type Line<'a> = (&'a str, Vec<(f64, f64)>);
 
-/// The plots of one map's trials, each with the beginning of its file's name.
+/// The plots of one map's trials, each with the first part of its file's name.
 fn plots(trials: &[&Trial], output: &str) -> Result<Vec<(String, String)>> {
     const SCALE: &str = "Spearman with the exact psi_k";
-    // Lines first, then the single points of estimators that nothing varies.
+    // Lines first, then the single points of estimators with nothing to vary.
     let (points, curves): (Vec<_>, Vec<_>) = ESTIMATORS.iter().partition(|e| e.varies == Varies::Nothing);
     let order: Vec<&EstimatorRow> = curves.into_iter().chain(points).collect();
     let mut found = Vec::new();
@@ -266,7 +267,7 @@ fn plots(trials: &[&Trial], output: &str) -> Result<Vec<(String, String)>> {
     ] {
         let line = |e: &EstimatorRow| -> Line {
             let own = || trials.iter().filter(|t| t.estimator == e.name && t.statistic == "psi_k");
-            // One line per estimator: at the radius where it does best.
+            // One line for each estimator, at the radius where it does best.
             let best = own()
                 .filter(|t| t.spearman.is_some())
                 .max_by(|a, b| a.spearman.partial_cmp(&b.spearman).unwrap_or(std::cmp::Ordering::Equal));

@@ -1,4 +1,4 @@
-//! Every estimator on one map.
+//! Runs every estimator on one map.
 
 use super::MeasuredMap;
 use crate::acts::describe::Bias;
@@ -15,18 +15,18 @@ use crate::units::Latents;
 use serde::Serialize;
 use std::time::Instant;
 
-/// One row of the study: one way to order latents against the exact ψ_k.
+/// One row of the study: one way to order latents, compared with the exact ψ_k.
 #[derive(Clone, Debug, Serialize)]
 pub struct Trial {
-    /// The map: image or preactivation.
+    /// What the map leads to: image or preactivation.
     pub output: String,
-    /// Estimator.
+    /// Name of the estimator.
     pub estimator: String,
-    /// What is compared with the exact ψ_k: psi_k, or a cheap rival.
+    /// The statistic compared with the exact ψ_k: psi_k, or a cheap rival.
     pub statistic: String,
-    /// P.
+    /// P, the number of directions.
     pub directions: usize,
-    /// Radius c of a stencil.
+    /// Radius c, if the estimator is a stencil.
     pub radius: Option<f64>,
     /// Rank correlation with the exact ψ_k.
     pub spearman: Option<f64>,
@@ -36,37 +36,37 @@ pub struct Trial {
     pub sd: Option<f64>,
     /// Mean of the standard errors that the estimator gave.
     pub stderr: Option<f64>,
-    /// Seconds per latent, after one call to warm up.
+    /// Seconds per latent, after one call as a warm-up.
     pub seconds: f64,
-    /// Latents without a value.
+    /// Number of latents without a value.
     pub undefined: usize,
 }
 
 /// What to try.
 pub struct Trials<'a> {
-    /// `[n, d]`.
+    /// The latents, `[n, d]`.
     pub latents: &'a Latents,
     /// Numbers of directions; those that do not fit an estimator are left out.
     pub directions: &'a [usize],
     /// Radii of the stencil.
     pub radii: &'a [f64],
-    /// k of ψ_k; from the exact spectra where absent.
+    /// The k of ψ_k; if absent it is found from the exact spectra.
     pub model_rank: Option<usize>,
-    /// Seed, memory.
+    /// The other settings, such as seed and memory.
     pub settings: EstimatorSettings,
 }
 
-/// Name of an estimator, directions, radius.
+/// Name of an estimator, its directions, its radius.
 type Way = (&'static str, Option<usize>, Option<f64>);
 
-/// What costs less than ψ_k and is read off the exact spectrum beside it.
+/// Statistics that cost less than ψ_k; they are read off the exact spectrum for comparison.
 const RIVALS: [&str; 2] = ["ln_frobenius", "sigma_1"];
 /// Latents per call.
 const CALL: usize = 16;
 
 impl Trials<'_> {
-    /// Every way that fits the generator, in the order of the table of estimators, whose first is exact: name, directions,
-    /// radius.
+    /// Every combination that fits the generator, as (name, directions, radius), in the order of the table of
+    /// estimators. The first of them is the exact one.
     fn ways(&self, spec: &Spec) -> Vec<Way> {
         let of = |row: &EstimatorRow| -> Vec<Way> {
             let fits = |p: &usize| {
@@ -84,10 +84,10 @@ impl Trials<'_> {
         ESTIMATORS.iter().flat_map(of).collect()
     }
 
-    /// Runs them on one generator.
+    /// Runs all combinations on one generator.
     ///
     /// # Errors
-    /// Of the device, or a stop.
+    /// When the device fails or the run is stopped.
     pub fn run(&self, g: &dyn Generator, progress: &Progress, cancel: &Cancel) -> Result<(MeasuredMap, Vec<Trial>)> {
         let spec = g.spec();
         let output = if spec.output == Output::Image { "image" } else { "preactivation" };
@@ -123,14 +123,14 @@ impl Trials<'_> {
         Ok((map, trials))
     }
 
-    /// The spectra of all latents, and the seconds of each.
+    /// The spectra of all latents, and the mean seconds per latent.
     fn timed(
         &self,
         g: &dyn Generator,
         estimator: &dyn JacobianEstimator,
         cancel: &Cancel,
     ) -> Result<(Vec<Option<Spectrum>>, f64)> {
-        // Frames are drawn and memory is taken once, not per latent.
+        // Warm up: frames are drawn and memory is allocated once, not per latent.
         let one = self.latents.width().min(self.latents.values().len());
         estimator.spectra(g, &self.latents.values()[..one])?;
         let begin = Instant::now();
@@ -156,7 +156,7 @@ impl Row<'_> {
     fn trial(&self, statistic: &str, spectra: &[Option<Spectrum>], truth: &[Option<f64>]) -> Trial {
         let value = |s: &Spectrum| match DESCRIPTORS.iter().find(|d| d.name == statistic) {
             Some(row) if statistic != "psi_k" => (row.measure)(&LocalGeometry::new(s, &[], self.k)).value(),
-            // Fewer directions than k: ψ over all of them.
+            // With fewer directions than k: ψ over all of them.
             _ => psi_k(&s.singular_values, self.k.min(s.singular_values.len())),
         };
         let found: Vec<Option<f64>> = spectra.iter().map(|s| s.as_ref().and_then(value)).collect();

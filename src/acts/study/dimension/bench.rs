@@ -1,4 +1,4 @@
-//! `lid bench`: every method on manifolds of known dimension, in the same coordinates.
+//! `lid bench`: runs every method on manifolds of known dimension, in the same coordinates.
 
 use super::super::seeds;
 use crate::cancel::Cancel;
@@ -42,33 +42,33 @@ pub struct Bench {
     pub time: f64,
 }
 
-/// One score network on one set, and every method on it.
+/// One score network trained on one set, and the figures of every method there.
 #[derive(Clone, Debug, Serialize)]
 pub struct Fit {
-    /// Manifold.
+    /// Name of the manifold.
     pub set: String,
     /// Training seed.
     pub seed: u64,
-    /// Weights of the score network.
+    /// Number of weights of the score network.
     pub weights: usize,
-    /// Mean share of 100 nearest neighbours that lie on a query's own part.
+    /// Mean share of a query's 100 nearest neighbours that lie on the query's own part of the manifold.
     pub purity: f64,
-    /// One per method and setting.
+    /// One entry per method and setting.
     pub methods: Vec<BenchMethod>,
 }
 
-/// One method's figures on a set.
+/// The figures of one method on a set.
 #[derive(Clone, Debug, Serialize)]
 pub struct BenchMethod {
-    /// Method.
+    /// Name of the method.
     pub method: String,
-    /// Its setting, and how that was chosen.
+    /// Its setting, and how the setting was chosen.
     pub setting: String,
-    /// Mean absolute error.
+    /// Mean absolute error of the dimension.
     pub mae: f64,
-    /// Share of pairs in the right order.
+    /// Share of pairs that are in the right order.
     pub concordance: f64,
-    /// Share that is right when rounded.
+    /// Share of queries that are right after rounding.
     pub rounding: f64,
 }
 
@@ -84,7 +84,8 @@ impl BenchMethod {
     }
 }
 
-/// A set cut into training points and queries, the queries into a half that chooses and one that is reported.
+/// A set divided into training points and queries. The first half of the queries chooses settings; the second half is
+/// reported.
 struct Trial {
     training: Cloud,
     parts: Vec<usize>,
@@ -111,7 +112,7 @@ impl Trial {
         self.truth.len() / 2
     }
 
-    /// The figures of a method whose setting is the best of `settings` on the first half, reported on the second.
+    /// Chooses among `settings` the one that does best on the first half, and reports its figures on the second half.
     fn chosen(
         &self,
         name: &str,
@@ -134,7 +135,7 @@ impl Trial {
 }
 
 impl Bench {
-    /// Checks what needs no device.
+    /// Checks everything that needs no device.
     ///
     /// # Errors
     /// [`Error::Key`].
@@ -166,7 +167,8 @@ impl Bench {
         self.set.iter().map(find).collect()
     }
 
-    /// Fits a score network to each set with each seed and measures; `each` is told of every fit as soon as it is measured.
+    /// For each set and seed, trains a score network and measures every method. `each` is called with a fit as soon as
+    /// it is measured.
     ///
     /// # Errors
     /// Those of [`check`](Self::check), of the device and of `each`, or a stop.
@@ -204,13 +206,13 @@ impl Bench {
 }
 
 impl Fit {
-    /// What the table is headed by.
+    /// The heading of the table.
     pub fn title(&self) -> String {
         let Self { set, seed, weights, purity, .. } = self;
         format!("{set} seed {seed}: {weights} weights, purity of 100 neighbours {purity:.3}")
     }
 
-    /// The table that is printed, its head first.
+    /// The printed table, header first.
     pub fn rows(&self) -> Vec<Vec<String>> {
         let line = |m: &BenchMethod| {
             let [mae, rounding] = [m.mae, m.rounding].map(|v| format!("{v:.3}"));
@@ -221,7 +223,8 @@ impl Fit {
     }
 }
 
-/// FLIPD exactly, at the time fixed beforehand and by probes; the negative control at noised points; the normal bundle.
+/// The methods that use the score network: FLIPD with exact traces at the fixed time and at a chosen one, then with
+/// probes; a negative control at noised points; the normal bundle.
 fn by_score(trial: &Trial, denoiser: &NetworkDenoiser, time: f64) -> Result<Vec<BenchMethod>> {
     let vp = Clock::Continuous { beta: [0.1, 20.0], time_scale: 1.0 };
     let (d, half) = (trial.queries.width, trial.half());

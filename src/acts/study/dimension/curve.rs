@@ -35,22 +35,22 @@ pub struct Curve {
 /// What was found.
 #[derive(Clone, Debug, Serialize)]
 pub struct CurveReport {
-    /// The pictures, by seed or place in the set, each with σ at the knee of its curve, where there is one.
+    /// For each picture, by seed or index in the set, the σ at the knee of its curve, if there is one.
     pub knees: Vec<(u64, Option<f64>)>,
-    /// One per picture and noise level, picture by picture, from the least level.
+    /// One point per picture and noise level: picture by picture, each from the lowest level.
     pub points: Vec<CurvePoint>,
 }
 
 /// The dimension at one picture and noise level.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct CurvePoint {
-    /// Seed, or place in the set.
+    /// Seed, or index in the set.
     pub seed: u64,
-    /// σ
+    /// The noise level σ.
     pub sigma: f64,
-    /// Dimension.
+    /// The estimated dimension.
     pub dimension: f64,
-    /// Its standard error by the probes.
+    /// Standard error of the dimension, from the probes.
     pub stderr: f64,
     /// Trace of the denoiser's Jacobian.
     pub trace: f64,
@@ -59,7 +59,7 @@ pub struct CurvePoint {
 }
 
 impl Curve {
-    /// Checks what needs no model.
+    /// Checks everything that needs no model.
     ///
     /// # Errors
     /// [`Error::Key`].
@@ -70,7 +70,7 @@ impl Curve {
         }
     }
 
-    /// Measures.
+    /// Measures the curves.
     ///
     /// # Errors
     /// Those of [`check`](Self::check), of the model, the pictures and the device, or a stop.
@@ -119,10 +119,10 @@ impl Curve {
 }
 
 impl CurveReport {
-    /// One row per point.
+    /// A table with one row per point.
     ///
     /// # Errors
-    /// Of the table.
+    /// When the columns do not make a valid table.
     pub fn table(&self) -> Result<Table> {
         let column = |name: &str, f: fn(&CurvePoint) -> f64| {
             let finite = |p| Some(f(p)).filter(|v| v.is_finite());
@@ -138,10 +138,10 @@ impl CurveReport {
         ])
     }
 
-    /// Writes `curve.csv`, and `curve.svg` of the first eight pictures.
+    /// Writes `curve.csv`, and `curve.svg` with the first eight pictures.
     ///
     /// # Errors
-    /// Of the disk.
+    /// When a file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<()> {
         let levels = self.points.len() / self.knees.len().max(1);
         let curves: Vec<(String, Vec<(f64, f64)>)> = self

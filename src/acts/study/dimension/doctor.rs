@@ -1,5 +1,5 @@
-//! `lid doctor`: Stein's identity as a check of a denoiser. At x + σ·noise the mean of FLIPD is the number of pixels, whatever
-//! the data; a network that misses it at a noise level is miscalibrated there.
+//! `lid doctor`: checks a denoiser by Stein's identity. At x + σ·noise the mean of FLIPD is the number of pixels,
+//! whatever the data; a network that misses it at some noise level is miscalibrated there.
 
 use super::{Pictures, check_sigma, diffusion};
 use crate::cancel::Cancel;
@@ -26,34 +26,34 @@ pub struct Doctor {
     pub sigma: Vec<f64>,
 }
 
-/// Largest deviation from the number of pixels, relative to it, that passes.
+/// Largest relative deviation from the number of pixels that still passes.
 const BAR: f64 = 0.03;
 
 /// What was found.
 #[derive(Clone, Debug, Serialize)]
 pub struct DoctorReport {
-    /// The model, as it was asked for.
+    /// The model as the user named it.
     pub model: String,
     /// Largest deviation that passes.
     pub bar: f64,
-    /// One per noise level.
+    /// One entry per noise level.
     pub levels: Vec<DoctorLevel>,
 }
 
 /// The denoiser at one noise level.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct DoctorLevel {
-    /// σ
+    /// The noise level σ.
     pub sigma: f64,
     /// Mean of FLIPD.
     pub mean: f64,
-    /// Of the mean; NaN for one picture.
+    /// Standard error of the mean; NaN if there is only one picture.
     pub stderr: f64,
     /// What the mean must be.
     pub pixels: usize,
     /// mean/pixels − 1
     pub deviation: f64,
-    /// Whether that passes.
+    /// Whether the deviation passes.
     pub ok: bool,
 }
 
@@ -69,7 +69,7 @@ impl DoctorLevel {
 }
 
 impl Doctor {
-    /// Checks what needs no model.
+    /// Checks everything that needs no model.
     ///
     /// # Errors
     /// [`Error::Key`].
@@ -80,7 +80,7 @@ impl Doctor {
         }
     }
 
-    /// Measures.
+    /// Checks the denoiser at each noise level.
     ///
     /// # Errors
     /// Those of [`check`](Self::check), of the model and the device, or a stop.
@@ -104,7 +104,7 @@ impl Doctor {
 }
 
 impl DoctorReport {
-    /// The table that is printed, its head first.
+    /// The printed table, header first.
     pub fn rows(&self) -> Vec<Vec<String>> {
         let line = |l: &DoctorLevel| {
             row([

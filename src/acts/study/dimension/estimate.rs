@@ -1,4 +1,4 @@
-//! `lid estimate`: dimension at pictures, one number each.
+//! `lid estimate`: the dimension at pictures, one number each.
 
 use super::{Pictures, check_sigma, diffusion, grid, pictures};
 use crate::cancel::Cancel;
@@ -44,27 +44,27 @@ pub struct Estimates {
 /// What was found.
 #[derive(Clone, Debug, Serialize)]
 pub struct EstimatesReport {
-    /// The model, as it was asked for.
+    /// The model as the user named it.
     pub model: String,
-    /// The method.
+    /// Name of the method.
     pub method: String,
-    /// One per picture.
+    /// One entry per picture.
     pub samples: Vec<SampleDimension>,
 }
 
 /// The dimension at one picture.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct SampleDimension {
-    /// Seed, or place in the set.
+    /// Seed, or index in the set.
     pub seed: u64,
-    /// NaN where it is not defined.
+    /// The dimension; NaN if it is not defined.
     pub dimension: f64,
-    /// Of the probes; 0 for a method without chance.
+    /// Standard error from the probes; 0 for a method that uses no random probes.
     pub stderr: f64,
 }
 
 impl Estimates {
-    /// Checks what needs no model.
+    /// Checks everything that needs no model.
     ///
     /// # Errors
     /// [`Error::Key`].
@@ -72,7 +72,7 @@ impl Estimates {
         self.pictures.seeds().map(drop)
     }
 
-    /// Measures.
+    /// Measures the dimensions.
     ///
     /// # Errors
     /// Those of the model, the pictures and the device, or a stop.
@@ -92,7 +92,7 @@ impl Estimates {
         })
     }
 
-    /// The noise level; `None` for each picture's own.
+    /// The noise level asked for; `None` means that each picture gets its own.
     fn sigma(&self) -> Result<Option<f64>> {
         if self.sigma == "auto" {
             return Ok(None);
@@ -119,7 +119,8 @@ impl Estimates {
         let logs: Vec<f64> = grid.iter().map(|s| s.ln()).collect();
         let own = |i: usize| {
             let curve: Vec<f64> = curves.iter().map(|c| c[i].value).collect();
-            // A curve without a knee is read at its least noise level; its dimension there is the ambient one or nonsense.
+            // A curve without a knee is read at its lowest noise level. Its dimension there is the ambient one, or
+            // meaningless.
             let at = knee(&logs, &curve).and_then(|k| logs.iter().position(|l| *l == k)).unwrap_or(0);
             curves[at][i]
         };
@@ -165,7 +166,7 @@ impl Estimates {
 }
 
 impl EstimatesReport {
-    /// The table that is printed, its head first.
+    /// The printed table, header first.
     pub fn rows(&self) -> Vec<Vec<String>> {
         let line = |s: &SampleDimension| {
             row([&s.seed.to_string(), &format!("{:.3}", s.dimension), &format!("{:.3}", s.stderr)])

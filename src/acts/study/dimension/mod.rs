@@ -46,7 +46,7 @@ impl Pictures {
         seeds("seeds", &self.seeds)
     }
 
-    /// The pictures' values in the model's range, row-major.
+    /// The pictures' values in the model's range, `[n × D]` row-major.
     fn values(&self, generator: &dyn Generator) -> Result<Vec<f32>> {
         let seeds = self.seeds()?;
         let spec = generator.spec();
@@ -63,7 +63,7 @@ impl Pictures {
     }
 }
 
-/// A set of pictures from an IDX file or a folder.
+/// Reads a set of pictures from an IDX file or a folder.
 fn pictures(path: &Path, shape: [usize; 3]) -> Result<Dataset> {
     let kind = if path.is_dir() { "folder" } else { "idx" };
     let (root, name) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
@@ -71,17 +71,17 @@ fn pictures(path: &Path, shape: [usize; 3]) -> Result<Dataset> {
     Dataset::read(&config, root, shape)
 }
 
-/// The diffusion model of that name or path.
+/// Loads the diffusion model with this name or path.
 fn diffusion(model: &str, device: &Device) -> Result<Sampler> {
     Sampler::load(&find_model(model)?, device)
 }
 
-/// Refuses a noise level that the model does not know.
+/// Refuses a noise level outside the range that the model knows.
 fn check_sigma(sampler: &Sampler, sigma: f64) -> Result<()> {
     check_levels(sampler.denoiser().range(), [sigma; 2], sigma).map_err(|message| Error::key("sigma", message))
 }
 
-/// `points` noise levels, at least 2, even in ln σ.
+/// `points` noise levels, evenly spaced in ln σ; `points` must be at least 2.
 fn grid(low: f64, high: f64, points: usize) -> Vec<f64> {
     let part = |i: usize| i as f64 / (points - 1) as f64;
     (0..points).map(|i| (low.ln() + (high / low).ln() * part(i)).exp()).collect()

@@ -1,4 +1,4 @@
-//! Rank correlations, plain and partial, and how much of one column others explain.
+//! Rank correlations, plain and partial, and how much of one column the others explain.
 
 use crate::noise::{self, Stream};
 use crate::statistics::{quantile, ranks};
@@ -7,7 +7,7 @@ use rand::RngExt;
 use rayon::prelude::*;
 use serde::Serialize;
 
-/// Bootstrap samples behind an interval.
+/// Number of bootstrap draws behind an interval.
 pub const DRAWS: usize = 1000;
 
 /// A rank correlation with its 95 % bootstrap interval.
@@ -17,18 +17,18 @@ pub struct Relation {
     pub descriptor: String,
     /// Measure of the picture.
     pub measure: String,
-    /// Descriptors held fixed (a partial correlation); empty for the plain one.
+    /// Descriptors held fixed in a partial correlation; empty for a plain one.
     pub given: Vec<String>,
-    /// Spearman's correlation; absent where a side is constant.
+    /// Spearman's correlation; absent if a side is constant.
     pub rho: Option<f64>,
     /// 2.5 % quantile of the bootstrap.
     pub low: Option<f64>,
-    /// 97.5 % quantile.
+    /// 97.5 % quantile of the bootstrap.
     pub high: Option<f64>,
 }
 
-/// Partial rank correlation of `a` and `b` given `controls`: from the inverse P of the correlation matrix of all
-/// ranks, −P_ab/√(P_aa P_bb). `None` where a column is constant or depends on others.
+/// Partial rank correlation of `a` and `b` given `controls`: −P_ab/√(P_aa P_bb) from the inverse P of the correlation
+/// matrix of all ranks. `None` if a column is constant or depends on others. All columns have the same length.
 pub fn partial(a: &[f64], b: &[f64], controls: &[&[f64]]) -> Option<f64> {
     let columns: Vec<Vec<f64>> =
         [a, b].into_iter().chain(controls.iter().copied()).map(standard_ranks).collect::<Option<_>>()?;
@@ -36,12 +36,12 @@ pub fn partial(a: &[f64], b: &[f64], controls: &[&[f64]]) -> Option<f64> {
     let dot = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
     let inverse = DMatrix::from_fn(k, k, |i, j| dot(&columns[i], &columns[j])).try_inverse()?;
     let rho = -inverse[(0, 1)] / (inverse[(0, 0)] * inverse[(1, 1)]).sqrt();
-    // Two columns of nearly the same ranks leave nothing but rounding.
+    // Columns of nearly the same ranks leave nothing but rounding.
     (rho.is_finite() && inverse.diagonal().iter().all(|p| *p > 0.0 && *p < 1e9)).then_some(rho.clamp(-1.0, 1.0))
 }
 
-/// Adjusted R² of the ranks of `y` on the ranks of `x` by least squares, 1 − (1 − R²)(n − 1)/(n − p − 1), so
-/// that columns of noise add nothing on average; `None` as [`partial`].
+/// Adjusted R² of a least-squares fit of the ranks of `y` by the ranks of `x`: 1 − (1 − R²)(n − 1)/(n − p − 1), so that
+/// columns of noise add nothing on average. `None` as for [`partial`].
 pub fn explained(y: &[f64], x: &[&[f64]]) -> Option<f64> {
     let y = standard_ranks(y)?;
     let x: Vec<Vec<f64>> = x.iter().map(|x| standard_ranks(x)).collect::<Option<_>>()?;
@@ -62,8 +62,8 @@ fn standard_ranks(values: &[f64]) -> Option<Vec<f64>> {
     (norm > 0.0).then(|| r.into_iter().map(|v| v / norm).collect())
 }
 
-/// A statistic of columns and its 95 % interval by resampling rows. Draws where it is undefined are left
-/// out; with more than one in ten there is no interval.
+/// A statistic of columns and its 95 % interval, as `[value, low, high]`, found by resampling rows. Draws where the
+/// statistic is undefined are left out; if they are more than one in ten, there is no interval.
 pub fn bootstrap(columns: &[&[f64]], seed: u64, f: impl Fn(&[&[f64]]) -> Option<f64> + Sync) -> [Option<f64>; 3] {
     let Some(value) = f(columns) else { return [None; 3] };
     let n = columns.first().map_or(0, |c| c.len());
@@ -81,7 +81,7 @@ pub fn bootstrap(columns: &[&[f64]], seed: u64, f: impl Fn(&[&[f64]]) -> Option<
     [Some(value), quantile(&found, 0.025), quantile(&found, 0.975)]
 }
 
-/// Correlation of one descriptor with one measure given others; columns are (name, values).
+/// Correlation of one descriptor with one measure, given others. Columns are (name, values).
 pub fn relate(descriptor: (&str, &[f64]), measure: (&str, &[f64]), given: &[(&str, &[f64])]) -> Relation {
     let mut columns = vec![descriptor.1, measure.1];
     columns.extend(given.iter().map(|g| g.1));
@@ -115,7 +115,7 @@ mod tests {
         let with = |e: &[f64]| c.iter().zip(e).map(|(c, e)| c + 0.5 * e).collect::<Vec<_>>();
         let (a, b) = (with(&e), with(&f));
         assert!(partial(&a, &b, &[]).unwrap() > 0.7);
-        // Four standard errors of a correlation of independent columns, and what ranks leave of a linear law.
+        // Four standard errors of a correlation of independent columns, plus what is left because ranks are not linear.
         assert!(partial(&a, &b, &[&c]).unwrap().abs() < 4.0 / (n as f64).sqrt() + 0.03);
         assert_eq!(partial(&a, &[1.0; 2000], &[]), None);
         assert_eq!(partial(&a, &b, &[&b]), None);

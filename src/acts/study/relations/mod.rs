@@ -1,4 +1,4 @@
-//! `study relate`: what descriptors say of pictures, and what ν and δ say beyond ψ.
+//! `study relate`: what descriptors say about pictures, and what ν and δ say beyond ψ.
 
 mod correlation;
 mod pictures;
@@ -36,14 +36,14 @@ pub struct Relations {
     pub geometry: Geometry,
 }
 
-/// The descriptors that the study is about, each with those that are held fixed in its partial correlation.
+/// The descriptors that the study is about, each with the descriptors held fixed in its partial correlation.
 const PARTIAL: [(&str, &[&str]); 3] = [("psi_k", &["nu", "delta"]), ("nu", &["psi_k"]), ("delta", &["psi_k"])];
 
-/// Fewest samples that have all values.
+/// The fewest samples with all values that a study may have.
 const FEWEST: usize = 16;
 
-/// Every descriptor that is related, in the order of the report: those the study is about, then their rivals from the end of
-/// the table of descriptors, where the cheapest stand.
+/// Every descriptor that is related, in the order of the report: first those the study is about, then their rivals in
+/// reverse order of the table of descriptors, whose cheapest stand last.
 fn related() -> Vec<&'static str> {
     let about = |name: &&str| PARTIAL.iter().any(|p| p.0 == *name);
     let (mut all, rivals): (Vec<_>, Vec<_>) = shown_in(ShownIn::Related).map(|d| d.name).partition(about);
@@ -51,7 +51,7 @@ fn related() -> Vec<&'static str> {
     all
 }
 
-/// What was found.
+/// What the study found.
 #[derive(Clone, Debug, Serialize)]
 pub struct RelationsReport {
     /// Model id.
@@ -60,9 +60,9 @@ pub struct RelationsReport {
     pub model_sha256: String,
     /// Samples that have every descriptor and a picture.
     pub samples: usize,
-    /// Way to the spectra.
+    /// Name of the estimator of the spectra.
     pub estimator: String,
-    /// k of ψ_k.
+    /// The k of ψ_k.
     pub model_rank: usize,
     /// Rank correlations of descriptors with measures of the picture.
     pub relations: Vec<Relation>,
@@ -77,23 +77,23 @@ pub struct RelationsReport {
     /// Every measure of every picture.
     #[serde(skip)]
     pub measures: Vec<NamedColumn>,
-    /// Some pictures from the lowest ψ_k to the highest, each with its place among the seeds.
+    /// Some pictures from the lowest ψ_k to the highest, each with its index among the seeds.
     #[serde(skip)]
     pub pictures: Vec<(Picture, usize)>,
 }
 
-/// How much ν and δ explain of a measure's ranks beyond ψ: each number with its 95 % interval.
+/// How much ν and δ explain of a measure's ranks beyond ψ: each number as `[value, low, high]`, with its 95 % interval.
 #[derive(Clone, Debug, Serialize)]
 pub struct Gain {
     /// Measure of the picture.
     pub measure: String,
-    /// Adjusted R² of ψ_k.
+    /// Adjusted R² of ψ_k alone.
     #[serde(rename = "r2_psi")]
     pub by_psi: [Option<f64>; 3],
-    /// Adjusted R² of ψ_k, ν and δ.
+    /// Adjusted R² of ψ_k, ν and δ together.
     #[serde(rename = "r2_all")]
     pub by_all: [Option<f64>; 3],
-    /// Their difference.
+    /// The difference of the two.
     pub gain: [Option<f64>; 3],
 }
 
@@ -149,7 +149,7 @@ impl Study for Relations {
     }
 }
 
-/// Every measure of every picture; the reconstruction error where the model has an encoder.
+/// Every measure of every picture, plus the reconstruction error if the model has an encoder.
 fn measure(shown: &[Option<Picture>], inverter: &Inverter) -> Result<Vec<NamedColumn>> {
     let mut found = Vec::new();
     for measure in PICTURE_MEASURES {
@@ -173,7 +173,7 @@ fn measure(shown: &[Option<Picture>], inverter: &Inverter) -> Result<Vec<NamedCo
     Ok(found)
 }
 
-/// Columns without a gap: of the samples that have every value.
+/// Columns without gaps: only of the samples that have every value.
 struct Whole {
     columns: Vec<(String, Vec<f64>)>,
     samples: usize,
@@ -181,7 +181,7 @@ struct Whole {
 
 impl Whole {
     fn new(descriptors: &[NamedColumn], measures: &[NamedColumn]) -> Self {
-        // A descriptor that was not measured leaves no sample.
+        // With a descriptor that was not measured no sample is left.
         let missing = vec![None; measures.first().map_or(0, |m| m.1.len())];
         let of = |name: &'static str| match column(descriptors, name) {
             [] => (name, missing.as_slice()),
@@ -241,7 +241,7 @@ fn interval(v: [Option<f64>; 3]) -> String {
     }
 }
 
-/// A relation as a line of a plot of intervals.
+/// A relation as one line of an interval plot.
 fn line(r: &Relation) -> Interval {
     let label = match r.given.is_empty() {
         true => r.descriptor.clone(),

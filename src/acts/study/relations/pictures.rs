@@ -34,7 +34,7 @@ fn png_bytes(picture: &Picture) -> Result<f64> {
     Ok(png::smallest(picture)?.len() as f64)
 }
 
-/// Luma by BT.601 in 0..=1, row by row.
+/// Luma by BT.601, from 0 to 1, row by row.
 fn luma(p: &Picture) -> Vec<f64> {
     let of = |pixel: &[u8]| match pixel {
         [r, g, b] => (0.299 * f64::from(*r) + 0.587 * f64::from(*g) + 0.114 * f64::from(*b)) / 255.0,
