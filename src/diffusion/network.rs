@@ -186,7 +186,7 @@ impl NetworkDenoiser {
     }
 
     /// The network F at a fixed `time` and class as a chain in host memory, from its own input to its own output (see
-    /// [`predict`](Self::predict)); `None` if some layer has no plain form.
+    /// [`predict`](Self::predict)); `None` if some layer cannot be put in plain terms.
     ///
     /// # Errors
     /// As for [`Denoiser::denoise`].
