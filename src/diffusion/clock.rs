@@ -1,6 +1,6 @@
 //! Clocks: which noise level σ corresponds to the time t that a variance-preserving network was trained with. Such a
-//! model works on x_t = √ᾱ·x₀ + √(1 − ᾱ)·ε with ᾱ falling in t; in our coordinates that is x = x_t/√ᾱ at σ = √((1 −
-//! ᾱ)/ᾱ).
+//! model works on x_t = √ᾱ·x₀ + √(1 − ᾱ)·ε with ᾱ falling in t; in our coordinates that is x = x_t/√ᾱ at
+//! σ = √((1 − ᾱ)/ᾱ).
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};

@@ -5,8 +5,8 @@
 //!
 //!   x = σ_0·z at σ_0  ──step──→  x at σ_1  ──step──→  …  ──step──→  x at 0, the picture
 //!
-//! [`SamplerConfig`] is what a card says about it, [`Sampling`] is what runs. A deterministic sampler is a map noise z
-//! → picture, and it carries tangents like any generator ([`State`]).
+//! [`SamplerConfig`] is what a card says about it, [`Sampling`] is what runs. A deterministic sampler is a map
+//! noise z → picture, and it carries tangents like any generator ([`State`]).
 
 use super::schedules::{Schedule, schedule};
 use super::solvers::{Solver, Step, solver};

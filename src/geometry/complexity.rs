@@ -25,8 +25,8 @@ const DIRECTIONS: usize = 16;
 /// The default of c in the radius h = c·‖z‖/√d of the cross-polytope. It is five times the default c of a stencil.
 pub const COMPLEXITY_RADIUS: f64 = 0.05;
 
-/// The local complexity (4) at each of `latents` (`[n, d]` row-major): sign changes over z ± h·v_p, p = 1..P, with h =
-/// c·‖z‖/√d. The directions come from `settings.seed` and are shared by all latents. An entry is `None` if a
+/// The local complexity (4) at each of `latents` (`[n, d]` row-major): sign changes over z ± h·v_p, p = 1..P, with
+/// h = c·‖z‖/√d. The directions come from `settings.seed` and are shared by all latents. An entry is `None` if a
 /// pre-activation is not finite, or for z = 0, where h would be 0.
 ///
 /// # Errors

@@ -78,8 +78,8 @@ pub fn student_factor(freedom: usize) -> f64 {
 }
 
 /// Mean and variance of ½ ln det of a random projection restricted to a fixed subspace (theory, 7). The matrix is
-/// QᵀWᵀWQ, with an orthonormal basis Q (D × `rank`) and a uniformly random W (P × D) with orthonormal rows, where P =
-/// `directions` and D = `width`; if P < rank it is WQQᵀWᵀ. It is a matrix-variate beta, whose determinant is a product
+/// QᵀWᵀWQ, with an orthonormal basis Q (D × `rank`) and a uniformly random W (P × D) with orthonormal rows, where
+/// P = `directions` and D = `width`; if P < rank it is WQQᵀWᵀ. It is a matrix-variate beta, whose determinant is a product
 /// of independent betas. So with m = min(P, rank) and n = max(P, rank)
 ///
 /// mean = ½ Σ_{i ≤ m} [ψ⁽⁰⁾((n−i+1)/2) − ψ⁽⁰⁾((D−i+1)/2)],  variance = ¼ Σ_{i ≤ m} [ψ⁽¹⁾((n−i+1)/2) − ψ⁽¹⁾((D−i+1)/2)].

@@ -193,8 +193,7 @@ impl Target {
             );
             return Err(Error::input(model, message));
         }
-        // A label's singular values come from a Jacobian in f32, so a spread of a few eps per direction is only
-        // rounding.
+        // Singular values come from a Jacobian in f32, so a spread of a few eps per direction is only rounding.
         let rounding = 64.0 * f64::from(f32::EPSILON) * model_rank.max(1) as f64;
         let calibration = Calibration::new(values.iter().map(|v| v.1).collect()).filter(|c| c.std() > rounding);
         let constant =
@@ -283,8 +282,7 @@ impl Architecture {
     }
 }
 
-/// The pictures the generator makes of latents (`[n, d]` to `[n, sample width]`, row-major), in calls of a fixed number
-/// of rows.
+/// The pictures `[n, sample width]` of latents `[n, d]`, both row-major, in generator calls of a fixed number of rows.
 fn pictures(
     latents: &[f32],
     generator: &dyn generator::Generator,
@@ -307,8 +305,7 @@ fn pictures(
     Ok(all)
 }
 
-/// Fills in `levels`: the Spearman correlation on noised test pictures at ten noise levels (theory, 13), 0 where
-/// undefined.
+/// Fills in `levels`: Spearman correlations on noised test pictures at ten noise levels (theory, 13), 0 if undefined.
 fn with_levels(
     config: NoisedConfig,
     network: &Predictor,
@@ -329,8 +326,7 @@ fn with_levels(
     Ok(NoisedConfig { levels, ..config })
 }
 
-/// The network on latents: linear → blocks of (silu, linear, silu, linear), each with a skip → silu → linear to two
-/// values.
+/// The network on latents: linear → blocks of (silu, linear, silu, linear) with skips → silu → linear to two values.
 fn layers(fit: &FitConfig) -> Vec<toml::Table> {
     let linear = |key: String, out: usize| {
         toml::Table::from_iter([

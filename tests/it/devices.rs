@@ -182,7 +182,8 @@ fn tensors_equal_host_memory() {
     }
 }
 
-/// Every estimator, every descriptor and local complexity on wgpu (in CI: Mesa's software Vulkan) against the processor.
+/// Every estimator, every descriptor and local complexity on wgpu (in CI: Mesa's software Vulkan), compared with the
+/// processor.
 #[cfg(feature = "wgpu")]
 #[test]
 fn wgpu_geometry_equals_cpu() {

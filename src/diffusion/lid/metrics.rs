@@ -10,8 +10,8 @@ pub fn rounding_accuracy(estimates: &[f64], truth: &[f64]) -> f64 {
     estimates.iter().zip(truth).filter(|(e, t)| e.round() == t.round()).count() as f64 / truth.len().max(1) as f64
 }
 
-/// How well the estimates order the points: one minus the share of pairs in the wrong order, 1 − #{t_i > t_j and e_i <
-/// e_j}/(n(n − 1)/2). Ties do not count as wrong. 1 is perfect; without ties, ½ is chance.
+/// How well the estimates order the points: one minus the share of pairs in the wrong order,
+/// 1 − #{t_i > t_j and e_i < e_j}/(n(n − 1)/2). Ties do not count as wrong. 1 is perfect; without ties, ½ is chance.
 pub fn concordance(estimates: &[f64], truth: &[f64]) -> f64 {
     let n = truth.len();
     if n < 2 {

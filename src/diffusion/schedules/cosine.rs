@@ -1,5 +1,5 @@
-//! Evenly spaced in the time t of the cosine process (arXiv 2102.09672): ᾱ(t) = f(t)/f(0) with f(t) = cos²((t + s)/(1 +
-//! s)·π/2).
+//! Evenly spaced in the time t of the cosine process (arXiv 2102.09672): ᾱ(t) = f(t)/f(0) with
+//! f(t) = cos²((t + s)/(1 + s)·π/2).
 
 use super::{Schedule, ScheduleRow, even_in, settings};
 use crate::error::{Error, Result};

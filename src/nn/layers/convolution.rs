@@ -1,7 +1,7 @@
 //! Two-dimensional convolution with square kernels (strictly speaking a cross-correlation) and its transpose, as in
-//! PyTorch's `conv2d` and `conv_transpose2d`: `[channels, height, width] → [out, height', width']`. Here height' =
-//! (height + 2·padding − kernel)/stride + 1, rounded down; for the transpose height' = (height − 1)·stride − 2·padding
-//! + kernel + output_padding.
+//! PyTorch's `conv2d` and `conv_transpose2d`: `[channels, height, width] → [out, height', width']`. Here
+//! height' = (height + 2·padding − kernel)/stride + 1, rounded down; for the transpose
+//! height' = (height − 1)·stride − 2·padding + kernel + output_padding.
 
 use super::{flatten, planes, unflatten};
 use crate::error::{Error, Result};
@@ -147,8 +147,8 @@ impl Convolution {
         })
     }
 
-    /// Along one side, the place of the input that place `out` of the output reads through kernel place `a`: out·stride
-    /// + a − padding; for the transpose, the i with i·stride + a − padding = out. `None` if there is no such place.
+    /// Along one side, the place of the input that place `out` of the output reads through kernel place `a`:
+    /// out·stride + a − padding; for the transpose, the i with i·stride + a − padding = out. `None` if there is none.
     fn reads(&self, out: usize, a: usize, side: usize) -> Option<usize> {
         let i = match self.way {
             Way::Plain { .. } => (out * self.stride + a).checked_sub(self.padding)?,

@@ -88,8 +88,8 @@ fn plateaus_of_a_multiscale_gaussian() {
     }
 }
 
-/// A check of every FLIPD that has a closed form: at noised points the mean is the ambient dimension, so nothing is
-/// measured there.
+/// A negative control for every FLIPD, here in closed form: at noised points the mean is the ambient dimension, whatever
+/// the data.
 #[test]
 fn at_noised_points_the_mean_is_the_ambient_dimension() {
     let (gaussian, ..) = ten();

@@ -28,7 +28,8 @@ fn tilted() -> ([f64; 2], [f64; 2]) {
     (mean, variance)
 }
 
-/// r(x, σ) = ln E[e^{r₀(x₀)} | x] up to a constant: x₀ | x is N(m, v) with v = Cσ²/(C + σ²), so r = −½(m − a)²/(v + τ²).
+/// r(x, σ) = ln E[e^{r₀(x₀)} | x] up to a constant: x₀ | x is N(m, v) with v = Cσ²/(C + σ²), so
+/// r = −½(m − a)²/(v + τ²).
 struct Quadratic;
 
 impl Potential for Quadratic {
