@@ -1,4 +1,4 @@
-//! Compute devices, chosen by name at run time. This is the only file that names a backend: everywhere else a
+//! Compute devices, chosen by name at run time. This is the only file that names a backend; everywhere else a
 //! [`Device`] is a value that is passed along.
 
 use crate::error::{Error, Result};
@@ -16,8 +16,8 @@ pub enum DeviceName {
 }
 
 impl DeviceName {
-    /// The class of device that a recipe records: `cpu`, `wgpu` or `cuda`. Only within `cpu` are two runs promised to
-    /// agree to the bit.
+    /// The class of device that a recipe records: `cpu`, `wgpu` or `cuda`. Only two runs on `cpu` are promised to agree
+    /// bit for bit.
     pub fn class(self) -> &'static str {
         match self {
             Self::Cpu => "cpu",
@@ -43,7 +43,7 @@ impl std::fmt::Display for DeviceName {
 pub struct DeviceEntry {
     /// The name to give to `--device`.
     pub name: String,
-    /// What it is, or, where it cannot be opened, what is missing.
+    /// What it is; or, if it cannot be opened, what is missing.
     pub note: String,
     /// Whether it could be opened.
     pub usable: bool,
@@ -74,7 +74,7 @@ fn unknown(text: &str) -> Error {
     Error::key_found("device", text, "expected cpu, wgpu, wgpu:N, cuda, cuda:N or auto; see isoline devices")
 }
 
-/// CUDA where a driver answers, else a hardware adapter through wgpu (no software renderer), else the processor.
+/// CUDA if a driver answers, else a hardware adapter through wgpu (no software renderer), else the processor.
 fn auto() -> Result<(DeviceName, Device)> {
     if let Ok(device) = cuda("cuda", 0) {
         return Ok((DeviceName::Cuda(0), device));
@@ -87,7 +87,8 @@ fn auto() -> Result<(DeviceName, Device)> {
     open("cpu")
 }
 
-/// Tries to open the first device of every family and reports the outcome, families missing from this build included.
+/// Tries to open the first device of every family and reports the outcome, including for families missing from this
+/// build.
 pub fn list() -> Vec<DeviceEntry> {
     let wgpu_note = if cfg!(feature = "vulkan") {
         "graphics adapter through wgpu, SPIR-V"
@@ -108,14 +109,14 @@ pub fn list() -> Vec<DeviceEntry> {
     .collect()
 }
 
-/// Whether `device` is the processor, whose tensors already live in host memory. Then the faster path of
+/// Whether `device` is the processor, whose tensors already live in host memory. If so, the faster path of
 /// [`crate::host`] is available.
 #[cfg(feature = "cpu")]
 pub fn is_host(device: &Device) -> bool {
     *device == Device::flex()
 }
 
-/// Whether `device` is the processor, whose tensors already live in host memory. Then the faster path of
+/// Whether `device` is the processor, whose tensors already live in host memory. If so, the faster path of
 /// [`crate::host`] is available.
 #[cfg(not(feature = "cpu"))]
 pub fn is_host(_: &Device) -> bool {
@@ -172,7 +173,7 @@ fn adapters() -> Vec<Device> {
     Device::enumerate(burn::tensor::DeviceType::Wgpu).into_vec()
 }
 
-/// Number of adapters that are real hardware: none of the known software renderers by name.
+/// Number of adapters that are real hardware; known software renderers are recognised by name and not counted.
 #[cfg(any(feature = "wgpu", feature = "vulkan"))]
 fn hardware_adapters() -> usize {
     let software = |d: &Device| {

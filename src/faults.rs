@@ -1,8 +1,8 @@
 //! Failures on demand, for tests: `ISOLINE_FAILPOINTS="name[#sample][@occurrence]=action;…"`.
 //!
-//! Compiled only with the feature `failpoints`. A point without an occurrence acts each time it is reached; occurrences
-//! count from 1. The actions are `kill`, `panic`, `hang`, `eio`, `enospc`, `signal:NUMBER` and `pause:FILE` (creates
-//! FILE and waits until it is gone); for numbers `nan`, `inf` and `-inf`.
+//! Compiled only with the feature `failpoints`. A point without an occurrence acts every time it is reached;
+//! occurrences count from 1. The actions are `kill`, `panic`, `hang`, `eio`, `enospc`, `signal:NUMBER` and `pause:FILE`
+//! (creates FILE and waits until it is gone); for numbers they are `nan`, `inf` and `-inf`.
 
 use signal_hook::consts::SIGKILL;
 use std::collections::BTreeMap;
@@ -28,7 +28,8 @@ fn points() -> &'static [Point] {
     })
 }
 
-/// A point that cannot be parsed is a mistake in the test, which must not pass because nothing happened: it panics.
+/// A point that cannot be parsed is a mistake in the test. It panics, so that the test does not pass because nothing
+/// happened.
 #[allow(clippy::panic)]
 fn parse(text: &str) -> Point {
     let malformed = || -> ! { panic!("{VARIABLE}: \"{text}\" is not name[#sample][@occurrence]=action") };
@@ -54,7 +55,8 @@ fn action(name: &str, sample: Option<u64>) -> Option<&'static str> {
     points().iter().find(fits).map(|p| p.action.as_str())
 }
 
-/// The failure, if any, that the test asked for at the point `name`. Does not return from `kill`, `panic` and `hang`.
+/// Acts on the failure, if any, that the test asked for at the point `name`. Does not return from `kill`, `panic` and
+/// `hang`.
 ///
 /// # Errors
 /// The I/O error that was asked for.
@@ -76,7 +78,7 @@ pub fn hit(name: &str) -> Result<()> {
 }
 
 /// Tells the test that the point has been reached by creating `file`, and waits until the test removes it.
-#[allow(clippy::disallowed_methods)] // an empty marker file of a test
+#[allow(clippy::disallowed_methods)] // An empty marker file of a test.
 fn pause(file: &str) -> Result<()> {
     std::fs::write(file, "")?;
     while std::path::Path::new(file).exists() {
@@ -85,7 +87,7 @@ fn pause(file: &str) -> Result<()> {
     Ok(())
 }
 
-/// The number that is to replace a result of `sample` at the point `name`, where the test asked for one.
+/// The number that is to replace a result of `sample` at the point `name`, if the test asked for one.
 pub fn number(name: &str, sample: u64) -> Option<f32> {
     match action(name, Some(sample))? {
         "nan" => Some(f32::NAN),

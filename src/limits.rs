@@ -32,9 +32,10 @@ pub const DATASET_BYTES: u64 = 4 << 30;
 pub const DATASET_ITEMS: usize = 5_000_000;
 /// Layers in one list of a card: a network, a branch or the body of a block.
 pub const LAYERS: usize = 1_024;
-/// Fewest unguided samples that a calibration table may have (theory, equation 14); a lower bound, unlike the others.
+/// Smallest number of unguided samples that a calibration table may have (theory, equation 14). Unlike the others, this
+/// is a lower bound.
 pub const CALIBRATION_MIN: usize = 2_048;
-/// Share of the free memory that an estimated need may take up; the rest covers what the estimate leaves out.
+/// Share of the free memory that an estimated need may take up; the rest is for what the estimate leaves out.
 pub const MEMORY_SHARE: f64 = 0.8;
 /// Bytes of a run's plan: sixty-four jobs with their recipes take 100 KiB, so most of it is for lists of seeds.
 pub const PLAN_BYTES: u64 = 16 << 20;

@@ -4,8 +4,8 @@ use crate::error::{Error, Result};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
-/// The first panic since [`caught`] last took one. Later panics are usually consequences of it in other threads and are
-/// not kept.
+/// The first panic since [`caught`] last took one. Later panics are usually consequences of it in other threads, so
+/// they are not kept.
 static FIRST: Mutex<Option<String>> = Mutex::new(None);
 
 /// Installs a hook that keeps a panic's message and source location for [`caught`] instead of printing them. With
@@ -26,8 +26,8 @@ fn describe(info: &PanicHookInfo) -> String {
     format!("{}{place}", info.payload_as_str().unwrap_or("panicked"))
 }
 
-/// Runs `work`; a panic in it becomes [`Error::Bug`] with its message and, if [`install`] was called, its source
-/// location. After a panic nothing that `work` was changing may be used.
+/// Runs `work`. A panic in it becomes an [`Error::Bug`] with its message and, if [`install`] was called, its source
+/// location. After a panic, nothing that `work` was changing may be used.
 ///
 /// # Errors
 /// Those of `work`, and [`Error::Bug`] for a panic.

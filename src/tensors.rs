@@ -11,11 +11,11 @@ pub fn rows(values: Vec<f32>, width: usize, device: &Device) -> Tensor<2> {
     Tensor::from_data(TensorData::new(values, [rows, width]), device)
 }
 
-/// The values of a tensor as f32 on the host, row-major. Waits until the device has computed them, which is where its
-/// errors come to light.
+/// The values of a tensor as f32 on the host, row-major. Waits until the device has computed them, so this is where the
+/// device's errors come to light.
 ///
 /// # Errors
-/// [`Error::Device`] where the device has failed, for lack of memory as a rule.
+/// [`Error::Device`] if the device has failed, usually for lack of memory.
 pub fn host<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
     tensor.try_into_vec_as::<f32>().map_err(|e| Error::Device {
         device: "in use".into(),

@@ -1,10 +1,11 @@
-//! Clocks: which noise level σ belongs to the time t that a variance-preserving network was trained with. Such a model
-//! knows x_t = √ᾱ·x₀ + √(1 − ᾱ)·ε with ᾱ falling in t; in our coordinates that is x = x_t/√ᾱ at σ = √((1 − ᾱ)/ᾱ).
+//! Clocks: which noise level σ corresponds to the time t that a variance-preserving network was trained with. Such a
+//! model works on x_t = √ᾱ·x₀ + √(1 − ᾱ)·ε with ᾱ falling in t; in our coordinates that is x = x_t/√ᾱ at
+//! σ = √((1 − ᾱ)/ᾱ).
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// The keys of a clock, among the settings of a prediction.
+/// The keys of a clock; they are among the settings of a prediction.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
@@ -33,7 +34,7 @@ fn one() -> f64 {
     1.0
 }
 
-/// The relation σ ↔ t of a variance-preserving model, σ = √((1 − ᾱ)/ᾱ), which ascends in t.
+/// The relation σ ↔ t of a variance-preserving model, σ = √((1 − ᾱ)/ᾱ); σ increases with t.
 #[derive(Clone, Debug)]
 pub enum Clock {
     /// A model's own table, one entry per step t = 0, 1, …; between steps ln σ is linear in t.
@@ -92,7 +93,8 @@ impl Clock {
         Ok(Self::from_betas(&betas, c.time_scale))
     }
 
-    /// The table of a model whose step t adds noise of variance β_t: ᾱ_t = Π_{s ≤ t} (1 − β_s). Two steps at least.
+    /// The table of a model whose step t adds noise of variance β_t: ᾱ_t = Π_{s ≤ t} (1 − β_s). `betas` must hold at
+    /// least two steps.
     pub fn from_betas(betas: &[f64], time_scale: f64) -> Self {
         let log_sigma = betas.iter().scan(0.0f64, |sum, beta| {
             *sum += (-beta).ln_1p();
@@ -102,7 +104,7 @@ impl Clock {
         Self::Table { log_sigma: log_sigma.collect(), time_scale }
     }
 
-    /// The least and the greatest σ that the model knows.
+    /// The least and the greatest σ that the model was trained for.
     pub fn range(&self) -> [f64; 2] {
         match self {
             Self::Table { log_sigma, .. } => [log_sigma[0].exp(), log_sigma[log_sigma.len() - 1].exp()],
@@ -111,7 +113,7 @@ impl Clock {
         }
     }
 
-    /// σ at the time `t`, before scaling: a step of the table, whole or in between, or a time in (0, 1].
+    /// σ at the time `t`, before scaling: a step of the table (fractions are interpolated), or a time in (0, 1].
     pub fn sigma_at(&self, t: f64) -> f64 {
         match self {
             Self::Table { log_sigma, .. } => {
@@ -134,7 +136,7 @@ impl Clock {
                 let i = log_sigma.partition_point(|v| *v < s).clamp(1, log_sigma.len() - 1);
                 let (a, b) = (log_sigma[i - 1], log_sigma[i]);
                 let t = (i - 1) as f64 + if b > a { (s - a) / (b - a) } else { 0.0 };
-                // A σ from the table itself must give its whole step, not one off by rounding.
+                // A σ from the table itself must give its whole step, free of rounding errors.
                 let step = t.round();
                 (if (t - step).abs() < 1e-9 { step } else { t.clamp(0.0, (log_sigma.len() - 1) as f64) }) * time_scale
             }
@@ -144,7 +146,7 @@ impl Clock {
                 let t = if slope < 1e-12 {
                     b / low
                 } else {
-                    // The root of ½·slope·t² + low·t = B, in the form that loses no digits at small B.
+                    // The root of ½·slope·t² + low·t = B, in the form that loses no digits when B is small.
                     2.0 * b / (low + (low * low + 2.0 * slope * b).sqrt())
                 };
                 t * time_scale

@@ -4,10 +4,11 @@
 //!
 //! at the clean x, with no noise added: the number of directions in which the data extend by more than σ around x. In
 //! terms of the score s = (D − x)/σ² it is D_amb + σ²(∇·s + ‖s‖²); in terms of an ε-network at x_t = √ᾱ·x it is D_amb −
-//! √(1 − ᾱ)·tr ∂ε/∂x_t + ‖ε‖². These are the same number, since every parametrisation gives a D.
+//! √(1 − ᾱ)·tr ∂ε/∂x_t + ‖ε‖². All three are the same number, since every parametrisation gives a D.
 //!
-//! At *noised* points its mean is the ambient dimension D_amb whatever the data are: that checks a network, but
-//! estimates nothing. Values are not clamped to [0, D_amb]; one outside says that the model does not know the place.
+//! At *noised* points its mean is the ambient dimension D_amb for any data, which makes it a check of the network there
+//! and not an estimate of anything. Values are not clamped to [0, D_amb]; one outside shows that the model does not
+//! know that region.
 
 use super::{Denoiser, State};
 use crate::error::{Error, Result};
@@ -16,12 +17,12 @@ use crate::noise::{self, Stream};
 use burn::tensor::{DType, Tensor, TensorData};
 use rand::RngExt;
 
-/// How the trace of the denoiser's Jacobian is found; the result is an [`Estimate`].
+/// How the trace of the denoiser's Jacobian is computed; the result is an [`Estimate`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trace {
     /// From all D_amb tangents, exact up to rounding.
     Exact,
-    /// The mean of vᵀJv over Rademacher probes v (entries ±1), which all rows share (Hutchinson's estimator).
+    /// The mean of vᵀJv over Rademacher probes v (entries ±1) that all rows share (Hutchinson's estimator).
     Hutchinson {
         /// Number of probes, at least 2.
         probes: usize,
@@ -33,7 +34,7 @@ pub enum Trace {
 /// An estimated number with its standard error.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
-    /// The number. Not finite where the model's answer was not.
+    /// The number. It is not finite where the model's answer was not.
     pub value: f64,
     /// Its standard error; 0 where nothing was sampled.
     pub stderr: f64,
@@ -66,14 +67,14 @@ pub fn to_f64<const D: usize>(x: Tensor<D>) -> Result<Vec<f64>> {
     })
 }
 
-/// Row-major values as a tensor `[n, width]` with the number type and device of `like`.
+/// Values `[n, width]`, row-major, as a tensor with the number type and device of `like`.
 fn rows_like(values: Vec<f64>, width: usize, like: &Rows) -> Rows {
     let n = values.len() / width;
     Tensor::from_data(TensorData::new(values, [n, width]), (&like.device(), like.dtype()))
 }
 
-/// Probes `first..first + count` with entries ±1, `[count, width]` row-major. Probe i does not depend on how many there
-/// are.
+/// Probes `first..first + count` with entries ±1, `[count, width]` row-major. Probe i is the same however many are
+/// drawn.
 fn rademacher(seed: u64, first: usize, count: usize, width: usize) -> Vec<f64> {
     let probe = |i: usize| {
         let mut rng = noise::generator(seed, i as u64, Stream::Probe, 0);
@@ -82,10 +83,10 @@ fn rademacher(seed: u64, first: usize, count: usize, width: usize) -> Vec<f64> {
     (first..first + count).flat_map(probe).collect()
 }
 
-/// Most values in the tangents of one call of the denoiser, over all rows and directions.
+/// Upper bound on the number of tangent values in one call of the denoiser, over all rows and directions.
 const CHUNK: usize = 1 << 20;
 
-/// tr ∂D/∂x at each row of x (`[n, D_amb]`), n estimates, and D(x; σ) itself, `[n, D_amb]`, unconditional.
+/// tr ∂D/∂x at each row of x (`[n, D_amb]`), as n estimates, and D(x; σ) itself, `[n, D_amb]`. Both are unconditional.
 ///
 /// # Errors
 /// Those of the denoiser and the device; [`Error::Key`] for fewer than two probes.
@@ -133,7 +134,8 @@ pub fn trace(denoiser: &dyn Denoiser, x: &Rows, sigma: f64, how: Trace) -> Resul
     Ok((products.into_iter().map(estimate).collect(), denoised))
 }
 
-/// FLIPD (29) at each row of a clean x (`[n, D_amb]`), n values; see the module for what it is at noised points.
+/// FLIPD (29) at each row of a clean x (`[n, D_amb]`), n values. The head of this file says what it means at noised
+/// points.
 ///
 /// # Errors
 /// As for [`trace`].

@@ -6,7 +6,7 @@
 //!   x = σ_0·z at σ_0  ──step──→  x at σ_1  ──step──→  …  ──step──→  x at 0, the picture
 //!
 //! [`SamplerConfig`] is what a card says about it, [`Sampling`] is what runs. A deterministic sampler is a map
-//! noise z → picture and carries tangents as any generator does ([`State`]).
+//! noise z → picture, and it carries tangents like any generator ([`State`]).
 
 use super::schedules::{Schedule, schedule};
 use super::solvers::{Solver, Step, solver};
@@ -29,7 +29,7 @@ pub struct SamplerConfig {
     pub schedule: String,
     /// Number of steps from the greatest noise level to 0.
     pub steps: usize,
-    /// The least noise level above 0 and the greatest, where the path starts.
+    /// The least noise level above 0, and the greatest, where the path starts.
     pub sigma: [f64; 2],
     /// The solver's own keys.
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
@@ -53,7 +53,7 @@ impl Default for SamplerConfig {
 }
 
 impl SamplerConfig {
-    /// Checks every key, for a model that knows the noise levels from `known[0]` to `known[1]`.
+    /// Checks every key for a model that covers the noise levels from `known[0]` to `known[1]`.
     ///
     /// # Errors
     /// As for [`build`](Self::build).
@@ -61,7 +61,7 @@ impl SamplerConfig {
         self.build(known).map(|_| ())
     }
 
-    /// The sampler, for a model that knows the noise levels from `known[0]` to `known[1]`.
+    /// Builds the sampler for a model that covers the noise levels from `known[0]` to `known[1]`.
     ///
     /// # Errors
     /// [`Error::Key`] at the first key that is wrong.
@@ -76,7 +76,7 @@ impl SamplerConfig {
                 format!("expected [least, greatest] with 0 < least < greatest, found [{low}, {high}]"),
             ));
         }
-        // People round the ends of a table when they type them, which is allowed for.
+        // People round the ends of a table when they type them; the check allows for that.
         let found = format_args!("[{low}, {high}]; a schedule may not go beyond its table");
         check_levels(known, self.sigma, found).map_err(|message| Error::key("sigma", message))?;
         let schedule = schedule(&self.schedule, self.schedule_settings.clone())?;
@@ -85,7 +85,8 @@ impl SamplerConfig {
     }
 }
 
-/// The noise levels of a schedule with that many steps, from `high` to `low`, and the 0 after them: `steps + 1` values.
+/// The noise levels of a path with that many steps, from `high` to `low` along the schedule, then 0: `steps + 1`
+/// values.
 fn sigmas(schedule: &dyn Schedule, steps: usize, [low, high]: [f64; 2]) -> Vec<f64> {
     let mut sigmas: Vec<f64> = match steps {
         1 => vec![high],
@@ -95,19 +96,19 @@ fn sigmas(schedule: &dyn Schedule, steps: usize, [low, high]: [f64; 2]) -> Vec<f
     sigmas
 }
 
-/// A sampler that can run: a solver and the noise levels it passes through.
+/// A sampler that is ready to run: a solver and the noise levels it passes through.
 pub struct Sampling {
     /// The solver, which takes one step at a time.
     pub solver: Box<dyn Solver>,
-    /// The noise levels, descending; the last is 0 for a path that ends at the clean picture. At least one.
+    /// The noise levels, descending, at least one. The last is 0 for a path that ends at the clean picture.
     pub sigmas: Vec<f64>,
 }
 
-/// The fresh noise of stochastic solvers: (step, number of the draw in that step) → normals `[n, D]`.
+/// The fresh noise of stochastic solvers: (step, number of the draw in that step) → standard normal noise `[n, D]`.
 pub type Noise<'a> = dyn FnMut(u32, u32) -> Rows + 'a;
 
 impl Sampling {
-    /// A solver on given noise levels, descending.
+    /// A solver on the given noise levels, which must descend.
     pub fn new(solver: Box<dyn Solver>, sigmas: Vec<f64>) -> Self {
         Self { solver, sigmas }
     }
@@ -122,9 +123,9 @@ impl Sampling {
         self.solver.evaluations(self.steps())
     }
 
-    /// Carries x (`[n, D]`), which is at the first noise level, to the last. `denoise` is D(x; σ), `noise` gives fresh
-    /// normals to a stochastic solver, and `before(step, x)` sees the state before each step and may end the run with
-    /// an error.
+    /// Carries x (`[n, D]`) from the first noise level to the last. `denoise` computes D(x; σ); `noise` gives fresh
+    /// noise to a stochastic solver; `before(step, x)` sees the state ahead of each step and may end the run with an
+    /// error.
     ///
     /// # Errors
     /// Those of `denoise` and `before`.
@@ -147,8 +148,8 @@ impl Sampling {
     }
 }
 
-/// The fresh noise of one draw in one step for `samples`, `[samples.len(), width]`. Row i depends on sample i, step and
-/// draw alone. At most 4 draws a step keep their addresses apart.
+/// The fresh noise of one draw in one step, `[samples.len(), width]`. Row i depends only on sample i, the step and the
+/// draw. The addresses of two steps stay apart as long as no step makes more than 4 draws.
 pub fn sampling_noise(samples: &[u64], step: u32, draw: u32, width: usize, device: &Device) -> Rows {
     let values: Vec<f32> =
         samples.iter().flat_map(|s| noise::normals(0, *s, Stream::Sampling, step * 4 + draw, width)).collect();

@@ -9,16 +9,16 @@ use super::{Denoiser, State};
 use crate::error::{Error, Result};
 use crate::nn::Rows;
 
-/// ln p in nats at each row of x (`[n, D_amb]`), n estimates. x is carried from its own noise level `sigmas[0]` up
+/// ln p in nats at each row of x (`[n, D_amb]`), as n estimates. x is carried from its own noise level `sigmas[0]` up
 /// through the ascending `sigmas` to the last, and the divergence (D_amb − tr ∂D/∂x)/σ is integrated on the way, both
-/// by Heun's method. The standard error is that of the probes of the traces, which are independent at every evaluation;
-/// it does not cover the error of the integration.
+/// by Heun's method. The standard error covers the probes of the traces, which are independent at every evaluation, but
+/// not the error of the integration.
 ///
 /// The density is that of the data noised to `sigmas[0]`, not of the data themselves. At the last level it is taken to
 /// be N(0, σ_max² I), so that level must be far above the size of the data.
 ///
 /// # Errors
-/// Those of the denoiser and of [`trace`]; [`Error::Config`] where the levels do not ascend from above 0.
+/// Those of the denoiser and of [`trace`]; [`Error::Config`] unless the levels ascend and are above 0.
 pub fn log_likelihood(denoiser: &dyn Denoiser, x: &Rows, sigmas: &[f64], how: Trace) -> Result<Vec<Estimate>> {
     let ascending = sigmas.windows(2).all(|w| w[0] < w[1]);
     let (Some(first), Some(last)) = (sigmas.first(), sigmas.last()) else {
@@ -33,7 +33,7 @@ pub fn log_likelihood(denoiser: &dyn Denoiser, x: &Rows, sigmas: &[f64], how: Tr
         Trace::Exact => Trace::Exact,
         Trace::Hutchinson { probes, seed } => Trace::Hutchinson { probes, seed: seed ^ ((i as u64 + 1) << 32) },
     };
-    // dx/dσ and the divergence at a point of the path.
+    // dx/dσ and the divergence at one point of the path.
     let look = |x: &Rows, sigma: f64, i: usize| -> Result<(Rows, Vec<Estimate>)> {
         let (traces, denoised) = trace(denoiser, x, sigma, step_probes(i))?;
         let slope = (x.clone() - denoised) * (1.0 / sigma);
@@ -61,7 +61,7 @@ pub fn log_likelihood(denoiser: &dyn Denoiser, x: &Rows, sigmas: &[f64], how: Tr
 }
 
 /// Carries x (`[n, D_amb]`) from its noise level `sigmas[0]` up through the ascending `sigmas` to the last, by Heun's
-/// method and without the likelihood. The result, `[n, D_amb]`, divided by the last level is the noise from which a
+/// method and without the likelihood. Dividing the result, `[n, D_amb]`, by the last level gives the noise from which a
 /// deterministic sampler would make x.
 ///
 /// # Errors

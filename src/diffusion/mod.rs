@@ -2,8 +2,8 @@
 //!
 //!   noise ──[`schedules`]: σ_0 > σ_1 > … > 0──[`solvers`]: one step each, calling D──→ picture
 //!
-//! Everything works on a [`Denoiser`], D(x; σ) ≈ E[x₀ | x], in variance-exploding coordinates x = x₀ + σ·noise. Models
-//! trained in other coordinates are brought here by their [`predictions`].
+//! Everything works on a [`Denoiser`], D(x; σ) ≈ E[x₀ | x], in variance-exploding coordinates x = x₀ + σ·noise. The
+//! [`predictions`] bring models that were trained in other coordinates to these.
 
 mod clock;
 mod denoiser;

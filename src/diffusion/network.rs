@@ -5,7 +5,7 @@
 //! input(σ)·x ──network, under the condition──→ F,   D(x; σ) = skip(σ)·x + output(σ)·F
 //! ```
 //!
-//! The coefficients are those of the [`Prediction`]: what the network was trained to predict.
+//! The coefficients are those of the [`Prediction`], that is, of what the network was trained to predict.
 
 use super::predictions::{Prediction, prediction};
 use super::{Classes, Denoiser, SamplerConfig, State};
@@ -16,14 +16,14 @@ use crate::nn::{HostParameters, Network, ParameterSpec, Parameters, Pass, Rows};
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-/// The table `[denoiser]` of a card.
+/// The `[denoiser]` table of a card.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct DenoiserConfig {
     /// What the network predicts: a name in [`super::predictions::PREDICTIONS`].
     pub prediction: String,
-    /// Number of classes the model knows, 0 for none. The embedding gets them one-hot after the time, zeros for no
-    /// class.
+    /// Number of classes the model was trained with, 0 for none. The embedding is given the class one-hot after the
+    /// time, or zeros for no class.
     #[serde(default)]
     pub classes: usize,
     /// Whether D(x; σ) is clipped to `sample.range`.
@@ -35,8 +35,8 @@ pub struct DenoiserConfig {
     /// How pictures are made unless the user says otherwise.
     #[serde(default)]
     pub sampler: SamplerConfig,
-    /// The layers of the embedding, `[1 + classes] → [width of the condition]`; the condition is what `modulate` layers
-    /// read.
+    /// The layers of the embedding, `[1 + classes] → [width of the condition]`. The condition is what the network's
+    /// `modulate` layers read.
     pub embed: Vec<toml::Table>,
 }
 
@@ -46,17 +46,17 @@ pub struct Parts {
     pub network: Network,
     /// The embedding of time and class.
     pub embed: Network,
-    /// The parametrisation, which makes D of F.
+    /// The parametrisation, which turns F into D.
     pub prediction: Box<dyn Prediction>,
 }
 
 impl DenoiserConfig {
-    /// Builds the parts around the network of `layers`, for samples of the shape `shape`, and checks that they fit
+    /// Builds the parts around the network of `layers`, for samples of the given `shape`, and checks that they fit
     /// together.
     ///
     /// # Errors
-    /// [`Error::Key`] where a key is wrong, the network changes the shape or reads no condition, or the embedding does
-    /// not give the condition that it reads.
+    /// [`Error::Key`] when a key is wrong, when the network changes the shape or reads no condition, or when the
+    /// embedding does not give a condition of the width it reads.
     pub fn parts(&self, layers: Vec<toml::Table>, shape: &[usize]) -> Result<Parts> {
         let network = Network::build(layers, shape)?;
         if network.output_shape() != shape {
@@ -84,13 +84,13 @@ impl DenoiserConfig {
 }
 
 impl Parts {
-    /// Every tensor that the network and then the embedding read.
+    /// Every tensor that the network and the embedding need, the network's first.
     pub fn parameters(&self) -> Vec<ParameterSpec> {
         self.network.parameters().into_iter().chain(self.embed.parameters()).collect()
     }
 }
 
-/// Whether a model of `known` classes has this one.
+/// Checks that a model with `known` classes has this one.
 ///
 /// # Errors
 /// [`Error::Key`] for `class`.
@@ -103,11 +103,11 @@ pub fn check_class(class: usize, known: usize) -> Result<()> {
     Err(Error::key("class", message))
 }
 
-/// Whether a model that knows noise levels from `known[0]` to `known[1]` has those from `low` to `high`. The ends of its table
-/// are rounded where people type them.
+/// Checks that a model which covers noise levels from `known[0]` to `known[1]` covers those from `low` to `high`. A
+/// small margin at both ends allows for rounding when people type them.
 ///
 /// # Errors
-/// What is known and what was `found`, for the message of the key that was typed.
+/// What the model covers and what was `found`, as the message for the key in question.
 pub fn check_levels(known: [f64; 2], [low, high]: [f64; 2], found: impl std::fmt::Display) -> Result<(), String> {
     if low >= known[0] * 0.999 && high <= known[1] * 1.001 {
         return Ok(());
@@ -116,11 +116,11 @@ pub fn check_levels(known: [f64; 2], [low, high]: [f64; 2], found: impl std::fmt
     Err(format!("the model knows noise levels from {least:.6} to {greatest:.4}, found {found}"))
 }
 
-/// The input of the embedding, `[n, 1 + known]`: each row's time, then its class one-hot or zeros. `times` are as the
-/// network expects them, `known` is the number of classes of the model.
+/// The input of the embedding, `[n, 1 + known]`: each row's time, then its class one-hot, or zeros. `times` are n
+/// values as the network expects them; `known` is the number of classes of the model.
 ///
 /// # Errors
-/// [`Error::Key`] for a class that the model does not know; [`Error::Bug`] unless there is a class for each time.
+/// [`Error::Key`] for a class that the model does not have; [`Error::Bug`] unless there is one class per time.
 pub fn condition_rows(times: &[f64], classes: Classes, known: usize, device: &Device) -> Result<Rows> {
     let mut values = vec![0.0f32; times.len() * (1 + known)];
     for (row, time) in values.chunks_exact_mut(1 + known).zip(times) {
@@ -148,8 +148,8 @@ pub struct NetworkDenoiser {
 }
 
 impl NetworkDenoiser {
-    /// A denoiser from its parts and weights, which must be on `device` and hold all of [`Parts::parameters`]. D(x; σ)
-    /// is clipped to `clip` = `[low, high]`, if given.
+    /// Builds a denoiser from its parts and weights. The weights must be on `device` and include all of
+    /// [`Parts::parameters`]. D(x; σ) is clipped to `clip` = `[low, high]`, if given.
     pub fn new(parts: Parts, parameters: Parameters, classes: usize, clip: Option<[f32; 2]>, device: &Device) -> Self {
         Self { parts, parameters, classes, clip, device: device.clone() }
     }
@@ -159,12 +159,12 @@ impl NetworkDenoiser {
         &self.device
     }
 
-    /// Number of classes it knows; 0 for an unconditional model.
+    /// Number of classes it has; 0 for an unconditional model.
     pub fn classes(&self) -> usize {
         self.classes
     }
 
-    /// The least and the greatest σ it knows.
+    /// The least and the greatest σ it covers.
     pub fn range(&self) -> [f64; 2] {
         self.parts.prediction.range()
     }
@@ -174,18 +174,19 @@ impl NetworkDenoiser {
         &self.parts
     }
 
-    /// The range `[low, high]` that D(x; σ) is clipped to, if it is.
+    /// The range `[low, high]` that D(x; σ) is clipped to, if any.
     pub fn clip(&self) -> Option<[f32; 2]> {
         self.clip
     }
 
-    /// The weights in host memory, if the processor is the device; `None` on other devices, or if they cannot be read.
+    /// The weights in host memory, if the processor is the device; `None` on other devices, or when they cannot be
+    /// read.
     pub fn host_parameters(&self) -> Option<HostParameters> {
         HostParameters::read(&self.parameters).ok().filter(|_| crate::device::is_host(&self.device))
     }
 
     /// The network F at a fixed `time` and class as a chain in host memory, from its own input to its own output (see
-    /// [`predict`](Self::predict)); `None` where a layer has no plain terms.
+    /// [`predict`](Self::predict)); `None` if some layer cannot be put in plain terms.
     ///
     /// # Errors
     /// As for [`Denoiser::denoise`].
@@ -196,15 +197,15 @@ impl NetworkDenoiser {
         Ok(HostChain::of_network(network, &parameters, network.layers().len()))
     }
 
-    /// A pass for that many rows, all at one time, under the condition that the embedding gives.
+    /// A pass for `rows` rows at one time, under the condition that the embedding gives for it and the classes.
     fn pass(&self, rows: usize, time: f64, classes: Classes) -> Result<Pass<'_>> {
         let input = condition_rows(&vec![time; rows], classes, self.classes, &self.device)?;
         let condition = self.parts.embed.forward(input, &Pass::frozen(&self.parameters));
         Ok(Pass::frozen(&self.parameters).under(condition))
     }
 
-    /// The pre-activations of all nonlinear layers of the network in D(x; σ), `[n, units]` each, for x `[n, D_amb]`.
-    /// Those of the embedding are not among them.
+    /// Pre-activations of all nonlinear layers of the network in D(x; σ), `[n, units]` each, for x `[n, D_amb]`. Those
+    /// of the embedding are not included.
     ///
     /// # Errors
     /// As for [`Denoiser::denoise`].
@@ -214,8 +215,8 @@ impl NetworkDenoiser {
         Ok(self.parts.network.tap(x * c.input, &pass).1)
     }
 
-    /// The network's own output F(input, time), `[n, D_amb]`, with its tangents if `input` has some. `input` and `time`
-    /// are in the coordinates that the network was trained in, not in ours.
+    /// The network's own output F(input, time), `[n, D_amb]`; if `input` has tangents, so has the result. `input` (`[n,
+    /// D_amb]`) and `time` are in the coordinates that the network was trained in, not in ours.
     ///
     /// # Errors
     /// As for [`Denoiser::denoise`].

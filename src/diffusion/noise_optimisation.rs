@@ -14,23 +14,24 @@ use crate::nn::Rows;
 pub struct NoiseOptimisation {
     /// Number of steps.
     pub steps: usize,
-    /// Length of the first step relative to ‖z‖. Each row's gradient is scaled to the length of its step, which falls
+    /// Length of the first step relative to ‖z‖. Each row's gradient is scaled to the length of the step, which falls
     /// linearly towards 0.
     pub rate: f64,
     /// λ, the weight of the prior on ‖z‖.
     pub regulariser: f64,
 }
 
-/// A reward of clean pictures, `[n, D] → [n, 1]`, which the gradient of autodiff passes through.
+/// A reward of clean pictures, `[n, D] → [n, 1]`, through which gradients can be taken.
 pub type PictureReward<'a> = dyn Fn(Rows) -> Result<Rows> + 'a;
 
 impl NoiseOptimisation {
-    /// Ascends from the latents `z` (`[n, D]`, N(0, I)). Returns for each row the best latent seen, the first included,
-    /// as `[n, D]`, and its objective, `[n, 1]`. Every step runs the sampler and differentiates through all of it.
+    /// Ascends from the latents `z` (`[n, D]`, drawn from N(0, I)). Returns the best latent seen for each row, the
+    /// first one included, as `[n, D]`, and its objective, `[n, 1]`. Every step runs the whole sampler and
+    /// differentiates through it.
     ///
     /// # Errors
-    /// Those of the denoiser and the reward; [`Error::Config`] for a stochastic sampler, whose noise would move the
-    /// goal.
+    /// Those of the denoiser and the reward; [`Error::Config`] for a stochastic sampler, whose noise would make the
+    /// objective a moving target.
     pub fn run(
         &self,
         z: &Rows,

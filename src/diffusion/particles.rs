@@ -16,11 +16,11 @@ pub enum FkPotential {
     Max,
     /// λ·(the sum of all r so far); the last step corrects the sum to λ r.
     Add,
-    /// λ·β·r in all, with an inverse temperature β that rises to 1 as fast as the effective size allows.
+    /// In total λ·β·r so far, with an inverse temperature β that rises to 1 as fast as the effective size allows.
     Tempered,
 }
 
-/// Every potential with the name it is chosen by.
+/// Every potential, with the name it is chosen by.
 pub static POTENTIALS: &[(&str, FkPotential)] = &[
     ("diff", FkPotential::Difference),
     ("max", FkPotential::Max),
@@ -42,8 +42,8 @@ pub struct Particles {
     temperature: f64,
 }
 
-/// The effective size, as a share of the particles, below which they are resampled, and that a rise of the inverse
-/// temperature must leave.
+/// Particles are resampled when their effective size falls below this share of them; a rise of the inverse temperature
+/// must leave at least this share.
 pub const SHARE: f64 = 0.5;
 
 impl Particles {
@@ -53,9 +53,9 @@ impl Particles {
         Self { log_weights, seen: vec![Vec::new(); count], spent, potential, lambda, temperature: 0.0 }
     }
 
-    /// Updates the weights by the rewards of the clean estimates at one noise level, one for each particle. `last` is
-    /// for the end of the path, where the log-weights given to a particle must add up to λ r whatever came before. A
-    /// particle whose reward is not finite ends: its weight becomes 0.
+    /// Updates the weights by the rewards of the clean estimates at one noise level, one per particle. `last` marks the
+    /// end of the path, where the log-weights given to a particle must add up to λ r whatever came before. A particle
+    /// whose reward is not finite ends: its weight becomes 0.
     pub fn weigh(&mut self, rewards: &[f64], last: bool) {
         if self.potential == FkPotential::Tempered && !last {
             let scaled: Vec<f64> = rewards.iter().map(|r| self.lambda * r).collect();
@@ -80,7 +80,7 @@ impl Particles {
         }
     }
 
-    /// The weights, normalised to a sum of 1; `None` where every particle has ended.
+    /// The weights, normalised to sum to 1; `None` if every particle has ended.
     pub fn weights(&self) -> Option<Vec<f64>> {
         let top = self.log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         if top == f64::NEG_INFINITY {
@@ -91,14 +91,14 @@ impl Particles {
         Some(raw.into_iter().map(|w| w / sum).collect())
     }
 
-    /// The effective sample size (Σw)²/Σw², from 1 to the number of particles; 0 where every particle has ended.
+    /// The effective sample size (Σw)²/Σw², from 1 to the number of particles; 0 if every particle has ended.
     pub fn effective(&self) -> f64 {
         self.weights().map_or(0.0, |w| 1.0 / w.iter().map(|v| v * v).sum::<f64>())
     }
 
-    /// Resamples systematically, by one `uniform` number in [0, 1), if the effective size is below `share` of the
+    /// Resamples systematically, using one `uniform` number in [0, 1), if the effective size is below `share` of the
     /// particles. Returns for each place the index of the particle whose state it takes, and resets the weights; `None`
-    /// where nothing changes.
+    /// if nothing changes.
     pub fn resample(&mut self, share: f64, uniform: f64) -> Option<Vec<usize>> {
         let count = self.log_weights.len();
         let weights = self.weights()?;
@@ -114,7 +114,7 @@ impl Particles {
 }
 
 /// Systematic resampling: one uniform number in [0, 1) places a comb of n evenly spaced teeth on the cumulated weights,
-/// which must add up to 1. Returns n indices, ascending; index i occurs ⌊n·w_i⌋ or ⌈n·w_i⌉ times, and n·w_i times on
+/// which must add up to 1. Returns n ascending indices; index i occurs ⌊n·w_i⌋ or ⌈n·w_i⌉ times, and n·w_i times on
 /// average.
 pub fn systematic(weights: &[f64], uniform: f64) -> Vec<usize> {
     let n = weights.len();
@@ -131,21 +131,21 @@ pub fn systematic(weights: &[f64], uniform: f64) -> Vec<usize> {
     taken
 }
 
-/// The index that a uniform number in [0, 1) picks by `weights`, which must add up to 1.
+/// The index that a uniform number in [0, 1) picks when index i has probability `weights[i]`. The weights must add up
+/// to 1.
 pub fn drawn(weights: &[f64], uniform: f64) -> usize {
     let mut sum = 0.0;
     let found = weights.iter().position(|w| {
         sum += w;
         sum > uniform
     });
-    // By rounding the weights may add up to a little less than the uniform number.
+    // Because of rounding, the weights may add up to a little less than the uniform number.
     found.or_else(|| weights.iter().rposition(|w| *w > 0.0)).unwrap_or(0)
 }
 
-/// The next inverse temperature of tempered sequential Monte Carlo: the largest β in `from`..=1, by bisection, at
-/// which the weights e^{β r − spent} keep an effective size of `share` of the particles. `spent` is the log-weight that
-/// each particle has been given so far. Rewards that are not finite are left out; without any other, the result is
-/// `from`.
+/// The next inverse temperature of tempered sequential Monte Carlo: the largest β in `from`..=1, by bisection, at which
+/// the weights e^{β r − spent} keep an effective size of `share` of the particles. `spent` is the log-weight that each
+/// particle has been given so far. Rewards that are not finite are left out; if none is finite, the result is `from`.
 pub fn next_temperature(r: &[f64], spent: &[f64], from: f64, share: f64) -> f64 {
     let (r, spent): (Vec<f64>, Vec<f64>) = r.iter().zip(spent).filter(|(r, _)| r.is_finite()).unzip();
     if r.is_empty() {
@@ -186,7 +186,7 @@ mod tests {
         let mean = (0..1000)
             .map(|k| systematic(&weights, f64::from(k) / 1000.0).iter().filter(|t| **t == 3).count())
             .sum::<usize>();
-        // 1,000 combs of four teeth hit a share of 0.05 200 times, give or take one by rounding at its ends.
+        // 1,000 combs of four teeth hit a share of 0.05 200 times, plus or minus one by rounding at its ends.
         assert!(mean.abs_diff(200) <= 1, "{mean}");
     }
 

@@ -1,4 +1,4 @@
-//! `card.toml`: what a model is, in the model's own folder.
+//! `card.toml`: the description of a model, in the model's own folder.
 
 use crate::diffusion::DenoiserConfig;
 use crate::error::{Error, Result, did_you_mean};
@@ -7,7 +7,7 @@ use crate::store;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// Families a card may name, with what they mean.
+/// Families a card may name, each with a description.
 pub static FAMILIES: &[(&str, &str)] = &[
     ("gan", "generator of a GAN: noise → picture"),
     ("vae", "decoder of a variational autoencoder"),
@@ -15,57 +15,57 @@ pub static FAMILIES: &[(&str, &str)] = &[
     ("diffusion", "denoiser of a diffusion model, with the sampler that makes its pictures"),
 ];
 
-/// A card as typed.
+/// A card as the user wrote it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawCard {
-    /// Version of this format; 1.
+    /// Version of this format, always 1.
     pub format: u32,
     /// Name of the model and of its folder.
     pub id: String,
-    /// One of [`FAMILIES`].
+    /// Name of one of [`FAMILIES`].
     pub family: String,
-    /// One line for people.
+    /// A one-line description for people.
     pub about: String,
-    /// The noise.
+    /// The latent.
     pub latent: RawLatent,
     /// The picture.
     pub sample: RawSample,
-    /// Which map is measured.
+    /// Which map geometry is measured on.
     #[serde(default)]
     pub geometry: RawGeometry,
-    /// Where it comes from.
+    /// Where the model comes from.
     pub provenance: Provenance,
     /// The weights file.
     #[serde(default)]
     pub weights: RawWeights,
-    /// The network.
+    /// The layers of the network.
     pub layers: Vec<toml::Table>,
-    /// The encoder, where the model has one.
+    /// The encoder, if the model has one.
     #[serde(default)]
     pub encoder: Option<RawEncoder>,
-    /// What makes the layers a denoiser; family "diffusion" has it, no other.
+    /// What makes the layers a denoiser. A card has it if and only if its family is "diffusion".
     #[serde(default)]
     pub denoiser: Option<DenoiserConfig>,
 }
 
-/// `[latent]`
+/// The `[latent]` table.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawLatent {
-    /// Per-sample shape.
+    /// Shape of one latent.
     pub shape: Vec<usize>,
-    /// Only "normal", N(0, I).
+    /// Must be "normal", N(0, I).
     pub prior: String,
 }
 
-/// `[sample]`
+/// The `[sample]` table.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawSample {
     /// `[channels, height, width]`.
     pub shape: Vec<usize>,
-    /// Values of black and white.
+    /// The values of black and of white.
     pub range: [f32; 2],
 }
 
@@ -80,66 +80,66 @@ pub enum Output {
     Preactivation,
 }
 
-/// `[geometry]`
+/// The `[geometry]` table.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawGeometry {
-    /// Image or pre-activation.
+    /// Which output of the network: the picture, or the input of the last activation.
     #[serde(default)]
     pub output: Output,
 }
 
-/// `[provenance]`
+/// The `[provenance]` table.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Provenance {
-    /// Data set.
+    /// The data set.
     pub trained_on: String,
-    /// Of the weights.
+    /// Licence of the weights.
     pub licence: String,
-    /// Command or paper.
+    /// The command or paper that made it.
     pub how: String,
     /// Where the weights were published.
     #[serde(default)]
     pub source: String,
-    /// Measured figures.
+    /// Figures measured on the model, by name.
     #[serde(default)]
     pub figures: toml::Table,
 }
 
-/// `[weights]`
+/// The `[weights]` table.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawWeights {
-    /// File in the card's folder.
+    /// Name of a file in the card's folder.
     #[serde(default)]
     pub file: String,
-    /// Of that file.
+    /// SHA-256 of that file.
     #[serde(default)]
     pub sha256: String,
-    /// Prefixes of tensors in the file that no layer reads.
+    /// Tensors of the file that no layer reads are allowed if their name starts with one of these.
     #[serde(default)]
     pub ignore: Vec<String>,
 }
 
-/// `[encoder]`: picture → `2·d` values, means then log-variances.
+/// The `[encoder]` table: picture → `2·d` values, the means followed by the log-variances.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawEncoder {
-    /// The network.
+    /// The layers of the network.
     pub layers: Vec<toml::Table>,
 }
 
 /// A card that has been checked.
 #[derive(Clone, Debug)]
 pub struct Card {
-    /// As typed.
+    /// The card as the user wrote it.
     pub raw: RawCard,
-    /// Where it was read.
+    /// The file it was read from.
     pub path: PathBuf,
     /// `[channels, height, width]`.
     pub sample_shape: [usize; 3],
-    /// Product of the latent's shape.
+    /// Number of values in a latent: the product of its shape.
     pub latent_width: usize,
 }
 
@@ -153,7 +153,7 @@ impl Card {
         Self::check(raw, path)
     }
 
-    /// Checks a raw card; `path` is for messages.
+    /// Checks a raw card; `path` is used in messages.
     ///
     /// # Errors
     /// [`Error::Config`] naming file and key.
@@ -222,9 +222,9 @@ impl Card {
         Ok(Self { raw, path: path.to_owned(), sample_shape, latent_width })
     }
 
-    /// SHA-256 over all that the map noise → picture → geometry depends on: latent, sample, geometry,
-    /// layers, denoiser, and the hash of the weights. Provenance, the text for people and the encoder are no part
-    /// of it, so a better description does not make a model another one.
+    /// SHA-256 over everything that the map noise → picture and its geometry depend on: latent, sample, geometry,
+    /// layers, denoiser, and the hash of the weights. Provenance, the description and the encoder are not part of it,
+    /// so a better description does not turn a model into another one.
     ///
     /// # Errors
     /// [`Error::Bug`].
@@ -241,31 +241,31 @@ impl Card {
     /// The `[denoiser]` table.
     ///
     /// # Errors
-    /// [`Error::Config`] where there is none.
+    /// [`Error::Config`] if there is none.
     pub fn denoiser(&self) -> Result<&DenoiserConfig> {
         let place = || format!("{}: denoiser", crate::error::shown(&self.path));
         self.raw.denoiser.as_ref().ok_or_else(|| Error::config(place(), "missing; this model is no diffusion model"))
     }
 
-    /// The networks of a denoiser.
+    /// The networks of the card's denoiser.
     ///
     /// # Errors
-    /// [`Error::Config`] at the key.
+    /// [`Error::Config`], naming the key.
     pub fn denoiser_parts(&self) -> Result<crate::diffusion::Parts> {
         self.denoiser()?.parts(self.raw.layers.clone(), &self.sample_shape).map_err(|e| self.at(e))
     }
 
-    /// An error about a key, at its place in this card.
+    /// Adds this card's path to an error about a key.
     pub fn at(&self, e: Error) -> Error {
         e.at(&format!("{}: ", crate::error::shown(&self.path)))
     }
 }
 
-/// Completes a draft card: sets `weights.file`, `weights.sha256` and the given provenance figures,
-/// and leaves everything else, comments included, as it was typed.
+/// Completes a draft card: sets `weights.file`, `weights.sha256` and the given parts of the provenance, and leaves
+/// everything else, comments included, as it was written.
 ///
 /// # Errors
-/// [`Error::Config`] when the draft is no TOML.
+/// [`Error::Config`] when the draft is not valid TOML.
 pub fn finish_card(
     draft: &str,
     place: &Path,

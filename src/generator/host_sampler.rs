@@ -1,8 +1,8 @@
-//! A deterministic sampler on host memory: value and tangents of the map noise → picture for one sample at a time.
+//! A deterministic sampler on host memory: value and tangents of the map noise → picture, one sample at a time.
 //!
-//! Solvers are linear in the start and in the denoiser's answers. So nothing of them is written twice: a solver is run
-//! once on unit vectors, which tells how every state is made of z and the answers so far, and those numbers are used
-//! here.
+//! Every solver is linear in its start and in the denoiser's answers, so no solver has to be written a second time. It
+//! is run once on unit vectors, which shows how every state is composed of z and the answers so far; here those weights
+//! are used.
 
 use crate::device::Device;
 use crate::diffusion::predictions::Coefficients;
@@ -15,7 +15,7 @@ use burn::tensor::{DType, Tensor, TensorData};
 
 /// One call of the denoiser.
 struct Evaluation {
-    /// Shares of z and of the answers before in what it is asked.
+    /// Weights of z and of all earlier answers in the state the denoiser is called at.
     mix: Vec<f64>,
     coefficients: Coefficients,
     network: HostChain,
@@ -24,17 +24,17 @@ struct Evaluation {
 /// The whole sampler as one layer.
 struct HostSampler {
     evaluations: Vec<Evaluation>,
-    /// Shares of z and of all answers in the picture.
+    /// Weights of z and of all answers in the picture.
     end: Vec<f64>,
     clip: Option<[f32; 2]>,
     width: usize,
 }
 
-/// The sampler of `denoiser` at `sampling` under a class; `None` where a layer has no host rule. Give a sampling with
-/// the single level σ for the denoiser itself at σ.
+/// The sampler that follows `plan`, asking `denoiser` for `class`; `None` if some layer has no host rule. With
+/// [`Plan::denoiser`] it is the denoiser itself at one noise level.
 ///
 /// # Errors
-/// Of the device.
+/// Those of the device.
 pub fn host_sampler(
     denoiser: &NetworkDenoiser,
     parameters: &HostParameters,
@@ -52,16 +52,16 @@ pub fn host_sampler(
     Ok(Some(HostChain::of(Box::new(layer), width)))
 }
 
-/// How states are made of the start and the answers.
+/// How a sampler's states are composed of z and the denoiser's answers.
 pub struct Plan {
-    /// σ and shares of each call.
+    /// For every call of the denoiser: σ, and the weights of z and of all earlier answers.
     calls: Vec<(f64, Vec<f64>)>,
-    /// Shares of the end.
+    /// Weights of z and of all answers in the result.
     end: Vec<f64>,
 }
 
 impl Plan {
-    /// The denoiser alone, at σ.
+    /// A single call of the denoiser at σ.
     pub fn denoiser(sigma: f64) -> Self {
         Self { calls: vec![(sigma, vec![1.0])], end: vec![0.0, 1.0] }
     }
@@ -69,7 +69,7 @@ impl Plan {
     /// What a deterministic sampler does with z.
     ///
     /// # Errors
-    /// Of the device.
+    /// Those of the device.
     pub fn of(sampling: &Sampling, device: &Device) -> Result<Self> {
         let count = 1 + sampling.evaluations();
         let unit = |i: usize| -> Rows {
@@ -93,7 +93,7 @@ impl Plan {
     }
 }
 
-/// Σ of the parts by their shares.
+/// The sum of the parts, each times its weight in `shares`, times `factor`.
 fn mixed(parts: &[Vec<f32>], shares: &[f64], factor: f64) -> Vec<f32> {
     let mut sum = vec![0.0f64; parts[0].len()];
     for (part, share) in parts.iter().zip(shares).filter(|(_, s)| **s != 0.0) {
@@ -109,7 +109,8 @@ fn mixed_tangents(parts: &[HostTangents], shares: &[f64], factor: f64) -> HostTa
 }
 
 impl HostLayer for HostSampler {
-    // The linearisation holds that of each call, and in its values which of the call's answers were held within the range.
+    // The linearisation holds that of each call. If answers are clamped, its values say which components stayed within
+    // the range.
     fn value(&self, z: &[f32]) -> (Vec<f32>, Linearisation) {
         let mut parts = vec![z.to_vec()];
         let mut trace = Linearisation::default();

@@ -1,4 +1,4 @@
-//! A PyTorch state dict, or a safetensors file, and a draft card become a model folder.
+//! Turns a PyTorch state dict or a safetensors file, together with a draft card, into a model folder.
 
 use super::card::{Card, finish_card};
 use super::one_shot::card_parameters;
@@ -16,14 +16,15 @@ pub struct Imported {
     pub folder: PathBuf,
     /// Tensors written.
     pub tensors: usize,
-    /// Tensors of the source that no layer reads, left out.
+    /// Tensors of the source that no layer reads; they were left out.
     pub left_out: Vec<String>,
     /// Tensors that were not f32 in the source.
     pub cast: Vec<String>,
 }
 
-/// Reads `source` (`.pth`, `.pt`, `.bin` or `.safetensors`), keeps the tensors that the draft's layers
-/// read, and writes `folder/{weights.safetensors, card.toml}`. No pickle code is run.
+/// Reads `source` (`.pth`, `.pt`, `.bin`, `.ckpt` or safetensors), keeps the tensors that the draft's layers need, and
+/// writes `folder/{weights.safetensors, card.toml}`. `top_level` is the key of the state dict in a nested checkpoint.
+/// No pickle code is run.
 ///
 /// # Errors
 /// [`Error::Config`] for the draft, [`Error::Input`] for the source, [`Error::Io`] for the folder.
@@ -50,7 +51,7 @@ pub fn import(source: &Path, draft: &Path, folder: &Path, top_level: Option<&str
     Ok(Imported { folder: folder.to_owned(), tensors: kept.len(), left_out: mismatch.extra, cast })
 }
 
-/// All float tensors of a PyTorch file, cast to f32.
+/// All floating-point tensors of a PyTorch file, converted to f32.
 fn read_pytorch(source: &Path, top_level: Option<&str>) -> Result<Weights> {
     let size = std::fs::metadata(source).map_err(|e| Error::io(source, "read", e))?;
     if !size.is_file() || size.len() > crate::limits::WEIGHTS_BYTES {

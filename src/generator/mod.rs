@@ -1,4 +1,4 @@
-//! From a model folder to a map noise → picture with tangents.
+//! From a model folder to a map noise → picture that carries tangents.
 
 mod card;
 mod footprint;
@@ -22,7 +22,7 @@ use crate::host::HostChain;
 use crate::nn::{Rows, Tangents};
 use std::sync::OnceLock;
 
-/// What a generator is, for everyone who uses one.
+/// What every user of a generator needs to know about it.
 #[derive(Clone, Debug)]
 pub struct Spec {
     /// The card's id.
@@ -31,62 +31,62 @@ pub struct Spec {
     pub latent_width: usize,
     /// `[channels, height, width]` of a sample.
     pub sample_shape: [usize; 3],
-    /// The values that black and white have in the network's output.
+    /// The values of black and of white in the network's output.
     pub range: [f32; 2],
     /// Which map geometry is measured on.
     pub output: Output,
-    /// Whether that map is continuous piecewise linear.
+    /// Whether that map is continuous and piecewise linear.
     pub piecewise_linear: bool,
-    /// Values of the widest activation per sample, for memory estimates.
+    /// Number of values in the widest activation of one sample, for memory estimates.
     pub widest: usize,
-    /// Values of all activations per sample, which a backward pass keeps.
+    /// Number of values in all activations of one sample; a backward pass keeps them all.
     pub activations: usize,
-    /// What suits a model of its family where nothing was asked for.
+    /// Defaults for models of its family.
     pub usual: &'static Usual,
 }
 
 /// A map from latents to samples, with exact tangents. The prior of every latent is N(0, I).
 ///
-/// Rows are samples; row i of any result depends on row i of the input alone.
+/// Each row is one sample, and row i of any result depends only on row i of the input.
 pub trait Generator: Send + Sync {
-    /// What it is.
+    /// Its description.
     fn spec(&self) -> &Spec;
 
-    /// `[n, d] → [n, channels·height·width]`, in the card's value range.
+    /// Samples `[n, channels·height·width]` of latents `[n, d]`, with values in the card's range.
     fn generate(&self, z: Rows) -> Rows;
 
-    /// Value and J·v of the map that geometry is measured on ([`Spec::output`]): the image, or the
-    /// pre-activation of a saturating last layer.
+    /// Value `[n, D]` and tangents J·v of the map that geometry is measured on ([`Spec::output`]): the picture, or what
+    /// enters its saturating last activation.
     fn tangents(&self, z: Rows, directions: Tangents) -> (Rows, Tangents);
 
-    /// The value of that map alone.
+    /// Only the value `[n, D]` of that map.
     fn measured(&self, z: Rows) -> Rows {
         let zero = Rows::zeros([1, self.spec().latent_width], &z.device());
         self.tangents(z, Tangents::shared(zero)).0
     }
 
-    /// Pre-activations of every nonlinear layer at `z`.
+    /// Pre-activations of every nonlinear layer at latents `z`, one `[n, width]` per layer.
     fn taps(&self, z: Rows) -> Vec<Rows>;
 
-    /// The map that geometry is measured on, on host memory: where the processor computes and every layer has
-    /// a host rule. Otherwise `None`, and [`tangents`](Self::tangents) is the only way.
+    /// The map that geometry is measured on, on host memory. It exists where the model is on the processor and every
+    /// layer has a host rule; otherwise this is `None`, and [`tangents`](Self::tangents) is the only way.
     fn host(&self) -> Option<&HostChain> {
         None
     }
 
-    /// Where it computes.
+    /// The device it runs on.
     fn device(&self) -> &crate::device::Device;
 
-    /// The diffusion model behind it, where there is one.
+    /// The diffusion model behind it, if it is one.
     fn as_sampler(&self) -> Option<&Sampler> {
         None
     }
 
-    /// SHA-256 over card and weights, see [`Card::model_sha256`].
+    /// SHA-256 over card and weights; see [`Card::model_sha256`].
     fn model_sha256(&self) -> &str;
 }
 
-/// The map of a generator on host memory, made when it is first asked for.
+/// The map of a generator on host memory, built when it is first asked for.
 #[derive(Default)]
 struct LazyHost(OnceLock<Option<HostChain>>);
 
@@ -96,7 +96,7 @@ impl LazyHost {
     }
 }
 
-/// Loads the model in `folder`, whatever its family.
+/// Loads the model in `folder`, of whatever family.
 ///
 /// # Errors
 /// Those of [`OneShot::load`] and [`Sampler::load`].

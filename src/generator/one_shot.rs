@@ -1,4 +1,4 @@
-//! A generator or decoder that makes its picture in one pass.
+//! A generator or decoder that makes its picture in a single pass.
 
 use super::{Card, Generator, LazyHost, Output, Spec};
 use crate::device::{self, Device};
@@ -8,7 +8,8 @@ use crate::nn::{HostParameters, Mismatch, Network, ParameterSpec, Parameters, Pa
 use crate::store::{self, Weights};
 use std::path::{Path, PathBuf};
 
-/// A loaded model, frozen: its parameters carry no autodiff, its norms use stored statistics.
+/// A loaded one-shot model. It is frozen: its parameters are not tracked for gradients, and its norms use stored
+/// statistics.
 pub struct OneShot {
     spec: Spec,
     network: Network,
@@ -23,19 +24,19 @@ pub struct OneShot {
 pub struct Inspection {
     /// The card.
     pub card: Card,
-    /// The network.
+    /// The network built from the card.
     pub network: Network,
-    /// Layers against file.
+    /// Where the tensors that the card's layers expect and those in the file differ.
     pub mismatch: Mismatch,
-    /// Whether the hash in the card is that of the file.
+    /// Whether the card's hash is that of the weights file.
     pub hash_matches: bool,
 }
 
-/// The folder of a model given as a name or a path: a path that has a `card.toml`, else
-/// `$ISOLINE_MODELS/NAME`, else `models/NAME` here.
+/// The folder of a model that was given as a path or a name. A path must have a `card.toml`; a name is looked up in
+/// `$ISOLINE_MODELS`, or in `models` here if that is not set.
 ///
 /// # Errors
-/// [`Error::Input`] that lists where was looked and which models there are.
+/// [`Error::Input`], saying where it looked and suggesting a model that exists.
 pub fn find_model(name: &str) -> Result<PathBuf> {
     let path = Path::new(name);
     if path.join("card.toml").is_file() {
@@ -60,10 +61,11 @@ pub fn find_model(name: &str) -> Result<PathBuf> {
     ))
 }
 
-/// A model's name as it is, its path as an absolute one: what a plan says of it to workers that are started elsewhere.
+/// What a plan stores so that workers started in another folder find the model: a name stays as it is, a path becomes
+/// absolute.
 ///
 /// # Errors
-/// [`Error::Io`] where the system does not tell the folder that this process works in.
+/// [`Error::Io`] when the current folder cannot be determined.
 pub fn anchored_model(name: &str) -> Result<String> {
     let path = Path::new(name);
     if !path.join("card.toml").is_file() && !path.is_file() {
@@ -73,7 +75,8 @@ pub fn anchored_model(name: &str) -> Result<String> {
     Ok(found.to_str().unwrap_or(name).to_owned())
 }
 
-/// Where models are looked for by name, `$ISOLINE_MODELS` or `models`, and the names of those there, sorted.
+/// The folder in which models are looked up by name (`$ISOLINE_MODELS`, else `models`), and the sorted names of those
+/// in it.
 pub fn known_models() -> (PathBuf, Vec<String>) {
     let root = std::env::var_os("ISOLINE_MODELS").map_or_else(|| PathBuf::from("models"), PathBuf::from);
     let mut names: Vec<String> = std::fs::read_dir(&root)
@@ -97,7 +100,7 @@ impl OneShot {
         Self::of_card(&Card::read(&folder.join("card.toml"))?, folder, device)
     }
 
-    /// The same where the card of `folder` has been read.
+    /// Like [`load`](Self::load), for a card that has been read already.
     pub(super) fn of_card(card: &Card, folder: &Path, device: &Device) -> Result<Self> {
         if card.raw.denoiser.is_some() {
             let place = format!("{}: denoiser", crate::error::shown(&card.path));
@@ -108,7 +111,7 @@ impl OneShot {
         Self::assemble(card, network, &weights, device)
     }
 
-    /// A generator from a checked card and weights that fit it.
+    /// Builds a generator from a checked card and weights that fit it.
     ///
     /// # Errors
     /// [`Error::Bug`].
@@ -117,7 +120,7 @@ impl OneShot {
         Self::from_parts(card, network, parameters, device)
     }
 
-    /// A generator from parameters already on the device.
+    /// Builds a generator from parameters that are already on the device.
     ///
     /// # Errors
     /// [`Error::Bug`].
@@ -141,7 +144,7 @@ impl OneShot {
         Ok(Self { spec, network, parameters, depth, device: device.clone(), model_sha256, host: LazyHost::default() })
     }
 
-    /// Reads everything and reports instead of refusing.
+    /// Reads card and weights and reports what does not fit, instead of refusing to load.
     ///
     /// # Errors
     /// [`Error::Config`] for a card that cannot be built, [`Error::Input`] for an unreadable file.
@@ -155,10 +158,10 @@ impl OneShot {
     }
 }
 
-/// The tensors that the card's layers, embedding and encoder read.
+/// The tensors that the card's layers, its embedding and its encoder need.
 ///
 /// # Errors
-/// [`Error::Config`] at the layer's key.
+/// [`Error::Config`], naming the layer's key.
 pub fn card_parameters(card: &Card) -> Result<Vec<ParameterSpec>> {
     let specs = match card.raw.denoiser {
         Some(_) => card.denoiser_parts()?.parameters(),
@@ -176,7 +179,8 @@ fn with_encoder(card: &Card, mut specs: Vec<ParameterSpec>) -> Result<Vec<Parame
     Ok(specs)
 }
 
-/// The weights of a card's model, compared with its hash, with the parameters `specs` of its networks and with its encoder.
+/// Reads the weights of a card's model and checks them against the card's hash, against the parameters `specs` of its
+/// networks, and against its encoder.
 ///
 /// # Errors
 /// [`Error::Input`] for weights that are missing, damaged, of another shape, not finite, or not the ones the card was
@@ -198,10 +202,10 @@ pub fn read_model(card: &Card, specs: Vec<ParameterSpec>, folder: &Path) -> Resu
     Ok(weights)
 }
 
-/// The card's network, its output checked against the card's sample.
+/// Builds the card's network and checks that its output has the shape of the card's sample.
 ///
 /// # Errors
-/// [`Error::Config`] at the layer's key.
+/// [`Error::Config`], naming the layer's key.
 pub fn build(card: &Card) -> Result<Network> {
     let network = Network::build(card.raw.layers.clone(), &card.raw.latent.shape).map_err(|e| card.at(e))?;
     if network.output_shape() != card.sample_shape {

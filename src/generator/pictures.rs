@@ -1,11 +1,11 @@
-//! Latents as pictures.
+//! From latents to pictures.
 
 use super::Generator;
 use crate::error::Result;
 use crate::render::Picture;
 use crate::tensors::{host, rows};
 
-/// The pictures of latents (`[n, d]`); `None` where a value is not finite.
+/// The pictures the generator makes of `latents` (`[n, d]`, row-major); `None` for one with a value that is not finite.
 ///
 /// # Errors
 /// [`crate::error::Error::Device`].

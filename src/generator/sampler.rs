@@ -1,4 +1,4 @@
-//! A diffusion model with its sampler as a map noise → picture.
+//! A diffusion model, with its sampler as a map noise → picture.
 
 use super::host_sampler::{Plan, host_sampler};
 use super::{Card, Generator, LazyHost, Output, Spec, read_model};
@@ -12,8 +12,8 @@ use crate::host::HostChain;
 use crate::nn::{Parameters, Rows, Tangents};
 use std::path::Path;
 
-/// A loaded diffusion model. As a [`Generator`] it is the deterministic sampler of its card: latent z ~ N(0, I), start
-/// σ_max·z, end the picture, tangents carried through every step (theory, 23).
+/// A loaded diffusion model. As a [`Generator`] it is the deterministic sampler of its card: it starts from σ_max·z
+/// with latent z ~ N(0, I), ends at the picture, and carries tangents through every step (theory, 23).
 pub struct Sampler {
     spec: Spec,
     denoiser: NetworkDenoiser,
@@ -29,13 +29,13 @@ impl Sampler {
     /// Loads the model in `folder`.
     ///
     /// # Errors
-    /// [`Error::Config`] for the card, also where its sampler is stochastic: a sample's noise beside z would not be
-    /// part of the latent. [`Error::Input`] for the weights.
+    /// [`Error::Config`] for the card, also when its sampler is stochastic: the noise such a sampler adds on the way
+    /// would not be part of the latent. [`Error::Input`] for the weights.
     pub fn load(folder: &Path, device: &Device) -> Result<Self> {
         Self::of_card(&Card::read(&folder.join("card.toml"))?, folder, device)
     }
 
-    /// The same where the card of `folder` has been read.
+    /// Like [`load`](Self::load), for a card that has been read already.
     pub(super) fn of_card(card: &Card, folder: &Path, device: &Device) -> Result<Self> {
         let parts = card.denoiser_parts()?;
         let weights = read_model(card, parts.parameters(), folder)?;
@@ -43,7 +43,7 @@ impl Sampler {
         Self::from_parts(card, parts, parameters, device)
     }
 
-    /// A sampler from the card's networks and parameters already on the device.
+    /// Builds a sampler from the card's networks and parameters that are already on the device.
     ///
     /// # Errors
     /// [`Error::Config`] for the card.
@@ -78,35 +78,36 @@ impl Sampler {
         })
     }
 
-    /// The same model asked for one class in all samples.
+    /// The same model, with every sample conditioned on one class; `None` for no class.
     ///
     /// # Errors
-    /// [`Error::Config`] where the model knows no such class.
+    /// [`Error::Config`] when the model has no such class.
     pub fn with_class(mut self, class: Option<usize>) -> Result<Self> {
         class.map_or(Ok(()), |class| check_class(class, self.denoiser.classes()))?;
         (self.class, self.host) = (class, LazyHost::default());
         Ok(self)
     }
 
-    /// The denoiser.
+    /// The model's denoiser.
     pub fn denoiser(&self) -> &NetworkDenoiser {
         &self.denoiser
     }
 
-    /// The sampler's settings.
+    /// The settings of the card's sampler.
     pub fn config(&self) -> &SamplerConfig {
         &self.config
     }
 
-    /// The sampler.
+    /// The card's sampler.
     pub fn sampling(&self) -> &Sampling {
         &self.sampling
     }
 
-    /// Carries latents to pictures by `sampling`, whatever it is; noise of a stochastic solver is that of `samples`.
+    /// Carries latents `z` (`[n, d]`, and their tangents if any) to pictures by any `sampling`. If its solver is
+    /// stochastic, row i draws the noise of `samples[i]`. `before` is called ahead of every step.
     ///
     /// # Errors
-    /// Of the denoiser, and of `before`.
+    /// Those of the denoiser and of `before`.
     pub fn sample(
         &self,
         z: State,
@@ -124,14 +125,14 @@ impl Sampler {
     }
 
     fn through(&self, z: State) -> State {
-        // Every class was checked, and a deterministic sampler asks for no noise.
+        // This cannot fail: the class was checked when it was set, and a deterministic sampler asks for no noise.
         let samples = vec![0; z.value.dims()[0]];
         #[allow(clippy::expect_used)]
         self.sample(z, &samples, &self.sampling, &mut |_, _| Ok(())).expect("a checked class and a plain denoiser")
     }
 }
 
-/// The answer of a denoiser, not finite for the samples and in the calls where a test asks for that.
+/// For tests of failures: the denoiser's answer, made non-finite for the samples and calls that a failpoint names.
 pub fn spoilt(answer: State, samples: &[u64]) -> State {
     let spoil: Vec<Option<f32>> = samples.iter().map(|s| failpoint!("denoiser", *s)).collect();
     if spoil.iter().all(Option::is_none) {
@@ -172,7 +173,7 @@ impl Generator for Sampler {
         self.generate(z)
     }
 
-    // Of every step's evaluation at its first noise level, in the order of the steps.
+    // One set of taps per step: those of its evaluation at its first noise level, in the order of the steps.
     fn taps(&self, z: Rows) -> Vec<Rows> {
         let n = z.dims()[0];
         let classes = self.class.map(|c| vec![c; n]);
@@ -206,8 +207,8 @@ impl Generator for Sampler {
     }
 }
 
-/// The denoiser at one noise level as a map x_σ → x₀: what ψ, ν, δ of the denoiser are measured on. Its latents are
-/// noised pictures, not prior draws.
+/// The denoiser at one noise level, as a map x_σ → x₀. ψ, ν and δ of the denoiser are measured on it. Its latents are
+/// noised pictures, not draws from the prior.
 pub struct AtSigma<'a> {
     sampler: &'a Sampler,
     spec: Spec,
@@ -219,7 +220,7 @@ impl<'a> AtSigma<'a> {
     /// The denoiser of `sampler` at σ.
     ///
     /// # Errors
-    /// [`Error::Config`] where the model does not know that noise level.
+    /// [`Error::Config`] when the model does not cover that noise level.
     pub fn new(sampler: &'a Sampler, sigma: f64) -> Result<Self> {
         check_levels(sampler.denoiser.range(), [sigma; 2], sigma).map_err(|message| Error::key("sigma", message))?;
         let spec = Spec { activations: sampler.denoiser.parts().network.activations(), ..sampler.spec.clone() };

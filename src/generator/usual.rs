@@ -1,40 +1,42 @@
-//! What suits a model where nothing was asked for, all in one place. Every tangent of a diffusion model goes through every
-//! step of its sampler, so that one latent of it costs as much as many of a one-shot generator.
+//! Defaults that depend on the family of a model, all in one place. The families differ because every tangent of a
+//! diffusion model goes through every step of its sampler: one of its latents costs as much as many of a one-shot
+//! generator.
 
-/// Defaults of a family of models. A flag or key of the same meaning goes before each.
+/// Defaults of a family of models. A flag or key with the same meaning overrides each.
 #[derive(Debug, PartialEq)]
 pub struct Usual {
-    /// Steps of an open loop of steering.
+    /// Steps of steering's open loop.
     pub steps: usize,
-    /// Greatest angle of one step, in radians: where there are fewer of them they may be longer.
+    /// Largest angle of one step, in radians. With fewer steps each may be longer.
     pub max_angle: f64,
-    /// Measured corrections: more where the reward knows less.
+    /// Corrections by measurement. A reward that knows less needs more of them.
     pub corrections: usize,
     /// Samples per tile of a description.
     pub describe_tile: usize,
-    /// Samples of a description that are measured exactly too, where its estimator is not exact.
+    /// How many samples of a description are also measured exactly, when its estimator is not exact.
     pub calibrate_on: usize,
-    /// Way to the spectra of a description where no reward names one.
+    /// Estimator of a description when no reward names one.
     pub estimator: &'static str,
-    /// Whether a description takes the estimator of the reward's labels.
+    /// Whether a description uses the estimator of the reward's labels.
     pub estimator_of_reward: bool,
-    /// Seeds of the study of estimators.
+    /// Seeds in the study of estimators.
     pub convergence_seeds: u64,
     /// Radii of the stencil in that study, in units of ‖z‖/√d.
     pub convergence_radii: &'static [f64],
-    /// Whether that study tries all d directions too.
+    /// Whether that study also tries all d directions.
     pub all_directions: bool,
-    /// Seeds of the study that relates descriptors to pictures.
+    /// Seeds in the study that relates descriptors to pictures.
     pub relate_seeds: u64,
-    /// Latents along a side of a map.
+    /// Latents along one side of a map.
     pub map_side: usize,
-    /// Steps from a seed to the next on a path.
+    /// Steps from one seed to the next on a path.
     pub path_steps: usize,
-    /// Candidates of the two short searches from which the report on steering learns what a candidate costs.
+    /// Numbers of candidates in two short searches, from which the report on steering works out the cost of one
+    /// candidate.
     pub trial_candidates: [usize; 2],
 }
 
-/// A generator that answers in one pass.
+/// A generator that makes its picture in one pass.
 pub static ONE_SHOT: Usual = Usual {
     steps: 48,
     max_angle: 0.08,
@@ -52,7 +54,7 @@ pub static ONE_SHOT: Usual = Usual {
     trial_candidates: [32, 288],
 };
 
-/// A diffusion model behind its sampler.
+/// A diffusion model with its sampler.
 pub static DIFFUSION: Usual = Usual {
     steps: 12,
     max_angle: 0.2,

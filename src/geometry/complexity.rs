@@ -20,14 +20,14 @@ pub struct Complexity {
     pub layers: Vec<u64>,
 }
 
-/// P of the cross-polytope where the settings give none; capped at d.
+/// The default of P, the number of directions of the cross-polytope; capped at d.
 const DIRECTIONS: usize = 16;
-/// The usual c in the radius h = c·‖z‖/√d of the cross-polytope. Five times the c of a stencil.
+/// The default of c in the radius h = c·‖z‖/√d of the cross-polytope. It is five times the default c of a stencil.
 pub const COMPLEXITY_RADIUS: f64 = 0.05;
 
 /// The local complexity (4) at each of `latents` (`[n, d]` row-major): sign changes over z ± h·v_p, p = 1..P, with
-/// h = c·‖z‖/√d. The directions come from `settings.seed` and are shared by all latents. `None` where a pre-activation
-/// is not finite, or for z = 0, where h would be 0.
+/// h = c·‖z‖/√d. The directions come from `settings.seed` and are shared by all latents. An entry is `None` if a
+/// pre-activation is not finite, or for z = 0, where h would be 0.
 ///
 /// # Errors
 /// [`Error::Key`] for a setting that does not fit the generator, [`Error::Device`].
@@ -44,7 +44,7 @@ pub fn local_complexity(
         return Err(Error::key("directions", format!("expected 1 to {d}, the latent's width, found {p}")));
     }
     let frame = frame(settings.seed, Use::Complexity, p, d);
-    // All pre-activations of a pass are alive at once, until their signs are counted.
+    // All pre-activations of a pass are alive at once until their signs have been counted.
     let at_once = rows_within(settings.memory, spec.activations.div_ceil(2));
     let chunk = (at_once / 2).clamp(1, p);
     let samples = (at_once / (2 * chunk)).max(1);
@@ -66,7 +66,7 @@ fn count(
     let d = g.spec().latent_width;
     let n = latents.len() / d;
     let mut vertices = 0;
-    // For each layer `[n, units]`: at how many of the vertices seen so far a unit is positive.
+    // Per layer, `[n, units]`: at how many of the vertices seen so far each unit is positive.
     let mut positive: Vec<Tensor<2>> = Vec::new();
     for part in frame.chunks(chunk * d) {
         let k = 2 * part.len() / d;
@@ -75,7 +75,7 @@ fn count(
         vertices += k;
         for (layer, tap) in taps.into_iter().enumerate() {
             let [_, units] = tap.dims();
-            // 0·x is NaN for an x that is not finite, and stays NaN in the sum.
+            // 0·x is NaN if x is not finite, and the sum then stays NaN.
             let signs = tap.clone().greater_scalar(0.0).float() + tap * 0.0;
             let sum = signs.reshape([n, k, units]).sum_dim(1).reshape([n, units]);
             match positive.get_mut(layer) {

@@ -1,14 +1,14 @@
-//! Frames: orthonormal directions v_1 … v_P, drawn once and shared by all samples of a run, so that differences between
-//! samples are not differences of directions.
+//! Frames: orthonormal directions v_1 … v_P, drawn once and shared by all samples of a run, so that two samples never
+//! differ because of their directions.
 //!
-//! A frame is the Q of a QR factorisation of keyed Gaussian columns, which is uniformly distributed. Frames are nested:
-//! the first P vectors of a larger frame are the frame of P vectors, up to rounding.
+//! A frame is the Q of a QR factorisation of keyed Gaussian columns, so it is uniformly distributed. Frames are nested:
+//! up to rounding, the first P vectors of a larger frame are the frame of P vectors.
 
 use crate::linalg::orthonormal_columns;
 use crate::noise::{self, Stream};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What a frame is used for. Frames of different use are independent.
+/// What a frame is used for. Frames for different uses are independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Use {
@@ -33,7 +33,7 @@ pub fn frame(seed: u64, purpose: Use, count: usize, width: usize) -> Vec<f32> {
     (0..count).flat_map(|p| (0..width).map(move |i| (i, p))).map(|(i, p)| q[i * count + p] as f32).collect()
 }
 
-/// The last frame made, kept because all calls of a run ask for the same one.
+/// The frame made last. It is kept because all calls of a run ask for the same one.
 #[derive(Default)]
 pub struct FrameCache {
     last: Mutex<Option<(FrameKey, Arc<Vec<f32>>)>>,
@@ -43,7 +43,8 @@ pub struct FrameCache {
 type FrameKey = (u64, Use, usize, usize);
 
 impl FrameCache {
-    /// The same as [`frame`], `[count, width]`, computed only if the arguments differ from those of the last call.
+    /// The same as [`frame`], `[count, width]`, but recomputed only if the arguments differ from those of the last
+    /// call.
     pub fn get(&self, seed: u64, purpose: Use, count: usize, width: usize) -> Arc<Vec<f32>> {
         let key = (seed, purpose, count, width);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);

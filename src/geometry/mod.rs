@@ -3,7 +3,7 @@
 //!   latent z ──[`estimators`]──→ [`Spectrum`] (σ and Vᵀz of ∂G/∂z) ──[`descriptors`]──→ numbers (ψ, ν, …)
 //!
 //! Everything is per latent: the result for one never depends on the others it is computed with. Singular values are
-//! f64 and never NaN; where something is undefined, a value is `None` or [`Measured::Undefined`], with the reason.
+//! f64 and never NaN. Where something is undefined, a value is `None`, or [`Measured::Undefined`] with the reason.
 
 mod complexity;
 pub mod descriptors;

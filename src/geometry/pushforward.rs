@@ -1,21 +1,21 @@
-//! Directions pushed forward through a generator by tensors, z ↦ A·v, in parts that fit into a budget of memory.
+//! Directions pushed forward through a generator by tensors, z ↦ A·v, in parts that fit into a memory budget.
 
 use crate::error::Result;
 use crate::generator::Generator;
 use crate::nn::Tangents;
 use crate::tensors::{host, rows};
 
-/// Copies of the widest activation that are alive at once in a forward pass with tangents.
+/// How many copies of the widest activation are alive at once in a forward pass with tangents.
 pub const BUFFERS: usize = 4;
 
-/// Rows that a forward pass may take at once: as many as leave [`BUFFERS`] f32 copies of an activation of `widest`
+/// How many rows a forward pass may take at once: as many as keep [`BUFFERS`] f32 copies of an activation of `widest`
 /// values per row within `memory` bytes, and at least one.
 pub fn rows_within(memory: usize, widest: usize) -> usize {
     (memory / (4 * BUFFERS * widest.max(1))).max(1)
 }
 
-/// For each of `latents` (`[n, d]` row-major) the products of its Jacobian with the directions v_j (`[k, d]` row-major,
-/// the same for all latents): n matrices `[k, D]` whose row j is A·v_j. `memory` is in bytes.
+/// For each of `latents` (`[n, d]` row-major), the products of its Jacobian with the directions v_j (`[k, d]`
+/// row-major, the same for all latents): n matrices `[k, D]` whose row j is A·v_j. `memory` is in bytes.
 ///
 /// # Errors
 /// [`crate::error::Error::Device`].

@@ -1,12 +1,12 @@
-//! From the products of a Jacobian A (`[D, d]`) with P directions to a spectrum with its uncertainty.
+//! From the products of a Jacobian A (`[D, d]`) with P directions to a spectrum and its uncertainty.
 //!
 //! ```text
 //! inputs:   A·B, B = (b_1 … b_P) of d rows     →  σ of A restricted to the span of B (theory, 8 and 9)
 //! outputs:  W·A, W = (w_1; …; w_P) of D columns  →  σ of A seen through W, scaled to remove the bias (theory, 7)
 //! ```
 //!
-//! Either way singular values are roots of the eigenvalues of a Gram matrix in f64. The same matrix without the
-//! directions of one set after another gives the replicates of a jackknife (theory, 6b); all of them are solved in one
+//! Either way the singular values are the roots of the eigenvalues of a Gram matrix in f64. The same matrix without one
+//! set of directions after another gives the replicates of a jackknife (theory, 6b). All of them are solved in one
 //! call.
 
 use super::spectrum::{Replicate, Spectrum};
@@ -16,11 +16,11 @@ use super::uncertainty::{
 use crate::linalg::{Tridiagonal, eigenvalues_along, gram_of_columns, gram_of_rows};
 use std::ops::Range;
 
-/// The products of one Jacobian with P directions, and what is needed to make a spectrum of them.
+/// The products of one Jacobian with P directions, and what else is needed to turn them into a spectrum.
 pub struct Sketch<'a> {
     /// Name of the estimator.
     pub estimator: &'static str,
-    /// Row p is A·b_p (`[P, D]`) or w_p·A (`[P, d]`), row-major. Empty where only [`problems`](Self::problems) and
+    /// Row p is A·b_p (`[P, D]`) or w_p·A (`[P, d]`), row-major. Empty if only [`problems`](Self::problems) and
     /// [`of_solved`](Self::of_solved) are used.
     pub products: &'a [f32],
     /// P, the number of directions.
@@ -29,26 +29,27 @@ pub struct Sketch<'a> {
     pub latent: &'a [f32],
     /// D, the number of values in a sample.
     pub sample_width: usize,
-    /// Radius h, for a stencil.
+    /// Radius h of a stencil; `None` for other estimators.
     pub h: Option<f64>,
-    /// Frobenius norm of the numerical error of the products beyond that of any pass in f32: the cancellation in a
-    /// stencil.
+    /// Frobenius norm of the numerical error of the products, over and above that of any pass in f32: the cancellation
+    /// in a stencil.
     pub error: f64,
-    /// Most sets of directions that the jackknife leaves out in turn; under 2 for no jackknife.
+    /// Upper bound on the number of sets of directions that the jackknife leaves out in turn; below 2 for no jackknife.
     pub replicates: usize,
 }
 
 impl Sketch<'_> {
     /// The spectrum of A·B from `products` `[P, D]`; `frame` holds the b_p as rows, `[P, d]`. Its singular values are
-    /// those of A restricted to the subspace and are not scaled up to those of A. `None` where a product is not finite.
+    /// those of A restricted to the subspace; they are not scaled up to those of A. `None` if a product is not finite.
     pub fn of_inputs(&self, frame: &[f32]) -> Option<Spectrum> {
         let problems = || self.problems(&gram_of_rows(self.products, self.directions), frame);
         self.is_finite().then(|| self.of_solved(eigenvalues_along(&problems())))
     }
 
-    /// The eigenvalue problems whose solutions make the spectrum of A·B, from M = (A·B)ᵀ(A·B) (`[P, P]`) alone, so that
-    /// those of many latents can be solved together. The first is M itself; the others are M without one set of
-    /// directions each, for the jackknife. `products` is not read.
+    /// The eigenvalue problems from which the spectrum of A·B is made. They need only M = (A·B)ᵀ(A·B), given as `gram`
+    /// (`[P, P]`), and not `products`, so the problems of many latents can be solved together. The first is M itself;
+    /// each of the others is M without one set of directions, for the jackknife. `frame` holds the b_p as rows, `[P,
+    /// d]`.
     pub fn problems(&self, gram: &[f64], frame: &[f32]) -> Vec<Tridiagonal> {
         let d = self.latent.len();
         let inside: Vec<f64> = frame.chunks_exact(d).map(|b| dot(b, self.latent)).collect();
@@ -65,7 +66,7 @@ impl Sketch<'_> {
     /// The spectrum of W·A from `products` `[P, d]`, scaled to remove its bias: a random projection shifts the mean of
     /// ln det by an amount that does not depend on A ([`projected_log_det`]). With P ≥ d, ψ at the rank r estimates the
     /// ψ of A. With fewer, and for a map of full rank, it estimates the mean of ψ over random P-dimensional subspaces,
-    /// as [`of_inputs`](Self::of_inputs) does. `None` where a product is not finite.
+    /// as [`of_inputs`](Self::of_inputs) does. `None` if a product is not finite.
     pub fn of_outputs(&self) -> Option<Spectrum> {
         if !self.is_finite() {
             return None;
@@ -105,9 +106,9 @@ impl Sketch<'_> {
     }
 
     /// Singular values of W·A from `directions` rows, scaled up. With P ≥ d each gets the factor of its own
-    /// [`projected_shift`], so that ψ over all of them has no bias at any rank. With fewer all get the same factor, for
-    /// the mean over subspaces of a map of full rank. The factors depend on P, d and D alone, so they cannot change the
-    /// order of latents.
+    /// [`projected_shift`], so that ψ over all of them has no bias at any rank. With fewer, all get the same factor:
+    /// the one for the mean over subspaces of a map of full rank. The factors depend only on P, d and D, so they cannot
+    /// change the order of latents.
     fn unbiased(&self, directions: usize, values: Vec<f64>) -> Vec<f64> {
         let (d, width) = (self.latent.len(), self.sample_width);
         if self.directions < d {
@@ -128,20 +129,20 @@ impl Sketch<'_> {
         self.products.iter().chain(self.latent).all(|v| v.is_finite()) && self.h.is_none_or(|h| h > 0.0)
     }
 
-    /// Frobenius norm of the numerical error of the products: of the pass in f32, and `error`.
+    /// Frobenius norm of the numerical error of the products: that of the pass in f32 together with `error`.
     fn noise(&self, singular_values: &[f64]) -> f64 {
         self.error.hypot(ENTRY_ERROR * frobenius(singular_values))
     }
 
-    /// The spectrum from `found`: that of all directions first, then those without one set each. `of` is the dimension
-    /// of the space the directions were drawn from.
+    /// The spectrum made from `found`, which holds the one from all directions, then those without one set each. `of`
+    /// is the dimension of the space that the directions were drawn from.
     fn spectrum(&self, mut found: Vec<Replicate>, of: usize) -> Spectrum {
         let Replicate { singular_values, rotated_latent } = found.remove(0);
         let replicates = found;
         let numeric = rounding(&singular_values, self.noise(&singular_values));
         let running: Vec<Vec<Option<f64>>> = replicates.iter().map(|r| running_psi(&r.singular_values)).collect();
         let by_chance = |k: usize| {
-            // ψ_k with k above the directions that are left is taken over all that are left.
+            // If fewer than k directions are left in a replicate, its ψ_k is taken over all that are left.
             let values = running.iter().map(|r| r.get(k.min(r.len()).wrapping_sub(1)).copied().flatten());
             jackknife(&values.collect::<Vec<_>>(), self.directions, of)
         };
@@ -162,7 +163,7 @@ impl Sketch<'_> {
     }
 }
 
-/// ψ_1, ψ_2, …, one for each singular value; `None` from the first zero on.
+/// ψ_1, ψ_2, …, one per singular value; `None` from the first zero onwards.
 fn running_psi(singular_values: &[f64]) -> Vec<Option<f64>> {
     let add = |sum: &mut Option<f64>, s: &f64| {
         *sum = sum.filter(|_| *s > 0.0).map(|sum| sum + s.ln());
@@ -171,7 +172,8 @@ fn running_psi(singular_values: &[f64]) -> Vec<Option<f64>> {
     singular_values.iter().scan(Some(0.0), add).collect()
 }
 
-/// A Gram matrix over directions (`[P, P]`) and a vector over them (`[P]`), with the rows and columns of `out` removed.
+/// A Gram matrix over directions (`[P, P]`) and a vector over them (`[P]`), with the rows, columns and entries of `out`
+/// removed.
 fn without(gram: &[f64], along: &[f64], out: &Range<usize>) -> Tridiagonal {
     let p = along.len();
     let kept: Vec<usize> = (0..p).filter(|i| !out.contains(i)).collect();
@@ -184,7 +186,7 @@ fn roots(eigenvalues: Vec<f64>) -> Vec<f64> {
     eigenvalues.into_iter().map(|v| v.max(0.0).sqrt()).collect()
 }
 
-/// Pairs of singular value and entry of Vᵀz, sorted by descending singular value.
+/// Sorts the pairs (singular value, entry of Vᵀz) by descending singular value.
 fn sorted(singular_values: Vec<f64>, rotated: Vec<f64>) -> (Vec<f64>, Vec<f64>) {
     let mut pairs: Vec<(f64, f64)> = singular_values.into_iter().zip(rotated).collect();
     pairs.sort_by(|a, b| b.0.total_cmp(&a.0));

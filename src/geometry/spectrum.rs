@@ -2,19 +2,19 @@
 
 use super::uncertainty::{ENTRY_ERROR, frobenius, rounding};
 
-/// What an estimator found at one latent. Singular values are never NaN. Those of an estimate from part of the
-/// directions are not the leading ones of A: they only play the same part.
+/// What an estimator found at one latent. Singular values are never NaN. Those that an estimator found from part of the
+/// directions are not the leading ones of A; they only take their place.
 #[derive(Clone, Debug)]
 pub struct Spectrum {
-    /// σ₁ ≥ σ₂ ≥ … ≥ 0, one for each direction or dimension, zeros included.
+    /// σ₁ ≥ σ₂ ≥ … ≥ 0, one per direction or dimension, zeros included.
     pub singular_values: Vec<f64>,
     /// The rotated latent z' = Vᵀz, in the order of the singular values (theory, 9b). The sign of each entry is
     /// arbitrary.
     pub rotated_latent: Vec<f64>,
-    /// Standard errors of ψ_1, ψ_2, …, one for each positive singular value: the bound on rounding, and for an estimate
-    /// the chance in the choice of directions as well. Infinite where that was not estimated.
+    /// Standard errors of ψ_1, ψ_2, …, one per positive singular value. They cover rounding (as a bound) and, for an
+    /// estimate, also the chance in the choice of directions. Infinite if the latter was not estimated.
     pub psi_stderr: Vec<f64>,
-    /// Jackknife replicates: the spectrum without one set of directions each. Empty where there was no jackknife.
+    /// Jackknife replicates: one spectrum for each set of directions left out. Empty if there was no jackknife.
     pub replicates: Vec<Replicate>,
     /// Dimension of the space that the directions were drawn from: d for directions in latent space, D in sample space.
     pub frame_of: usize,
@@ -38,15 +38,15 @@ pub struct Replicate {
 }
 
 /// The tolerance of the numerical rank, relative to σ₁ (theory, 1): 128 · eps(f32) · √(8 · max(D, d)). A forward pass
-/// in f32 leaves a relative error of a few eps in each entry of the Jacobian, and a random matrix of such errors has a
-/// norm of about √max(D, d) times the size of an entry. Singular values below cannot be told from 0.
+/// in f32 leaves a relative error of a few eps in each entry of the Jacobian. A random matrix of such errors has a norm
+/// of about √max(D, d) times the size of an entry, and singular values below that cannot be told from 0.
 pub fn tolerance(sample_width: usize, latent_width: usize) -> f64 {
     128.0 * f64::from(f32::EPSILON) * (8.0 * sample_width.max(latent_width) as f64).sqrt()
 }
 
 impl Spectrum {
-    /// The spectrum of a whole Jacobian of `sample_width` rows, from its d singular values, descending, and Vᵀz in the
-    /// same order. Its standard errors are the bound on rounding.
+    /// The spectrum of a whole Jacobian with `sample_width` rows, from its d singular values, descending, and Vᵀz in
+    /// the same order. Its standard errors are the bound on rounding.
     pub fn whole(
         singular_values: Vec<f64>,
         rotated_latent: Vec<f64>,
@@ -67,7 +67,7 @@ impl Spectrum {
         }
     }
 
-    /// Standard error of ψ_k; infinite where it is not known, or ψ_k not defined.
+    /// Standard error of ψ_k; infinite if it is not known or ψ_k is not defined.
     pub fn psi_stderr(&self, k: usize) -> f64 {
         k.checked_sub(1).and_then(|i| self.psi_stderr.get(i)).copied().unwrap_or(f64::INFINITY)
     }
@@ -80,21 +80,22 @@ impl Spectrum {
     }
 }
 
-/// ψ_k = Σ_{i ≤ k} ln σ_i in nats (theory, 1b), of descending singular values. `None` where one of the k is 0, where
-/// there are fewer than k, or for k = 0.
+/// ψ_k = Σ_{i ≤ k} ln σ_i in nats (theory, 1b), from descending singular values. `None` if one of the k is 0, if there
+/// are fewer than k, or for k = 0.
 pub fn psi_k(singular_values: &[f64], k: usize) -> Option<f64> {
     let leading = singular_values.get(..k).filter(|s| !s.is_empty() && s.iter().all(|v| *v > 0.0))?;
     Some(leading.iter().map(|s| s.ln()).sum())
 }
 
-/// LID_s (theory, 9b): the intrinsic dimension, at s = `scale` above 0, of the generator seen as its local linear map,
+/// LID_s (theory, 9b): the intrinsic dimension at s = `scale` (above 0) of the generator, taken as its local linear
+/// map,
 ///
 /// Σ_i [σ_i²/(σ_i² + s²) + s²σ_i²z'_i²/(σ_i² + s²)²]  with z' = Vᵀz.
 ///
-/// It equals FLIPD (29) of that map's exact score.
+/// It equals FLIPD (29) of that map's exact score. The two slices have one entry per singular value, in the same order.
 pub fn spectral_dimension(singular_values: &[f64], rotated_latent: &[f64], scale: f64) -> f64 {
     let term = |(sigma, z): (&f64, &f64)| {
-        // In terms of σ/s, so that squares of small numbers do not underflow.
+        // Computed from σ/s, so that squares of small numbers do not underflow.
         let square = (sigma / scale).powi(2);
         if square.is_infinite() { 1.0 } else { square / (square + 1.0) + square * z.powi(2) / (square + 1.0).powi(2) }
     };
@@ -102,7 +103,7 @@ pub fn spectral_dimension(singular_values: &[f64], rotated_latent: &[f64], scale
 }
 
 /// The model rank: the largest k with σ_k/σ₁ > 1e-2 in at least 99 % of `spectra`, each a list of descending singular
-/// values (theory, 1b). Empty lists are skipped; 0 where no other is given.
+/// values (theory, 1b). Empty lists are skipped; 0 if there are no others.
 pub fn model_rank(spectra: &[Vec<f64>]) -> usize {
     let strong = |s: &Vec<f64>| s.iter().filter(|v| **v > 1e-2 * s[0]).count();
     let mut counts: Vec<usize> = spectra.iter().filter(|s| !s.is_empty()).map(strong).collect();

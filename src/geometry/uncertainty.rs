@@ -1,16 +1,16 @@
-//! How far an estimate may be off: by rounding, and by chance in the choice of directions (theory, 6b). Here ψ⁽⁰⁾ and
-//! ψ⁽¹⁾ are the digamma and trigamma functions, and ψ without a mark is local scaling.
+//! How far an estimate may be off: because of rounding, and by chance in the choice of directions (theory, 6b). Here
+//! ψ⁽⁰⁾ and ψ⁽¹⁾ are the digamma and trigamma functions; ψ without a mark is local scaling.
 
-/// Relative error, in Frobenius norm, assumed of a Jacobian computed by a network in f32: 8 eps. Sums of about a
+/// Assumed relative error, in Frobenius norm, of a Jacobian that a network computed in f32: 8 eps. Sums of about a
 /// thousand terms in up to 40 layers leave 1 to 4 eps (the tests `pretrained::*` compare with f64).
 pub const ENTRY_ERROR: f64 = 8.0 * f32::EPSILON as f64;
 
 /// First-order bounds on the error of ψ_k for k = 1, 2, …, one for each positive singular value (descending):
-/// |tr(A_k⁺E)| ≤ ‖A_k⁺‖_F·‖E‖_F for an error matrix E of Frobenius norm `error`. They hold within a linear
-/// piece and do not cover a unit that rounding puts on the other side of its kink.
+/// tr(A_k⁺E)| ≤ ‖A_k⁺‖_F·‖E‖_F for an error matrix E with Frobenius norm `error`. They hold within a linear piece and
+/// do not cover a unit that rounding puts on the other side of its kink.
 pub fn rounding(singular_values: &[f64], error: f64) -> Vec<f64> {
     let Some(first) = singular_values.first() else { return Vec::new() };
-    // Relative to σ₁, so that squares do not overflow needlessly.
+    // Divided by σ₁ first, so that squares do not overflow needlessly.
     let mut inverse_squares = 0.0;
     let positive = singular_values.iter().take_while(|s| **s > 0.0);
     positive
@@ -21,15 +21,15 @@ pub fn rounding(singular_values: &[f64], error: f64) -> Vec<f64> {
         .collect()
 }
 
-/// The Frobenius norm ‖A‖_F = √(Σ σ_i²) from the singular values, descending, without overflow.
+/// The Frobenius norm ‖A‖_F = √(Σ σ_i²) from descending singular values, without overflow.
 pub fn frobenius(singular_values: &[f64]) -> f64 {
     let first = singular_values.first().copied().filter(|s| *s > 0.0).unwrap_or(1.0);
     first * singular_values.iter().map(|s| (s / first).powi(2)).sum::<f64>().sqrt()
 }
 
 /// The sets of directions that a jackknife leaves out in turn: at most `most` ranges within `0..directions`, disjoint
-/// and of equal size, so that a few directions at the end may be in none. Equal sizes matter, because ψ over fewer
-/// directions is a different quantity. Empty where `directions` or `most` is under 2.
+/// and of equal size, so a few directions at the end may be in none. Equal sizes matter, because ψ over fewer
+/// directions is a different quantity. Empty if `directions` or `most` is below 2.
 pub fn jackknife_sets(directions: usize, most: usize) -> Vec<std::ops::Range<usize>> {
     if directions < 2 || most < 2 {
         return Vec::new();
@@ -38,13 +38,13 @@ pub fn jackknife_sets(directions: usize, most: usize) -> Vec<std::ops::Range<usi
     (0..directions / size).map(|g| g * size..(g + 1) * size).collect()
 }
 
-/// The jackknife standard error of a statistic T from `values`, the T_i without the i-th of the `jackknife_sets` of
-/// P = `directions` directions, drawn from a space of dimension N = `of`:
+/// The jackknife standard error of a statistic T. `values` are the T_i, each computed without the i-th of the
+/// `jackknife_sets` of P = `directions` directions, which were drawn from a space of dimension N = `of`:
 ///
 /// se² = (1 − P/N) · P/(m(g − 1)) · Σ_i (T_i − T̄)² · (t/1.96)²  for g sets of m directions.
 ///
-/// t is Student's 97.5 % quantile at g − 1 degrees of freedom, so that ±1.96 se is the 95 % interval for few directions
-/// too. By Efron and Stein it errs on the wide side for a statistic that is not additive. `None` where a value is
+/// t is Student's 97.5 % quantile at g − 1 degrees of freedom, which makes ±1.96 se the 95 % interval also for few
+/// directions. By Efron and Stein it errs on the wide side for a statistic that is not additive. `None` if a value is
 /// missing or there are fewer than two.
 pub fn jackknife(values: &[Option<f64>], directions: usize, of: usize) -> Option<f64> {
     let values: Vec<f64> = values.iter().copied().collect::<Option<_>>()?;
@@ -60,8 +60,8 @@ pub fn jackknife(values: &[Option<f64>], directions: usize, of: usize) -> Option
     Some(variance.sqrt() * student_factor(groups - 1))
 }
 
-/// Student's 97.5 % quantile at `freedom` degrees of freedom, divided by the normal one: exact at 1 and 2, by the
-/// expansion of Cornish and Fisher from 3 on (0.7 % too low at 3, closer above). 0 counts as 1.
+/// Student's 97.5 % quantile at `freedom` degrees of freedom, divided by the normal one. Exact at 1 and 2; from 3 on by
+/// the expansion of Cornish and Fisher (0.7 % too low at 3, closer above). 0 counts as 1.
 pub fn student_factor(freedom: usize) -> f64 {
     let z = 1.959_963_984_540_054_f64;
     let n = freedom as f64;
@@ -77,10 +77,10 @@ pub fn student_factor(freedom: usize) -> f64 {
     t / z
 }
 
-/// Mean and variance of ½ ln det of a random projection restricted to a fixed subspace (theory, 7): of QᵀWᵀWQ with an
-/// orthonormal basis Q (D × `rank`) and a uniformly random W (P × D) of orthonormal rows, P = `directions`, D =
-/// `width`; of WQQᵀWᵀ where P < rank. That matrix is a matrix-variate beta, whose determinant is a product of
-/// independent betas. So with m = min(P, rank) and n = max(P, rank)
+/// Mean and variance of ½ ln det of a random projection restricted to a fixed subspace (theory, 7). The matrix is
+/// QᵀWᵀWQ, with an orthonormal basis Q (D × `rank`) and a uniformly random W (P × D) with orthonormal rows, where
+/// P = `directions` and D = `width`; if P < rank it is WQQᵀWᵀ. It is a matrix-variate beta, whose determinant is a product
+/// of independent betas. So with m = min(P, rank) and n = max(P, rank)
 ///
 /// mean = ½ Σ_{i ≤ m} [ψ⁽⁰⁾((n−i+1)/2) − ψ⁽⁰⁾((D−i+1)/2)],  variance = ¼ Σ_{i ≤ m} [ψ⁽¹⁾((n−i+1)/2) − ψ⁽¹⁾((D−i+1)/2)].
 pub fn projected_log_det(directions: usize, rank: usize, width: usize) -> (f64, f64) {
@@ -91,14 +91,14 @@ pub fn projected_log_det(directions: usize, rank: usize, width: usize) -> (f64, 
 }
 
 /// The part of the mean of [`projected_log_det`] that belongs to singular value `i`, counted from 1, for P = `n`
-/// directions in D = `width` dimensions: ½[ψ⁽⁰⁾((n−i+1)/2) − ψ⁽⁰⁾((D−i+1)/2)], a negative number. By this ln σ_i of W·A
-/// is off on average where the singular values of A lie far apart; the sum over all i is exact whatever they are.
+/// directions in D = `width` dimensions: ½[ψ⁽⁰⁾((n−i+1)/2) − ψ⁽⁰⁾((D−i+1)/2)], a negative number. Where the singular
+/// values of A lie far apart, this is how far ln σ_i of W·A is off on average; the sum over all i is exact in any case.
 pub fn projected_shift(n: usize, i: usize, width: usize) -> f64 {
     let half = |of: usize| (of + 1).saturating_sub(i).max(1) as f64 / 2.0;
     0.5 * (digamma(half(n)) - digamma(half(width)))
 }
 
-/// The digamma function ψ⁽⁰⁾(x) for x > 0: by its recurrence up to 8, then the asymptotic series (error under 1e-12).
+/// The digamma function ψ⁽⁰⁾(x) for x > 0: the recurrence up to 8, then the asymptotic series (error below 1e-12).
 fn digamma(mut x: f64) -> f64 {
     let mut shift = 0.0;
     while x < 8.0 {
@@ -111,7 +111,7 @@ fn digamma(mut x: f64) -> f64 {
         - y * (1.0 / 12.0 - y * (1.0 / 120.0 - y * (1.0 / 252.0 - y * (1.0 / 240.0 - y * (1.0 / 132.0)))))
 }
 
-/// The trigamma function ψ⁽¹⁾(x) for x > 0, in the same way as [`digamma`].
+/// The trigamma function ψ⁽¹⁾(x) for x > 0, computed like [`digamma`].
 fn trigamma(mut x: f64) -> f64 {
     let mut shift = 0.0;
     while x < 8.0 {

@@ -1,8 +1,8 @@
-//! Scale and shift of each channel.
+//! Scale and shift per channel.
 
 use super::{HostLayer, HostTangents, Linearisation};
 
-/// y = scale·x + shift with one pair per channel, as of a batch norm with frozen statistics.
+/// y = scale·x + shift with one pair per channel, as in a batch norm with frozen statistics.
 pub struct Affine {
     scale: Vec<f32>,
     shift: Vec<f32>,
@@ -10,7 +10,7 @@ pub struct Affine {
 }
 
 impl Affine {
-    /// From `[channels]` scales and shifts, for channels of `area` values each.
+    /// From one scale and one shift per channel (`[channels]` each), for channels of `area` values.
     pub fn new(scale: Vec<f32>, shift: Vec<f32>, area: usize) -> Self {
         Self { scale, shift, area }
     }

@@ -1,4 +1,4 @@
-//! Self-attention between the places of a picture, in host memory, for one sample.
+//! Self-attention between the places of a picture, in host memory, one sample at a time.
 
 use super::gather::Gather;
 use super::product::{PANEL, TangentPart, TangentProduct, Term};
@@ -16,8 +16,8 @@ pub struct Attention {
 }
 
 impl Attention {
-    /// `channels` planes of `places` values, divided into `heads` heads. The weights are `[3·channels, channels]` for
-    /// `qkv` and `[channels, channels]` for `out`, row-major, each with its bias.
+    /// Attention over `channels` planes of `places` values, divided into `heads` heads. The weights are `[3·channels,
+    /// channels]` for `qkv` and `[channels, channels]` for `out`, row-major, each followed by its bias.
     pub fn new(
         [channels, places, heads]: [usize; 3],
         [qkv, qkv_bias]: [Vec<f32>; 2],
@@ -37,12 +37,12 @@ impl Attention {
         Self { qkv: mix(3 * channels, qkv, qkv_bias), out: mix(channels, out, out_bias), heads, channels, places }
     }
 
-    /// w, the channels of one head.
+    /// The width w of a head, in channels.
     fn width(&self) -> usize {
         self.channels / self.heads
     }
 
-    /// 1/√w, by which the logits are scaled.
+    /// 1/√w, the factor of the logits.
     fn scale(&self) -> f32 {
         1.0 / (self.width() as f32).sqrt()
     }
@@ -52,7 +52,7 @@ impl Attention {
         (part * self.channels + head * self.width() + c) * self.places
     }
 
-    /// The attention weights of one head, `[query, key]`, from Q, K and V in `all`.
+    /// The attention weights of one head, `[query, key]`, computed from Q, K and V in `all`.
     fn weights(&self, all: &[f32], head: usize) -> Vec<f32> {
         let (s, scale) = (self.places, self.scale());
         let mut weights = vec![0.0; s * s];
@@ -70,7 +70,7 @@ impl Attention {
         weights
     }
 
-    /// The tangents of one head's weighted sums, written to `into` (`[w, places, lanes]`).
+    /// Writes the tangents of one head's weighted sums to `into` (`[w, places, lanes]`).
     fn head(&self, all: &[f32], weights: &[f32], head: usize, t: &HostTangents, into: &mut [f32]) {
         let (s, w, lanes) = (self.places, self.width(), t.lanes());
         let places: Vec<u32> = (0..s as u32).collect();
@@ -121,7 +121,7 @@ impl Attention {
     }
 }
 
-/// A matrix `[height, columns]` in the panels that a [`TangentProduct`] reads.
+/// A matrix `[height, columns]`, with the entries `at(row, column)`, in the panels that a [`TangentProduct`] reads.
 fn panels(height: usize, columns: usize, at: impl Fn(usize, usize) -> f32) -> Vec<f32> {
     let mut all = vec![0.0; columns.div_ceil(PANEL) * height * PANEL];
     for column in 0..columns {
@@ -132,12 +132,13 @@ fn panels(height: usize, columns: usize, at: impl Fn(usize, usize) -> f32) -> Ve
     all
 }
 
-/// The tangents of `features` that are not zero, each with its place in that list as the row of weights to use.
+/// The rows of those `features` whose tangents are not zero. Each is paired with its position in the list, which is the
+/// row of weights it is multiplied by.
 fn terms(t: &HostTangents, features: impl Iterator<Item = usize>) -> Vec<Term> {
     features.enumerate().filter_map(|(i, f)| t.place(f).map(|row| Term { row, weight: i as u32 })).collect()
 }
 
-/// One [`TangentProduct`] of one part.
+/// Runs a [`TangentProduct`] of a single part.
 fn product(
     rows: &[f32],
     lanes: usize,
@@ -151,7 +152,7 @@ fn product(
 }
 
 impl HostLayer for Attention {
-    // The linearisation holds Q, K and V, and then the attention weights of all heads.
+    // The linearisation holds Q, K and V, followed by the attention weights of all heads.
     fn value(&self, x: &[f32]) -> (Vec<f32>, Linearisation) {
         let s = self.places;
         let (mut all, _) = self.qkv.value(x);

@@ -1,9 +1,9 @@
-//! Host layers one after another: a whole network, or a branch of one.
+//! Host layers in sequence: a whole network, or one of its branches.
 
 use super::{HostLayer, HostTangents, Linearisation, rule};
 use crate::nn::{HostParameters, Network, PlainChain};
 
-/// Host layers applied one after another; the identity where there is none.
+/// Host layers applied one after another; the identity if there are none.
 pub struct HostChain {
     layers: Vec<Box<dyn HostLayer>>,
     before: usize,
@@ -11,7 +11,7 @@ pub struct HostChain {
 
 impl HostChain {
     /// The host layers for layers in plain terms. A scale and shift that follows a convolution or linear layer is
-    /// folded into its weights.
+    /// folded into the weights of that layer.
     pub fn new(plain: PlainChain) -> Self {
         let mut layers: Vec<Box<dyn HostLayer>> = Vec::new();
         for layer in plain.layers {
@@ -27,7 +27,7 @@ impl HostChain {
         Self { layers, before: plain.before }
     }
 
-    /// The first `depth` layers of a network; `None` where one of them has no plain terms.
+    /// The first `depth` layers of a network; `None` if one of them cannot be put in plain terms.
     pub fn of_network(network: &Network, parameters: &HostParameters, depth: usize) -> Option<Self> {
         network.plain(parameters, depth).map(Self::new)
     }
@@ -37,13 +37,13 @@ impl HostChain {
         Self { layers: vec![layer], before }
     }
 
-    /// Number of features that enter.
+    /// Number of features that enter the chain.
     pub fn width(&self) -> usize {
         self.before
     }
 
-    /// The values that leave the chain for `x` (`[width]`), and the linearisation that [`tangent`](Self::tangent)
-    /// needs.
+    /// The values `[features]` that leave the chain for `x` (`[width]`), and the linearisation that
+    /// [`tangent`](Self::tangent) needs.
     pub fn value(&self, x: &[f32]) -> (Vec<f32>, Linearisation) {
         let mut point = Linearisation::default();
         let mut x = x.to_vec();
@@ -55,8 +55,8 @@ impl HostChain {
         (x, point)
     }
 
-    /// The tangents that leave the chain, from the tangents `t` that leave its first `skip` layers. First the wanted
-    /// features are traced back through the layers, so that none forms a row that no later layer reads.
+    /// The tangents that leave the chain, from the tangents `t` that leave its first `skip` layers. First it traces the
+    /// wanted features back through the layers, so that no layer computes a row that no later one reads.
     pub fn tangent(
         &self,
         point: &Linearisation,
@@ -73,9 +73,9 @@ impl HostChain {
         steps.fold(t, |t, ((layer, point), wanted)| layer.tangent(point, t, wanted.as_deref()))
     }
 
-    /// The tangents that leave the leading linear layers, and how many layers these are: the `skip` of
-    /// [`tangent`](Self::tangent). They are the same for all samples, so they are formed once. For unit directions into
-    /// a generator that starts with a linear layer they are the columns of its weight.
+    /// The tangents that leave the leading linear layers, and the number of those layers, which is the `skip` of
+    /// [`tangent`](Self::tangent). They are the same for all samples, so they are computed once. For unit directions
+    /// into a generator that starts with a linear layer they are the columns of its weight.
     pub fn start(&self, t: HostTangents) -> (HostTangents, usize) {
         let linear = self.layers.iter().take_while(|l| l.is_linear()).count();
         let none = Linearisation::default();
@@ -87,12 +87,12 @@ impl HostChain {
         self.layers.iter().zip(&point.inner).rev().fold(wanted, |w, (layer, point)| layer.wanted(point, w))
     }
 
-    /// Number of features that leave.
+    /// Number of features that leave the chain.
     pub fn features(&self) -> usize {
         self.layers.iter().fold(self.before, |before, layer| layer.features(before))
     }
 
-    /// Most rows of tangents that are alive at once on the way through the chain.
+    /// The largest number of rows of tangents that are alive at once on the way through the chain.
     pub fn peak_rows(&self) -> usize {
         let mut before = self.before;
         let mut peak = before;

@@ -2,7 +2,7 @@
 
 use super::{HostChain, HostLayer, HostTangents, Linearisation};
 
-/// y = [chain_1(x), chain_2(x), …]: every chain reads the same input, and their features follow one another.
+/// y = [chain_1(x), chain_2(x), …]: every chain reads the same input, and their outputs follow one another.
 pub struct Concat(pub Vec<HostChain>);
 
 impl HostLayer for Concat {

@@ -1,4 +1,4 @@
-//! Activations: the same function of each value. The linearisation holds the slopes f'(x).
+//! Activations: the same function applied to every value. The linearisation holds the slopes f'(x).
 
 use super::{HostLayer, HostTangents, Linearisation};
 use crate::nn::ElementwiseRule;

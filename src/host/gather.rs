@@ -1,13 +1,13 @@
-//! Linear layers and convolutions of any kind: each place of the output gathers from some places of the input, through
-//! one weight matrix per place it reads,
+//! Linear layers and convolutions of any kind. Each place of the output gathers from some places of the input, through
+//! one weight matrix for each place it reads:
 //!
 //! ```text
 //! y[m, p] = bias[m] + Σ over taps (place q, matrix i) of p, over channels c, of W_i[c, m] · x[c, q].
 //! ```
 //!
-//! Two kinds of sharing turn this into few, large products. Output places that read the same input places form a
-//! *group*: one product computes all of them, with their weights side by side. Groups whose weights are equal, as all
-//! those in the interior of a picture are, share a *pattern*: their weights are stored once, and read from memory once
+//! Two kinds of sharing turn this into a few large products. Output places that read the same input places form a
+//! *group*: one product computes all of them, with their weights side by side. Groups with equal weights, such as all
+//! those in the interior of a picture, share a *pattern*: their weights are stored once, and are read from memory once
 //! for several groups.
 
 use super::product::{PANEL, TangentPart, TangentProduct, Term, ValuePart, ValueProduct};
@@ -16,20 +16,20 @@ use crate::nn::PlainGather;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
-/// Several lists in one piece of memory, one after another.
+/// Several lists in one block of memory, one after another.
 struct Lists<T> {
     all: Vec<T>,
     ends: Vec<usize>,
 }
 
 impl<T> Lists<T> {
-    /// One list for each of `area` places: the entries that `entry(feature c·area + place, channel c)` gives for the
+    /// One list for each of `area` places. It holds what `entry(feature c·area + place, channel c)` gives for the
     /// channels c, in ascending order.
     fn by_place(channels: usize, area: usize, entry: impl Fn(usize, u32) -> Option<T>) -> Self
     where
         T: Copy + Default,
     {
-        // Each list is counted first and then filled, so that features are read in the order of memory.
+        // Each list is counted first and then filled, so that features are read in memory order.
         let mut next = vec![0; area];
         for c in 0..channels {
             let open = |q: usize| usize::from(entry(c * area + q, c as u32).is_some());
@@ -67,7 +67,7 @@ pub struct Gather {
     patterns: Vec<Pattern>,
 }
 
-/// Places of the output that read the same places of the input, as the four of a 2×2 block do in a transposed
+/// Places of the output that read the same places of the input, such as the four of a 2×2 block in a transposed
 /// convolution of stride 2.
 struct Group {
     /// Places of the input.
@@ -78,24 +78,25 @@ struct Group {
     pattern: usize,
 }
 
-/// The weights of all groups that are alike, `[panel, sources·channels, PANEL]`. A column is one output channel of one
-/// member, the outputs of the first member coming first.
+/// The weights shared by groups that are alike, `[panel, sources·channels, PANEL]`. A column is one output channel of
+/// one member; the channels of the first member come first.
 struct Pattern {
-    /// sources·channels, the rows of the weights.
+    /// The number of rows of the weights: sources·channels.
     height: usize,
     weights: Vec<f32>,
     bias: Vec<f32>,
 }
 
-/// Multiplications from which an operation is split over threads; below, splitting costs more than it saves.
+/// An operation with at least this many multiplications is split over threads; below it, splitting costs more than it
+/// saves.
 const SPLIT: usize = 1 << 21;
 
-/// Most bytes of tangents that the groups of one call may read, counted once for each group. Groups overlap, so about
-/// half of that is really read, which together with a panel of weights stays in a cache of 2 MiB.
+/// How many bytes of tangents the groups of one call may read, counted separately for each group. Groups overlap, so
+/// about half of that is really read; together with a panel of weights it stays in a cache of 2 MiB.
 const TOGETHER: usize = 2 << 20;
 
 impl Gather {
-    /// The gather for a layer in plain terms: sorts its places into groups and its weights into patterns.
+    /// Builds the gather for a layer in plain terms: sorts its places into groups and its weights into patterns.
     pub fn new(plain: PlainGather) -> Self {
         let PlainGather { channels, area, outputs, taps, bias, weight, strides } = plain;
         let bias = bias.as_deref();
@@ -118,8 +119,8 @@ impl Gather {
         Self { channels, area, outputs, places: taps.len(), groups, patterns }
     }
 
-    /// For each output feature the row that its tangents will have, if it is wanted; and for each group the columns of
-    /// its weights that are wanted.
+    /// For each wanted output feature, the row that its tangents will get; and for each group, which columns of its
+    /// weights are wanted.
     fn columns(&self, wanted: Option<&[bool]>) -> (Vec<Option<u32>>, Lists<u32>) {
         let mut index = vec![None; self.outputs * self.places];
         let mut columns = Lists { all: Vec::with_capacity(index.len()), ends: Vec::with_capacity(self.groups.len()) };
@@ -138,8 +139,8 @@ impl Gather {
         (index, columns)
     }
 
-    /// Batches of consecutive jobs with the same weights whose tangents stay within [`TOGETHER`], so that weights come
-    /// from memory once for several groups.
+    /// Batches of consecutive jobs that use the same weights and whose tangents stay within [`TOGETHER`], so that
+    /// weights are read from memory once for several groups.
     fn together<'a>(&self, jobs: Vec<Job<'a>>, sources: &Lists<Term>, lanes: usize) -> Vec<Vec<Job<'a>>> {
         let bytes = |job: &Job| 4 * lanes * job.group.sources.iter().map(|p| sources.get(*p).len()).sum::<usize>();
         let mut all: Vec<Vec<Job>> = Vec::new();
@@ -157,8 +158,8 @@ impl Gather {
         all
     }
 
-    /// Appends the entries of all sources of a group to `into`; `with(entry, row)` adds the first row of weights of the
-    /// source to the entry's own.
+    /// Appends the entries of all sources of a group to `into`. `with(entry, row)` adds the first weight row of the
+    /// source to the entry's own row.
     fn terms<T: Copy>(&self, group: &Group, sources: &Lists<T>, with: impl Fn(T, u32) -> T, into: &mut Vec<T>) {
         for (i, place) in group.sources.iter().enumerate() {
             let base = (i * self.channels) as u32;
@@ -193,7 +194,7 @@ impl Gather {
 }
 
 impl Pattern {
-    /// The pattern in which member i reads source j through the weight matrix `matrices[i][j]`.
+    /// The pattern of a group in which member i reads source j through the weight matrix `matrices[i][j]`.
     fn new(
         channels: usize,
         outputs: usize,
@@ -219,7 +220,7 @@ impl Pattern {
     }
 }
 
-/// The tangents to be computed of one group: its wanted columns, into `out` (`[columns, lanes]`).
+/// The tangents to compute for one group: those of its wanted columns, written to `out` (`[columns, lanes]`).
 struct Job<'a> {
     group: &'a Group,
     columns: &'a [u32],

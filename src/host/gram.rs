@@ -1,8 +1,9 @@
 //! Gram matrices of Jacobians in host memory, within a budget of bytes.
 //!
 //! M = (JB)ᵀ(JB) is summed over the features at the end of the network. If all k tangents fit into the budget, one pass
-//! forms them and several latents run at once. If not, the directions are divided into chunks, and M is built block by
-//! block from pairs of chunks: some are kept, the later ones are pushed through again for each group that is kept.
+//! computes them and several latents run at once. If not, the directions are divided into chunks and M is built block
+//! by block from pairs of chunks: some chunks are kept, and the later ones are pushed through again for each group of
+//! chunks that is kept.
 
 use super::{HostChain, HostTangents, Linearisation};
 use crate::linalg::GramSum;
@@ -28,11 +29,11 @@ struct Partition {
     together: usize,
 }
 
-/// Fewest directions in a chunk: one vector register at its widest.
+/// A chunk has at least this many directions: one vector register at its widest.
 const LEAST: usize = 16;
 
 impl Partition {
-    /// The fewest chunks that `memory` bytes allow for `k` directions.
+    /// The partition of `k` directions into the fewest chunks that `memory` bytes allow.
     fn new(chain: &HostChain, k: usize, memory: usize) -> Self {
         let bytes = |rows: usize, k: usize| 4 * rows * HostTangents::lanes_for(k);
         let (peak, last) = (chain.peak_rows(), chain.features());
@@ -41,20 +42,20 @@ impl Partition {
             let together = (memory / whole.max(1)).clamp(1, rayon::current_num_threads());
             return Self { chunks: std::iter::once(0..k).collect(), held: 1, together };
         }
-        // One half is for a pass through the network, the other for the tangents kept at its end.
+        // One half is for a pass through the network, the other for the tangents that are kept at its end.
         let size = (memory / 2 / bytes(peak, 1) * LEAST).clamp(LEAST, k.max(LEAST));
         let chunks: Vec<_> = (0..k).step_by(size).map(|first| first..(first + size).min(k)).collect();
         Self { held: (memory / 2 / bytes(last, size)).clamp(1, chunks.len()), chunks, together: 1 }
     }
 }
 
-/// Forms M = (JB)ᵀ(JB), `[k, k]` in f64, at each of `latents` (`[n, d]` row-major), J being the Jacobian of `chain` and
-/// B the directions as columns. Returns what `then` makes of the index of each latent and its M, which is `None` where
-/// a value is not finite. `then` runs in parallel, and M is dropped after it, so that only one matrix per thread is
-/// alive.
+/// Computes M = (JB)ᵀ(JB), `[k, k]` in f64, at each of `latents` (`[n, d]` row-major), where J is the Jacobian of
+/// `chain` and B has the directions as columns. Returns what `then` makes of the index of each latent and its M, or of
+/// `None` if a value is not finite. `then` runs in parallel, and M is dropped afterwards, so only one matrix per thread
+/// is alive.
 ///
-/// The tangents take at most `memory` bytes, or what 16 directions take if that is more. A small budget costs time,
-/// since directions are pushed through more than once, but the bits stay the same.
+/// The tangents take at most `memory` bytes, or as many as 16 directions need if that is more. A small budget costs
+/// time, because directions are pushed through more than once, but the result is the same bit for bit.
 pub fn grams<T: Send>(
     chain: &HostChain,
     latents: &[f32],
@@ -82,7 +83,7 @@ pub fn grams<T: Send>(
         .collect()
 }
 
-/// The tangents of one chunk of directions behind the leading linear layers, and the number of those layers.
+/// The tangents of one chunk of directions after the leading linear layers, and the number of those layers.
 fn start(chain: &HostChain, directions: Directions, chunk: Range<usize>) -> (HostTangents, usize) {
     let d = chain.width();
     chain.start(match directions {
@@ -91,11 +92,11 @@ fn start(chain: &HostChain, directions: Directions, chunk: Range<usize>) -> (Hos
     })
 }
 
-/// The pushing of directions through one chain.
+/// Pushes directions through one chain.
 struct Pushforward<'a> {
     chain: &'a HostChain,
     directions: Directions<'a>,
-    /// The tangents behind the leading linear layers, shared by all latents; `None` where there are several chunks.
+    /// The tangents after the leading linear layers, shared by all latents; `None` if there are several chunks.
     first: Option<(HostTangents, usize)>,
 }
 
@@ -106,7 +107,7 @@ impl Pushforward<'_> {
         self.chain.tangent(point, t, None, skip)
     }
 
-    /// M at one latent, block by block.
+    /// M at one latent, `[k, k]` row-major, built block by block.
     fn gram(&self, point: &Linearisation, plan: &Partition, k: usize) -> Vec<f64> {
         let mut gram = vec![0.0; k * k];
         for (g, group) in plan.chunks.chunks(plan.held).enumerate() {
@@ -127,7 +128,7 @@ impl Pushforward<'_> {
     }
 }
 
-/// Σ over the features of aᵀb, `[lanes of a, lanes of b]`, and the number of its columns. `same` where a is b.
+/// Σ over the features of aᵀb, `[lanes of a, lanes of b]`, and the number of its columns. `same` says that a is b.
 fn product(a: &HostTangents, b: &HostTangents, same: bool) -> (Vec<f64>, usize) {
     let mut sum = GramSum::new([a.lanes(), b.lanes()], same);
     for f in 0..a.features() {

@@ -1,18 +1,18 @@
-//! Tangents in host memory, one sample at a time: the path that Jacobians take on the processor instead of tensors.
+//! Tangents in host memory, one sample at a time. On the processor, Jacobians are computed this way instead of with
+//! tensors.
 //!
 //! ```text
 //! layers in plain terms ──→ HostChain ──value(z)──→ G(z) and a Linearisation
 //!                               └──tangent(linearisation, B)──→ J·B ──grams──→ M = (JB)ᵀ(JB)
 //! ```
 //!
-//! Two facts make it faster there. A unit that a relu has closed passes no tangent on, so neither its row nor any
-//! product with it is ever formed ([`HostTangents`] holds the open rows only). And a convolution of all tangents at one
-//! place is one product of small matrices, with no rearranged copy of the input (`gather.rs`).
+//! Two facts make it faster. A unit that a relu has closed passes no tangent on, so neither its row nor any product
+//! with it is ever computed ([`HostTangents`] holds only the open rows). And a convolution of all tangents at one place
+//! is one product of small matrices, without a rearranged copy of the input (`gather.rs`).
 //!
-//! Every sum is formed in a fixed order that depends neither on the number of threads, nor on the number of directions,
-//! nor on the other samples; so neither do the bits. The layers come from [`crate::nn::Plain`], and results are tested
-//! against the tensor path. `docs/decisions/0004-jacobians-on-host-memory.md` has the measurements that justify a
-//! second path.
+//! Every sum is computed in a fixed order, which does not depend on the number of threads, the number of directions or
+//! the other samples; so neither do the bits. The layers come from [`crate::nn::Plain`], and results are tested against
+//! the tensor path. `docs/decisions/0004-jacobians-on-host-memory.md` has the measurements that justify a second path.
 
 mod affine;
 mod attention;
@@ -36,23 +36,23 @@ use crate::nn::Plain;
 /// A layer linearised at one point: what its value pass leaves for its tangent pass.
 #[derive(Default)]
 pub struct Linearisation {
-    /// Numbers of the layer's own: the slopes of an activation, the normalised values of a norm; empty for a linear
-    /// layer.
+    /// The layer's own numbers: the slopes of an activation, the normalised values of a norm; empty for a linear layer.
     pub values: Vec<f32>,
     /// The linearisations of the layers inside it, in order.
     pub inner: Vec<Linearisation>,
 }
 
-/// A layer in host memory, for one sample. Features are in C order of the per-sample shape.
+/// A layer in host memory, applied to one sample at a time. Features are in C order of the per-sample shape.
 pub trait HostLayer: Send + Sync {
-    /// The map itself, from the features `x` (`[in]`) to `[out]`, and its linearisation there.
+    /// The map itself, from the features `x` (`[in]`) to features `[out]`, and its linearisation at x.
     fn value(&self, x: &[f32]) -> (Vec<f32>, Linearisation);
 
-    /// The tangents that leave the layer, from those that enter it, at `point`. Rows of features that are not
-    /// `wanted` (one flag for each output feature; `None` for all) may be left out, as no later layer reads them.
+    /// The tangents that leave the layer, from those that enter it, at `point`. `wanted` has one flag per output
+    /// feature; `None` means all. Rows of features that are not wanted may be left out, because no later layer reads
+    /// them.
     fn tangent(&self, point: &Linearisation, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents;
 
-    /// The input features that matter if the `wanted` ones of the output do; `None` for all of them.
+    /// Which input features matter, if the `wanted` ones of the output do; one flag each, `None` for all.
     fn wanted(&self, point: &Linearisation, wanted: Option<Vec<bool>>) -> Option<Vec<bool>> {
         let _ = (point, wanted);
         None
@@ -63,21 +63,22 @@ pub trait HostLayer: Send + Sync {
         false
     }
 
-    /// Absorbs a scale and shift of each channel that follow the layer; `false` where it cannot and has not changed.
+    /// Absorbs a scale and shift per channel that follow the layer. Returns `false` if it cannot, and is then
+    /// unchanged.
     fn fold(&mut self, scale: &[f32], shift: &[f32]) -> bool {
         let _ = (scale, shift);
         false
     }
 
-    /// The scale and shift of each channel, if that is all the layer does.
+    /// The scale and shift per channel, if the layer does nothing else.
     fn affine(&self) -> Option<(&[f32], &[f32])> {
         None
     }
 
-    /// Most rows of tangents that are alive at once while they pass, given `before` features that enter.
+    /// The largest number of rows of tangents that are alive at once in the layer, if `before` features enter it.
     fn peak_rows(&self, before: usize) -> usize;
 
-    /// Number of features that leave, given `before` that enter.
+    /// Number of features that leave the layer, if `before` enter it.
     fn features(&self, before: usize) -> usize;
 }
 

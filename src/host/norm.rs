@@ -1,20 +1,20 @@
 //! Group normalisation: each group of neighbouring values is brought to mean 0 and variance 1, then scaled and shifted.
-//! The linearisation holds the normalised values x̂ and then 1/std of each group.
+//! The linearisation holds the normalised values x̂, followed by 1/std of each group.
 
 use super::{HostLayer, HostTangents, Linearisation};
 
 /// y = scale·x̂ + shift, x̂ = (x − mean)/√(variance + eps), with mean and variance over each group and one scale and
 /// shift per channel.
 pub struct Norm {
-    /// `[channels]`
+    /// One scale per channel, `[channels]`.
     pub scale: Vec<f32>,
-    /// `[channels]`
+    /// One shift per channel, `[channels]`.
     pub shift: Vec<f32>,
     /// Added to the variance.
     pub eps: f64,
-    /// Values in a group: neighbouring features, whole channels of them.
+    /// Number of values in a group: neighbouring features that make up whole channels.
     pub group: usize,
-    /// Values in a channel.
+    /// Number of values in a channel.
     pub area: usize,
 }
 
@@ -36,7 +36,7 @@ impl HostLayer for Norm {
         (y, Linearisation { values, inner: Vec::new() })
     }
 
-    // ∂y = scale/std · (t − mean(t) − x̂ · mean(x̂ t)), means over the group, row by row.
+    // ∂y = scale/std · (t − mean(t) − x̂ · mean(x̂ t)), with means over the group, row by row.
     fn tangent(&self, point: &Linearisation, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
         let features = t.features();
         let (hat, inverse) = point.values.split_at(features);

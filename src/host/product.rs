@@ -1,4 +1,4 @@
-//! The inner loops: sparse matrix products in the widest vector instructions of the processor.
+//! The inner loops: sparse matrix products with the widest vector instructions of the processor.
 //!
 //! ```text
 //! tangents:  out[i, lane] += Σ over terms (row, weight) of W[weight, wanted[i]] · rows[row, lane]
@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Each output value is one accumulator that takes fused multiply-adds in the order of the terms, on every processor
-//! and whatever the blocking: the bits are the same everywhere. Weights are stored in panels of [`PANEL`] columns,
+//! and for every blocking, so the bits are the same everywhere. Weights are stored in panels of [`PANEL`] columns,
 //! `[panel, height, PANEL]`, so that a block reads them as one stream.
 
 // In blocks of registers, indices show what iterators would hide.
@@ -23,16 +23,16 @@ pub struct Term {
     pub weight: u32,
 }
 
-/// Columns of weights that are stored together, as `[panel, height, PANEL]`; the last panel is padded with zeros.
+/// How many columns of weights are stored together, as `[panel, height, PANEL]`; the last panel is padded with zeros.
 pub const PANEL: usize = 32;
 
-/// Terms that one block sums before the next block has its turn, few enough for their tangents to stay in the innermost
-/// cache.
+/// How many terms one block sums before it is the next block's turn: few enough for their tangents to stay in the
+/// innermost cache.
 const TURN: usize = 64;
 
 /// Sums of tangents: for each part, `out[i, :] += Σ W[weight, wanted[i]] · rows[row, :]` over its terms.
 pub struct TangentProduct<'a> {
-    /// Sums that use the same weights. A panel of weights serves all parts before the next comes from memory.
+    /// Sums that use the same weights. A panel of weights serves all parts before the next one is read from memory.
     pub parts: &'a mut [TangentPart<'a>],
     /// The tangents, `[_, lanes]` row-major.
     pub rows: &'a [f32],
@@ -50,7 +50,7 @@ pub struct TangentPart<'a> {
     pub terms: &'a [Term],
     /// The columns of W that are wanted, ascending.
     pub wanted: &'a [u32],
-    /// Where the sums are added, `[wanted.len(), lanes]` row-major.
+    /// Where the sums are added to, `[wanted.len(), lanes]` row-major.
     pub out: &'a mut [f32],
 }
 
@@ -79,7 +79,7 @@ struct Panel<'a> {
     weights: &'a [f32],
 }
 
-/// A block of sums held in registers: `M` wanted columns of one panel, from the `first` on, by `N` registers of lanes.
+/// A block of sums held in registers: `M` wanted columns of one panel, starting at `first`, by `N` registers of lanes.
 #[inline(always)]
 fn block<S: Simd, const M: usize, const N: usize>(
     p: Panel,
@@ -121,7 +121,8 @@ fn block<S: Simd, const M: usize, const N: usize>(
     }
 }
 
-/// All wanted columns for `N` registers of lanes, in blocks of nearly equal size and at most `most` columns.
+/// Computes all wanted columns for `N` registers of lanes, in blocks of nearly equal size with at most `most` columns
+/// each.
 #[inline(always)]
 fn stripe<S: Simd, const N: usize>(p: &mut TangentProduct, lane: usize, most: usize) {
     let mut begun = vec![0; p.parts.len()];
@@ -182,7 +183,7 @@ impl WithSimd for TangentProduct<'_> {
 
 /// Sums of values: for each part, `out[m] += Σ W[weight, m] · x` over its terms, for all columns m.
 pub struct ValueProduct<'a> {
-    /// Sums that use the same weights, which come from memory once for all of them.
+    /// Sums that use the same weights, which are read from memory once for all of them.
     pub parts: &'a mut [ValuePart<'a>],
     /// The weights W, `[panel, height, PANEL]`.
     pub weights: &'a [f32],
@@ -194,7 +195,7 @@ pub struct ValueProduct<'a> {
 pub struct ValuePart<'a> {
     /// The terms (x, row of W), summed in this order.
     pub terms: &'a [(f32, u32)],
-    /// Where the sums are added, one for each column of W, padding included: `[panels·PANEL]`.
+    /// Where the sums are added to, one per column of W, padding included: `[panels·PANEL]`.
     pub out: &'a mut [f32],
 }
 
@@ -205,7 +206,7 @@ impl ValueProduct<'_> {
     }
 }
 
-/// The sums of one part over `P` panels, from panel `first` on, of `N` registers each.
+/// Computes the sums of one part over `P` panels of `N` registers each, starting at panel `first`.
 #[inline(always)]
 fn panels<S: Simd, const P: usize, const N: usize>(weights: &[f32], height: usize, part: &mut ValuePart, first: usize) {
     let w = f32::lanes::<S>();
@@ -232,7 +233,7 @@ fn panels<S: Simd, const P: usize, const N: usize>(weights: &[f32], height: usiz
     }
 }
 
-/// The sums of all parts over all panels, of `N` registers each.
+/// Computes the sums of all parts over all panels, of `N` registers each.
 #[inline(always)]
 fn all_panels<S: Simd, const N: usize>(p: &mut ValueProduct) {
     let count = p.parts.first().map_or(0, |part| part.out.len()) / PANEL;

@@ -1,8 +1,8 @@
-//! Features in another order, or repeated. Tangents are not copied: features that come from the same one share its row.
+//! Features in another order, or repeated. Tangents are not copied: features that come from the same one share a row.
 
 use super::{HostLayer, HostTangents, Linearisation};
 
-/// `y[i] = x[from[i]]`: nearest-neighbour enlargement, or another shape.
+/// `y[i] = x[from[i]]`: nearest-neighbour enlargement, or a change of shape.
 pub struct Rearrange {
     from: Vec<u32>,
 }

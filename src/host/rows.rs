@@ -1,6 +1,6 @@
 //! The k tangents of one sample, without the rows that are zero.
 //!
-//! Seen as a matrix `[features, k]`, row f holds the derivative of feature f in all k directions. Behind a relu about
+//! Seen as a matrix `[features, k]`, row f holds the derivatives of feature f in all k directions. After a relu about
 //! half of the rows are zero, and those are not stored:
 //!
 //! ```text
@@ -8,18 +8,18 @@
 //! data   [ row 0 | row 1 | row 2 ]           `lanes` values each: k directions, padded with zeros
 //! ```
 //!
-//! Features may point to the same row, as after an enlargement. Then rows must not be changed in place.
+//! Features may point to the same row, for example after an enlargement. Rows must then not be changed in place.
 
 use std::sync::Arc;
 
 /// The index of a feature whose tangents are all zero.
 const CLOSED: u32 = u32::MAX;
 
-/// f32 values in the widest vector register. Rows are padded to a multiple of it.
+/// f32 values in the widest vector register. The length of a row is padded to a multiple of this.
 const REGISTER: usize = 16;
 
-/// The tangents of one sample in k directions: for each feature either a row of k values, padded with zeros to
-/// [`lanes`](Self::lanes), or nothing where all k are zero. Cheap to clone.
+/// The tangents of one sample in k directions. Each feature has either a row of k values, padded with zeros to
+/// [`lanes`](Self::lanes), or no row if all k are zero. Cheap to clone.
 #[derive(Clone)]
 pub struct HostTangents {
     lanes: usize,
@@ -31,14 +31,14 @@ pub struct HostTangents {
 
 impl HostTangents {
     /// Number of values in a row for `k` directions: k rounded up to whole registers of 16. Long rows take an odd
-    /// number of registers, since rows that lie multiples of a large power of two apart would compete for the same few
-    /// cache lines.
+    /// number of registers, because rows whose distance is a multiple of a large power of two would compete for the
+    /// same few cache lines.
     pub fn lanes_for(k: usize) -> usize {
         let registers = k.div_ceil(REGISTER).max(1);
         (if registers >= 16 { registers | 1 } else { registers }) * REGISTER
     }
 
-    /// Tangents that are given directions, `[k, features]` row-major: what enters the first layer.
+    /// Tangents from given directions, `[k, features]` row-major: what enters the first layer.
     pub fn directions(values: &[f32], k: usize) -> Self {
         let features = values.len() / k.max(1);
         let lanes = Self::lanes_for(k);
@@ -49,7 +49,7 @@ impl HostTangents {
         Self { lanes, index: (0..features as u32).collect(), data: Arc::new(data), shared: false }
     }
 
-    /// Tangents that are the unit directions `first..first + k` of `features`: columns of the identity.
+    /// Tangents from the unit directions `first..first + k` of `features`: columns of the identity.
     pub fn units(features: usize, first: usize, k: usize) -> Self {
         let lanes = Self::lanes_for(k);
         let mut data = vec![0.0; k * lanes];
@@ -73,18 +73,18 @@ impl HostTangents {
         self.lanes
     }
 
-    /// Number of features, those without a row included.
+    /// Number of features, including those without a row.
     pub fn features(&self) -> usize {
         self.index.len()
     }
 
-    /// The tangents of one feature, `[lanes]`; `None` where all are zero.
+    /// The tangents of one feature, `[lanes]`; `None` if all are zero.
     pub fn row(&self, feature: usize) -> Option<&[f32]> {
         let row = self.index[feature];
         (row != CLOSED).then(|| &self.data[row as usize * self.lanes..][..self.lanes])
     }
 
-    /// Index of a feature's row in [`rows`](Self::rows); `None` where its tangents are all zero.
+    /// Index of a feature's row in [`rows`](Self::rows); `None` if its tangents are all zero.
     pub(super) fn place(&self, feature: usize) -> Option<u32> {
         Some(self.index[feature]).filter(|r| *r != CLOSED)
     }
@@ -94,8 +94,8 @@ impl HostTangents {
         &self.data
     }
 
-    /// Row f times `slopes[f]`, the tangent rule of an activation; features that are not wanted lose their row. Where
-    /// every slope is 0 or 1, as of a relu, only the index changes and no value is touched.
+    /// Row f times `slopes[f]`, the tangent rule of an activation; features that are not wanted lose their row. If
+    /// every slope is 0 or 1, as for a relu, only the index changes and no value is touched.
     pub fn scaled(mut self, slopes: &[f32], wanted: Option<&[bool]>) -> Self {
         let open = |f: usize| slopes[f] != 0.0 && wanted.is_none_or(|w| w[f]);
         for f in 0..self.index.len() {
@@ -126,7 +126,7 @@ impl HostTangents {
         self
     }
 
-    /// The sum of the tangents of two branches with equal features; features that are not wanted lose their row.
+    /// The sum of the tangents of two branches with the same features; features that are not wanted lose their row.
     pub fn plus(self, other: &Self, wanted: Option<&[bool]>) -> Self {
         self.rebuilt(|tangents, f, into| {
             if wanted.is_some_and(|w| !w[f]) {
@@ -157,7 +157,7 @@ impl HostTangents {
         })
     }
 
-    /// The features of several branches, one branch after another; all must have the same lanes.
+    /// The features of several branches, one branch after another. All must have the same lanes.
     pub fn concatenated(parts: &[Self]) -> Self {
         let lanes = parts.first().map_or(REGISTER, |p| p.lanes);
         let (mut index, mut data) = (Vec::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! The sum of two chains, as of a residual block and its shortcut.
+//! The sum of two chains, such as a residual block and its shortcut.
 
 use super::{HostChain, HostLayer, HostTangents, Linearisation};
 
@@ -6,7 +6,7 @@ use super::{HostChain, HostLayer, HostTangents, Linearisation};
 pub struct Sum {
     /// One of the two chains.
     pub body: HostChain,
-    /// The other, with as many features at its end; empty for the identity.
+    /// The other one, which ends in as many features; an empty chain is the identity.
     pub shortcut: HostChain,
 }
 

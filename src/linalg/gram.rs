@@ -1,19 +1,20 @@
 //! Gram matrices in f64 of matrices in f32, summed row by row.
 //!
 //! The product of two f32 values is exact in f64, so only the sums round. Each entry is one running sum over the rows
-//! in order, whatever the width of the processor's registers: the bits are the same on every machine.
+//! in order, whatever the width of the processor's registers, so the bits are the same on every machine.
 
 // In blocks of registers, indices show what iterators would hide.
 #![allow(clippy::needless_range_loop)]
 
 use macerator::{AutoArch, Scalar, Simd, Vector, WithSimd};
 
-/// Rows that are collected before they are added to the sums, so that a block of sums stays in registers for all of
+/// How many rows are collected before they are added to the sums. A block of sums then stays in registers for all of
 /// them.
 const ROWS: usize = 32;
 
-/// A running sum Σ aᵀb over pairs of rows (a, b): the matrix AᵀB, `[lanes of a, lanes of b]` row-major, of two matrices
-/// whose rows arrive one pair at a time. Each entry is summed in the order of the calls to [`push`](Self::push).
+/// A running sum Σ aᵀb over pairs of rows (a, b). The result is AᵀB, `[lanes of a, lanes of b]` row-major, of two
+/// matrices whose rows arrive one pair at a time. Each entry is summed in the order of the calls to
+/// [`push`](Self::push).
 pub struct GramSum {
     lanes: [usize; 2],
     same: bool,
@@ -24,15 +25,16 @@ pub struct GramSum {
 }
 
 impl GramSum {
-    /// An empty sum for rows a of `lanes[0]` and b of `lanes[1]` values, both multiples of 16 (pad with zeros). With
-    /// `same`, b is a: AᵀA is symmetric, so only its upper triangle is summed and [`finish`](Self::finish) mirrors it.
+    /// An empty sum for rows a of `lanes[0]` values and b of `lanes[1]` values, both multiples of 16 (pad with zeros).
+    /// `same` says that b is a: AᵀA is symmetric, so only its upper triangle is summed, and [`finish`](Self::finish)
+    /// mirrors it.
     pub fn new(lanes: [usize; 2], same: bool) -> Self {
         let sizes = [ROWS * lanes[0], if same { 0 } else { ROWS * lanes[1] }];
         let (rows, wide) = (sizes.map(|n| vec![0.0; n]), sizes.map(|n| vec![0.0; n]));
         Self { lanes, same, held: 0, rows, wide, sums: vec![0.0; lanes[0] * lanes[1]] }
     }
 
-    /// Adds aᵀb for one pair of rows. With `same`, b is not read.
+    /// Adds aᵀb for one pair of rows, a of `lanes[0]` and b of `lanes[1]` values. With `same`, b is not read.
     pub fn push(&mut self, a: &[f32], b: &[f32]) {
         let place = |lanes: usize| self.held * lanes..(self.held + 1) * lanes;
         let (at, bt) = (place(self.lanes[0]), place(self.lanes[1]));
@@ -68,7 +70,7 @@ impl GramSum {
     }
 }
 
-/// R·Rᵀ, `[count, count]`, of a matrix R of `count` rows of equal length, `[count, width]`.
+/// R·Rᵀ, `[count, count]` row-major, of a matrix R with `count` rows of equal length, `[count, width]` row-major.
 pub fn gram_of_rows(rows: &[f32], count: usize) -> Vec<f64> {
     let width = rows.len() / count.max(1);
     let lanes = count.next_multiple_of(16);
@@ -81,7 +83,7 @@ pub fn gram_of_rows(rows: &[f32], count: usize) -> Vec<f64> {
     trimmed(&sum.finish(), lanes, count)
 }
 
-/// RᵀR, `[width, width]`, of a matrix R with rows of `width` values, `[n, width]`.
+/// RᵀR, `[width, width]` row-major, of a matrix R with rows of `width` values, `[n, width]` row-major.
 pub fn gram_of_columns(rows: &[f32], width: usize) -> Vec<f64> {
     let lanes = width.next_multiple_of(16);
     let mut sum = GramSum::new([lanes, lanes], true);
@@ -98,7 +100,7 @@ fn trimmed(sums: &[f64], lanes: usize, n: usize) -> Vec<f64> {
     sums.chunks_exact(lanes.max(1)).take(n).flat_map(|row| &row[..n]).copied().collect()
 }
 
-/// The addition of `count` collected rows to the sums, in the widest registers of the processor.
+/// Adds `count` collected rows to the sums, in the widest registers of the processor.
 struct Addition<'a> {
     count: usize,
     lanes: [usize; 2],
@@ -113,7 +115,7 @@ fn load<S: Simd>(values: &[f64]) -> Vector<S, f64> {
     bytemuck::pod_read_unaligned(bytemuck::cast_slice(values))
 }
 
-/// Adds to the sums from row `i` and column `j` on: `M` rows by `N` registers of columns.
+/// Adds to a block of the sums, `M` rows by `N` registers of columns, starting at row `i` and column `j`.
 #[inline(always)]
 fn block<S: Simd, const M: usize, const N: usize>(p: &mut Addition, i: usize, j: usize) {
     let w = f64::lanes::<S>();
@@ -186,7 +188,8 @@ mod tests {
         assert_eq!((gram_of_columns(&[], 1), gram_of_rows(&[], 1)), (vec![0.0], vec![0.0]));
     }
 
-    /// Against the plain triple loop: each entry is a sum of `count` products, exact but for the rounding of the sum.
+    /// Against the plain triple loop: each entry is a sum of `count` products, exact except for the rounding of the
+    /// sum.
     #[test]
     fn equals_the_plain_sum() {
         let count = 77;

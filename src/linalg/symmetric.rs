@@ -1,13 +1,13 @@
 //! Eigenvalues λ of symmetric matrices M = VΛVᵀ, and one vector in the basis of the eigenvectors, Vᵀz.
 //!
-//! That is all that the geometry needs: singular values are √λ of a Gram matrix, and Vᵀz is the rotated latent (theory,
-//! 9b). V itself is never formed. The way there has two halves:
+//! The geometry needs nothing else: singular values are √λ of a Gram matrix, and Vᵀz is the rotated latent (theory,
+//! 9b). V itself is never formed. The computation has two halves:
 //!
 //!   M ──Householder──→ T = QᵀMQ tridiagonal, Qᵀz ──implicit QL──→ Λ, Vᵀz
 //!
 //! The first half costs (4/3)n³ operations and fills vector registers by itself. The second costs n² and is a chain of
 //! dependent square roots and divisions, so eight matrices are iterated side by side, one in each lane of a register.
-//! No lane reads another: the bits of a result do not depend on which matrices it was computed with.
+//! No lane reads another, so the bits of a result do not depend on which matrices it was computed with.
 
 // In blocks of registers, indices show what iterators would hide.
 #![allow(clippy::needless_range_loop)]
@@ -25,20 +25,20 @@ pub struct Tridiagonal {
 }
 
 impl Tridiagonal {
-    /// Reduces the symmetric matrix `a` (`[n, n]`, n = length of `z`) by Householder reflections (Golub & Van Loan,
-    /// 8.3). They are applied to `a` and to `z` as they arise; Q is never formed. Takes (4/3)n³ operations.
+    /// Reduces the symmetric matrix `a` (`[n, n]`, where n is the length of `z`) by Householder reflections (Golub &
+    /// Van Loan, 8.3). They are applied to `a` and to `z` as they arise; Q is never formed. Takes (4/3)n³ operations.
     pub fn of(a: Vec<f64>, mut z: Vec<f64>) -> Self {
         let (diagonal, beside) = AutoArch::new().dispatch(Reduction { a, z: &mut z });
         Self { diagonal, beside, along: z }
     }
 }
 
-/// For each matrix its eigenvalues λ, descending, and Vᵀz in the same order, V being the eigenvectors. The sign of each
-/// entry of Vᵀz is arbitrary, as the sign of an eigenvector is. The absolute error of an eigenvalue is a small multiple
-/// of n·eps(f64)·λ₁: small eigenvalues have no relative accuracy, and may come out slightly negative.
+/// For each matrix its eigenvalues λ, descending, and Vᵀz in the same order, where V holds the eigenvectors. The sign
+/// of each entry of Vᵀz is arbitrary, as is the sign of an eigenvector. The absolute error of an eigenvalue is a small
+/// multiple of n·eps(f64)·λ₁: small eigenvalues have no relative accuracy and may come out slightly negative.
 ///
-/// Implicit QL with Wilkinson's shift (Golub & Van Loan, 8.3), eight matrices side by side. Matrices may differ in
-/// size; the bits of each result are those of the matrix alone.
+/// The method is implicit QL with Wilkinson's shift (Golub & Van Loan, 8.3), on eight matrices side by side. Matrices
+/// may differ in size; each result has the same bits as for the matrix alone.
 pub fn eigenvalues_along(problems: &[Tridiagonal]) -> Vec<(Vec<f64>, Vec<f64>)> {
     problems.par_chunks(LANES).flat_map_iter(|part| Batch::of(part).solved(part)).collect()
 }
@@ -58,7 +58,7 @@ impl WithSimd for Reduction<'_> {
     }
 }
 
-/// Σ aᵢbᵢ in sixteen partial sums: enough to fill vector registers, and the same bits whatever their width.
+/// Σ aᵢbᵢ in sixteen partial sums: enough to fill vector registers, and the same bits for every width of register.
 #[inline(always)]
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut sums = [0.0f64; 16];
@@ -92,7 +92,7 @@ fn tridiagonal(mut a: Vec<f64>, z: &mut [f64]) -> (Vec<f64>, Vec<f64>) {
         let tail = dot(&v[first + 1..], &v[first + 1..]);
         let norm = (v[first] * v[first] + tail).sqrt();
         let mirrored = if v[first] > 0.0 { -norm } else { norm };
-        // Below the subdiagonal there are only zeros: nothing to reflect.
+        // If there are only zeros below the subdiagonal, there is nothing to reflect.
         let tau = if tail == 0.0 { 0.0 } else { 2.0 / ((v[first] - mirrored).powi(2) + tail) };
         beside[k] = if tail == 0.0 { v[first] } else { mirrored };
         v[first] -= mirrored;
@@ -118,7 +118,7 @@ fn tridiagonal(mut a: Vec<f64>, z: &mut [f64]) -> (Vec<f64>, Vec<f64>) {
     (diagonal, beside)
 }
 
-/// Matrices iterated side by side: as many as the widest register holds f64 values.
+/// How many matrices are iterated side by side: as many as the widest register holds f64 values.
 const LANES: usize = 8;
 
 /// Up to [`LANES`] tridiagonal matrices, interleaved: entry i of lane j stands at `i·LANES + j`. Shorter ones are
@@ -129,7 +129,7 @@ struct Batch {
     z: Vec<f64>,
 }
 
-/// One QL sweep: lane j works on its rows `first[j]..=last[j]`, or rests where the two are equal.
+/// One QL sweep. Lane j works on its rows `first[j]..=last[j]`, or rests if the two are equal.
 struct Sweep<'a> {
     first: [usize; LANES],
     last: [usize; LANES],
@@ -153,14 +153,14 @@ impl Batch {
         Self { d: spread(|p| &p.diagonal), e: spread(|p| &p.beside), z: spread(|p| &p.along) }
     }
 
-    /// The first row from `l` on whose subdiagonal entry is negligible next to the diagonal: there the matrix splits.
+    /// The first row from `l` on whose subdiagonal entry is negligible next to the diagonal; the matrix splits there.
     fn split(&self, lane: usize, l: usize, n: usize) -> usize {
         let d = |i: usize| self.d[i * LANES + lane].abs();
         let small = |m: &usize| self.e[m * LANES + lane].abs() <= f64::EPSILON * (d(*m) + d(m + 1));
         (l..n - 1).find(small).unwrap_or(n - 1)
     }
 
-    /// Iterates until every matrix is diagonal, and sorts each by descending eigenvalue.
+    /// Iterates until every matrix is diagonal, then sorts each result by descending eigenvalue.
     fn solved(mut self, problems: &[Tridiagonal]) -> Vec<(Vec<f64>, Vec<f64>)> {
         let mut l = [0; LANES];
         loop {
@@ -211,7 +211,7 @@ fn store<S: Simd>(into: &mut [f64], values: Vector<S, f64>) {
     into.copy_from_slice(bytemuck::cast_slice(bytemuck::bytes_of(&values)));
 }
 
-/// One QL sweep of every lane, in `N` registers of lanes. Rows outside a lane's own block are left as they are.
+/// One QL sweep of every lane, in `N` registers of lanes. Rows outside a lane's own block keep their values.
 #[inline(always)]
 fn sweep<S: Simd, const N: usize>(job: Sweep) {
     let w = f64::lanes::<S>();
@@ -238,7 +238,7 @@ fn sweep<S: Simd, const N: usize>(job: Sweep) {
             let (z0, z1) = (load::<S>(&z[here..][..w]), load::<S>(&z[next..][..w]));
             let (f, b) = (s * e0, c * e0);
             let r = (f * f + g * g).sqrt();
-            // Where f and g are both zero there is nothing to rotate: s = 0, c = 1.
+            // If f and g are both zero there is nothing to rotate: s = 0, c = 1.
             let none = || r.eq(zero);
             let inverse = one / none().select(one, r);
             let (s_new, c_new) = (f * inverse, none().select(one, g * inverse));
@@ -283,7 +283,7 @@ mod tests {
         eigenvalues_along(&[Tridiagonal::of(a.to_vec(), z.to_vec())]).remove(0)
     }
 
-    /// Every size up to 40, so that lanes finish at different times, and two matrices that split.
+    /// Covers every size up to 40, so that lanes finish at different times, and two matrices that split.
     #[test]
     fn no_matrix_sees_its_neighbours() {
         let entry = |n: usize, i: usize, j: usize| ((i.min(j) * 7 + i.max(j) * 13 + n) as f64 * 0.7).sin();
@@ -300,7 +300,7 @@ mod tests {
         for (problem, found) in all.iter().zip(&together) {
             let own = &eigenvalues_along(std::slice::from_ref(problem))[0];
             assert_eq!(own, found, "{} rows", problem.diagonal.len());
-            // Rotations keep length and trace.
+            // Rotations preserve the length of the vector and the trace.
             let square = |v: &[f64]| v.iter().map(|v| v * v).sum::<f64>();
             assert!((square(&found.1) - square(&problem.along)).abs() <= 1e-12 * square(&problem.along));
             let size: f64 = found.0.iter().map(|v| v.abs()).sum();
@@ -308,8 +308,8 @@ mod tests {
         }
     }
 
-    /// Against nalgebra's eigenvectors. Both errors are a small multiple of n·eps·λ₁; where eigenvalues are
-    /// apart by a gap, a component of Vᵀz is off by the error of the matrix over the gap.
+    /// Against nalgebra's eigenvectors. Both errors are a small multiple of n·eps·λ₁. Where eigenvalues are separated
+    /// by a gap, a component of Vᵀz is off by the error of the matrix divided by the gap.
     #[test]
     fn equals_nalgebra() {
         for n in [1usize, 2, 3, 10, 33, 100] {

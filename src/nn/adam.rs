@@ -1,5 +1,5 @@
-//! Adam with decoupled weight decay (AdamW). Its state is kept by tensor name, so that a checkpoint is an ordinary
-//! safetensors file and a resumed training gives the same bits as an uninterrupted one.
+//! Adam with decoupled weight decay (AdamW). Its state is kept by tensor name, so a checkpoint is an ordinary
+//! safetensors file, and a resumed training gives the same bits as an uninterrupted one.
 
 use super::Parameters;
 use burn::tensor::{Gradients, Tensor};
@@ -14,7 +14,7 @@ pub struct AdamConfig {
     pub beta2: f64,
     /// ε, added to the root of the second moment.
     pub eps: f64,
-    /// Decoupled weight decay: each step also takes off learning rate × this × the weight.
+    /// Decoupled weight decay: each step also subtracts learning rate × this × the weight.
     pub weight_decay: f64,
 }
 
@@ -27,15 +27,15 @@ impl Default for AdamConfig {
 /// The state of Adam: first and second moments by tensor name, and the number of steps taken.
 #[derive(Clone, Debug, Default)]
 pub struct AdamState {
-    /// First moments m, flat as the parameters are.
+    /// First moments m, flat like the parameters.
     pub first: Parameters,
-    /// Second moments v, flat as the parameters are.
+    /// Second moments v, flat like the parameters.
     pub second: Parameters,
-    /// Number of steps taken, for the correction of the bias of m and v.
+    /// Number of steps taken; corrects the bias of m and v.
     pub steps: u32,
 }
 
-/// The gradients of the tracked tensors among `parameters`, flat, with their names. Tensors that the loss does not
+/// The gradients of the tracked tensors among `parameters`, each flat and with its name. Tensors that the loss does not
 /// depend on are left out.
 pub fn gradients(parameters: &Parameters, mut all: Gradients) -> Vec<(String, Tensor<1>)> {
     parameters
@@ -45,14 +45,14 @@ pub fn gradients(parameters: &Parameters, mut all: Gradients) -> Vec<(String, Te
         .collect()
 }
 
-/// The sum of all squared gradients, `[1]`: not finite if any gradient is not, or if the sum overflows. `None` without
-/// gradients.
+/// The sum of all squared gradients, `[1]`. It is not finite if any gradient is not, or if the sum overflows. `None` if
+/// there are no gradients.
 pub fn squared_norm(gradients: &[(String, Tensor<1>)]) -> Option<Tensor<1>> {
     gradients.iter().map(|(_, g)| (g.clone() * g.clone()).sum()).reduce(|a, b| a + b)
 }
 
 impl AdamConfig {
-    /// One step with learning rate `lr`, for the parameters named in `gradients`:
+    /// Takes one step with learning rate `lr` for the parameters named in `gradients`:
     ///
     /// m ← β₁m + (1 − β₁)g,  v ← β₂v + (1 − β₂)g²,  p ← p − lr·(m̂/(√v̂ + ε) + decay·p)
     ///

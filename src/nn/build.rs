@@ -1,4 +1,4 @@
-//! From the TOML of a card to layers. Each kind of layer parses its own keys, so there is no list of all keys anywhere.
+//! From the TOML of a card to layers. Each kind of layer parses its own keys, so no list of all keys exists anywhere.
 
 use super::{Layer, layers::KINDS};
 use crate::error::{Error, Result, did_you_mean, explain_toml};
@@ -13,14 +13,14 @@ pub struct LayerKind {
     pub name: &'static str,
     /// One line for `isoline list layers`.
     pub about: &'static str,
-    /// Builds a layer from its own keys (`kind` removed), and checks them against the per-sample input shape.
+    /// Builds a layer from its own keys (without `kind`) and checks them against the per-sample input shape.
     pub build: Constructor,
 }
 
 /// Reads a layer's keys into its config type.
 ///
 /// # Errors
-/// [`Error::Key`] for a key that is unknown, with the nearest known one, missing or of the wrong type.
+/// [`Error::Key`] for a key that is unknown (with the nearest known one), missing or of the wrong type.
 pub fn parse_layer<C: DeserializeOwned>(table: toml::Table) -> Result<C> {
     C::deserialize(table).map_err(|e| Error::key("", explain_toml(e.message())))
 }
@@ -36,10 +36,10 @@ pub fn check_range(key: &str, value: usize, range: std::ops::RangeInclusive<usiz
     Err(Error::key(key, format!("expected {} to {}, found {value}", range.start(), range.end())))
 }
 
-/// Builds layers one after another from the per-sample shape `input`: each gets the output shape of the one before.
+/// Builds a sequence of layers from the per-sample shape `input`; each gets the output shape of the one before.
 ///
 /// # Errors
-/// [`Error::Key`] at the first wrong key, as in `layers[3].out`, where `list` is the name of the list.
+/// [`Error::Key`] at the first wrong key, as in `layers[3].out`; `list` is what the list is called there.
 pub fn build_layers(tables: Vec<toml::Table>, input: &[usize], list: &str) -> Result<Vec<Box<dyn Layer>>> {
     check_range(list, tables.len(), 0..=limits::LAYERS)?;
     let mut shape = input.to_vec();

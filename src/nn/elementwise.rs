@@ -1,11 +1,11 @@
-//! Activations. The formulas of value and slope are all that a file in `layers/` has to give; [`Elementwise`] makes a
-//! layer of them, with forward pass, tangents, taps and plain terms.
+//! Activations. A file in `layers/` gives only the formulas of value and slope; [`Elementwise`] turns them into a layer
+//! with forward pass, tangents, taps and plain terms.
 
 use super::{HostParameters, Layer, Pass, Plain, Rows, Tangents};
 use std::sync::Arc;
 
 /// The formulas of an activation f. Slopes are exact derivatives, not differences.
-/// At a kink the slope is that of the side x ≤ 0 (relu: 0 at 0), as in PyTorch and Burn.
+/// At a kink the slope is that of the side x ≤ 0 (for a relu, 0 at 0), as in PyTorch and Burn.
 pub trait ElementwiseRule: Send + Sync + 'static {
     /// y = f(x), value by value, `[n, features]`.
     fn value(&self, x: Rows) -> Rows;
@@ -19,18 +19,18 @@ pub trait ElementwiseRule: Send + Sync + 'static {
     }
     /// Whether f is piecewise linear.
     fn is_piecewise_linear(&self) -> bool;
-    /// The kind and settings in one line, for people.
+    /// The kind and its settings in one line, for people.
     fn describe(&self) -> String;
 }
 
-/// An activation as a layer: the rule `R` applied to each value.
+/// An activation as a layer: the rule `R` applied to every value.
 pub struct Elementwise<R> {
     rule: Arc<R>,
     shape: Vec<usize>,
 }
 
 impl<R: ElementwiseRule> Elementwise<R> {
-    /// The activation `rule` on samples of the per-sample shape `shape`, which it keeps.
+    /// The activation `rule` on samples of the per-sample `shape`, which it keeps.
     pub fn new(rule: R, shape: &[usize]) -> Self {
         Self { rule: Arc::new(rule), shape: shape.to_vec() }
     }

@@ -3,14 +3,14 @@
 use super::{HostParameters, Layer, ParameterSpec, Pass, PlainChain, Rows, Tangents, build_layers};
 use crate::error::Result;
 
-/// Layers one after another. It holds no weights: every pass brings its own (see [`Pass`]).
+/// A sequence of layers. It holds no weights: every pass brings its own (see [`Pass`]).
 pub struct Network {
     layers: Vec<Box<dyn Layer>>,
     input: Vec<usize>,
 }
 
 impl Network {
-    /// Builds the layers of `tables`, a card's `[[layers]]`, for samples of the shape `input`.
+    /// Builds the layers of `tables` (a card's `[[layers]]`) for samples of the shape `input`.
     ///
     /// # Errors
     /// [`crate::error::Error::Key`] at the first wrong key, as in `layers[3].out`.
@@ -18,7 +18,7 @@ impl Network {
         Self::build_list(tables, input, "layers")
     }
 
-    /// [`build`](Self::build) for layers that are listed under another key, `list`.
+    /// Like [`build`](Self::build), for layers that are listed under another key, `list`.
     ///
     /// # Errors
     /// [`crate::error::Error::Key`] at the first wrong key, as in `embed[3].out`.
@@ -31,12 +31,12 @@ impl Network {
         &self.input
     }
 
-    /// Shape of the output, per sample; that of the input where there are no layers.
+    /// Shape of the output, per sample; that of the input if there are no layers.
     pub fn output_shape(&self) -> &[usize] {
         self.layers.last().map_or(&self.input, |l| l.output_shape())
     }
 
-    /// The layers in order, to be counted and described.
+    /// The layers in order, so that they can be counted and described.
     pub fn layers(&self) -> &[Box<dyn Layer>] {
         &self.layers
     }
@@ -48,10 +48,10 @@ impl Network {
         specs
     }
 
-    /// The width of the condition that the layers read; `None` where no layer reads one.
+    /// The width of the condition that the layers read; `None` if no layer reads one.
     ///
     /// # Errors
-    /// Two widths that differ, where layers disagree.
+    /// Two different widths, if the layers disagree.
     pub fn condition_width(&self) -> Result<Option<usize>, (usize, usize)> {
         let mut widths = Vec::new();
         self.layers.iter().for_each(|l| l.condition_widths(&mut widths));
@@ -61,8 +61,8 @@ impl Network {
         }
     }
 
-    /// The depth at which to stop for the pre-activation of the last layer (theory, 1b): one layer less than all if the
-    /// last is elementwise, else all.
+    /// The depth at which to stop to get the pre-activation of the last layer (theory, 1b): one less than the number of
+    /// layers if the last is elementwise, else all of them.
     pub fn preactivation_depth(&self) -> usize {
         let cut = self.layers.last().is_some_and(|l| l.is_elementwise());
         self.layers.len() - usize::from(cut)
@@ -73,14 +73,13 @@ impl Network {
         self.layers[..depth].iter().all(|l| l.is_piecewise_linear())
     }
 
-    /// Number of values per sample in the widest activation, the input included: it bounds the memory of a forward
-    /// pass.
+    /// Number of values per sample in the widest activation, input included. It bounds the memory of a forward pass.
     pub fn widest(&self) -> usize {
         let input = self.input.iter().product::<usize>();
         self.layers.iter().map(|l| l.output_shape().iter().product()).fold(input, usize::max)
     }
 
-    /// Number of values per sample in all activations: it bounds the memory of a backward pass.
+    /// Number of values per sample in all activations. It bounds the memory of a backward pass.
     pub fn activations(&self) -> usize {
         self.layers.iter().map(|l| l.activations()).sum()
     }
@@ -95,18 +94,18 @@ impl Network {
         self.layers[..depth].iter().fold(x, |x, l| l.forward(x, pass))
     }
 
-    /// The output of the first `depth` layers, and its tangents, from x `[n, in]` and its tangents: see
+    /// The output of the first `depth` layers and its tangents, from x `[n, in]` and the tangents of x; see
     /// [`Layer::tangent`].
     pub fn tangent(&self, x: Rows, t: Tangents, pass: &Pass, depth: usize) -> (Rows, Tangents) {
         self.layers[..depth].iter().fold((x, t), |(x, t), l| l.tangent(x, t, pass))
     }
 
-    /// The first `depth` layers in plain terms; `None` where one of them has none.
+    /// The first `depth` layers in plain terms; `None` if one of them has none.
     pub fn plain(&self, parameters: &HostParameters, depth: usize) -> Option<PlainChain> {
         plain_chain(&self.layers[..depth], self.input.iter().product(), parameters)
     }
 
-    /// The output for x, and the pre-activations of all nonlinear layers in order, `[n, units]` each: see
+    /// The output for x, and the pre-activations of all nonlinear layers in order, `[n, units]` each; see
     /// [`Layer::tap`].
     pub fn tap(&self, x: Rows, pass: &Pass) -> (Rows, Vec<Rows>) {
         let mut taps = Vec::new();
@@ -115,7 +114,7 @@ impl Network {
     }
 }
 
-/// A list of layers that takes `before` features, in plain terms; `None` where a layer has none.
+/// The layers of a list in plain terms, where the first one takes `before` features; `None` if one of them has none.
 pub fn plain_chain(layers: &[Box<dyn Layer>], before: usize, parameters: &HostParameters) -> Option<PlainChain> {
     Some(PlainChain { layers: layers.iter().map(|l| l.plain(parameters)).collect::<Option<_>>()?, before })
 }

@@ -1,4 +1,4 @@
-//! Weights, kept beside the network as flat tensors by name; what a network expects of them; and how they start.
+//! Weights, kept beside the network as flat tensors by name; what a network expects of them; and their initial values.
 
 use crate::noise::{self, Stream};
 use crate::store::Weights;
@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 /// How a tensor is initialised when a network is trained from scratch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
-    /// Uniform on ±1/√fan_in, for the weights and biases of linear and convolution layers, as in PyTorch.
+    /// Uniform between ±1/√fan_in: for weights and biases of linear and convolution layers, as in PyTorch.
     FanIn(usize),
     /// A constant: scales and shifts of norms, and layers that start at zero.
     Constant(f32),
 }
 
-/// What a tensor is to its layer, which decides whether and how it is trained.
+/// What a tensor means to its layer. This decides whether and how it is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// A convolution or linear weight.
@@ -34,7 +34,7 @@ pub struct ParameterSpec {
     pub shape: Vec<usize>,
     /// How it starts in training.
     pub init: Init,
-    /// What it is to its layer.
+    /// What it means to its layer.
     pub role: Role,
 }
 
@@ -43,14 +43,14 @@ pub struct ParameterSpec {
 pub struct Mismatch {
     /// Tensors that the file lacks, each with the nearest name in the file, if one is close.
     pub missing: Vec<(String, Option<String>)>,
-    /// Tensors of another shape: (name, shape expected, shape found).
+    /// Tensors whose shape differs: (name, shape expected, shape found).
     pub misshaped: Vec<(String, Vec<usize>, Vec<usize>)>,
     /// Tensors in the file that no layer reads.
     pub extra: Vec<String>,
 }
 
 impl Mismatch {
-    /// Compares `specs` with `weights`. Not counted as extra are names that begin with one of `ignore`, and the
+    /// Compares `specs` with `weights`. Names that begin with one of `ignore` do not count as extra, nor does the
     /// `num_batches_tracked` that PyTorch's batch norm keeps.
     pub fn between(specs: &[ParameterSpec], weights: &Weights, ignore: &[String]) -> Self {
         let mut found = Self::default();
@@ -81,7 +81,7 @@ impl Mismatch {
         self.missing.is_empty() && self.misshaped.is_empty() && self.extra.is_empty()
     }
 
-    /// The differences in one line, for an error: the first of each sort and the number of others.
+    /// The differences in one line, for an error: the first of each kind and the number of others.
     pub fn message(&self) -> String {
         let mut parts = Vec::new();
         if let Some((name, near)) = self.missing.first() {
@@ -116,7 +116,7 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// Copies the tensors that `specs` name to `device`, untracked by autodiff. Compare `specs` with `weights` by
+    /// Copies the tensors that `specs` name to `device`, not tracked by autodiff. Compare `specs` with `weights` by
     /// [`Mismatch::between`] first: a name that is absent is skipped here, and [`get`](Self::get) panics on it later.
     pub fn upload(specs: &[ParameterSpec], weights: &Weights, device: &Device) -> Self {
         let tensors = specs
@@ -126,7 +126,7 @@ impl Parameters {
         Self { tensors }
     }
 
-    /// Parameters from (name, flat values) in host memory, copied to `device`.
+    /// Copies parameters, given as (name, flat values) in host memory, to `device`.
     pub fn from_values(values: impl IntoIterator<Item = (String, Vec<f32>)>, device: &Device) -> Self {
         Self { tensors: values.into_iter().map(|(name, v)| (name, upload(v, device))).collect() }
     }
@@ -134,7 +134,7 @@ impl Parameters {
     /// The flat tensor named `key`.
     ///
     /// # Panics
-    /// Where there is none. Layers ask only for what they list in [`Layer::parameters`](super::Layer::parameters).
+    /// If there is none. Layers ask only for what they list in [`Layer::parameters`](super::Layer::parameters).
     pub fn get(&self, key: &str) -> Tensor<1> {
         self.tensors[key].clone()
     }
@@ -144,12 +144,12 @@ impl Parameters {
         self.tensors.get(key).cloned()
     }
 
-    /// The tensor named `key`, reshaped to `shape`. Panics as [`get`](Self::get) does, or where the sizes differ.
+    /// The tensor named `key`, reshaped to `shape`. Panics if there is none or if the sizes differ.
     pub fn shaped<const D: usize>(&self, key: &str, shape: [usize; D]) -> Tensor<D> {
         self.get(key).reshape(shape)
     }
 
-    /// Adds the flat tensor under the name `key`, or replaces the one of that name.
+    /// Sets the flat tensor named `key`; one that had this name is replaced.
     pub fn set(&mut self, key: &str, tensor: Tensor<1>) {
         self.tensors.insert(key.to_owned(), tensor);
     }
@@ -159,7 +159,8 @@ impl Parameters {
         self.tensors.iter().map(|(k, t)| (k.as_str(), t))
     }
 
-    /// The same values, those whose names are `tracked` as leaves of a fresh autodiff graph, the others as constants.
+    /// The same values. Those whose names are `tracked` become leaves of a fresh autodiff graph; the others are
+    /// constants.
     pub fn tracked(&self, tracked: impl Fn(&str) -> bool) -> Self {
         let tensors = self
             .tensors
@@ -174,8 +175,8 @@ impl Parameters {
 }
 
 impl ParameterSpec {
-    /// Initial values for training, flat: a pure function of the seed and the name. With `normal`, weights under the
-    /// fan-in rule are drawn from N(0, normal²) instead and their biases are 0, as DCGAN does.
+    /// Flat initial values for training, which depend only on the seed and the name. With `normal`, weights under the
+    /// fan-in rule are drawn from N(0, normal²) instead and their biases are 0, as in DCGAN.
     pub fn start(&self, seed: u64, normal: Option<f32>) -> Vec<f32> {
         let n = self.shape.iter().product();
         let name = crate::store::sha256_hex(self.key.as_bytes());

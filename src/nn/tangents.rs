@@ -1,19 +1,19 @@
 //! Tangents on their way through a network: derivatives of an activation in k directions of the latent.
 //!
 //! Forward-mode differentiation carries a pair (x, t) through the layers, (x, t) ↦ (f(x), Df(x)·t). For n samples and k
-//! directions t is a cube `[n, k, features]`, stored as rows so that a linear layer treats it as a larger batch:
+//! directions, t is a cube `[n, k, features]`, stored as rows so that a linear layer can treat it as a larger batch:
 //!
 //!   rows  [n·k, features]     sample 0: t_0 … t_{k−1} | sample 1: t_0 … t_{k−1} | …
 //!
-//! Until the first nonlinear layer all samples have the same tangents, and `[k, features]` rows are enough: the first
-//! linear layer of a generator then costs k rows instead of n·k. The first layer with a slope of its own for each
-//! sample expands them.
+//! Until the first nonlinear layer all samples have the same tangents, and `[k, features]` rows are enough; the first
+//! linear layer of a generator then costs k rows instead of n·k. The first layer whose slope differs between samples
+//! expands them.
 
 use super::Rows;
 use burn::tensor::Tensor;
 
-/// Tangents in k directions for each of n samples: rows `[n·k, features]`, all those of a sample together; or rows
-/// `[k, features]` while all samples share them.
+/// Tangents in k directions for each of n samples: rows `[n·k, features]`, those of one sample next to each other; or
+/// rows `[k, features]` as long as all samples share them.
 #[derive(Clone)]
 pub struct Tangents {
     rows: Rows,
@@ -28,19 +28,20 @@ impl Tangents {
         Self { rows, directions, shared: true }
     }
 
-    /// Tangents of each sample's own: rows `[n·k, features]`, all those of a sample together, k = `directions`.
+    /// Separate tangents for each sample: rows `[n·k, features]` with k = `directions`, those of one sample next to
+    /// each other.
     pub fn per_sample(rows: Rows, directions: usize) -> Self {
         Self { rows, directions, shared: false }
     }
 
-    /// Applies a map that is linear and acts on each row alone, the tangent rule of a linear layer. Shared tangents
-    /// stay shared.
+    /// Applies a map that is linear and acts on each row separately: the tangent rule of a linear layer. Shared
+    /// tangents stay shared.
     pub fn map(self, f: impl FnOnce(Rows) -> Rows) -> Self {
         Self { rows: f(self.rows), ..self }
     }
 
     /// Multiplies the tangents of each sample by its slope, `[n, features]`: the tangent rule of an elementwise layer.
-    /// Shared tangents become each sample's own.
+    /// Shared tangents become separate.
     pub fn scale(self, slope: Rows) -> Self {
         let [n, features] = slope.dims();
         let k = self.directions;
@@ -48,26 +49,26 @@ impl Tangents {
         Self { rows: rows.reshape([n * k, features]), directions: k, shared: false }
     }
 
-    /// The tangents as a cube `[n, k, features]`, or `[1, k, features]` while they are shared.
+    /// The tangents as a cube: `[n, k, features]`, or `[1, k, features]` as long as they are shared.
     pub fn cube(self) -> Tensor<3> {
         let [rows, features] = self.rows.dims();
         self.rows.reshape([rows / self.directions, self.directions, features])
     }
 
-    /// Tangents of each sample's own from a cube `[n, k, features]`.
+    /// Separate tangents for each sample, from a cube `[n, k, features]`.
     pub fn from_cube(cube: Tensor<3>) -> Self {
         let [n, k, features] = cube.dims();
         Self::per_sample(cube.reshape([n * k, features]), k)
     }
 
-    /// The tangents as a cube `[n, k, features]`, repeated for all `n` samples where they are shared.
+    /// The tangents as a cube `[n, k, features]`; shared ones are repeated for all `n` samples.
     pub fn expanded(self, n: usize) -> Tensor<3> {
         let shared = self.shared;
         let cube = self.cube();
         if shared { cube.repeat_dim(0, n) } else { cube }
     }
 
-    /// The sum of the tangents of two branches, shared if both are.
+    /// The sum of the tangents of two branches; shared if both are.
     pub fn plus(self, other: Self) -> Self {
         if self.shared == other.shared {
             return Self { rows: self.rows + other.rows, ..self };

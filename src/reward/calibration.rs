@@ -1,8 +1,8 @@
-//! What a number of ψ means for this model (theory, 14): the sorted ψ_k of unguided samples.
+//! What a value of ψ_k means for this model (theory, 14): its place among the sorted ψ_k of unguided samples.
 //!
-//! Beside the percentile, which the user sees, a ψ_k has a *level*: the standard normal quantile of its place in the
-//! table. Levels of unguided samples are N(0, 1) whatever the distribution of ψ_k, so they are what a reward is taught and
-//! what a steering measures distances in.
+//! Besides the percentile, which the user sees, a ψ_k has a *level*: the standard normal quantile of its place in the
+//! table. Levels of unguided samples are N(0, 1) whatever the distribution of ψ_k. So rewards are trained on levels,
+//! and steering measures distances in them.
 
 use crate::statistics::{normal_quantile, quantile};
 use crate::units::{Level, Percentile};
@@ -10,14 +10,14 @@ use crate::units::{Level, Percentile};
 /// A place in the model's own distribution of ψ_k.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Novelty {
-    /// Share of unguided samples with a lower ψ_k, in percent; 0 or 100 beyond the table.
+    /// Percentage of unguided samples with a lower ψ_k; 0 or 100 beyond the table.
     pub percentile: Percentile,
-    /// How far beyond the table's end, in standard deviations of the table: negative below, positive
-    /// above, 0 inside. A value outside is never passed off as one at the edge.
+    /// How far beyond the table's end, in standard deviations of the table: negative below, positive above, 0 inside.
+    /// This way a value outside is never mistaken for one at the edge.
     pub beyond: f64,
 }
 
-/// Sorted ψ_k of unguided samples.
+/// The sorted ψ_k of unguided samples.
 #[derive(Clone, Debug)]
 pub struct Calibration {
     sorted: Vec<f64>,
@@ -28,7 +28,7 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// From ψ_k of unguided samples in any order; `None` for fewer than two or a constant table.
+    /// From the ψ_k of unguided samples, in any order; `None` if there are fewer than two or all are equal.
     pub fn new(mut values: Vec<f64>) -> Option<Self> {
         values.sort_by(f64::total_cmp);
         let n = values.len() as f64;
@@ -39,7 +39,7 @@ impl Calibration {
         (values.len() >= 2 && std.is_finite() && std > 0.0).then_some(Self { sorted: values, levels, mean, std })
     }
 
-    /// The table, ascending.
+    /// The table's values, ascending.
     pub fn sorted(&self) -> &[f64] {
         &self.sorted
     }
@@ -54,7 +54,7 @@ impl Calibration {
         self.std
     }
 
-    /// ψ* at a novelty.
+    /// The ψ_k at a novelty.
     pub fn psi_at(&self, novelty: Percentile) -> f64 {
         quantile(&self.sorted, novelty.share()).unwrap_or(self.mean)
     }
@@ -64,8 +64,8 @@ impl Calibration {
         self.level_of(self.psi_at(novelty))
     }
 
-    /// The level of a ψ_k: Φ⁻¹ of its place among the values, linear between them; beyond the table's ends it goes on by
-    /// one for each standard deviation s of ψ_k.
+    /// The level of a ψ_k: Φ⁻¹ of its place among the values, interpolated linearly between them. Beyond the table's
+    /// ends the level changes by one for each standard deviation s of ψ_k.
     pub fn level_of(&self, psi: f64) -> Level {
         Level(interpolated(&self.sorted, &self.levels, psi, 1.0 / self.std))
     }
@@ -75,12 +75,12 @@ impl Calibration {
         (self.levels[0]..=self.levels[self.levels.len() - 1]).contains(&level.0)
     }
 
-    /// The ψ_k of a level: the inverse of [`level_of`](Self::level_of) where no two values of the table are equal.
+    /// The ψ_k of a level. It inverts [`level_of`](Self::level_of) if no two values of the table are equal.
     pub fn psi_at_level(&self, level: Level) -> f64 {
         interpolated(&self.levels, &self.sorted, level.0, self.std)
     }
 
-    /// The novelty of a ψ_k: the inverse of [`psi_at`](Self::psi_at).
+    /// The novelty of a ψ_k; inverts [`psi_at`](Self::psi_at).
     pub fn novelty_of(&self, psi: f64) -> Novelty {
         let (low, high) = (self.sorted[0], self.sorted[self.sorted.len() - 1]);
         if psi < low || psi > high {
@@ -99,7 +99,7 @@ impl Calibration {
     }
 }
 
-/// y at `x` on the line through the points (xs, ys), xs ascending; beyond its ends it goes on with `slope`.
+/// y at `x` on the line through the points (xs, ys), with xs ascending; beyond its ends it continues with `slope`.
 fn interpolated(xs: &[f64], ys: &[f64], x: f64, slope: f64) -> f64 {
     let last = xs.len() - 1;
     if x < xs[0] {
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn levels_are_normal_whatever_the_table() {
-        // A table with a tail as heavy as e^(u³): levels are read off the ranks alone.
+        // The table has a tail as heavy as e^(u³), but levels depend on the ranks alone.
         let n = 1001;
         let table = Calibration::new((0..n).map(|i| (f64::from(i) / 100.0 - 5.0).powi(3).exp()).collect())
             .unwrap_or_else(|| unreachable!("1001 values"));

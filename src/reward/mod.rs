@@ -1,5 +1,5 @@
-//! The reward: a small network that learns ψ_k, or another quantity, from latents or pictures, and the table that gives it
-//! meaning.
+//! The reward: a small network that learns ψ_k, or another quantity, from latents or pictures, and the calibration
+//! table that gives its numbers a meaning.
 
 mod calibration;
 mod labels;

@@ -1,4 +1,5 @@
-//! The reward network: latent → mean and log-variance of the level of ψ_k, or of another quantity (theory, 11).
+//! The reward network. It maps a latent to the mean and log-variance of a level: that of ψ_k, or of another quantity
+//! (theory, 11).
 
 use super::Calibration;
 use super::predictor::{NoisedConfig, Predictor};
@@ -15,13 +16,13 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// `reward/card.toml`
+/// The contents of `reward/card.toml`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RewardCard {
     /// Version of this format, [`CARD_FORMAT`].
     pub format: u32,
-    /// The model it was trained for.
+    /// The model it was trained for, by its id.
     pub model: String,
     /// SHA-256 over that model's card and weights.
     pub model_sha256: String,
@@ -29,36 +30,36 @@ pub struct RewardCard {
     pub sha256: String,
     /// SHA-256 of `calibration.safetensors`.
     pub calibration_sha256: String,
-    /// What is predicted, see [`target`].
+    /// What the network predicts; see [`target`].
     pub target: String,
     /// What was measured for the labels, as in a reward config.
     #[serde(default = "psi", skip_serializing_if = "is_psi")]
     pub quantity: String,
-    /// Estimator of the labels.
+    /// Estimator that measured the labels.
     pub estimator: String,
-    /// Model rank k.
+    /// Model rank k; 0 for a quantity without a spectrum.
     pub model_rank: usize,
-    /// Labelled latents.
+    /// How many labelled latents had a defined quantity.
     pub labels: usize,
-    /// Guard: ‖z‖ of the labelled latents, least and greatest.
+    /// Guard: the least and the greatest ‖z‖ among the labelled latents.
     pub norm_range: [f64; 2],
-    /// Guard: the predicted standard deviation that 99.9 % of the test split stay below.
+    /// Guard: 99.9 % of the test split have a predicted standard deviation below this.
     pub std_limit: f64,
-    /// What it sees beside a clean input: noised pictures, where this is given.
+    /// Set when the network sees noised pictures; without it, the network sees latents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noised: Option<NoisedConfig>,
-    /// The network.
+    /// The layers of the network.
     pub layers: Vec<toml::Table>,
 }
 
 /// Version of `reward/card.toml`.
 pub const CARD_FORMAT: u32 = 2;
-/// What a reward predicts: [`Calibration::level_of`] of its quantity.
+/// What a reward predicts, in words: the level ([`Calibration::level_of`]) of its quantity.
 pub fn target(row: &QuantityRow) -> String {
     format!("level of {}", row.symbol)
 }
 
-/// Folder of a model's own reward, or of the one of that name.
+/// Folder of a model's own reward, or of the reward called `name`.
 pub fn reward_folder(model: &Path, name: Option<&str>) -> PathBuf {
     model.join(name.map_or("reward".to_owned(), |n| format!("reward-{n}")))
 }
@@ -71,12 +72,12 @@ fn is_psi(name: &str) -> bool {
     name == "psi"
 }
 
-/// What the reward says of one latent.
+/// What the reward says about one sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Score {
     /// Predicted level of the quantity, see [`Calibration::level_of`].
     pub level: Level,
-    /// Predicted standard deviation of the level around it.
+    /// Predicted standard deviation of the true level around it.
     pub std: f64,
 }
 
@@ -91,11 +92,12 @@ impl Score {
 pub struct Reward {
     /// The card.
     pub card: RewardCard,
-    /// What it predicts, and how that is measured.
+    /// The quantity it predicts, and how that is measured.
     pub quantity: Box<dyn Quantity>,
-    /// Novelty ↔ the quantity.
+    /// Converts between values of the quantity, novelty and levels.
     pub calibration: Calibration,
-    /// SHA-256 of `reward/card.toml`, which holds the hashes of weights and calibration.
+    /// SHA-256 of `reward/card.toml`. The card holds the hashes of the weights and the calibration, so this covers them
+    /// too.
     pub sha256: String,
     network: Predictor,
     parameters: Parameters,
@@ -105,10 +107,11 @@ pub struct Reward {
 }
 
 impl Reward {
-    /// Loads `model/reward/`, or `model/reward-NAME/`, for the generator of `model`.
+    /// Loads `model/reward/`, or `model/reward-NAME/`. `generator` is the model in the folder `model`.
     ///
     /// # Errors
-    /// [`Error::Input`] when it is absent, damaged, or was trained for another model.
+    /// [`Error::Input`] when the reward is absent, damaged, or was trained for another model; [`Error::Config`] when
+    /// its card does not fit this version.
     pub fn load(model: &Path, name: Option<&str>, generator: &Arc<dyn Generator>, device: &Device) -> Result<Self> {
         let latent_width = generator.spec().latent_width;
         let model_sha256 = generator.model_sha256();
@@ -163,24 +166,25 @@ impl Reward {
         })
     }
 
-    /// The model rank k of ψ_k of the map latent → picture, where that is what it predicts.
+    /// The model rank k, if this reward predicts ψ_k of the map latent → picture; `None` for any other quantity.
     pub fn map_rank(&self) -> Option<usize> {
         (self.quantity.row().place == Place::Latent).then_some(self.card.model_rank)
     }
 
-    /// Whether its numbers are ψ_k of the map latent → picture by that estimator with so many directions.
+    /// Whether its labels are ψ_k of the map latent → picture, measured by `estimator` with this many directions.
     pub fn measures_as(&self, estimator: &str, directions: usize) -> bool {
         let own = self.card.estimator.split(':').next();
         let same = own == Some(estimator) && self.quantity.directions(self.generator.spec()).ok() == Some(directions);
         self.map_rank().is_some() && same
     }
 
-    /// Latent width.
+    /// Latent width d.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// Mean and log-variance at latents, through the generator where the reward sees pictures.
+    /// Mean and log-variance `[n, 2]` at latents `[n, d]`. A reward that sees pictures sees those the generator makes
+    /// of them.
     fn at_latents(&self, z: Rows) -> Result<Rows> {
         match &self.card.noised {
             None => self.network.forward(&self.parameters, z, &[]),
@@ -191,7 +195,7 @@ impl Reward {
         }
     }
 
-    /// Scores of latents `[n, d]`, row by row.
+    /// Scores of latents, `[n, d]` row-major: one score per latent.
     ///
     /// # Errors
     /// [`Error::Device`].
@@ -199,7 +203,8 @@ impl Reward {
         self.scores(self.at_latents(rows(latents.to_vec(), self.width, &self.device))?)
     }
 
-    /// Scores and the gradient of the predicted level by z, row-major `[n, d]`.
+    /// Scores of latents `[n, d]`, and the gradient of each predicted level by its own latent, `[n, d]`; both
+    /// row-major.
     ///
     /// # Errors
     /// [`Error::Device`].
@@ -213,7 +218,7 @@ impl Reward {
         Ok((self.scores(out.inner())?, host(gradient)?))
     }
 
-    /// Scores of finished pictures `[n, width]`, row by row.
+    /// Scores of finished pictures `[n, sample width]`: one score per picture.
     ///
     /// # Errors
     /// [`Error::Config`] for a reward that sees latents; [`Error::Device`].
@@ -221,7 +226,8 @@ impl Reward {
         self.scores(self.at_pictures(x)?)
     }
 
-    /// Levels of finished pictures, `[n, 1]`; a graph that they carry goes on through it.
+    /// Predicted levels `[n, 1]` of finished pictures `[n, sample width]`. If `x` is tracked for gradients, so is the
+    /// result.
     ///
     /// # Errors
     /// [`Error::Config`] for a reward that sees latents.
@@ -244,7 +250,8 @@ impl Reward {
     }
 }
 
-/// The level of ψ_k from noised pictures: what guides a denoiser (24). Only a reward with `noised` in its card has it.
+/// The predicted level at noised pictures, which guides a denoiser (24). Only a reward with `noised` in its card can do
+/// this.
 impl Potential for Reward {
     fn value_and_gradient(&self, x: &Rows, sigma: f64) -> Result<(Rows, Rows)> {
         let Some(noised) = &self.card.noised else {

@@ -1,4 +1,4 @@
-//! The network of a reward, on latents or on noised pictures (theory, 11).
+//! The network behind a reward, on latents or on noised pictures (theory, 11).
 
 use crate::diffusion::condition_rows;
 use crate::error::{Error, Result};
@@ -6,23 +6,23 @@ use crate::nn::{Network, ParameterSpec, Parameters, Pass, Rows};
 use crate::tensors::rows;
 use serde::{Deserialize, Serialize};
 
-/// `[noised]` of a reward config, and of a reward's card: the network sees the picture with noise of a known level, not
-/// the latent.
+/// `[noised]` of a reward config and of a reward's card: the network sees a picture with noise of a known level instead
+/// of a latent.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoisedConfig {
-    /// Least and greatest noise level; the least is what a finished picture is judged at.
+    /// Least and greatest noise level. A finished picture is judged at the least one.
     pub sigma: [f64; 2],
-    /// Deviation of the pictures: the network is shown x/√(σ² + this²).
+    /// Standard deviation s of the pictures: the network is shown x/√(σ² + s²).
     pub sigma_data: f64,
-    /// Share of the training pictures at the least level.
+    /// Share of the training pictures that are noised at the least level only.
     #[serde(default = "quarter")]
     pub clean: f64,
-    /// Spearman correlation on the test split at ten levels, written by the training: the reward guides only where it is
-    /// at least one half.
+    /// Pairs [σ, Spearman correlation on the test split] at ten levels, written by the training. The reward guides only
+    /// at levels where the correlation is at least [`WORTH`].
     #[serde(default)]
     pub levels: Vec<[f64; 2]>,
-    /// ln σ/4 → condition; made by the training.
+    /// Layers that turn ln σ/4 into the condition vector; written by the training.
     #[serde(default)]
     pub embed: Vec<toml::Table>,
 }
@@ -31,14 +31,14 @@ fn quarter() -> f64 {
     0.25
 }
 
-/// Spearman below which a reward does not guide at a level (theory, 13).
+/// A reward does not guide at a noise level where its Spearman correlation is below this (theory, 13).
 pub const WORTH: f64 = 0.5;
 
 impl NoisedConfig {
-    /// Whether its keys are usable.
+    /// Checks the keys that a user writes.
     ///
     /// # Errors
-    /// The first key.
+    /// The first key that is out of range.
     pub fn check(&self) -> Result<()> {
         let [low, high] = self.sigma;
         if !(low > 0.0 && low < high && high <= 1e4) {
@@ -56,13 +56,13 @@ impl NoisedConfig {
         Ok(())
     }
 
-    /// Ten levels from the least to the greatest, even in ln σ.
+    /// Ten noise levels from the least to the greatest, evenly spaced in ln σ.
     pub fn deciles(&self) -> Vec<f64> {
         let [low, high] = self.sigma;
         (0..10).map(|i| (low.ln() + (high / low).ln() * f64::from(i) / 9.0).exp()).collect()
     }
 
-    /// Whether the reward is worth something at σ: at the nearest measured level, in ln σ.
+    /// Whether the reward is good enough to guide at σ, judged at the measured level nearest in ln σ.
     pub fn guides(&self, sigma: f64) -> bool {
         let [low, high] = self.sigma;
         let near = |l: &&[f64; 2]| (l[0].ln() - sigma.max(1e-12).ln()).abs();
@@ -71,17 +71,17 @@ impl NoisedConfig {
     }
 }
 
-/// The network, with its embedding where it sees noise.
+/// The network, together with the embedding of σ if it sees noise.
 pub struct Predictor {
     network: Network,
     noised: Option<(Network, NoisedConfig)>,
 }
 
 impl Predictor {
-    /// A predictor on rows of `shape`.
+    /// A predictor whose input rows have the shape `shape`.
     ///
     /// # Errors
-    /// Where a layer does not fit, or the network does not end in two values.
+    /// Where a layer does not fit, or the network does not end in two values per row.
     pub fn build(layers: &[toml::Table], noised: Option<&NoisedConfig>, shape: &[usize]) -> Result<Self> {
         let network = Network::build(layers.to_vec(), shape)?;
         if network.output_shape() != [2] {
@@ -106,23 +106,24 @@ impl Predictor {
         Ok(Self { network, noised: embed })
     }
 
-    /// Values per row that it reads.
+    /// Number of values in one input row.
     pub fn width(&self) -> usize {
         self.network.input_shape().iter().product()
     }
 
-    /// Its noise, where it sees some.
+    /// The `[noised]` config, if it sees noise.
     pub fn noised(&self) -> Option<&NoisedConfig> {
         self.noised.as_ref().map(|n| &n.1)
     }
 
-    /// Every tensor it reads.
+    /// Every tensor that its layers read.
     pub fn parameters(&self) -> Vec<ParameterSpec> {
         let embed = self.noised.iter().flat_map(|(e, _)| e.parameters());
         self.network.parameters().into_iter().chain(embed).collect()
     }
 
-    /// Mean and log-variance of the level of ψ_k, `[n, 2]`, at one noise level per row where it sees noise.
+    /// Mean and log-variance of the level, `[n, 2]`, at rows `x` `[n, width]`. `sigmas` holds one noise level per row;
+    /// it is ignored where the network sees latents.
     ///
     /// # Errors
     /// [`crate::error::Error::Bug`].
@@ -138,10 +139,13 @@ impl Predictor {
     }
 }
 
-/// The embedding and the layers of a reward on noised pictures of `shape`, from the width of its last linear layer: a
-/// convolution at full size, two that halve the sides, one that leaves eight channels, a linear layer. There are no norms: how
-/// much of something a picture holds, ink or grey edges, is what ψ goes with, and a norm takes just that away. Eight
-/// channels, because the linear layer would otherwise have more weights than there are labels to teach it.
+/// Layers and embedding of a reward on noised pictures of `shape` [channels, height, width]; `width` is that of its
+/// last hidden linear layer. One convolution at full size, two that halve the sides, one down to eight channels, then a
+/// linear layer.
+///
+/// There are no norm layers: ψ goes with how much of something a picture holds, such as ink or grey edges, and a norm
+/// would remove exactly that. The channels are cut to eight because the linear layer would otherwise have more weights
+/// than there are labels to train it.
 ///
 /// # Errors
 /// [`crate::error::Error::Bug`].

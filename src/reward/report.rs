@@ -1,4 +1,4 @@
-//! What the reward is worth, measured on latents it has not seen (theory, 13).
+//! How good the reward is, measured on latents it was not trained on (theory, 13).
 
 use super::{Calibration, QuantityRow};
 use crate::error::Result;
@@ -7,7 +7,7 @@ use crate::statistics::{r_squared, spearman};
 use crate::units::Level;
 use serde_json::json;
 
-/// Which part of the labelled set a latent belongs to, by its index alone.
+/// Which part of the labelled set a latent belongs to. Its index alone decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
     /// 80 %.
@@ -29,7 +29,7 @@ impl Split {
     }
 }
 
-/// Figures and the data of the plots.
+/// The report's figures, and the data of its plots.
 pub struct Report {
     /// Model id.
     pub model: String,
@@ -37,30 +37,30 @@ pub struct Report {
     pub quantity: &'static QuantityRow,
     /// Model rank k; 0 for a quantity without a spectrum.
     pub model_rank: usize,
-    /// Labels with a defined quantity.
+    /// Labels for which the quantity is defined.
     pub labels: usize,
-    /// Spearman of prediction and truth on the test split.
+    /// Spearman correlation of prediction and truth on the test split.
     pub spearman: Option<f64>,
-    /// Coefficient of determination of the levels on the test split.
+    /// Coefficient of determination (R²) of the levels on the test split.
     pub r_squared: Option<f64>,
     /// Expected calibration error: mean |nominal − actual coverage| over central intervals of 10 … 90 %.
     pub expected_calibration_error: f64,
-    /// (nominal, actual) coverage.
+    /// (nominal, actual) coverage of the predicted intervals.
     pub coverage: Vec<(f64, f64)>,
-    /// Spearman on the test split against the number of training labels.
+    /// (number of training labels, Spearman on the test split).
     pub learning_curve: Vec<(f64, f64)>,
-    /// (σ, Spearman on test pictures with that noise), where the reward sees noise.
+    /// [σ, Spearman on test pictures with that much noise]; empty unless the reward sees noise.
     pub levels: Vec<[f64; 2]>,
-    /// Share of latents whose own rank is below k.
+    /// Share of latents whose own rank is below k, so that ψ_k includes negligible singular values.
     pub below_rank: f64,
-    /// The labels' own table.
+    /// The labels' own calibration table.
     pub calibration: Calibration,
     validation_nll: f64,
-    /// (truth, prediction) on the test split, as levels.
+    /// (truth, prediction) on the test split, both as levels.
     pairs: Vec<(f64, f64)>,
 }
 
-/// Standard normal quantiles of central intervals: coverage, half-width.
+/// Central intervals of the standard normal distribution: (coverage, half-width).
 const INTERVALS: [(f64, f64); 9] = [
     (0.1, 0.125_661),
     (0.2, 0.253_347),
@@ -74,7 +74,7 @@ const INTERVALS: [(f64, f64); 9] = [
 ];
 
 impl Report {
-    /// An empty report over a calibration table.
+    /// A report with no results yet. `calibration` is the labels' table, `spectra` the singular values of each label.
     pub fn new(
         model: &str,
         quantity: &'static QuantityRow,
@@ -102,7 +102,8 @@ impl Report {
         }
     }
 
-    /// Adds the test Spearman of a fit on `n` labels.
+    /// Adds a point to the learning curve: the Spearman correlation on the test split of a fit on `n` labels. `mean`
+    /// and `truth` hold one level per test label.
     pub fn add_curve_point(&mut self, n: usize, mean: &[f32], truth: &[f32]) {
         let wide = |v: &[f32]| v.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
         if let Some(rho) = spearman(&wide(mean), &wide(truth)) {
@@ -110,7 +111,8 @@ impl Report {
         }
     }
 
-    /// Takes the predictions on the test split; everything is a level.
+    /// Evaluates the predictions on the test split. The three slices hold one value per test label; `mean` and `truth`
+    /// are levels, `log_var` the predicted log-variances of the level.
     pub fn test(&mut self, mean: &[f32], log_var: &[f32], truth: &[f32], validation_nll: f64) {
         let wide = |v: &[f32]| v.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
         let (m, t) = (wide(mean), wide(truth));
@@ -129,7 +131,7 @@ impl Report {
         self.pairs = t.into_iter().zip(m).collect();
     }
 
-    /// `report.json`
+    /// The contents of `report.json`.
     pub fn json(&self) -> String {
         let mut value = json!({
             "model": self.model, "quantity": self.quantity.name, "model_rank": self.model_rank, "labels": self.labels, "test": self.pairs.len(),
@@ -145,10 +147,11 @@ impl Report {
     }
 }
 
-/// A page that opens offline: figures, scatter, residuals, coverage, histogram, learning curve.
+/// The contents of `report.html`, a page that opens offline: figures, scatter, residuals, coverage, histogram, learning
+/// curve.
 ///
 /// # Errors
-/// Of the plots.
+/// Those of the plots.
 pub fn report_html(report: &Report) -> Result<String> {
     let residuals: Vec<(f64, f64)> = report.pairs.iter().map(|(t, p)| (*p, t - p)).collect();
     let table = &report.calibration;

@@ -1,4 +1,4 @@
-//! Training the reward (theory, 11-14): label, split, fit, report on the test split, calibrate.
+//! Training a reward (theory, 11-14): split the labels, fit, report on the test split, calibrate.
 
 use super::labels::{self, LabelConfig, Labels};
 use super::network::{CARD_FORMAT, RewardCard, reward_folder};
@@ -21,106 +21,106 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// A reward config as typed.
+/// A reward config as the user wrote it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RewardConfig {
     /// Model name or path.
     pub model: String,
-    /// Name beside the model's own reward: it is written to `reward-NAME/` and chosen by `--reward NAME`.
+    /// Name of an extra reward beside the model's own: it is written to `reward-NAME/` and chosen by `--reward NAME`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The labelled set.
     pub labels: LabelConfig,
-    /// Model rank k; found from the labels where absent.
+    /// Model rank k; determined from the labels if absent.
     #[serde(default)]
     pub model_rank: Option<usize>,
-    /// Teach it on noised pictures instead of latents.
+    /// If present, train on noised pictures instead of latents.
     #[serde(default)]
     pub noised: Option<NoisedConfig>,
     /// The fit.
     pub fit: FitConfig,
 }
 
-/// `[fit]`
+/// The `[fit]` table.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct FitConfig {
     /// Width of the residual blocks.
     pub width: usize,
-    /// Residual blocks.
+    /// Number of residual blocks.
     pub blocks: usize,
     /// Passes over the training split.
     pub epochs: u32,
-    /// Latents per step.
+    /// Latents or pictures per step.
     pub batch: usize,
-    /// Peak step size; falls to 0 by a cosine.
+    /// Peak step size; falls to 0 along a cosine.
     pub learning_rate: f64,
     /// Decoupled weight decay.
     #[serde(default)]
     pub weight_decay: f64,
-    /// Key of start weights and order.
+    /// Seed of the initial weights and of the order of the labels.
     #[serde(default)]
     pub seed: u64,
 }
 
-/// What to train and where.
+/// What to train, and where.
 pub struct TrainReward<'a> {
     /// The config.
     pub config: &'a RewardConfig,
-    /// Its name in messages.
+    /// What messages call the config.
     pub place: &'a str,
     /// The model's folder.
     pub model: &'a Path,
-    /// What was measured of every label, in order; see [`Labels`].
+    /// What was measured for every label, in index order; see [`Labels`].
     pub readings: Vec<Vec<f64>>,
-    /// Shares of the training split to fit for the learning curve; empty for none.
+    /// Shares of the training split to fit for the learning curve; empty for no curve.
     pub curve: &'a [f64],
 }
 
-/// A fitted network with what it says of the splits.
+/// A fitted network, with its loss on the validation split.
 struct Fit {
     parameters: Parameters,
     validation_nll: f64,
 }
 
-/// The data of a fit: latents or pictures, `d` values each, and the level of each ψ_k.
+/// The data of a fit: the inputs (latents or pictures, `d` values each, row-major) and the level of each.
 struct Table {
     d: usize,
     inputs: Vec<f32>,
     targets: Vec<f32>,
 }
 
-/// What a reward learns: the quantity of every label that has one.
+/// What a reward learns: the value of the quantity for every label that has one.
 struct Target {
     /// k of ψ_k; 0 for a quantity without a spectrum.
     model_rank: usize,
-    /// (label, value)
+    /// (index of the label, value).
     values: Vec<(usize, f64)>,
     calibration: Calibration,
 }
 
-/// The parts of the labelled set, see [`Split`].
+/// The parts of the labelled set; see [`Split`].
 struct Splits {
     training: Table,
     validation: Table,
     test: Table,
 }
 
-/// What a reward is made of.
+/// The layers of a reward and what they are fed.
 struct Architecture {
     layers: Vec<toml::Table>,
-    /// The noise that it is taught under.
+    /// The noise it is trained under.
     noised: Option<NoisedConfig>,
-    /// Shape of what it sees.
+    /// Shape of one input.
     shape: Vec<usize>,
 }
 
-/// Trains the reward of a model and writes `model/reward/`, or `model/reward-NAME/`.
+/// Trains the reward of a model from measured labels and writes it to `model/reward/`, or `model/reward-NAME/`.
 ///
 /// # Errors
-/// [`Error::Config`], [`Error::Input`] for the model, [`Error::Interrupted`], and [`Error::Input`] when the quantity is
-/// undefined or constant for the model.
+/// [`Error::Config`] for the config; [`Error::Input`] for the model, or when the quantity is undefined or constant for
+/// it; [`Error::Interrupted`].
 pub fn train_reward(job: TrainReward, device: &Device, progress: &Progress, cancel: &Cancel) -> Result<Report> {
     let config = job.config;
     check_config(config, job.place)?;
@@ -174,7 +174,7 @@ pub fn train_reward(job: TrainReward, device: &Device, progress: &Progress, canc
 }
 
 impl Target {
-    /// The values of the quantity `row`, and their table.
+    /// The values of the quantity `row`, with their calibration table.
     fn of(labels: &Labels, row: &QuantityRow, config: &RewardConfig, model: &Path) -> Result<Self> {
         let model_rank = match row.of_spectrum {
             true => config.model_rank.unwrap_or_else(|| model_rank(labels.spectra())),
@@ -193,7 +193,7 @@ impl Target {
             );
             return Err(Error::input(model, message));
         }
-        // A label's σ are read from a Jacobian in f32: below some eps per direction there is only rounding.
+        // Singular values come from a Jacobian in f32, so a spread of a few eps per direction is only rounding.
         let rounding = 64.0 * f64::from(f32::EPSILON) * model_rank.max(1) as f64;
         let calibration = Calibration::new(values.iter().map(|v| v.1).collect()).filter(|c| c.std() > rounding);
         let constant =
@@ -204,7 +204,7 @@ impl Target {
 }
 
 impl Splits {
-    /// The rows of `inputs`, `width` values each, that have a target.
+    /// Splits the labels that have a value; `inputs` holds `width` values per label, row-major.
     fn of(inputs: &[f32], width: usize, target: &Target) -> Self {
         let table = |which: Split| {
             let mut table = Table { d: width, inputs: Vec::new(), targets: Vec::new() };
@@ -219,7 +219,7 @@ impl Splits {
 }
 
 impl Table {
-    /// The first rows: a share of all, at least `least` where there are as many.
+    /// The first rows: a `share` of all of them, but at least `least` if there are that many.
     fn share(&self, share: f64, least: usize) -> Self {
         let all = self.targets.len();
         let n = ((all as f64 * share) as usize).max(least.min(all));
@@ -268,7 +268,7 @@ pub fn check_config(config: &RewardConfig, place: &str) -> Result<()> {
 }
 
 impl Architecture {
-    /// What suits a config: layers on latents, or on noised pictures.
+    /// The architecture that suits a config: layers on latents, or on noised pictures.
     fn of(config: &RewardConfig, generator: &dyn generator::Generator) -> Result<Self> {
         let spec = generator.spec();
         Ok(match &config.noised {
@@ -282,7 +282,7 @@ impl Architecture {
     }
 }
 
-/// The pictures of latents, in calls of a fixed shape.
+/// The pictures `[n, sample width]` of latents `[n, d]`, both row-major, in generator calls of a fixed number of rows.
 fn pictures(
     latents: &[f32],
     generator: &dyn generator::Generator,
@@ -305,7 +305,7 @@ fn pictures(
     Ok(all)
 }
 
-/// With the Spearman correlation on noised test pictures at ten levels (theory, 13); 0 where it is undefined.
+/// Fills in `levels`: Spearman correlations on noised test pictures at ten noise levels (theory, 13), 0 if undefined.
 fn with_levels(
     config: NoisedConfig,
     network: &Predictor,
@@ -326,7 +326,7 @@ fn with_levels(
     Ok(NoisedConfig { levels, ..config })
 }
 
-/// linear → blocks of (silu, linear, silu, linear) with skips → silu → linear to two values.
+/// The network on latents: linear → blocks of (silu, linear, silu, linear) with skips → silu → linear to two values.
 fn layers(fit: &FitConfig) -> Vec<toml::Table> {
     let linear = |key: String, out: usize| {
         toml::Table::from_iter([
@@ -349,8 +349,8 @@ fn layers(fit: &FitConfig) -> Vec<toml::Table> {
     layers
 }
 
-/// Minimises the Gaussian negative log-likelihood ½(s + (y − m)²·exp(−s)), s the predicted
-/// log-variance; keeps the averaged weights of the epoch that is best on the validation split.
+/// Minimises the Gaussian negative log-likelihood ½(s + (y − m)²·exp(−s)), where s is the predicted log-variance.
+/// Returns the running average of the weights, from the epoch where it did best on the validation split.
 fn fit(
     network: &Predictor,
     training: &Table,
@@ -412,8 +412,8 @@ fn fit(
     best.ok_or_else(|| Error::Stopped("the reward's loss was never finite; lower fit.learning_rate".into()))
 }
 
-/// Inputs, targets and, where the network sees noise, the level of each row: some at the least one, the others even in
-/// ln σ.
+/// One training batch: inputs `[n, d]`, targets `[n, 1]` and, where the network sees noise, the noise level of each
+/// row. A share `clean` of the rows gets the least level; the others are spread evenly in ln σ.
 fn batch(
     table: &Table,
     picked: &[usize],
@@ -439,7 +439,8 @@ fn batch(
     (rows(x, table.d, device), rows(y, 1, device), sigmas)
 }
 
-/// Means and log-variances of the level; at the noise level `sigma`, or the least, where the network sees noise.
+/// Means and log-variances of the level for every row of `table`. A network that sees noise is told the level `sigma`,
+/// or its least one if that is `None`.
 fn predict(
     network: &Predictor,
     parameters: &Parameters,

@@ -1,18 +1,18 @@
-//! The shape of the source tree, checked on its text.
+//! Checks the shape of the source tree, from its text.
 //!
-//! A module may use what stands above it in [`ORDER`] and nothing else; two components of one kind never know each
-//! other; one file names the compute backends. The rules work on any set of (path, text) pairs, so that each of them
-//! is shown below to catch an offender that was written for the purpose.
+//! A module may use only what stands above it in [`ORDER`]; two components of one kind never know each other; only one
+//! file names the compute backends. The rules work on any set of (path, text) pairs, so each of them is shown below to
+//! catch an offender that was written for the purpose.
 //!
-//! It reads tokens, so that paths inside macros count too: it follows `crate::`, `super::` and `self::` paths and use
-//! groups, and does not see a path that a macro puts together.
+//! It reads tokens, so paths inside macros count too. It follows `crate::`, `super::` and `self::` paths and use
+//! groups, and does not see a path that a macro assembles.
 
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// Top-level modules of the library, from the one that may be used by all to the one that may use all.
+/// Top-level modules of the library, from the one that all others may use to the one that may use all others.
 const ORDER: [&str; 28] = [
     "error",
     "panics",
@@ -43,7 +43,7 @@ const ORDER: [&str; 28] = [
     "acts",
     "cli",
 ];
-/// Folders whose files are components of one kind, listed in a table by their `mod.rs` and unknown to each other.
+/// Folders whose files are components of one kind. Their `mod.rs` lists them in a table; they do not know each other.
 const KINDS: [[&str; 2]; 8] = [
     ["nn", "layers"],
     ["diffusion", "guidance"],
@@ -54,21 +54,22 @@ const KINDS: [[&str; 2]; 8] = [
     ["geometry", "descriptors"],
     ["steer", "latent"],
 ];
-/// What a screen must not reach for: it asks an act and prints.
+/// Modules that a screen (a file of `cli`) must not use: it calls an act and prints.
 const BEHIND_SCREENS: [&str; 4] = ["diffusion", "geometry", "nn", "steer"];
 /// Screens that may all the same: they print the tables of these modules, a network's layers, or the keys and the states of
 /// samples that `generate` shows.
 const OPEN_SCREENS: [&str; 2] = ["list", "inspect"];
 /// Names that say nothing about what a file holds.
 const EMPTY_NAMES: [&str; 6] = ["util", "utils", "helper", "helpers", "common", "misc"];
-/// Constructors of a compute device. `default` is among them: it depends on which features other crates turned on.
+/// Constructors of a compute device. `default` is one of them, because it depends on which features other crates turned
+/// on.
 const BACKENDS: [&str; 10] =
     ["flex", "wgpu", "cuda", "vulkan", "webgpu", "metal", "rocm", "ndarray", "libtorch", "default"];
 /// The one file that may construct a device.
 const BACKEND_HOME: &str = "src/device.rs";
-/// Where a generator may be asked whether it is a diffusion model; elsewhere its `Spec` says what suits it.
+/// Where code may ask a generator whether it is a diffusion model. Elsewhere its `Spec` says what suits it.
 const SAMPLER_HOMES: [&str; 3] = ["src/generator/", "src/steer/denoiser/", "src/reward/quantities/mod.rs"];
-/// Longest file, its tests not counted.
+/// Most lines that a file may have, not counting its tests.
 const MAX_LINES: usize = 500;
 
 /// One source file: path from the package root with forward slashes, and its text.
@@ -80,7 +81,7 @@ struct Source {
 /// An identifier, `::`, one character of punctuation or `"` for a literal, with its line from 1.
 type Token = (String, usize);
 
-/// The tokens of a file, comments left out; without `tests`, those of items under `#[cfg(test)]` too.
+/// The tokens of a file, without comments. If `tests` is false, items under `#[cfg(test)]` are left out too.
 fn tokens(source: &Source, tests: bool) -> Vec<Token> {
     let stream = source.text.parse().unwrap_or_else(|e| panic!("{}: {e}", source.path));
     let mut found = Vec::new();
@@ -136,7 +137,7 @@ fn is_cfg_test(tree: &TokenTree) -> bool {
     tree.to_string().replace(' ', "") == "[cfg(test)]"
 }
 
-/// `src/geometry/estimators/exact.rs` → `[geometry, estimators, exact]`; `mod.rs`, `lib.rs` and `main.rs` add nothing.
+/// `src/geometry/estimators/exact.rs` → `[geometry, estimators, exact]`; `mod.rs`, `lib.rs` and `main.rs` add no part.
 fn module_of(path: &str) -> Vec<String> {
     let inner = path.strip_prefix("src/").unwrap_or(path).trim_end_matches(".rs");
     let mut parts: Vec<String> = inner.split('/').map(str::to_owned).collect();
@@ -146,7 +147,7 @@ fn module_of(path: &str) -> Vec<String> {
     parts
 }
 
-/// Every path into this crate that the module `own` writes, made absolute, with its line.
+/// Every path into this crate that occurs in the module `own`, made absolute, with its line.
 fn references(tokens: &[Token], own: &[String]) -> Vec<(Vec<String>, usize)> {
     let mut found = Vec::new();
     let is_separator = |i: usize| tokens.get(i).is_some_and(|t| t.0 == "::");
@@ -169,7 +170,7 @@ fn is_word(token: &str) -> bool {
     token.starts_with(|c: char| c.is_alphabetic() || c == '_')
 }
 
-/// Follows a path or a use group from token `i`; returns the index behind it.
+/// Follows a path or a use group from token `i`; returns the index after it.
 fn follow(
     tokens: &[Token],
     mut i: usize,
@@ -199,7 +200,7 @@ fn follow(
                         word if word == "{" || is_word(word) => i = follow(tokens, i, base.clone(), line, found),
                         _ => i += 1,
                     }
-                    // `name as other` inside a group: the other name is no path.
+                    // `name as other` inside a group: the other name is not a path.
                     if tokens.get(i).is_some_and(|t| t.0 == "as") {
                         i += 2;
                     }
@@ -234,7 +235,7 @@ fn violations(sources: &[Source]) -> Vec<String> {
             check_flags(&source.path, stream, &mut broken);
         }
     }
-    broken.dedup(); // `{self, Name}` names one module twice
+    broken.dedup(); // `{self, Name}` names one module twice.
     broken
 }
 
@@ -374,7 +375,7 @@ fn check(files: &[(&str, &str)]) -> Vec<String> {
     violations(&sources.collect::<Vec<_>>())
 }
 
-/// Exactly one broken rule in `text` at `path`, reported at `place`, with `words` in its message.
+/// Asserts exactly one broken rule for `text` at `path`, reported at `place`, with `words` in its message.
 #[track_caller]
 fn caught(path: &str, text: &str, place: &str, words: &str) {
     let broken = check(&[(path, text)]);

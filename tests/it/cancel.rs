@@ -1,4 +1,4 @@
-//! Signals, each in a process of its own: a handler stays with its process for good.
+//! Signals. Each test runs in a process of its own, because a handler stays with its process for good.
 
 use isoline::cancel::Cancel;
 use isoline::error::Result;
@@ -7,7 +7,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 /// Tells a child process which signals to send itself, separated by commas.
 const CHILD: &str = "ISOLINE_TEST_SIGNALS";
 
-/// Exit code of this test's binary, started again to play `signals`.
+/// Exit code of this test binary, started again to raise `signals` in itself.
 fn code_after(signals: &[i32]) -> Option<i32> {
     let test = "cancel::the_first_signal_stops_in_order_and_the_second_at_once";
     let signals = signals.iter().map(i32::to_string).collect::<Vec<_>>().join(",");
@@ -28,7 +28,7 @@ fn the_first_signal_stops_in_order_and_the_second_at_once() {
         let code = play(&signals).map_or_else(|e| e.exit_code(), |()| 0);
         signal_hook::low_level::exit(i32::from(code));
     }
-    // SIGINT and SIGHUP may be ignored where the tests run in the background, and then stay so.
+    // Where tests run in the background, SIGINT and SIGHUP may be ignored, and they stay so.
     let or_ignored = |expected: i32| [Some(expected), Some(0)];
     assert!(or_ignored(130).contains(&code_after(&[SIGINT])));
     assert!(or_ignored(75).contains(&code_after(&[SIGHUP])));

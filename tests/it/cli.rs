@@ -12,7 +12,7 @@ pub struct Isoline {
     command: Command,
 }
 
-/// What it left behind.
+/// What a call left behind.
 pub struct Finished {
     pub code: i32,
     pub stdout: String,
@@ -20,7 +20,7 @@ pub struct Finished {
 }
 
 impl Isoline {
-    /// The built program with `args`, without the caller's settings.
+    /// The built program with `args`, without settings from the caller's environment.
     pub fn new(args: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_isoline"));
         command.args(args).stdin(Stdio::null());
@@ -50,12 +50,12 @@ impl Isoline {
         self
     }
 
-    /// The call as it would be made.
+    /// The call as it would be made, not yet run.
     pub fn into_command(self) -> Command {
         self.command
     }
 
-    /// A call wrapped in another program.
+    /// A call that is wrapped in another program.
     pub fn from_command(command: Command) -> Self {
         Self { command }
     }
@@ -66,7 +66,7 @@ impl Isoline {
         Finished { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
-    /// Runs and expects success with nothing on stderr; gives stdout.
+    /// Runs, expects success with nothing on stderr, and returns stdout.
     #[track_caller]
     pub fn succeeds(self) -> String {
         let done = self.run();
@@ -74,7 +74,7 @@ impl Isoline {
         done.stdout
     }
 
-    /// Runs and expects `code` and one line on stderr that holds all of `words`; gives that line.
+    /// Runs, expects `code` and one line on stderr that contains all of `words`, and returns that line.
     #[track_caller]
     pub fn fails(self, code: i32, words: &[&str]) -> String {
         let done = self.run();
@@ -87,7 +87,8 @@ impl Isoline {
     }
 }
 
-/// A model of two layers, latent 2 to sample [1, 2, 2], in a folder that goes with it.
+/// A model of two layers, from a latent of 2 values to a sample of shape [1, 2, 2], in a folder that is removed with
+/// it.
 pub struct TinyModel {
     root: tempfile::TempDir,
     tensors: BTreeMap<String, WeightTensor>,
@@ -133,7 +134,7 @@ impl TinyModel {
         model
     }
 
-    /// The folder that holds the model's folder, and a draft of its card.
+    /// The folder that holds the model's folder and a draft of its card.
     pub fn root(&self) -> &Path {
         self.root.path()
     }
@@ -248,7 +249,7 @@ fn a_full_disk_behind_stdout_is_an_error() {
     assert_eq!(String::from_utf8(output.stderr).unwrap().lines().count(), 1);
 }
 
-/// Plays `main` with a fault in it, in a process of its own: the panic hook belongs to the whole process.
+/// Plays `main` with a fault in it. It needs a process of its own, because the panic hook belongs to the whole process.
 #[test]
 fn a_panic_is_one_line_and_exit_code_70() {
     use isoline::{cli::output, panics};

@@ -1,4 +1,4 @@
-//! The table of descriptors against what theory says of every row.
+//! Checks every row of the table of descriptors against the theory.
 
 use crate::geometry::{close, one_shot, random, row_major};
 use isoline::geometry::{
@@ -7,19 +7,19 @@ use isoline::geometry::{
 };
 use nalgebra::DMatrix;
 
-/// What a row does when the map is multiplied by c.
+/// What a descriptor does when the map is multiplied by c.
 enum Scaling {
-    /// Shifts by this many times ln c, given r and k.
+    /// Grows by this many times ln c, given r and k.
     Shift(fn(f64, f64) -> f64),
     /// Is multiplied by c to this power, given k.
     Power(fn(f64) -> f64),
-    /// Stays.
+    /// Stays the same.
     Stays,
-    /// Stays if its scale is multiplied too.
+    /// Stays the same if its scale is multiplied too.
     WithScale,
 }
 
-/// One line per row of the table, which fails the suite when it is missing.
+/// One line per row of the table. The suite fails if a row has none.
 fn scaling(name: &str) -> Scaling {
     match name {
         "psi" => Scaling::Shift(|r, _| r),
@@ -34,7 +34,7 @@ fn scaling(name: &str) -> Scaling {
     }
 }
 
-/// A spectrum of singular values with the latent in the coordinates of the singular vectors.
+/// A spectrum with these singular values; the latent is given in the coordinates of the singular vectors.
 fn spectrum(singular_values: &[f64], latent: &[f32]) -> Spectrum {
     Spectrum::whole(singular_values.to_vec(), latent.iter().map(|v| f64::from(*v)).collect(), 12, "exact")
 }
@@ -68,7 +68,7 @@ fn multiplying_the_map_does_what_theory_says() {
     }
 }
 
-/// x → U A V x at Vᵀz, U and V orthogonal, has the singular values of A and the same Vᵀz.
+/// x → U A V x at Vᵀz, with U and V orthogonal, has the singular values of A and the same Vᵀz.
 #[test]
 fn isometries_change_nothing() {
     let spectrum = |w: &DMatrix<f64>, z: &DMatrix<f64>| {
@@ -88,7 +88,7 @@ fn isometries_change_nothing() {
             let g = LocalGeometry { complexity: Some(&complexity), ..LocalGeometry::new(s, z, 3) };
             (descriptor.measure)(&g).value().unwrap()
         };
-        // Entries rounded to f32; singular values here are within a factor of 10.
+        // The entries are rounded to f32; the singular values here are within a factor of 10 of each other.
         let (x, y) = (of(&plain, &z0), of(&turned, &z1));
         close(x, y, 1e-5 * (1.0 + x.abs()));
     }
@@ -175,7 +175,7 @@ fn intrinsic_dimension_of_a_linear_map_has_its_mean() {
             (lid.measure)(&LocalGeometry { scales: &scale, ..LocalGeometry::new(&spectrum, &z, 3) }).value().unwrap();
     }
     let expected: f64 = s.iter().map(|v| 1.0 - (0.16f64 / (v * v + 0.16)).powi(2)).sum();
-    // Each term's variance is 2·(s²σ²/(σ²+s²)²)² ≤ 2/16; five standard errors of the mean of three.
+    // Each term's variance is 2·(s²σ²/(σ²+s²)²)² ≤ 2/16; the bound is five standard errors of the mean of three terms.
     close(sum / n as f64, expected, 5.0 * (3.0 * 2.0 / 16.0 / n as f64).sqrt());
 }
 
@@ -234,7 +234,7 @@ fn linear_maps_have_no_folds_and_bad_rows_stay_alone() {
     together[4..8].fill(0.0);
     let found = local_complexity(&g, &together, &settings(4, 0.3)).unwrap();
     assert!(found[0].is_none() && found[1].is_none() && found[2] == alone[2]);
-    // After a relu nothing is negative: the sigmoid's input crosses zero where the relu's does.
+    // After a relu nothing is negative, so the sigmoid's input crosses zero where the relu's does.
     let layers = &alone[2].as_ref().unwrap().layers;
     assert!(layers.len() == 2 && layers[0] == layers[1] && layers[0] > 0, "{layers:?}");
     assert!(local_complexity(&g, &z, &settings(5, 0.3)).unwrap_err().to_string().contains("expected 1 to 4"));

@@ -1,5 +1,5 @@
-//! Spectra, descriptors and local complexity by every way of computing them: on host memory, through tensors on the
-//! processor, and on wgpu, against each other.
+//! Spectra, descriptors and local complexity by every way of computing them, compared with each other: on host memory,
+//! through tensors on the processor, and on wgpu.
 
 use crate::geometry::{one_shot_on, random, row_major};
 use isoline::device;
@@ -15,12 +15,12 @@ use isoline::tensors::{host, rows};
 const EPS: f64 = f32::EPSILON as f64;
 /// Width of the latents.
 const D: usize = 6;
-/// Latents compared.
+/// Number of latents compared.
 const N: usize = 3;
-/// P of every estimator that is not exact.
+/// P, the number of directions, for every estimator that is not exact.
 const P: usize = 4;
 
-/// A generator seen through its tensors alone, as other devices see it.
+/// A generator that is only computed with tensors, as on other devices.
 struct ThroughTensors(OneShot);
 
 impl Generator for ThroughTensors {
@@ -53,8 +53,8 @@ impl Generator for ThroughTensors {
     }
 }
 
-/// The generators: a piecewise-linear one of dense layers, a convolutional one with a norm and a saturating end, a smooth
-/// one. Each on the device of that name.
+/// The generators: a piecewise-linear one of dense layers, a convolutional one with a norm and a saturating end, and a
+/// smooth one, each on the device called `device`.
 fn generators(device: &str) -> Vec<(&'static str, OneShot)> {
     let (_, device) = device::open(device).unwrap();
     let w = |seed, to: usize, from: usize| -> Vec<f32> {
@@ -100,8 +100,8 @@ fn values(g: &dyn Generator, z: &[f32]) -> Vec<f32> {
     host(g.measured(rows(z.to_vec(), D, g.device()))).unwrap()
 }
 
-/// ‖E‖, by which the Jacobians (or their stencils) of two ways may differ at a latent: the error of each in f32 is
-/// 8 eps of its Frobenius norm (theory, 6b), and that of a value 4 eps, of which a stencil divides 2P by 2h.
+/// ‖E‖, by which the Jacobians (or their stencils) of two ways may differ at a latent. Each of them has an error in f32
+/// of 8 eps of its Frobenius norm (theory, 6b), and each value one of 4 eps; a stencil divides 2P of these by 2h.
 fn norm_of_difference(spectrum: &Spectrum, value: &[f32]) -> f64 {
     let square: f64 = spectrum.singular_values.iter().map(|s| s * s).sum();
     let size: f64 = value.iter().map(|v| f64::from(*v).powi(2)).sum();
@@ -109,9 +109,10 @@ fn norm_of_difference(spectrum: &Spectrum, value: &[f32]) -> f64 {
     2.0 * (8.0 * EPS * square.sqrt() + stencil)
 }
 
-/// Spectra and descriptors of two ways within what ‖E‖ allows. Singular values: ‖E‖ (Weyl); the scaling of the output
-/// projection multiplies both sides. Vᵀz: ‖z‖·2‖E‖/gap, the turn of singular vectors whose values lie a gap apart.
-/// Every descriptor has slopes in ln σ and in Vᵀz of at most its own size plus d and ‖z‖², so 4 of those turns.
+/// Compares spectra and descriptors of two ways, within what ‖E‖ allows. Singular values may differ by ‖E‖ (Weyl); the
+/// scaling of the output projection multiplies both sides. Vᵀz may differ by ‖z‖·2‖E‖/gap, the turn of singular vectors
+/// whose values lie a gap apart. Every descriptor has slopes in ln σ and in Vᵀz of at most its own size plus d and
+/// ‖z‖², so by 4 of those turns.
 fn spectra_agree(name: &str, a: &dyn Generator, b: &dyn Generator) {
     let z = latents();
     let value = values(a, &z);
@@ -149,8 +150,8 @@ fn spectra_agree(name: &str, a: &dyn Generator, b: &dyn Generator) {
     }
 }
 
-/// Counts are equal where no pre-activation at a vertex is within rounding of zero: 64 eps of the largest, which is more
-/// than sums of 24 terms leave. That this holds for these latents is part of the test.
+/// Counts are equal unless a pre-activation at a vertex is within rounding of zero: 64 eps of the largest, which is
+/// more than sums of 24 terms leave. The test also checks that none is for these latents.
 fn complexity_agrees(name: &str, a: &dyn Generator, b: &dyn Generator) {
     let z = latents();
     let settings = EstimatorSettings { directions: Some(D), radius: 0.2, ..EstimatorSettings::default() };
@@ -181,7 +182,8 @@ fn tensors_equal_host_memory() {
     }
 }
 
-/// Every estimator, every descriptor and local complexity on wgpu (in CI: Mesa's software Vulkan) against the processor.
+/// Every estimator, every descriptor and local complexity on wgpu (in CI: Mesa's software Vulkan), compared with the
+/// processor.
 #[cfg(feature = "wgpu")]
 #[test]
 fn wgpu_geometry_equals_cpu() {

@@ -1,4 +1,5 @@
-//! What the documents say of the source tree holds: code they quote stands in the file they name, and files they name exist.
+//! Checks what the documents say about the source tree: code they quote stands in the file they name, and files they
+//! name exist.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -25,7 +26,7 @@ fn documents() -> Vec<PathBuf> {
     found
 }
 
-/// Every file below the folders that documents speak of, from the package's root, with forward slashes.
+/// Every file below the folders that documents mention, as a path from the package's root with forward slashes.
 fn files() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let tops = ["src", "tests", "docs", "configs", "models", "benches", "experiments", "contrib", "third_party", ".ci"];
@@ -55,7 +56,8 @@ fn quotes(text: &str) -> Vec<(String, String)> {
     found
 }
 
-/// The paths that a document names between backticks: Rust files, and whatever begins with a folder of the package.
+/// The paths that a document names between backticks: Rust files, and anything that begins with a folder of the
+/// package.
 fn named(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for line in text.lines() {
@@ -71,7 +73,7 @@ fn named(text: &str) -> Vec<String> {
     found
 }
 
-/// Whether the path, or one that ends in it, exists.
+/// Whether the path exists, or a longer one that ends in it.
 fn exists(path: &str, files: &BTreeSet<String>) -> bool {
     files.iter().any(|f| f == path || f.trim_end_matches('/') == path || f.ends_with(&format!("/{path}")))
 }

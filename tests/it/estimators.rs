@@ -1,4 +1,4 @@
-//! Every way to the spectrum against the exact one, and every interval against what it is said to cover.
+//! Every way to the spectrum, compared with the exact one; and every interval, with what it should cover.
 
 use crate::geometry::{close, linear, one_shot, random, row_major, singular_values};
 use crate::layers::bits;
@@ -27,7 +27,7 @@ fn one(estimator: &dyn JacobianEstimator, g: &OneShot, z: &[f32]) -> Spectrum {
     estimator.spectra(g, z).unwrap().remove(0).unwrap()
 }
 
-/// (ψ, its standard error).
+/// ψ and its standard error.
 fn psi(spectrum: &Spectrum) -> (f64, f64) {
     let rank = spectrum.rank();
     let sum = spectrum.singular_values[..rank].iter().map(|s| s.ln()).sum();
@@ -43,7 +43,7 @@ fn linear_with(seed: u64, outputs: usize, sigma: &[f64]) -> OneShot {
     linear(&w.map(|v| v as f32))
 }
 
-/// d → 48 → 48 → D of the activation.
+/// A network d → 48 → 48 → D with the given activation; D is `width`.
 fn network(activation: &str, d: usize, width: usize) -> OneShot {
     let layers = format!(
         "{{ kind = \"linear\", key = \"a\", out = 48 }}, {{ kind = \"{activation}\" }}, \
@@ -63,7 +63,7 @@ fn network(activation: &str, d: usize, width: usize) -> OneShot {
     )
 }
 
-/// A number of directions with which the estimator sees the whole of a d×D map.
+/// The number of directions with which the estimator sees the whole of a map from `d` to `width` values.
 fn whole(name: &str, d: usize, width: usize) -> usize {
     if name == "output-projection" { width } else { d }
 }
@@ -80,7 +80,7 @@ fn all_directions_give_the_exact_spectrum_of_a_linear_map() {
     let exact = one(&*usual("exact"), &g, &z);
     for row in ESTIMATORS {
         let found = one(&*with(row.name, whole(row.name, d, width), 7), &g, &z);
-        // Products of f32 frames: relative errors of a few eps; a stencil loses ‖z‖/h of them.
+        // Products of f32 frames have relative errors of a few eps; a stencil enlarges them by ‖z‖/h.
         let bound = if row.name == "stencil" { 64.0 * EPS / 0.01 } else { 64.0 * EPS };
         for (f, e) in found.singular_values.iter().zip(&expected) {
             close(*f, *e, bound * expected[0]);
@@ -100,8 +100,8 @@ fn orthogonal_maps_have_no_scaling_for_any_estimator() {
     let q = random(2, 8, 8).map(f64::from).qr().q().map(|v| v as f32);
     for row in ESTIMATORS.iter().filter(|row| row.name != "exact") {
         let found = one(&*with(row.name, 4, 3), &linear(&q), &[0.5; 8]);
-        // A projection of an isometry is one, so nothing is left to chance; here D = d, which makes the
-        // known shift of the output projection 0.
+        // A projection of an isometry is an isometry, so nothing is left to chance. Here D = d, which makes the known
+        // shift of the output projection 0.
         assert_eq!(found.singular_values.len(), 4, "{}", row.name);
         found.singular_values.iter().for_each(|s| close(*s, 1.0, 1e-3));
         let (value, stderr) = psi(&found);
@@ -137,7 +137,7 @@ fn rows_chunks_and_calls_do_not_matter() {
         let all = usual(row.name).spectra(&g, &latents).unwrap();
         let small = estimator_with(row.name, &settings).unwrap().spectra(&g, &latents).unwrap();
         for (a, b) in all.iter().flatten().zip(small.iter().flatten()) {
-            // Another number of rows in a matrix product may add in another order.
+            // With another number of rows, a matrix product may add in another order.
             a.singular_values
                 .iter()
                 .zip(&b.singular_values)
@@ -192,20 +192,20 @@ fn numbers_of_directions_that_do_not_fit_are_refused() {
 
 #[test]
 fn a_wider_stencil_smooths_a_fold() {
-    // x = relu(z): at z = 0.01 the slope is 1; a stencil of h = 0.1 sees the fold and half of it.
+    // x = relu(z): at z = 0.01 the slope is 1, but a stencil of h = 0.1 spans the fold and sees about half of it.
     let g = one_shot(1, 1, "{ kind = \"relu\" }", &[]);
     let slope = |radius: f64| {
         let settings = EstimatorSettings { radius, ..EstimatorSettings::default() };
         one(&*estimator_with("stencil", &settings).unwrap(), &g, &[0.01]).singular_values[0]
     };
     close(slope(0.5), 1.0, 1e-5);
-    // h = 0.1: (0.11 − 0) / 0.2.
+    // With h = 0.1: (0.11 − 0) / 0.2.
     close(slope(10.0), 0.55, 1e-5);
 }
 
 // ---- coverage ----------------------------------------------------------------------------------------------------
 
-/// Share of `seeds` frames whose interval ψ ± 1.96 standard errors holds `truth`, and the mean of ψ.
+/// The share of `seeds` frames whose interval ψ ± 1.96 standard errors contains `truth`, and the mean of ψ.
 fn coverage(name: &str, p: usize, seeds: u64, g: &OneShot, truth: f64) -> (f64, f64) {
     let z = vec![0.7f32; g.spec().latent_width];
     let found: Vec<(f64, f64)> = (0..seeds).map(|seed| psi(&one(&*with(name, p, 100 + seed), g, &z))).collect();
@@ -213,7 +213,7 @@ fn coverage(name: &str, p: usize, seeds: u64, g: &OneShot, truth: f64) -> (f64, 
     (inside as f64 / seeds as f64, found.iter().map(|f| f.0).sum::<f64>() / seeds as f64)
 }
 
-/// By a sum of its own: mean of ½ ln det BᵀMB over random orthonormal B of P columns, M = diag σ².
+/// Computed separately: the mean of ½ ln det BᵀMB over random orthonormal B with P columns, M = diag σ².
 fn mean_over_subspaces(sigma: &[f64], p: usize, draws: u64) -> f64 {
     let d = sigma.len();
     let one = |seed| {
@@ -224,8 +224,8 @@ fn mean_over_subspaces(sigma: &[f64], p: usize, draws: u64) -> f64 {
     (0..draws).map(one).sum::<f64>() / draws as f64
 }
 
-/// 400 frames: the share has a standard deviation of 1.1 %, so 91.7 % is three under 95 %. The jackknife
-/// overestimates what is not additive, so the upper bound is 1 but for the closed form.
+/// With 400 frames the share has a standard deviation of 1.1 %, so 91.7 % is three of these below 95 %. The jackknife
+/// overestimates what is not additive, so its shares may come close to 1; those of the closed form may not.
 #[test]
 fn intervals_cover_what_they_are_for() {
     let sigma: Vec<f64> = (0..12).map(|i| 10f64.powf(-f64::from(i) / 11.0)).collect();
@@ -240,7 +240,7 @@ fn intervals_cover_what_they_are_for() {
             );
             assert!((0.917..=0.995).contains(&share), "{name}, P = {p}: {share}");
         }
-        // The same number by the other side: the shift of the output projection is known.
+        // The same number from the other side; the shift of the output projection is known.
         let (share, mean) = coverage("output-projection", p, 400, &g, truth);
         println!("output-projection, P = {p} of 40: {:.1} %, mean {mean:.3}", 100.0 * share);
         assert!((0.917..=0.995).contains(&share), "output-projection, P = {p}: {share}");
@@ -286,7 +286,7 @@ fn intervals_of_other_descriptors_cover_their_mean() {
             columns.iter().map(|(_, m)| (m.value().unwrap(), m.stderr().unwrap())).collect()
         })
         .collect();
-    // Where the jackknife is not valid there is no standard error, rather than a wrong one.
+    // Where the jackknife is not valid there is no standard error, instead of a wrong one.
     for name in ["lid", "sigma_1"] {
         let row = DESCRIPTORS.iter().filter(|d| d.name == name).collect::<Vec<_>>();
         let found = one(&*with("input-subspace", 8, 0), &g, &z);
@@ -298,7 +298,7 @@ fn intervals_of_other_descriptors_cover_their_mean() {
         let mean = all.iter().map(|c| c[i].0).sum::<f64>() / 300.0;
         let share = all.iter().filter(|c| (c[i].0 - mean).abs() <= 1.96 * c[i].1).count() as f64 / 300.0;
         println!("{}: {:.1} % hold the mean {mean:.3}", descriptor.name, 100.0 * share);
-        // 95 % less four standard deviations of the share.
+        // 95 %, less four standard deviations of the share.
         assert!(share > 0.90, "{}: {share}", descriptor.name);
     }
 }

@@ -1,7 +1,8 @@
-//! "One file and one line": no other file knows a component by its name.
+//! "One file and one line": no other file refers to a component by its name.
 //!
-//! Each table of components is walked. The name of a row may stand as a text in the component's own file and nowhere else in
-//! `src`, but in the places of [`KNOWN`], each with its reason: a default, or the one that others are compared with.
+//! Walks every table of components. The name of a row may appear as a string in the component's own file and nowhere
+//! else in `src`, except in the places of [`KNOWN`], each with its reason: for instance a default, or the one that
+//! others are compared with.
 
 use isoline::acts::study::STUDIES;
 use isoline::diffusion::{predictions::PREDICTIONS, schedules::SCHEDULES, solvers::SOLVERS};
@@ -14,7 +15,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// A kind of component: what it is called, its folder, the names in its table.
+/// A kind of component: what it is called, its folder, and the names in its table.
 struct Kind {
     name: &'static str,
     folder: &'static str,
@@ -37,7 +38,7 @@ fn kinds() -> Vec<Kind> {
     ]
 }
 
-/// A name that may stand beside its component's own file.
+/// A name that may also appear outside its component's own file.
 struct Known {
     kind: &'static str,
     name: &'static str,
@@ -201,7 +202,7 @@ const KNOWN: &[Known] = &[
     ),
 ];
 
-/// The texts of a file that are not in its tests or its attributes, with their lines.
+/// The string literals of a file, with their lines, except those in its tests or attributes.
 fn texts(source: &str) -> Vec<(String, usize)> {
     fn walk(stream: TokenStream, found: &mut Vec<(String, usize)>) {
         let mut trees = stream.into_iter().peekable();
@@ -242,15 +243,15 @@ fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
     }
 }
 
-/// Every place that knows a component by name and may not, `file:line: kind "name"`; and for each kind how many rows only
-/// their own file knows.
+/// Every place that refers to a component by name and may not, as `file:line: kind "name"`; and for each kind, how many
+/// rows only their own file refers to.
 fn strangers(kinds: &[Kind], sources: &[(String, String)], known: &[Known]) -> (Vec<String>, Vec<usize>) {
     let (mut found, mut unknown) = (Vec::new(), Vec::new());
     let texts: Vec<(&str, Vec<(String, usize)>)> = sources.iter().map(|(p, s)| (p.as_str(), texts(s))).collect();
     for kind in kinds {
         let mut own = 0;
         for name in &kind.rows {
-            // The file whose text the row's name is.
+            // The component's own file: the one with a row of this name.
             let table = format!("{}/mod.rs", kind.folder);
             let mut homes = texts.iter().filter(|(path, all)| {
                 path.starts_with(kind.folder) && **path != table && all.iter().any(|(t, _)| t == name)
@@ -286,12 +287,12 @@ fn no_other_file_knows_a_component_by_name() {
     let kinds = kinds();
     let (found, unknown) = strangers(&kinds, &all, KNOWN);
     assert!(found.is_empty(), "{} places know a component by its name:\n{}", found.len(), found.join("\n"));
-    // Of every kind some are known to their own file alone, as a new one would be.
+    // Of every kind, some are named only in their own file, as a new one would be.
     for (kind, own) in kinds.iter().zip(unknown) {
         println!("{}: {own} of {} rows are known to their own file alone", kind.name, kind.rows.len());
         assert!(own > 0 || kind.name == "steering method", "{}", kind.name);
     }
-    // A reason that no longer applies is no reason.
+    // A reason that no longer applies must go.
     let needed = |name: &str, path: &str| {
         let file = all.iter().find(|(p, _)| p == path);
         file.is_some_and(|(_, text)| texts(text).iter().any(|(t, _)| t == name))
@@ -316,7 +317,7 @@ fn a_stranger_is_seen() {
     assert_eq!(strangers(&[kind()], &all[..1], &[]), (Vec::new(), vec![1]));
 }
 
-/// The tables hold what the folders hold: a file that no table lists is never used.
+/// The tables hold what the folders hold, since a file that no table lists would never be used.
 #[test]
 fn every_component_file_is_in_its_table() {
     for kind in kinds().iter().filter(|k| !["guide", "study"].contains(&k.name)) {

@@ -1,4 +1,4 @@
-//! The main job through the program: the same bytes whatever the neighbours, measured novelty, clear refusals.
+//! The main job, through the program: the same bytes whatever the neighbours, measured novelty, clear refusals.
 
 use crate::cli::Isoline;
 use isoline::acts::generate::JobKeys;
@@ -23,7 +23,7 @@ fn bytes(path: &Path) -> Vec<u8> {
 
 #[test]
 fn noise_has_not_changed() {
-    // Golden: a change here changes every picture ever made; raise noise::SCHEME if it is meant.
+    // Golden values. A change here changes every picture ever made; if it is intended, raise noise::SCHEME.
     let hash = |seed, sample, stream, step| {
         let values = noise::normals(seed, sample, stream, step, 1000);
         sha256_hex(&values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>())[..16].to_owned()
@@ -46,7 +46,7 @@ fn seed_17_is_the_same_picture_in_any_company() {
     let alone = novel("alone", "17");
     assert_eq!(novel("range", "0-33"), alone);
     assert_eq!(novel("reverse", "19,18,17,16"), alone);
-    // A picture is lost and another damaged; the same command mends both and touches nothing else.
+    // One picture is lost and another damaged. The same command repairs both and touches nothing else.
     fs::remove_file(at("range").join("images/000017.png")).unwrap();
     fs::write(at("range").join("images/000003.png"), b"damaged").unwrap();
     let third = at("range").join("records/tile-0000002.json");
@@ -85,7 +85,7 @@ fn three_rows_differ_and_reach_what_was_asked() {
         .collect();
     errors.sort_by(f64::total_cmp);
     assert_eq!(errors.len(), 16);
-    // The promise of the closed loop: a median of at most 3 percentile points.
+    // The closed loop promises a median error of at most 3 percentile points.
     assert!(errors[8] <= 3.0, "{errors:?}");
     for seed in 0..8 {
         let picture = |row: &str| bytes(&dir.path().join(format!("{row}/images/{seed:06}.png")));
@@ -123,7 +123,7 @@ fn a_fixed_truncation_is_applied_as_it_is() {
     assert!((sample["distance"].as_f64().unwrap() - 0.75 * norm).abs() < 1e-5 * norm, "{sample}");
     assert!(sample["angle"].as_f64().unwrap() < 0.05, "{sample}");
     assert!(sample["novelty_reached"].is_number() && sample["novelty_asked"].is_null(), "{sample}");
-    // So short a latent was never labelled: that is said, not hidden.
+    // No latent as short as this one was labelled; that is reported, not hidden.
     assert_eq!(sample["status"], "off_manifold");
 }
 
@@ -146,7 +146,7 @@ fn a_changed_card_is_another_model() {
             .arg("-o")
             .arg(dir.path().join("run"))
     };
-    // Words for people are no part of the model; what the network computes is.
+    // The description for people is not part of the model; what the network computes is.
     run(&card.replace("about = \"", "about = \"by hand: ")).succeeds();
     run(&card.replace("range = [-1.0, 1.0]", "range = [-1.0, 2.0]"))
         .fails(3, &["reward/card.toml", "another card", "train-reward"]);
@@ -252,7 +252,7 @@ fn thousands_have_folders_of_their_own() {
     let (low, high) = (at("000000/000007.png"), at("001000/001003.png"));
     let before = bytes(&high);
     assert!(low.is_file() && !at("000007.png").exists());
-    // A damaged one is made again, its neighbours are kept.
+    // A damaged picture is made again; its neighbours are kept.
     fs::write(&high, b"damaged").unwrap();
     fs::write(at("001000/.isoline-x.tmp"), b"left").unwrap();
     assert_eq!(go(), first);
@@ -284,13 +284,13 @@ fn kept_latents_are_what_describe_measures() {
     for (told, measured) in [("psi_k", "psi_k"), ("nu", "nu"), ("novelty_reached", "novelty")] {
         let (told, measured) = (column(&kept.join("samples.csv"), told), column(&described, measured));
         assert_eq!(told.len(), 7);
-        // In other tiles, so with other rounding.
+        // They are computed in other tiles, and so with other rounding.
         assert!(
             told.iter().zip(&measured).all(|(a, b)| (a - b).abs() < 1e-3 * (1.0 + a.abs())),
             "{told:?} {measured:?}"
         );
     }
-    // The last column is the end of the latent; without the flag there is none.
+    // The last column is the end of the latent; without the flag there are no such columns.
     assert!(fs::read_to_string(kept.join("samples.csv")).unwrap().lines().next().unwrap().ends_with("z_11"));
     assert!(!fs::read_to_string(plain.join("samples.csv")).unwrap().contains("z_0"));
     let guided = ["-m", "digits-diffusion", "--method", "forward", "--reward", "denoiser", "--novelty", "90"];

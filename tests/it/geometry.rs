@@ -1,4 +1,5 @@
-//! Spectra and descriptors of small networks against closed forms; what a loaded generator refuses and never does.
+//! Spectra and descriptors of small networks, compared with closed forms; what a loaded generator refuses and never
+//! does.
 
 use crate::layers::{bits, to_rows_on};
 use crate::psi_gradient::{PsiGradient, psi_gradient, stencil_gradient};
@@ -20,7 +21,7 @@ const EPS: f64 = f32::EPSILON as f64;
 
 // ---- small generators --------------------------------------------------------------------------------------------
 
-/// A card of `layers` (inline tables) from `latent` values to `width` values.
+/// The text of a card with `layers` (inline tables) that map `latent` values to `width` values.
 fn card_text(latent: usize, width: usize, layers: &str) -> String {
     format!(
         "format = 1\nid = \"small\"\nfamily = \"gan\"\nabout = \"for a test\"\n\
@@ -65,7 +66,7 @@ pub fn row_major(m: &DMatrix<f32>) -> Vec<f32> {
     m.transpose().as_slice().to_vec()
 }
 
-/// `rows`×`columns` standard normals.
+/// A matrix of standard normal numbers, `rows`×`columns`.
 pub fn random(seed: u64, rows: usize, columns: usize) -> DMatrix<f32> {
     DMatrix::from_vec(rows, columns, normals(seed, 0, Stream::Init, 0, rows * columns))
 }
@@ -94,7 +95,7 @@ pub fn close(found: f64, expected: f64, bound: f64) {
     assert!((found - expected).abs() <= bound, "expected {expected}, found {found}");
 }
 
-/// Each of `found` within `relative` of the expected one.
+/// Asserts that each of `found` is within `relative` of the expected value.
 #[track_caller]
 fn all_close(found: &[f64], expected: &[f64], relative: f64) {
     assert_eq!(found.len(), expected.len());
@@ -109,7 +110,7 @@ fn linear_map_has_the_singular_values_of_its_matrix() {
     let expected = singular_values(&w.map(f64::from));
     let z = [0.3, -1.0, 0.0, 2.0, 0.5];
     let found = spectrum(&linear(&w), &z);
-    // Unit directions pass a matrix product unchanged, so the Jacobian is W itself.
+    // A matrix product leaves unit directions unchanged, so the Jacobian is W itself.
     all_close(&found.singular_values, &expected, 1e-9);
     close(value("psi", &found, &z, 5), expected.iter().map(|s| s.ln()).sum(), 1e-8);
     close(value("psi_k", &found, &z, 2), expected[0].ln() + expected[1].ln(), 1e-8);
@@ -129,7 +130,7 @@ fn linear_map_has_the_singular_values_of_its_matrix() {
 fn orthogonal_map_has_no_scaling_and_full_local_rank() {
     let q = random(2, 6, 6).map(f64::from).qr().q().map(|v| v as f32);
     let found = spectrum(&linear(&q), &[0.1; 6]);
-    // The entries are rounded to f32: singular values within √6·6·eps/2 of 1.
+    // The entries are rounded to f32, so the singular values are within √6·6·eps/2 of 1.
     close(value("psi", &found, &[0.1; 6], 6), 0.0, 6.0 * 8.0 * EPS);
     close(value("nu", &found, &[0.1; 6], 6), 6.0, 6.0 * 8.0 * EPS);
     assert_eq!(found.rank(), 6);
@@ -146,12 +147,12 @@ fn two_layers_of_relu_as_worked_by_hand() {
     ];
     let g = one_shot(2, 2, layers, &weights);
     assert!(g.spec().piecewise_linear);
-    // (1, 1): hidden (1, 1, −1.5), units 1 and 2 open, J = diag(1, 2).
+    // At (1, 1): hidden (1, 1, −1.5), units 1 and 2 open, J = diag(1, 2).
     let found = spectrum(&g, &[1.0, 1.0]);
     all_close(&found.singular_values, &[2.0, 1.0], 1e-12);
     close(value("psi", &found, &[1.0, 1.0], 2), 2.0f64.ln(), 1e-12);
     close(value("nu", &found, &[1.0, 1.0], 2), 3.0 / 2.0f64.powf(2.0 / 3.0), 1e-12);
-    // (1, −2): hidden (1, −2, 1.5), units 1 and 3 open, J = [[0, −1], [0, 0]].
+    // At (1, −2): hidden (1, −2, 1.5), units 1 and 3 open, J = [[0, −1], [0, 0]].
     let found = spectrum(&g, &[1.0, -2.0]);
     close(found.singular_values[0], 1.0, 1e-12);
     close(found.singular_values[1], 0.0, 1e-12);
@@ -178,8 +179,8 @@ fn curved_charts_have_their_jacobian() {
     let found = spectrum(&g, &z);
     found.singular_values.iter().zip(&expected).for_each(|(f, e)| close(*f, *e, 16.0 * EPS * expected[0]));
 
-    // A group norm of one group takes R⁴ to a sphere of two dimensions: x̂ = (z − mean)/s with s² = var + eps.
-    // Two directions are scaled by 1/s, the radial one by eps/s³, the mean by 0.
+    // A group norm with one group maps R⁴ to a two-dimensional sphere: x̂ = (z − mean)/s with s² = var + eps. Two
+    // directions are scaled by 1/s, the radial one by eps/s³, and the mean by 0.
     let z = [1.0f32, -0.5, 2.0, 0.25];
     let group = "{ kind = \"group_norm\", key = \"n\", groups = 1 }";
     let found = spectrum(&one_shot(4, 4, group, &[("n.weight", &[1.0; 4]), ("n.bias", &[0.0; 4])]), &z);
@@ -189,7 +190,7 @@ fn curved_charts_have_their_jacobian() {
     assert!(found.singular_values[2] < 3e-5 && found.rank() == 2, "{found:?}");
     close(value("psi", &found, &z, 2), -2.0 * s.ln(), 16.0 * EPS);
 
-    // Coordinate by coordinate, the last one saturated: 1 − y would round to 0 there.
+    // Each coordinate on its own, the last one saturated: there 1 − y would round to 0.
     let layers = "{ kind = \"linear\", key = \"w\", out = 3, bias = false }, { kind = \"sigmoid\" }";
     let g = one_shot(3, 3, layers, &[("w.weight", &[4.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 1.0])]);
     let slope = |x: f64| (-x).exp() / (1.0 + (-x).exp()).powi(2);
@@ -256,7 +257,7 @@ fn autodiff_never_switches_a_batch_norm() {
     let g = OneShot::from_parts(&card, network, parameters.clone(), &device).unwrap();
     let plain = bits(host(g.generate(z.clone())).unwrap());
     assert_ne!(plain, trained);
-    // By hand from the running statistics: channel c holds the values 2c and 2c + 1.
+    // The values by hand, from the running statistics: channel c holds the values 2c and 2c + 1.
     let [mean, variance, gain, shift] =
         [[0.5, -1.0], [2.0, 0.25], [1.5, -0.5], [0.0, 0.75]].map(|pair: [f64; 2]| move |j: usize| pair[j / 2]);
     let drawn = normals(7, 0, Stream::Latent, 0, 9);
@@ -284,8 +285,8 @@ fn autodiff_never_switches_a_batch_norm() {
 
 // ---- host memory -------------------------------------------------------------------------------------------------
 
-/// The bits of ψ's spectrum depend on neither the budget, nor the number of threads, nor the other latents; and they
-/// are those of the tensors up to rounding.
+/// The bits of a spectrum do not depend on the budget, the number of threads or the other latents, and the spectrum
+/// equals that of the tensors up to rounding.
 #[test]
 fn host_spectra_are_the_same_for_every_budget_thread_and_neighbour() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits-gan");
@@ -298,7 +299,7 @@ fn host_spectra_are_the_same_for_every_budget_thread_and_neighbour() {
         grams(chain, latents, Directions::Units, memory, bits)
     };
     let reference = grams_of(&z, 1 << 30);
-    // 16 directions at a time and one chunk of last tangents kept; some chunks; one latent alone; one thread.
+    // 16 directions at a time with one chunk of final tangents kept; some chunks; one latent alone; one thread.
     assert!(d > 16 && grams_of(&z, 1) == reference, "smallest budget");
     assert!(grams_of(&z, 24 * 4 * 16 * chain.peak_rows() / 10) == reference, "small budget");
     assert!(grams_of(&z[d..2 * d], 1 << 30)[0] == reference[1], "neighbours");
@@ -320,8 +321,8 @@ fn host_spectra_are_the_same_for_every_budget_thread_and_neighbour() {
 
 // ---- gradients of psi --------------------------------------------------------------------------------------------
 
-/// G(z) = tanh(Qz), Q orthogonal: J = diag(1 − t²)·Q, so ψ_k is the sum of the k largest ln(1 − t²) and its gradient
-/// −2·Σ t_i q_i over them.
+/// For G(z) = tanh(Qz) with orthogonal Q, J = diag(1 − t²)·Q. So ψ_k is the sum of the k largest ln(1 − t²), and its
+/// gradient is −2·Σ t_i q_i over them.
 #[test]
 fn gradients_of_psi_are_those_of_closed_forms() {
     let d = 5;
@@ -332,7 +333,7 @@ fn gradients_of_psi_are_those_of_closed_forms() {
     let z = normals(2, 1, Stream::Latent, 0, d);
     let row = |i: usize| &q[i * d..(i + 1) * d];
     let a: Vec<f64> = (0..d).map(|i| row(i).iter().zip(&z).map(|(q, z)| f64::from(*q) * f64::from(*z)).sum()).collect();
-    // Sums of five products in f32, divided by 1 − t² ≥ 0.02 here.
+    // Sums of five products in f32, divided by 1 − t², which is at least 0.02 here.
     let bound = 50.0 * 5.0 * EPS;
     let check = |found: &PsiGradient, psi: f64, slopes: &[f64], bound: f64| {
         close(found.psi, psi, bound);
@@ -349,18 +350,18 @@ fn gradients_of_psi_are_those_of_closed_forms() {
         let slopes: Vec<f64> = (0..d).map(|i| if order[..k].contains(&i) { -2.0 * a[i].tanh() } else { 0.0 }).collect();
         check(&found, order[..k].iter().map(log).sum(), &slopes, bound);
     }
-    // Along the rows of Q the stencil's columns are e_i (tanh(a + h) − tanh(a − h))/2h.
+    // Along the rows of Q, the stencil's columns are e_i (tanh(a + h) − tanh(a − h))/2h.
     let settings = EstimatorSettings { radius: 0.2, ..EstimatorSettings::default() };
     let h = settings.radius_at(&z);
     let found = stencil_gradient(&generator, &z, &q, &settings, d).unwrap().remove(0).unwrap();
     let rise = |a: f64| (a + h).tanh() - (a - h).tanh();
     let slope = |a: f64| ((a - h).tanh().powi(2) - (a + h).tanh().powi(2)) / rise(a);
-    // Differences of values near 1 lose 1/h of the precision.
+    // Differences of values near 1 lose a factor 1/h of the precision.
     assert!(h > 0.05);
     let slopes: Vec<f64> = a.iter().map(|a| slope(*a)).collect();
     check(&found, a.iter().map(|a| (rise(*a) / (2.0 * h)).ln()).sum(), &slopes, 20.0 * bound);
     assert!(psi_gradient(&generator, &vec![f32::NAN; d], d).unwrap()[0].is_none());
-    // A relu net is linear around z: the derivative is 0.
+    // A network with a leaky relu is linear around z, so the derivative is 0.
     let relu = format!(
         "{{ kind = \"linear\", key = \"w\", out = {d}, bias = false }}, {{ kind = \"leaky_relu\", slope = 0.5 }}"
     );

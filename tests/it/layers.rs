@@ -1,5 +1,5 @@
-//! What every kind of layer promises: tangents that match reverse mode, rows that do not touch, shared directions that
-//! mean the same as repeated ones. A new kind needs a line in [`SAMPLES`].
+//! What every kind of layer promises: tangents that match reverse mode, rows that do not affect each other, shared
+//! directions that mean the same as repeated ones. A new kind of layer needs a line in [`SAMPLES`].
 
 use crate::shared::relative_l2;
 use isoline::device::{self, Device};
@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 const EPS: f64 = f32::EPSILON as f64;
 
-/// (kind, shape of the input, its keys)
+/// (kind, shape of the input, its keys).
 pub const SAMPLES: &[(&str, &[usize], &str)] = &[
     ("linear", &[6], "key = \"a\"\nout = 5"),
     ("linear", &[2, 3, 2], "key = \"a\"\nout = 40\nbias = false"),
@@ -34,7 +34,8 @@ pub const SAMPLES: &[(&str, &[usize], &str)] = &[
     ("clamp_tanh", &[7], "scale = 3.0"),
     ("upsample", &[2, 2, 3], "factor = 3"),
     ("reshape", &[2, 6], "shape = [3, 4]"),
-    // The identity as the shortcut; then a shortcut whose tangents are still shared when those of the body are not.
+    // A residual with the identity as its shortcut; then one whose shortcut's tangents are still shared when the body's
+    // are not.
     ("residual", &[4], "body = [{ kind = \"linear\", key = \"a\", out = 4 }, { kind = \"relu\" }]"),
     (
         "residual",
@@ -60,7 +61,7 @@ pub const SAMPLES: &[(&str, &[usize], &str)] = &[
     ("concat", &[4], "branches = [[{ kind = \"linear\", key = \"a\", out = 3 }], []]"),
 ];
 
-/// One layer with weights.
+/// A layer with its weights.
 struct Sample {
     name: String,
     network: Network,
@@ -100,7 +101,7 @@ impl Sample {
         Self { name: format!("{name} {shape:?}"), network, parameters, device: device.clone(), input, output }
     }
 
-    /// With a condition for `n` rows where the layer reads one.
+    /// A pass for `n` rows, under a condition if the layer reads one.
     fn pass(&self, n: usize) -> Pass<'_> {
         let pass = Pass::frozen(&self.parameters);
         match self.network.condition_width().unwrap() {
@@ -109,7 +110,7 @@ impl Sample {
         }
     }
 
-    /// On the host, under the condition of the first row of [`pass`](Self::pass).
+    /// The weights on the host, under the condition of the first row of [`pass`](Self::pass).
     fn host_parameters(&self) -> HostParameters {
         let parameters = HostParameters::read(&self.parameters).unwrap();
         match self.network.condition_width().unwrap() {
@@ -118,19 +119,20 @@ impl Sample {
         }
     }
 
-    /// Standard normals `[rows, width]`; `step` tells one use from another.
+    /// Standard normal numbers `[rows, width]`, row-major; `step` separates one use from another.
     fn draw(&self, step: u32, rows: usize, width: usize) -> Vec<f32> {
         normals(12, 0, Stream::Label, step, rows * width)
     }
 
-    /// A value is a sum of at most `input` products and some more operations per layer; two ways of adding it up differ
-    /// by at most that many roundings relative to the sum of the magnitudes. 4 covers the few layers of a composite.
+    /// A value is a sum of at most `input` products and a few more operations per layer. Two ways to add it up differ
+    /// by at most that many roundings, relative to the sum of the magnitudes. The factor 4 covers the few layers of a
+    /// composite.
     fn bound(&self) -> f64 {
         4.0 * EPS * (self.input + self.output) as f64
     }
 }
 
-/// Host values as rows of `width` on `device`.
+/// Host values, row-major, as rows of `width` values on `device`.
 pub fn to_rows_on(device: &Device, values: Vec<f32>, width: usize) -> Rows {
     let rows = values.len() / width;
     Rows::from_data(burn::tensor::TensorData::new(values, [rows, width]), device)
@@ -160,8 +162,8 @@ fn every_kind_has_a_sample() {
     assert_eq!(sampled, known, "kinds of layers and the samples in {}", file!());
 }
 
-/// ⟨J v, w⟩ = ⟨v, Jᵀ w⟩ with J v by the tangent rule and Jᵀ w by Burn's reverse mode, row by row; and the tangent pass
-/// computes the very values of the forward pass.
+/// ⟨J v, w⟩ = ⟨v, Jᵀ w⟩, row by row, with J v from the tangent rule and Jᵀ w from Burn's reverse mode. The tangent pass
+/// also computes exactly the values of the forward pass.
 #[test]
 fn tangents_are_the_transpose_of_reverse_mode() {
     let n = 3;
@@ -216,7 +218,7 @@ fn rows_do_not_touch() {
     }
 }
 
-/// Directions given once for all samples, and the same ones repeated for each.
+/// Directions given once for all samples give the same result as repeating them for each.
 #[test]
 fn shared_directions_equal_repeated_ones() {
     let (n, k) = (3, 4);
@@ -234,7 +236,7 @@ fn shared_directions_equal_repeated_ones() {
     }
 }
 
-/// Values and tangents on host memory against those of the tensors.
+/// Compares values and tangents on host memory with those of the tensors.
 fn on_host_as_on_tensors(name: &str, s: &Sample, depth: usize, bound: f64) {
     let k = 5;
     let chain = HostChain::of_network(&s.network, &s.host_parameters(), depth);
@@ -258,7 +260,7 @@ fn on_host_as_on_tensors(name: &str, s: &Sample, depth: usize, bound: f64) {
     }
 }
 
-/// Kinds that no shipped model puts between its latent and its picture: they go through tensors.
+/// Kinds that no shipped model has between its latent and its picture. They are computed with tensors.
 const WITHOUT_HOST_RULE: &[&str] = &["layer_norm", "fourier"];
 
 #[test]
@@ -277,9 +279,9 @@ fn every_kind_is_the_same_on_host_memory() {
     }
 }
 
-/// What single layers do not show: norms folded into the sums before them, rows that are left out because a relu
-/// behind them is closed, through a residual, an enlargement and a concatenation. Ten sums of at most 72 terms, each
-/// of which passes on the error before it.
+/// What single layers do not show: norms folded into the sums before them, and rows left out because a relu after them
+/// is closed, through a residual, an enlargement and a concatenation. There are ten sums of at most 72 terms, each of
+/// which passes on the error before it.
 #[test]
 fn a_chain_is_the_same_on_host_memory() {
     let text = r#"layers = [
@@ -300,9 +302,9 @@ fn a_chain_is_the_same_on_host_memory() {
     }
 }
 
-/// Every layer and a shipped generator, value and tangents, on wgpu (in CI: Mesa's software Vulkan) against the CPU.
-/// Both add the same products in another order, so they may differ by the bound of [`Sample::bound`] twice; the
-/// generator is a chain of four sums of up to 1,024 terms, each of which passes on the relative error before it.
+/// Every layer and a shipped generator, value and tangents, on wgpu (in CI: Mesa's software Vulkan) compared with the
+/// processor. Both add the same products in another order, so they may differ by twice the bound of [`Sample::bound`].
+/// The generator is a chain of four sums of up to 1,024 terms, each of which passes on the relative error before it.
 #[cfg(feature = "wgpu")]
 #[test]
 fn wgpu_equals_cpu() {
@@ -337,7 +339,7 @@ fn wgpu_equals_cpu() {
     }
 }
 
-/// With one row of NaN in every sample's batch the other rows keep their bits, forward and in their tangents; gives the
+/// With one row of NaN in every sample's batch, the other rows keep their bits, in values and in tangents. Returns the
 /// number of samples.
 pub fn poisoned_rows_stay_alone() -> usize {
     let n = 4;

@@ -1,6 +1,6 @@
 //! All integration tests in one binary: linking is the slowest part of building them.
 
-// Fixtures write files as they please and fail loudly; only functions marked #[test] are excused by clippy.toml.
+// Test fixtures write files directly and fail loudly; clippy.toml excuses only functions marked #[test].
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::disallowed_methods)]
 
 mod architecture;

@@ -1,8 +1,9 @@
-//! Foreign pretrained models through their cards: import, values, Jacobians and singular values against PyTorch.
+//! Pretrained models of others, through their cards: import, values, Jacobians and singular values, compared with
+//! PyTorch.
 //!
-//! Bounds: values and Jacobian entries are f32 sums of at most some thousand terms in a few layers against references in
-//! f64, so 1e-5 in relative L2. Singular values carry an absolute error of about the same size relative to σ₁; those
-//! above 1e-3·σ₁ are held to 1e-4 of themselves.
+//! Bounds: values and Jacobian entries are f32 sums of at most some thousand terms in a few layers, and the references
+//! are in f64, so 1e-5 in relative L2. Singular values carry an absolute error of about the same size relative to σ₁;
+//! those above 1e-3·σ₁ must be right to 1e-4 of themselves.
 
 use crate::shared::{self, Fixtures, relative_l2};
 use isoline::device::{self, Device};
@@ -16,22 +17,22 @@ use std::path::{Path, PathBuf};
 const VALUES: f64 = 1e-5;
 const SINGULAR: f64 = 1e-4;
 const STRONG: f64 = 1e-3;
-/// Relative steps from a latent that stands on a kink, see [`Model::on_a_kink`].
+/// Relative steps away from a latent that lies on a kink; see [`Model::on_a_kink`].
 const STEPS: [f32; 4] = [0.0, 1e-6, 2e-6, 4e-6];
 
-/// A foreign model: its card, its files, and what its reference values are called.
+/// A pretrained model: its card, its files, and what its reference values are called.
 struct Model {
     id: &'static str,
     weights: &'static str,
-    /// The same model as PyTorch wrote it.
+    /// The same model as written by PyTorch.
     pth: Option<&'static str>,
     fixtures: &'static str,
-    /// Names of the input of the last activation, and of the prefix of singular values of the image.
+    /// Name of the input of the last activation, and prefix of the singular values of the image.
     pre: Option<&'static str>,
     image_sv: &'static str,
-    /// Latents where the sign of a ReLU's input is decided by rounding: f32 and the reference in f64 may stand on two
-    /// sides of a kink, where the Jacobian jumps. Their singular values are compared at the first of [`STEPS`] that
-    /// reaches the side of the reference, within the same bound.
+    /// Latents where rounding decides the sign of a ReLU's input: f32 and the reference in f64 may be on opposite sides
+    /// of a kink, where the Jacobian jumps. Their singular values are compared at the first of [`STEPS`] that reaches
+    /// the side of the reference, within the same bound.
     on_a_kink: &'static [usize],
 }
 
@@ -109,8 +110,8 @@ fn mnist_gan_leaky() {
 fn flux2_tiny_decoder() {
     let weights = "flux2-tiny-autoencoder/taef2_decoder.safetensors";
     let fixtures = "flux2-tiny-autoencoder/fixtures.safetensors";
-    // At latent 2 two of some 400,000 inputs of a ReLU are 1.2e-7 and −4.7e-8 in f64, −1.7e-7 and 1.5e-8 in f32, where
-    // their layers have a root mean square of 0.4 and 0.6.
+    // At latent 2, two of some 400,000 ReLU inputs are 1.2e-7 and −4.7e-8 in f64 but −1.7e-7 and 1.5e-8 in f32; the
+    // root mean squares of their layers are 0.4 and 0.6.
     let on_a_kink = &[2];
     agrees(&Model { id: "flux2-tiny-decoder", weights, fixtures, pre: None, image_sv: "sv_", on_a_kink, ..DENSE });
 }
@@ -134,7 +135,7 @@ fn import_into(model: &Model, source: &Path, folder: &Path) -> Imported {
     import(source, &cards().join(format!("{}.toml", model.id)), folder, None).unwrap()
 }
 
-/// Everything that the reference values of `model` allow to compare.
+/// Compares everything for which `model` has reference values.
 fn agrees(model: &Model) {
     let data = shared::data();
     let weights = data.join("weights");
@@ -236,7 +237,7 @@ fn singular_values_agree(one_shot: &OneShot, fixtures: &Fixtures, z: &[f32], pre
     worst
 }
 
-/// Every tensor of the imported folder has the bits that the source has, cast to f32.
+/// Asserts that every tensor of the imported folder has the bits of the source, cast to f32.
 fn same_tensors(source: &Path, folder: &Path, count: usize) {
     let from = Weights::read(source).unwrap();
     let to = Weights::read(&folder.join("weights.safetensors")).unwrap();

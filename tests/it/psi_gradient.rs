@@ -1,9 +1,9 @@
 //! Gradients of ψ_k by first-order differentiation alone (theory, 9c and 10).
 //!
-//! d ½ ln det(AᵀA) = tr((AᵀA)⁻¹Aᵀ dA). With the factor in front of dA computed first and held constant, the gradient of
-//! the sum of products A ∘ (A(AᵀA)⁻¹)_held is that of ψ, and no second derivative is needed. For ψ_k the inverse is
-//! restricted to the k leading directions. One latent is done at a time, since the columns of A are tracked through the
-//! whole network.
+//! d ½ ln det(AᵀA) = tr((AᵀA)⁻¹Aᵀ dA). If the factor in front of dA is computed first and held constant, the gradient
+//! of the sum of products A ∘ (A(AᵀA)⁻¹)_held is that of ψ, and no second derivative is needed. For ψ_k the inverse is
+//! restricted to the k leading directions. Latents are done one at a time, because the columns of A are tracked through
+//! the whole network.
 
 use isoline::error::Result;
 use isoline::generator::Generator;
@@ -21,11 +21,11 @@ pub struct PsiGradient {
     pub gradient: Vec<f32>,
 }
 
-/// ψ_k of the exact Jacobian and ∇ψ_k (9c) at each of `latents` (`[n, d]` row-major), n entries; `None` where ψ_k is
-/// undefined or its gradient not finite.
+/// ψ_k of the exact Jacobian and ∇ψ_k (9c) at each of `latents` (`[n, d]` row-major), n entries; `None` if ψ_k is
+/// undefined or its gradient is not finite.
 ///
 /// In a piecewise-linear network ψ is constant on each piece, so this gradient is 0 except through a smooth last
-/// activation. It is correct and still no direction to steer in; [`stencil_gradient`] gives one.
+/// activation. It is correct, but it is no direction to steer in; [`stencil_gradient`] gives one.
 ///
 /// # Errors
 /// [`isoline::error::Error::Device`].
@@ -43,8 +43,8 @@ pub fn psi_gradient(generator: &dyn Generator, latents: &[f32], k: usize) -> Res
 }
 
 /// ψ_k of the stencil's mean Jacobian over the orthonormal directions `frame` (`[P, d]` row-major), and its gradient
-/// (10), at each of `latents` (`[n, d]` row-major). The radius h is held constant. Smooth in z on piecewise-linear
-/// networks too, where h spans many pieces. `None` where ψ_k is undefined or its gradient not finite.
+/// (10), at each of `latents` (`[n, d]` row-major). The radius h is held constant. It is smooth in z also for
+/// piecewise-linear networks, if h spans many pieces. `None` if ψ_k is undefined or its gradient is not finite.
 ///
 /// # Errors
 /// [`isoline::error::Error::Device`].
@@ -80,7 +80,7 @@ fn gradient(
     let columns = columns(tracked.clone());
     let [directions, width] = columns.dims();
     let Some((psi, held)) = leading_inverse(&host(columns.clone().inner())?, directions, k) else { return Ok(None) };
-    // The last term keeps z in the graph where A does not depend on it.
+    // The last term keeps z in the graph even if A does not depend on it.
     let loss = (columns * rows(held, width, generator.device())).sum() + (tracked.clone() * 0.0).sum();
     let gradients = loss.backward();
     let gradient = match tracked.grad(&gradients) {
@@ -90,9 +90,9 @@ fn gradient(
     Ok(gradient.iter().all(|v| v.is_finite()).then_some(PsiGradient { psi, gradient }))
 }
 
-/// ½ Σ_{i ≤ k} ln λ_i and the rows of (Σ_{i ≤ k} u_i u_iᵀ/λ_i)·A, for the k largest eigenvalues λ_i and eigenvectors u_i of
-/// AAᵀ, A given as `p` rows: what is held constant in the gradient of ψ_k (theory, 9c). `None` where one of these λ is not
-/// above the rounding of f32 (64·p·eps² of the largest) or a value is not finite.
+/// ½ Σ_{i ≤ k} ln λ_i, and the rows of (Σ_{i ≤ k} u_i u_iᵀ/λ_i)·A, which are held constant in the gradient of ψ_k
+/// (theory, 9c). λ_i and u_i are the k largest eigenvalues and their eigenvectors of AAᵀ, with A given as `p` rows.
+/// `None` if one of these λ is not above the rounding of f32 (64·p·eps² of the largest) or a value is not finite.
 fn leading_inverse(rows: &[f32], p: usize, k: usize) -> Option<(f64, Vec<f32>)> {
     let a = DMatrix::from_row_iterator(p, rows.len() / p, rows.iter().map(|v| f64::from(*v)));
     let gram = &a * a.transpose();

@@ -1,4 +1,4 @@
-//! Run directories through the program: status, verify, resume, shards, merge.
+//! Run directories, through the program: status, verify, resume, shards, merge.
 
 use crate::cli::Isoline;
 use isoline::store::sha256_hex;
@@ -13,11 +13,12 @@ pub fn isoline(args: &[&str]) -> Isoline {
         .env("ISOLINE_DEVICE", "cpu")
 }
 
-/// Steered with two steps and without corrections: quick, and every part of the way is gone.
+/// A run steered with two steps and without corrections: quick, but it goes through every part.
 pub const QUICK: &str = "model = \"digits-gan\"\nseeds = \"0-36\"\noutdir = \"unused\"\ntile = 4\nsteps = 2\ncorrections = 0\n\
 [[jobs]]\nname = \"novel\"\nmode = \"novel\"\n[[jobs]]\nname = \"plain\"\nmode = \"balanced\"\nseeds = \"2,40-44\"\n";
 
-/// SHA-256 of every file of a run that does not tell of its making: pictures, records, recipes, sheet and tables.
+/// SHA-256 of every file of a run, except those that tell how it was made. What is left: pictures, records, recipes,
+/// sheet and tables.
 pub fn hashes(run: &Path) -> BTreeMap<PathBuf, String> {
     fn walk(folder: &Path, root: &Path, found: &mut BTreeMap<PathBuf, String>) {
         for entry in fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()) {
@@ -83,7 +84,7 @@ fn shards_merge_to_the_bytes_of_a_single_run() {
         let rows: u64 = provenance["shards"].as_array().unwrap().iter().map(|m| m["rows"].as_u64().unwrap()).sum();
         assert_eq!(rows, 43);
     }
-    // A finished shard says so even where its device is missing.
+    // A finished shard says so even if its device is missing.
     let elsewhere = isoline(&["work", "-q", "run-7", "--shard", "2/7", "--device", "cuda"]).cwd(dir.path());
     assert_eq!(elsewhere.succeeds(), "shard 2/7 was finished before\n");
     isoline(&["status", "whole", "--missing"]).cwd(dir.path()).fails(2, &["--missing", "fixes no number of shards"]);
@@ -112,7 +113,7 @@ fn damage_is_named_by_verify_and_mended_by_resume() {
     }
     call("verify").fails(3, &["tiles 0,2,11 are not whole", "isoline resume"]);
     let status = json(&call("status").arg("--json").succeeds());
-    // Records are read, pictures are only looked for.
+    // Records are read; for pictures, only their presence is checked.
     assert_eq!((&status["missing_tiles"], &status["done"]), (&"2,11".into(), &38.into()), "{status}");
     call("resume").succeeds();
     call("verify").succeeds();
@@ -175,7 +176,8 @@ fn labels_are_planned_sharded_and_trained_on() {
     assert_eq!((&status["done"], &status["kind"]), (&2600.into(), &"labels".into()));
 }
 
-/// `isoline describe -o` and plan, work, merge: the same table, spectra, page, tiles, from every source of latents.
+/// `isoline describe -o` and plan, work, merge give the same table, spectra, page and tiles, from every source of
+/// latents.
 #[test]
 fn descriptors_are_planned_sharded_and_merged() {
     let dir = tempfile::tempdir().unwrap();
@@ -256,7 +258,7 @@ fn a_description_is_not_gone_on_with_from_other_latents() {
     run(&["describe", "-q", "digits-vae", "--seeds", "7-27", "--npz", "-o", "other"]).succeeds();
     fs::copy(dir.path().join("other/spectra.npz"), dir.path().join("z.npz")).unwrap();
     run(&["work", "-q", "run", "--shard", "1/2"]).fails(3, &["is another now", "source was \"latents"]);
-    // Damaged tiles are made again, foreign and later ones are refused and left.
+    // Damaged tiles are made again; those of other runs or later versions are refused and left.
     let tile = dir.path().join("made/tiles/exact/tile-0000001.npz");
     let whole = fs::read(&tile).unwrap();
     let before = hashes(&dir.path().join("made"));
@@ -271,7 +273,7 @@ fn a_description_is_not_gone_on_with_from_other_latents() {
     }
     assert!(whole[at..].starts_with(b"\"format\":2,"), "{}", String::from_utf8_lossy(&whole[at..at + 40]));
     let other = fs::read(dir.path().join("other/tiles/exact/tile-0000001.npz")).unwrap();
-    // The same recipe, so that it is the same tile.
+    // It has the same recipe, so it is the same tile.
     assert!(other == whole, "a tile holds all its samples, whatever was asked of it");
     run(&["describe", "-q", "digits-vae", "--seeds", "0-20", "--frame-seed", "1", "-o", "third"]).succeeds();
     fs::copy(dir.path().join("third/tiles/exact/tile-0000001.npz"), &tile).unwrap();

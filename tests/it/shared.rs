@@ -1,4 +1,4 @@
-//! Foreign data and weights that lie outside the repository, and their reference values.
+//! Data and weights of others, which lie outside the repository, and their reference values.
 
 use isoline::linalg::{Tridiagonal, eigenvalues_along, gram_of_rows};
 use nalgebra::DMatrix;
@@ -6,7 +6,7 @@ use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// The folder of shared data: `$ISOLINE_SHARED`, itself or its `data`, or `../shared/data` beside the package. Tests that
+/// The folder of shared data: `$ISOLINE_SHARED` or its `data`, or else `../shared/data` beside the package. Tests that
 /// need it are marked `#[ignore = "needs the shared data"]`, so that a run without it counts them as ignored.
 #[track_caller]
 pub fn data() -> PathBuf {
@@ -16,7 +16,7 @@ pub fn data() -> PathBuf {
     found.unwrap_or_else(|| panic!("no shared data in {}; set ISOLINE_SHARED", given.display()))
 }
 
-/// Reference values: the float tensors of a safetensors file, in f64.
+/// Reference values: the numeric tensors of a safetensors file, in f64.
 pub struct Fixtures {
     tensors: BTreeMap<String, Vec<f64>>,
 }
@@ -47,7 +47,7 @@ impl Fixtures {
         self.tensors.get(name).unwrap_or_else(|| panic!("no \"{name}\" among the reference values"))
     }
 
-    /// The same in f32.
+    /// The values under `name`, row-major, in f32.
     #[track_caller]
     pub fn floats(&self, name: &str) -> Vec<f32> {
         self.get(name).iter().map(|v| *v as f32).collect()
@@ -63,15 +63,15 @@ pub fn relative_l2(found: &[f32], expected: &[f64]) -> f64 {
     (difference / expected.iter().map(|v| square(*v)).sum::<f64>()).sqrt()
 }
 
-/// Singular values, descending, and right singular vectors (columns) of a tall matrix given as its transpose: `d` rows.
-/// By nalgebra's SVD, which shares nothing with the program's own route.
+/// Singular values, descending, and right singular vectors (as columns) of a tall matrix, which is given as its
+/// transpose: `d` rows. Computed by nalgebra's SVD, which shares nothing with the program's own method.
 pub fn right_singular(rows: &[f32], d: usize) -> (Vec<f64>, DMatrix<f64>) {
     let jt = DMatrix::from_row_iterator(d, rows.len() / d, rows.iter().map(|v| f64::from(*v)));
     let svd = jt.transpose().svd(false, true);
     (svd.singular_values.as_slice().to_vec(), svd.v_t.unwrap().transpose())
 }
 
-/// The same singular values by the program's route.
+/// The singular values of the same matrix by the program's own method.
 pub fn singular_values(rows: &[f32], d: usize) -> Vec<f64> {
     let problem = Tridiagonal::of(gram_of_rows(rows, d), vec![0.0; d]);
     eigenvalues_along(&[problem]).remove(0).0.into_iter().map(|v| v.max(0.0).sqrt()).collect()

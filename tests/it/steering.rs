@@ -46,7 +46,7 @@ fn gradient_keeps_the_norm_and_the_drift() {
     let e = engine();
     let tight = Settings { drift: 0.15, ..settings(2) };
     for s in e.steer("gradient", &SAMPLES, &[Some(at(97.0)); 4], &tight, &Cancel::never()).unwrap() {
-        // 48 steps and three loops of one rounding each.
+        // 48 steps and three loops, with one rounding each.
         assert!((norm(&s.latent) / norm(&s.start) - 1.0).abs() < 150.0 * f64::from(f32::EPSILON));
         assert!(angle_between(&s.start, &s.latent) <= 0.15 + 1e-5);
     }
@@ -61,7 +61,7 @@ fn the_reported_value_is_measured() {
     for (s, again) in steered.iter().zip(estimator.spectra(&*e.generator, &flat).unwrap()) {
         let again = isoline::geometry::psi_k(&again.unwrap().singular_values, e.reward.card.model_rank).unwrap();
         let row = row(&e, s, Some(at(20.0)));
-        // The same latent in another slot of another call: rounding of an f32 forward pass, k times.
+        // The same latent in another slot of another call: the rounding of an f32 forward pass, k times.
         assert!((row.psi_k.unwrap() - again).abs() < 1e-3, "{:?} {again}", row.psi_k);
         let reached = e.reward.calibration.novelty_of(row.psi_k.unwrap()).percentile;
         assert_eq!(row.novelty_reached, Some(reached.percent()));
@@ -107,14 +107,14 @@ fn guard_and_neighbours() {
         assert_eq!(bits(&found[3]), bits(&expected[3]), "{}", row.name);
         assert_eq!(found[1].status, Status::NonFinite, "{}", row.name);
         if row.name != "search" && row.name != "truncation" {
-            // Nine times the norm of any labelled latent.
+            // It has nine times the norm of any labelled latent.
             assert_eq!(found[2].status, Status::OffManifold, "{}", row.name);
         }
     }
 }
 
-/// Burn decides by the device of the input whether a batch norm takes the statistics of the batch. A latent that is tracked
-/// must change neither the pictures nor, through them, mix the rows.
+/// Burn decides by the device of the input whether a batch norm uses the statistics of the batch. A tracked latent must
+/// not change the pictures, and must not mix the rows through them.
 #[test]
 fn a_tracked_latent_leaves_the_norms_frozen() {
     let e = engine();

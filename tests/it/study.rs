@@ -1,4 +1,4 @@
-//! Descriptions and studies through the program: the same numbers from every source, whole folders, clear refusals.
+//! Descriptions and studies, through the program: the same numbers from every source, whole folders, clear refusals.
 
 use crate::cli::{Finished, Isoline};
 use isoline::acts::describe::{Geometry, unpack};
@@ -122,9 +122,9 @@ fn what_a_calibration_says_holds_for_other_samples() {
     let (found, exact) = (table(&some), column(&table(&all), "psi"));
     let (value, stderr) = (column(&found, "psi_calibrated"), column(&found, "psi_calibrated_stderr"));
     let inside = (32..80).filter(|i| (value[*i] - exact[*i]).abs() <= 1.96 * stderr[*i]).count();
-    // 48 at 95 % each: 41 is three standard deviations under.
+    // 48 intervals at 95 % each: 41 is three standard deviations below the mean.
     assert!(inside >= 41, "{inside} of 48 intervals hold the exact psi");
-    // psi over half of the directions is far off, and said to be.
+    // psi over half of the directions is far off, and is said to be.
     let raw = column(&found, "psi");
     let off = (0..32).map(|i| raw[i] - exact[i]).sum::<f64>() / 32.0;
     let said = json["bias"]["psi"]["bias"].as_f64().unwrap();
@@ -153,7 +153,7 @@ fn pictures_are_inverted_with_their_residual() {
             other => panic!("{other:?}"),
         }
     }
-    // More steps come nearer.
+    // With more steps the residual is smaller.
     let images = dir.path().join("digits-gan/images");
     let words = ["--images", images.to_str().unwrap(), "--no-complexity", "--invert-steps", "1"];
     assert_eq!(describe("digits-gan", &dir.path().join("short"), &words).code, 0);
@@ -212,7 +212,7 @@ fn bad_input_gives_one_line_that_says_what_to_do() {
     fails(&["--seeds", "0", "--latents", "x"], 2, &["--seeds"]);
 }
 
-/// A file may not grow over 40 blocks: the tiles fit, and then something does not.
+/// A file may not grow beyond 40 blocks: the tiles fit, but then something does not.
 #[cfg(unix)]
 #[test]
 fn a_full_disk_leaves_what_is_complete() {
@@ -286,7 +286,7 @@ fn convergence_ends_at_the_exact_values() {
         let near = number(find(output, "stencil", 12, Some(0.01)), "spearman");
         let far = number(find(output, "stencil", 12, Some(0.3)), "spearman");
         assert!(near > far, "{output}: {near} {far}");
-        // 64 of 784 directions, rank 12: no bias beyond its standard error, by the closed form.
+        // 64 of 784 directions, rank 12: by the closed form, no bias beyond its standard error.
         let projected = find(output, "output-projection", 64, None);
         let (bias, stderr) = (number(projected, "bias"), number(projected, "stderr"));
         assert!(bias.abs() < 3.0 * stderr, "{output}: {bias} {stderr}");
@@ -354,7 +354,7 @@ fn relations_come_with_intervals_and_what_is_beyond_psi() {
     call(&["study", "relate", "digits-vae", "--seeds", "0-7"]).fails(2, &["--seeds", "at least 16"]);
 }
 
-/// A study is a function of the library: no terminal, and the report that the program prints.
+/// A study is a function of the library: it needs no terminal, and returns the report that the program prints.
 #[test]
 fn a_study_is_a_function_of_the_library() {
     let dir = tempfile::tempdir().unwrap();

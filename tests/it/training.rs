@@ -1,4 +1,4 @@
-//! Training through the library: resumed equals unbroken, to the bit; bad data is refused.
+//! Training, through the program: resumed equals unbroken, bit for bit; bad data is refused.
 
 use crate::cli::Isoline;
 use std::fs;
@@ -118,7 +118,7 @@ fn a_model_trains_its_reward_twice_to_the_same_bytes() {
     };
     let (first, spearman) = reward("labels-a");
     assert!(first == reward("labels-b").0, "two trainings differ");
-    // 1,639 labels of a map with a kink in every unit; without its latents a network would reach 0.
+    // 1,639 labels of a map with a kink in every unit. A network that learnt nothing from the latents would reach 0.
     assert!(spearman > 0.8, "{spearman}");
     for name in ["card.toml", "calibration.safetensors", "report.json", "report.html"] {
         assert!(dir.path().join("mini/reward").join(name).is_file(), "{name}");

@@ -1,6 +1,6 @@
-//! What a user relies on, to the byte: help, tables of names, recipes and their run ids, columns, exit codes with their
-//! messages. A change here is a change for users: make the golden files again with `ISOLINE_GOLDEN=write` and read the
-//! diff before it is committed.
+//! What users rely on, byte for byte: help, tables of names, recipes and their run ids, columns, exit codes with their
+//! messages. A change here is a change for users: write the golden files again with `ISOLINE_GOLDEN=write`, and read
+//! the diff before it is committed.
 
 use crate::cli::TinyModel;
 use crate::runs::isoline;
@@ -9,7 +9,7 @@ use isoline::store::run_id;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Compares `text` with `tests/golden/program/NAME`, or writes it there.
+/// Compares `text` with `tests/golden/program/NAME`, or writes it there if `ISOLINE_GOLDEN=write`.
 #[track_caller]
 fn golden(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/program").join(name);
@@ -25,7 +25,7 @@ fn golden(name: &str, text: &str) {
     assert!(wanted == text, "{name} has changed at line {}:\n  was {}\n  is  {}", line + 1, at(&wanted), at(text));
 }
 
-/// Every command of the program as it is typed, the nested ones too.
+/// Every command of the program as it is typed, including nested ones.
 fn commands(command: &clap::Command, typed: &[String]) -> Vec<Vec<String>> {
     let mut all = vec![typed.to_vec()];
     for sub in command.get_subcommands().filter(|c| c.get_name() != "help") {
@@ -81,7 +81,7 @@ const DESCRIBE: &str = "[describe]\nmodel = \"digits-vae\"\nseeds = \"0-9\"\nest
 frame_seed = 3\nscales = [0.1, 0.3]\nmodel_rank = 4\ncalibrate_on = 2\ntile = 4\nnpz = true\ncomplexity_radius = 0.05\n\
 complexity_directions = 5\nmemory = 64\n";
 
-/// Plan and recipes of every kind of job, each recipe with its run id.
+/// The plan and the recipes of every kind of job; each recipe with its run id.
 #[test]
 fn plans_and_recipes() {
     let dir = tempfile::tempdir().unwrap();
@@ -126,7 +126,8 @@ fn plans_and_recipes() {
     }
 }
 
-/// The first lines of CSV files below `folder`, and the names of arrays in npz files, by path.
+/// The first line of each CSV file below `folder`, the names of the arrays in each npz file, and the names of other
+/// files.
 fn columns(folder: &Path, found: &mut Vec<String>) {
     let mut paths: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
     paths.sort();
@@ -148,7 +149,7 @@ fn columns(folder: &Path, found: &mut Vec<String>) {
     }
 }
 
-/// The keys of a JSON value, one path a line; of a list those of its first entry.
+/// The keys of a JSON value, one path per line; for a list, those of its first entry.
 fn keys(value: &serde_json::Value, at: &str, found: &mut Vec<String>) {
     match value {
         serde_json::Value::Object(map) => map.iter().for_each(|(k, v)| keys(v, &format!("{at}.{k}"), found)),
@@ -157,7 +158,7 @@ fn keys(value: &serde_json::Value, at: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Files, columns and JSON keys of what every command leaves and prints.
+/// The files, columns and JSON keys of what every command leaves and prints.
 #[test]
 fn files_and_columns() {
     let dir = tempfile::tempdir().unwrap();
@@ -209,7 +210,7 @@ fn files_and_columns() {
     }
 }
 
-/// Wrong calls: exit code and message.
+/// Wrong calls, with their exit codes and messages.
 #[test]
 fn refusals() {
     let dir = tempfile::tempdir().unwrap();

@@ -8,13 +8,13 @@ use crate::error::{Error, Result};
 pub const FORMULA: (&str, &str) =
     ("classifier-free", "D(∅) + w(D(class) − D(∅)); linear in denoisers, so its tangents are exact");
 
-/// A denoiser pushed towards its classes.
+/// A denoiser that is pushed towards given classes.
 pub struct ClassifierFree<'a> {
-    /// The model; it must know classes and none.
+    /// The model. It must have classes and also an unconditional answer.
     pub inner: &'a dyn Denoiser,
-    /// w
+    /// The weight w.
     pub scale: f64,
-    /// Where it acts; elsewhere the class is still given.
+    /// Noise levels at which it acts. At others the model is still given the class, with w = 1.
     pub interval: Interval,
 }
 

@@ -1,5 +1,5 @@
-//! Self-recurrence (theory, 25; arXiv 2302.07121): every step is taken several times, with the noise that it removed put
-//! back in between, so that a guided state can settle.
+//! Self-recurrence (theory, 25; arXiv 2302.07121): every step is taken several times. In between, the noise that it
+//! removed is put back, so that a guided state can settle.
 
 use crate::diffusion::State;
 use crate::diffusion::solvers::{Solver, Step};
@@ -9,9 +9,9 @@ use crate::error::Result;
 pub const FORMULA: (&str, &str) =
     ("recurrence", "each step taken several times, its noise put back in between; wraps a solver");
 
-/// A solver that repeats its steps.
+/// A solver that takes each step several times.
 pub struct Recurrent {
-    /// The solver.
+    /// The solver that is repeated.
     pub inner: Box<dyn Solver>,
     /// Times each step is taken, at least 1.
     pub times: usize,
@@ -23,7 +23,7 @@ impl Solver for Recurrent {
     }
 
     fn evaluations(&self, steps: usize) -> usize {
-        // The last step, to σ = 0, has no noise to put back.
+        // The last step, to σ = 0, is not repeated: there is no noise to put back.
         (self.inner.evaluations(steps) - self.inner.evaluations(1)) * self.times + self.inner.evaluations(1)
     }
 
@@ -36,7 +36,7 @@ impl Solver for Recurrent {
         let before = memory.clone();
         let mut x = self.inner.step(x, memory, step)?;
         for again in 1..if to > 0.0 { self.times } else { 1 } {
-            // Draws 0 and 1 belong to the solver itself.
+            // Draws 0 and 1 are left to the solver itself.
             let noise = (step.noise)(1 + again as u32);
             let raised = x.shifted(noise, (from * from - to * to).max(0.0).sqrt());
             memory.clone_from(&before);

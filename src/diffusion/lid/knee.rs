@@ -1,11 +1,11 @@
-//! The knee of a falling convex curve, where it bends from steep to flat: Kneedle (Satopää et al. 2011), as the Python
-//! package kneed 0.9 computes it, at sensitivity 1.
+//! The knee of a falling convex curve, where it turns from steep to flat. This is Kneedle (Satopää et al. 2011) as the
+//! Python package kneed 0.9 computes it, at sensitivity 1.
 
-/// The x at the knee of a convex decreasing curve given by ascending `x` and the `y` there, at least three points;
-/// `None` if it has no knee, or a value is not finite.
+/// The x at the knee of a convex decreasing curve, given by ascending `x` and the `y` there: at least three points, as
+/// many `y` as `x`. `None` if the curve has no knee or a value is not finite.
 ///
 /// Both axes are scaled to [0, 1] and y is flipped. The knee is the first local maximum of y − x after which that
-/// difference falls by more than the mean step of x; a local minimum in between sets the threshold to 0.
+/// difference falls by more than the mean step of x. A local minimum in between lowers that threshold to 0.
 pub fn knee(x: &[f64], y: &[f64]) -> Option<f64> {
     let n = x.len();
     if n < 3 || y.len() != n || x.iter().chain(y).any(|v| !v.is_finite()) {

@@ -1,5 +1,5 @@
-//! Synthetic manifolds of known local dimension, drawn from keyed noise: point i depends on the seed and on i alone, up
-//! to a common shift and scale.
+//! Synthetic manifolds of known local dimension, drawn from keyed noise: up to a common shift and scale, point i
+//! depends only on the seed and on i.
 
 use super::neighbours::Cloud;
 use crate::noise::{Stream, normals, uniforms};
@@ -11,7 +11,7 @@ pub struct Points {
     pub cloud: Cloud,
     /// The local dimension at each point, `[n]`.
     pub dimension: Vec<f64>,
-    /// The part of the manifold that each point lies in, counted from 0, `[n]`.
+    /// Which part of the manifold each point lies in, counted from 0, `[n]`.
     pub part: Vec<usize>,
 }
 
@@ -51,7 +51,7 @@ fn draws(seed: u64, i: usize, count: usize) -> Vec<f64> {
     uniforms(seed, i as u64, Stream::Training, 0, count).into_iter().map(f64::from).collect()
 }
 
-/// Points from (values, dimension, part) of each.
+/// Assembles points from the (values, dimension, part) of each; `width` is the number of values of one.
 fn collect(width: usize, points: impl Iterator<Item = (Vec<f64>, f64, usize)>) -> Points {
     let mut all = Points { cloud: Cloud { values: Vec::new(), width }, dimension: Vec::new(), part: Vec::new() };
     for (point, dimension, part) in points {
@@ -62,8 +62,8 @@ fn collect(width: usize, points: impl Iterator<Item = (Vec<f64>, f64, usize)>) -
     all
 }
 
-/// A disc of radius 1 around (3, 3), a stick from its edge to (1.5, 1.5), and a dot at 0, with shares of 4 : 2 : 1 of
-/// the points.
+/// A disc of radius 1 around (3, 3), a stick from its edge to (1.5, 1.5), and a dot at 0; they get 4 : 2 : 1 of the
+/// points.
 fn lollipop(n: usize, seed: u64) -> Points {
     let edge = 3.0 - 0.5f64.sqrt();
     collect(
@@ -85,7 +85,7 @@ fn lollipop(n: usize, seed: u64) -> Points {
     )
 }
 
-/// The Swiss roll of scikit-learn, (a cos a, 21v, a sin a)/7 with a = 1.5π(1 + 2u); the divisor brings the standard
+/// The Swiss roll of scikit-learn, (a cos a, 21v, a sin a)/7 with a = 1.5π(1 + 2u). The divisor brings the standard
 /// deviations near 1.
 fn swiss_roll(n: usize, seed: u64) -> Points {
     collect(
@@ -114,8 +114,8 @@ fn doughnut(n: usize, seed: u64) -> Points {
 }
 
 /// Cubes [−1, 1]^m, one for each m of `dimensions`, in random orientations in R^width, with centres 10 apart and equal
-/// shares of the points. Then all coordinates are centred and divided by one number, the root mean square over all of
-/// them, so that no direction is stretched relative to another.
+/// shares of the points. All coordinates are then centred and divided by a single number, their overall root mean
+/// square, so that no direction is stretched relative to another.
 fn planes(n: usize, seed: u64, width: usize, dimensions: &[usize]) -> Points {
     let frames: Vec<Vec<f64>> = dimensions
         .iter()

@@ -5,20 +5,20 @@ pub fn mean_absolute_error(estimates: &[f64], truth: &[f64]) -> f64 {
     estimates.iter().zip(truth).map(|(e, t)| (e - t).abs()).sum::<f64>() / truth.len().max(1) as f64
 }
 
-/// The share of estimates whose nearest whole number is the truth, from 0 to 1.
+/// The share, from 0 to 1, of estimates that round to the truth.
 pub fn rounding_accuracy(estimates: &[f64], truth: &[f64]) -> f64 {
     estimates.iter().zip(truth).filter(|(e, t)| e.round() == t.round()).count() as f64 / truth.len().max(1) as f64
 }
 
 /// How well the estimates order the points: one minus the share of pairs in the wrong order,
-/// 1 − #{t_i > t_j and e_i < e_j}/(n(n − 1)/2). Ties do not count as wrong, so 1 is perfect and ½ chance without ties.
+/// 1 − #{t_i > t_j and e_i < e_j}/(n(n − 1)/2). Ties do not count as wrong. 1 is perfect; without ties, ½ is chance.
 pub fn concordance(estimates: &[f64], truth: &[f64]) -> f64 {
     let n = truth.len();
     if n < 2 {
         return 1.0;
     }
-    // Inversions are counted between groups of equal truth, in ascending order of it, against a sorted list of the
-    // estimates of all groups before.
+    // Inversions are counted group by group: a group is the points of equal truth, taken in ascending order of truth,
+    // and is compared with the sorted estimates of all groups before it.
     let mut order: Vec<usize> = (0..n).collect();
     order.sort_by(|a, b| truth[*a].total_cmp(&truth[*b]));
     let mut before: Vec<f64> = Vec::with_capacity(n);

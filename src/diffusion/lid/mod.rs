@@ -1,6 +1,6 @@
-//! Local intrinsic dimension: what is needed to judge FLIPD (theory, 29) against the truth. Synthetic manifolds of
-//! known dimension, a score network that is trained on them, methods that need no network to compare with, measures of
-//! error, and the knee at which a curve of dimension over σ is read.
+//! Local intrinsic dimension: what it takes to judge FLIPD (theory, 29) against the truth. Synthetic manifolds of known
+//! dimension, a score network trained on them, methods without a network to compare with, measures of error, and the
+//! knee, at which a curve of dimension over σ is read.
 
 mod knee;
 pub mod manifolds;

@@ -26,13 +26,13 @@ impl Cloud {
         self.values.is_empty()
     }
 
-    /// Point `i`, `[width]`. Panics where `i` is n or more, as indexing does.
+    /// Point `i`, as `width` values. Panics if `i` is n or more, as indexing does.
     pub fn point(&self, i: usize) -> &[f64] {
         &self.values[i * self.width..(i + 1) * self.width]
     }
 
-    /// For each point of `queries` the `k` nearest points of this cloud, nearest first; fewer where the cloud has
-    /// fewer. A point at distance 0 is taken to be the query itself and is left out.
+    /// For each point of `queries`, its `k` nearest points of this cloud, nearest first; fewer if the cloud has fewer.
+    /// A point at distance 0 is taken to be the query itself and is left out.
     pub fn nearest(&self, queries: &Self, k: usize) -> Vec<Vec<Neighbour>> {
         (0..queries.len())
             .into_par_iter()
@@ -52,9 +52,9 @@ impl Cloud {
     }
 }
 
-/// The mean share of a query's `k` nearest neighbours that lie in its own part of the manifold, from 0 to 1; `parts`
+/// The mean share, from 0 to 1, of a query's `k` nearest neighbours that lie in its own part of the manifold. `parts`
 /// and `query_parts` have one entry per point. Where it is low, the scaling of the coordinates has brought parts
-/// together, and methods based on neighbours measure the mixture of them.
+/// together, and methods based on neighbours measure a mixture of them.
 pub fn purity(cloud: &Cloud, parts: &[usize], queries: &Cloud, query_parts: &[usize], k: usize) -> f64 {
     let found = cloud.nearest(queries, k);
     let share = |(near, own): (&Vec<Neighbour>, &usize)| {

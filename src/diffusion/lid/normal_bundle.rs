@@ -1,5 +1,5 @@
-//! The normal-bundle method (Stanczuk et al. 2022). At noised copies of a point the scores lie across the manifold, so
-//! the number of their large singular values is the number of normal directions; the dimension is what is left.
+//! The normal-bundle method (Stanczuk et al. 2022). At noised copies of a point the scores point across the manifold,
+//! so the number of their large singular values is the number of normal directions. The dimension is what remains.
 
 use crate::diffusion::{Denoiser, State, to_f64};
 use crate::error::Result;
@@ -8,8 +8,8 @@ use burn::tensor::{Tensor, TensorData};
 use nalgebra::DMatrix;
 
 /// The dimension at each point of `x` (`[n, width]` row-major), n whole numbers, from the scores at 4·width copies
-/// noised at level σ. Singular values before the largest gap between neighbours count as normal directions. `like` is
-/// the device of the denoiser.
+/// noised at level σ. The singular values before the largest gap between two consecutive ones count as normal
+/// directions. `like` is the device of the denoiser.
 ///
 /// # Errors
 /// Those of the denoiser.
@@ -34,7 +34,7 @@ pub fn normal_bundle(
             let mut values: Vec<f64> =
                 (scores.transpose() * &scores).symmetric_eigenvalues().iter().map(|v| v.max(0.0).sqrt()).collect();
             values.sort_by(|a, b| b.total_cmp(a));
-            // The index of the largest drop; with a single singular value there is none, and the dimension is 0.
+            // The index of the largest drop. With a single singular value there is none, and the dimension is 0.
             let gap = values.windows(2).map(|w| w[0] - w[1]).enumerate().max_by(|a, b| a.1.total_cmp(&b.1));
             Ok(gap.map_or(0.0, |(i, _)| (width - i - 1) as f64))
         })

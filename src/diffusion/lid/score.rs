@@ -1,5 +1,5 @@
-//! A score network for clouds of points: an ε-network of the variance-preserving process, as a small U-shaped
-//! perceptron with skip connections. The estimators of dimension are benchmarked on it.
+//! A score network for clouds of points: an ε-network of the variance-preserving process, built as a small U-shaped
+//! perceptron with skip connections. Estimators of dimension are benchmarked on it.
 
 use super::neighbours::Cloud;
 use crate::cancel::Cancel;
@@ -21,7 +21,7 @@ pub struct ScoreConfig {
     pub steps: u32,
     /// Number of points in a step.
     pub batch: usize,
-    /// Learning rate, which is warmed up over 100 steps and falls to 0 as a cosine.
+    /// Learning rate; warmed up over 100 steps, then falling to 0 along a cosine.
     pub learning_rate: f64,
     /// Seed of the initial weights and of all noise.
     pub seed: u64,
@@ -33,7 +33,7 @@ impl Default for ScoreConfig {
     }
 }
 
-/// Width of the condition that the embedding makes of the time.
+/// Width of the condition that the embedding makes from the time.
 const CONDITION: usize = 32;
 
 /// A linear layer, in TOML.
@@ -47,7 +47,7 @@ fn stage(key: &str, out: usize) -> String {
     format!("{}, {modulate}, {{ kind = \"silu\" }}", linear(key, out))
 }
 
-/// Level `i` and those below it: down, the next level beside its own input, up.
+/// Level `i` and those below it: down, then the next level beside its own input, then up.
 fn level(widths: &[usize], i: usize) -> String {
     let down = stage(&format!("down{i}"), widths[i]);
     let up = stage(&format!("up{i}"), widths[i]);
@@ -57,8 +57,7 @@ fn level(widths: &[usize], i: usize) -> String {
     }
 }
 
-/// The network, with the raw input beside the features that enter its last layer, and its embedding and
-/// parametrisation.
+/// The network, its embedding and its parametrisation. The raw input is passed to the last layer beside the features.
 fn parts(config: &ScoreConfig, width: usize) -> Result<crate::diffusion::Parts> {
     let text = format!(
         "layers = [{{ kind = \"concat\", branches = [[{}], []] }}, {}]
@@ -73,7 +72,7 @@ fn parts(config: &ScoreConfig, width: usize) -> Result<crate::diffusion::Parts> 
         embed: Vec<toml::Table>,
     }
     let text: Text = toml::from_str(&text).map_err(|e| Error::Bug(e.to_string()))?;
-    // The features are of 1000·t: those of t itself would be all but constant over the small times that matter.
+    // The embedding sees 1000·t, because features of t itself would hardly vary over the small times that matter.
     let settings = toml::from_str("clock = \"vp\"\nbeta = [0.1, 20.0]\ntime_scale = 1000.0");
     let denoiser = DenoiserConfig {
         prediction: "epsilon".into(),
@@ -86,12 +85,13 @@ fn parts(config: &ScoreConfig, width: usize) -> Result<crate::diffusion::Parts> 
     denoiser.parts(text.layers, &[width]).map_err(|e| Error::Bug(e.to_string()))
 }
 
-/// Fits ε̂ on `points` by the mean over t ~ U(0, 1) of ‖ε̂ − ε‖², unweighted in t. Returns the denoiser with weights
-/// averaged over the steps, and its number of weights. `label` is for the display of progress. A step whose gradients
-/// are not finite is skipped.
+/// Fits ε̂ on `points` by minimising the mean of ‖ε̂ − ε‖² over t ~ U(0, 1), unweighted in t. Returns the denoiser,
+/// with weights averaged over the steps, and its number of weights. `label` is shown with the progress. A step whose
+/// gradients are not finite is skipped.
 ///
 /// # Errors
-/// [`Error::Device`]; [`Error::Stopped`] or [`Error::Interrupted`] on a stop by `cancel`, which keeps nothing.
+/// [`Error::Device`]; [`Error::Stopped`] or [`Error::Interrupted`] when `cancel` stops it, in which case nothing is
+/// kept.
 pub fn train_score(
     points: &Cloud,
     config: &ScoreConfig,

@@ -3,8 +3,8 @@
 //!
 //!   D(x; σ) = skip·x + output·F(input·x, time),
 //!
-//! with four coefficients that depend on σ alone. `input` brings x from our coordinates x = x₀ + σ·noise to those that
-//! the network was trained in.
+//! with four coefficients that depend only on σ. `input` takes x from our coordinates, x = x₀ + σ·noise, to those the
+//! network was trained in.
 
 mod edm;
 mod epsilon;
@@ -32,7 +32,7 @@ pub trait Prediction: Send + Sync {
     /// The coefficients at σ, which must lie in [`range`](Self::range).
     fn at(&self, sigma: f64) -> Coefficients;
 
-    /// The least and the greatest σ that the network knows.
+    /// The least and the greatest σ that the network was trained for.
     fn range(&self) -> [f64; 2];
 }
 
@@ -44,14 +44,14 @@ pub struct PredictionRow {
     pub name: &'static str,
     /// One line for `isoline list predictions`.
     pub about: &'static str,
-    /// Makes it from its settings; an [`Error::Key`] for one that is unknown or out of range.
+    /// Builds it from its settings; [`Error::Key`] for a setting that is unknown or out of range.
     pub make: Constructor,
 }
 
 /// Every parametrisation, in the order of `isoline list predictions`.
 pub static PREDICTIONS: &[PredictionRow] = &[edm::ROW, epsilon::ROW, v::ROW, x0::ROW, flow::ROW];
 
-/// The parametrisation of that name with these settings.
+/// The parametrisation called `name`, with these settings.
 ///
 /// # Errors
 /// [`Error::Key`] for an unknown name, with the nearest one, or for a setting that is unknown or out of range.

@@ -1,4 +1,5 @@
-//! Even in the time t of the cosine process (arXiv 2102.09672): ᾱ(t) = f(t)/f(0) with f(t) = cos²((t + s)/(1 + s)·π/2).
+//! Evenly spaced in the time t of the cosine process (arXiv 2102.09672): ᾱ(t) = f(t)/f(0) with
+//! f(t) = cos²((t + s)/(1 + s)·π/2).
 
 use super::{Schedule, ScheduleRow, even_in, settings};
 use crate::error::{Error, Result};
@@ -27,7 +28,8 @@ fn make(table: toml::Table) -> Result<Box<dyn Schedule>> {
 }
 
 impl Schedule for Cosine {
-    // With θ = (t + s)/(1 + s)·π/2 and θ₀ its value at t = 0, 1 + σ² = cos²θ₀/cos²θ. Even in t means even in θ.
+    // With θ = (t + s)/(1 + s)·π/2 and θ₀ its value at t = 0, 1 + σ² = cos²θ₀/cos²θ. Even spacing in t is even spacing
+    // in θ.
     fn sigma(&self, u: f64, low: f64, high: f64) -> f64 {
         let first = (self.offset / (1.0 + self.offset) * FRAC_PI_2).cos();
         let theta = |sigma: f64| (first / (1.0 + sigma * sigma).sqrt()).acos();

@@ -1,4 +1,4 @@
-//! Even in ln σ: each noise level is the same fraction of the one before.
+//! Evenly spaced in ln σ: each noise level is the same fraction of the one before.
 
 use super::{Schedule, ScheduleRow, even_in, settings};
 use crate::error::Result;

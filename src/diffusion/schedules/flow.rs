@@ -1,4 +1,4 @@
-//! Even in the time of rectified flow, t = σ/(1 + σ).
+//! Evenly spaced in the time of rectified flow, t = σ/(1 + σ).
 
 use super::{Schedule, ScheduleRow, even_in, settings};
 use crate::error::Result;

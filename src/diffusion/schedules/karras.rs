@@ -1,4 +1,4 @@
-//! Even in σ^{1/ρ} (EDM, arXiv 2206.00364, equation 5): the larger ρ, the shorter the steps at low noise.
+//! Evenly spaced in σ^{1/ρ} (EDM, arXiv 2206.00364, equation 5): the larger ρ, the shorter the steps at low noise.
 
 use super::{Schedule, ScheduleRow, even_in, settings};
 use crate::error::{Error, Result};

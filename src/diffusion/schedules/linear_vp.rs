@@ -1,4 +1,4 @@
-//! Even in the time t of the variance-preserving process with linear β (arXiv 2011.13456):
+//! Evenly spaced in the time t of the variance-preserving process with linear β (arXiv 2011.13456):
 //! σ² = exp(β₀t + ½(β₁ − β₀)t²) − 1.
 
 use super::{Schedule, ScheduleRow, even_in, settings};

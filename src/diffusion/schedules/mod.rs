@@ -1,6 +1,6 @@
-//! Schedules: which noise levels the steps of a sampler pass through, one file each. A schedule gives σ at a part u of
-//! the way, from the greatest level at u = 0 to the least above 0 at u = 1. All of them are even in some function f of
-//! σ, σ(u) = f⁻¹(f(high) + u·(f(low) − f(high))), and differ in f.
+//! Schedules: which noise levels the steps of a sampler pass through, one file each. A schedule gives σ at a fraction u
+//! of the way, from the greatest level at u = 0 to the least level above 0 at u = 1. Each is evenly spaced in some
+//! function f of σ, σ(u) = f⁻¹(f(high) + u·(f(low) − f(high))); they differ in f.
 
 mod cosine;
 mod exponential;
@@ -12,7 +12,8 @@ use crate::error::{Error, Result, did_you_mean};
 
 /// A schedule with its settings.
 pub trait Schedule: Send + Sync {
-    /// σ at the part `u` of the way from `high` (u = 0) to `low` (u = 1), falling in u. Both ends are exact.
+    /// σ at the fraction `u` of the way from `high` (u = 0) to `low` (u = 1). It decreases in u, and both ends are
+    /// exact.
     fn sigma(&self, u: f64, low: f64, high: f64) -> f64;
 }
 
@@ -24,14 +25,14 @@ pub struct ScheduleRow {
     pub name: &'static str,
     /// One line for `isoline list schedules`.
     pub about: &'static str,
-    /// Makes it from its settings; an [`Error::Key`] for one that is unknown or out of range.
+    /// Builds it from its settings; [`Error::Key`] for a setting that is unknown or out of range.
     pub make: Constructor,
 }
 
 /// Every schedule, in the order of `isoline list schedules`.
 pub static SCHEDULES: &[ScheduleRow] = &[karras::ROW, exponential::ROW, cosine::ROW, linear_vp::ROW, flow::ROW];
 
-/// The schedule of that name with these settings.
+/// The schedule called `name`, with these settings.
 ///
 /// # Errors
 /// [`Error::Key`] for an unknown name, with the nearest one, or for a setting that is unknown or out of range.
@@ -51,9 +52,9 @@ fn settings<C: serde::de::DeserializeOwned>(table: toml::Table) -> Result<C> {
     C::deserialize(table).map_err(|e| Error::key("", crate::error::explain_toml(e.message())))
 }
 
-/// f⁻¹ of the point a part `u` of the way from f(high) to f(low).
+/// f⁻¹ of the point a fraction `u` of the way from f(high) to f(low).
 fn even_in(u: f64, low: f64, high: f64, f: impl Fn(f64) -> f64, inverse: impl Fn(f64) -> f64) -> f64 {
-    // The ends come back as they were typed, without rounding.
+    // The ends are returned as given, without rounding.
     if u <= 0.0 {
         return high;
     }
@@ -67,7 +68,7 @@ fn even_in(u: f64, low: f64, high: f64, f: impl Fn(f64) -> f64, inverse: impl Fn
 mod tests {
     use super::*;
 
-    /// Three values of each, worked out from the formula in another arithmetic (bc, 40 digits).
+    /// Values worked out from the formulas with other arithmetic (bc, 40 digits).
     #[test]
     fn golden_values() {
         let golden = [
@@ -96,7 +97,7 @@ mod tests {
         }
     }
 
-    /// Three schedules against the definitions of the processes behind them: their times are evenly spaced.
+    /// Three schedules are compared with the definitions of the processes behind them: their times are evenly spaced.
     #[test]
     fn times_are_even() {
         let middle = |name: &str, low: f64, high: f64| {

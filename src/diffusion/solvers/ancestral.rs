@@ -1,5 +1,5 @@
-//! Ancestral Euler: an Euler step to below the next level, then fresh noise up to it, with the whole variance of the
-//! posterior (η = 1 of DDIM).
+//! Ancestral Euler: an Euler step to a level below the next one, then fresh noise back up to it. The noise has the
+//! whole variance of the posterior (η = 1 of DDIM).
 
 use super::{Solver, SolverRow, Step, settings, slope, split};
 use crate::diffusion::State;

@@ -1,6 +1,6 @@
-//! The stochastic sampler of EDM (arXiv 2206.00364, algorithm 2): each step first raises the noise level by the factor
-//! 1 + γ with fresh noise, then takes Heun's step from there. γ = min(churn/steps, √2 − 1) between the levels `low` and
-//! `high`, and 0 elsewhere.
+//! The stochastic sampler of EDM (arXiv 2206.00364, algorithm 2): each step first adds fresh noise, which raises the
+//! noise level by the factor 1 + γ, and then takes Heun's step from there. γ = min(churn/steps, √2 − 1) between the
+//! levels `low` and `high`, and 0 elsewhere.
 
 use super::{Solver, SolverRow, Step, heun_step, settings};
 use crate::diffusion::State;

@@ -1,7 +1,7 @@
-//! DDIM (arXiv 2010.02502): x' = D + (σ'/σ)(x − D). With η above 0, part of the noise is fresh: η times the standard
-//! deviation of the posterior. In these coordinates η = 0 is exactly Euler's method, so it is of order 1 and no more.
-//! With `clip`, D is clamped where it stands for x₀ and not where it stands for the noise (x − D)/σ, as many published
-//! samplers do.
+//! DDIM (arXiv 2010.02502): x' = D + (σ'/σ)(x − D). With η above 0, part of the noise is fresh; its standard deviation
+//! is η times that of the posterior. In these coordinates η = 0 is exactly Euler's method, so the order is 1. With
+//! `clip`, D is clamped where it stands for x₀, but not where it enters the noise (x − D)/σ, as in many published
+//! samplers.
 
 use super::{Solver, SolverRow, Step, settings, split};
 use crate::diffusion::State;

@@ -1,6 +1,6 @@
-//! DPM-Solver++(2M) (arXiv 2211.01095): the linear part of the equation is solved exactly in λ = −ln σ, and D is
-//! extrapolated from the last two evaluations. The first step, which has only one, is of order 1; a last step to σ = 0
-//! gives D itself.
+//! DPM-Solver++(2M) (arXiv 2211.01095): solves the linear part of the equation exactly in λ = −ln σ and extrapolates D
+//! from the last two evaluations. The first step has only one evaluation and is of order 1; a last step to σ = 0 gives
+//! D itself.
 
 use super::{Solver, SolverRow, Step, settings};
 use crate::diffusion::State;

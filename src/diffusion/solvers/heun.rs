@@ -1,5 +1,5 @@
-//! Heun's method (EDM, arXiv 2206.00364, algorithm 1): an Euler step predicts the end, then the mean of the slopes at
-//! both ends is followed.
+//! Heun's method (EDM, arXiv 2206.00364, algorithm 1): an Euler step predicts the end, then the step follows the mean
+//! of the slopes at both ends.
 
 use super::{Solver, SolverRow, Step, heun_step, settings};
 use crate::diffusion::State;

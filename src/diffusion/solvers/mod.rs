@@ -1,6 +1,6 @@
 //! Solvers: ways to follow the probability-flow equation dx/dσ = (x − D(x; σ))/σ from one noise level to the next
-//! (theory, 23), one file each. They are written on [`State`], as linear combinations of x, D and fresh noise, and so
-//! carry tangents without a line of their own for it. The loop over the steps is [`super::Sampling::run`].
+//! (theory, 23), one file each. They are written on [`State`] as linear combinations of x, D and fresh noise, so they
+//! carry tangents without any code of their own for it. The loop over the steps is [`super::Sampling::run`].
 
 mod ancestral;
 mod churn;
@@ -21,7 +21,8 @@ pub struct Step<'a> {
     pub sigmas: &'a [f64],
     /// The denoiser D(x; σ).
     pub denoise: &'a mut dyn FnMut(&State, f64) -> Result<State>,
-    /// Fresh normals `[n, D]`: draw 0, 1, … of this step. The same number gives the same normals.
+    /// Fresh standard normal noise, `[n, D]`. The argument numbers the draws of this step (0, 1, …); the same number
+    /// gives the same noise.
     pub noise: &'a mut dyn FnMut(u32) -> Rows,
 }
 
@@ -32,10 +33,10 @@ impl Step<'_> {
     }
 }
 
-/// A solver with its settings. It keeps no state of its own: what one step leaves for the next is in the `memory` of
-/// [`step`](Self::step).
+/// A solver with its settings. It keeps no state of its own: what one step hands to the next is in the `memory`
+/// argument of [`step`](Self::step).
 pub trait Solver: Send + Sync {
-    /// The order of its deterministic part: the error at a fixed σ falls as this power of the step length.
+    /// The order of its deterministic part: the error at a fixed σ falls as the step length to this power.
     fn order(&self) -> u32;
 
     /// Number of denoiser calls on a path of `steps` steps that ends at σ = 0.
@@ -47,7 +48,7 @@ pub trait Solver: Send + Sync {
     }
 
     /// Carries x (`[n, D]`) from the noise level before the step to the one after. `memory` is `None` before the first
-    /// step of a path, and a multistep solver leaves its last D there.
+    /// step of a path; a multistep solver leaves its last D there.
     ///
     /// # Errors
     /// Those of the denoiser.
@@ -62,14 +63,14 @@ pub struct SolverRow {
     pub name: &'static str,
     /// One line for `isoline list solvers`.
     pub about: &'static str,
-    /// Makes it from its settings; an [`Error::Key`] for one that is unknown or out of range.
+    /// Builds it from its settings; [`Error::Key`] for a setting that is unknown or out of range.
     pub make: Constructor,
 }
 
 /// Every solver, in the order of `isoline list solvers`.
 pub static SOLVERS: &[SolverRow] = &[euler::ROW, heun::ROW, ddim::ROW, dpmpp_2m::ROW, ancestral::ROW, churn::ROW];
 
-/// The solver of that name with these settings.
+/// The solver called `name`, with these settings.
 ///
 /// # Errors
 /// [`Error::Key`] for an unknown name, with the nearest one, or for a setting that is unknown or out of range.
@@ -95,7 +96,7 @@ fn slope(x: &State, denoised: State, sigma: f64) -> State {
 }
 
 /// Heun's step from x at the level `from` to the level `to`: the trapezoidal rule with an Euler prediction of the end.
-/// Where `to` is 0 the slope at the end would be 0/0, so the step is Euler's.
+/// If `to` is 0, the slope at the end would be 0/0, so the step is Euler's.
 fn heun_step(x: State, from: f64, to: f64, step: &mut Step) -> Result<State> {
     let denoised = (step.denoise)(&x, from)?;
     let first = slope(&x, denoised, from);

@@ -1,4 +1,4 @@
-//! Checkpoints: one safetensors file per saved step, written atomically, the last two kept.
+//! Checkpoints: one safetensors file per saved step, written atomically. The last two are kept.
 
 use super::State;
 use crate::device::Device;
@@ -10,7 +10,7 @@ use crate::tensors::host;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Saves the state under its step, with the hash of the recipe beside it.
+/// Saves the state under its step number, with the hash of the recipe beside it.
 pub fn save(work: &Path, recipe: &str, state: &State) -> Result<()> {
     let mut tensors = BTreeMap::new();
     let mut put = |prefix: String, parameters: &Parameters| -> Result<()> {
@@ -26,7 +26,7 @@ pub fn save(work: &Path, recipe: &str, state: &State) -> Result<()> {
         put(format!("first.{group}"), &adam.first)?;
         put(format!("second.{group}"), &adam.second)?;
     }
-    // Counters below 2^24 are exact in f32; larger ones are split in two.
+    // f32 holds whole numbers exactly only up to 2^24, so every counter is stored as two parts.
     let split = |n: u64| [(n >> 20) as f32, (n & 0xf_ffff) as f32];
     let mut counters: Vec<(String, u64)> = vec![("step".into(), state.step), ("skipped".into(), state.skipped)];
     counters.extend(state.adam.iter().map(|(g, a)| (format!("adam.{g}"), u64::from(a.steps))));
@@ -45,7 +45,7 @@ pub fn save(work: &Path, recipe: &str, state: &State) -> Result<()> {
     Ok(())
 }
 
-/// The newest checkpoint that reads whole; a damaged one is passed over for the one before.
+/// The newest checkpoint that can be read in full. A damaged one is skipped in favour of the one before.
 ///
 /// # Errors
 /// [`Error::Config`] when the folder belongs to another config.

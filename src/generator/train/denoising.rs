@@ -1,5 +1,6 @@
-//! The objectives of diffusion models: noise the data, predict, compare with the target that the parametrisation's
-//! coefficients imply. They differ in the prediction and in where the noise levels lie, ln σ ~ N(mean, std²).
+//! The objectives of diffusion models: add noise to the data, predict, and compare with the target that follows from
+//! the coefficients of the parametrisation. They differ in what is predicted and in how noise levels are drawn, ln σ ~
+//! N(mean, std²).
 
 use super::{MakeObjective, Objective, State, StepInput, Stepped, TrainConfig, finite};
 use crate::device::Device;
@@ -11,16 +12,16 @@ use crate::nn::{Network, Parameters, Pass, Role, Rows};
 use crate::noise::{self, Stream};
 use crate::tensors::rows;
 
-/// The objective of EDM (arXiv 2206.00364), with the weighting that makes the network's own error count alike at every
-/// noise level.
+/// The objective of EDM (arXiv 2206.00364). Its weighting makes the network's own error count the same at every noise
+/// level.
 pub const EDM: (&str, &str, MakeObjective) = (
     "edm",
     "denoising by EDM's loss; settings: mean = -1.2, std = 1.2 (of ln σ), drop_class = 0.1; the card's prediction is \"edm\"",
     |card, config, device| Denoising::objective(card, config, "edm", [-1.2, 1.2], device),
 );
 
-/// Rectified flow (arXiv 2209.03003): the velocity ε − x₀ at x_t = (1 − t)x₀ + tε, with the logit of t, which is ln σ,
-/// normal (arXiv 2403.03206): it looks more often at the middle.
+/// Rectified flow (arXiv 2209.03003): predicts the velocity ε − x₀ at x_t = (1 − t)x₀ + tε. The logit of t, which is ln
+/// σ, is drawn from a normal distribution, so that the middle of the path is trained more often (arXiv 2403.03206).
 pub const FLOW: (&str, &str, MakeObjective) = (
     "flow",
     "rectified flow; settings: mean = 0, std = 1 (of the logit of t), drop_class = 0.1; the card's prediction is \"flow\"",
@@ -40,7 +41,7 @@ fn tenth() -> f64 {
     0.1
 }
 
-/// A denoiser in training.
+/// A denoiser that is being trained.
 struct Denoising {
     parts: Parts,
     mean: f64,
@@ -53,7 +54,8 @@ struct Denoising {
 }
 
 impl Denoising {
-    /// The card's denoiser, which must predict `prediction`; mean and std of ln σ where the config has none.
+    /// Builds the objective for the card's denoiser, which must predict `prediction`. `mean` and `std` of ln σ apply
+    /// where the config sets none.
     fn objective(
         card: &Card,
         config: &TrainConfig,
@@ -86,7 +88,8 @@ impl Denoising {
         Ok(Box::new(Self { parts, mean, std, card, adam, group: prediction, drop_class, device: device.clone() }))
     }
 
-    /// The classes shown in this step: some are dropped, so that the model also learns to do without.
+    /// The classes for this step, one per picture, and which of them are dropped. Some are, so that the model also
+    /// learns to work without a class.
     fn shown(&self, input: &StepInput) -> (Option<Vec<usize>>, Vec<bool>) {
         let known = self.card.raw.denoiser.as_ref().map_or(0, |d| d.classes);
         let Some(classes) = input.classes.as_ref().filter(|_| known > 0) else { return (None, Vec::new()) };
@@ -100,8 +103,8 @@ impl Objective for Denoising {
         vec![&self.parts.network, &self.parts.embed]
     }
 
-    // Σ (F − target)² with the target (x₀ − skip·x)/output: EDM's own weighting for its prediction, plain velocity error
-    // for a flow.
+    // Minimises the mean of (F − target)² with target = (x₀ − skip·x)/output. For EDM's prediction that is EDM's own
+    // weighting; for a flow it is the plain velocity error.
     fn step(&self, state: &mut State, input: &StepInput) -> Result<Stepped> {
         let [n, width] = input.real.dims();
         let draws = noise::normals(input.seed, input.step, Stream::Training, 91, n);
@@ -110,7 +113,7 @@ impl Objective for Denoising {
         let column =
             |f: &dyn Fn(usize) -> f64| -> Rows { rows((0..n).map(|i| f(i) as f32).collect(), 1, &self.device) };
         let x = input.real.clone() + input.noise(n, width, 0, &self.device) * column(&|i| sigmas[i]);
-        // The target in one go: x₀/output − x·skip/output.
+        // The target, written without the difference of two large terms: x₀/output − x·skip/output.
         let target =
             input.real.clone() * column(&|i| 1.0 / at[i].output) - x.clone() * column(&|i| at[i].skip / at[i].output);
         let times: Vec<f64> = at.iter().map(|c| c.time).collect();
@@ -144,7 +147,7 @@ impl Objective for Denoising {
         let denoiser = NetworkDenoiser::new(parts, parameters.clone(), config.classes, clip, &self.device);
         let sampling = config.sampler.build(denoiser.range()).map_err(|e| e.at("denoiser.sampler."))?;
         let samples: Vec<u64> = (0..z.dims()[0] as u64).collect();
-        // A row of the sheet for each class, where there are any.
+        // If there are classes, picture i shows class i mod `classes`.
         let classes: Vec<usize> = samples.iter().map(|s| *s as usize % config.classes.max(1)).collect();
         let classes = (config.classes > 0).then_some(classes);
         let mut noise = |step, draw| sampling_noise(&samples, step, draw, denoiser.width(), &self.device);

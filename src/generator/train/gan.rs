@@ -1,8 +1,10 @@
-//! A GAN with the non-saturating loss: D minimises softplus(−D(x)) + softplus(D(G(z))), G minimises
-//! softplus(−D(G(z))). Pictures shown to D carry a little Gaussian noise, which keeps its gradients
-//! useful where the two distributions barely overlap. On request D also pays ½γ‖∇D(x)‖² at real pictures (R1, Mescheder
-//! et al., arXiv 1801.04406), which keeps the game from circling. ‖∇D‖² is estimated without bias by (∇D · v)² along one
-//! random direction v ~ N(0, I) for each picture: that is a forward tangent, so its gradient needs first order only.
+//! A GAN with the non-saturating loss: D minimises softplus(−D(x)) + softplus(D(G(z))), G minimises softplus(−D(G(z))).
+//! Pictures shown to D carry a little Gaussian noise, which keeps its gradients useful where the two distributions
+//! barely overlap.
+//!
+//! Optionally D also pays ½γ‖∇D(x)‖² at real pictures (R1, Mescheder et al., arXiv 1801.04406), which keeps the two
+//! players from circling each other. ‖∇D‖² is estimated without bias by (∇D · v)² along one random direction v ~ N(0,
+//! I) per picture. That is a forward tangent, so its gradient needs only first-order differentiation.
 
 use super::{Objective, State, StepInput, Stepped, TrainConfig, finite, fold_statistics, trainable};
 use crate::device::Device;
@@ -36,7 +38,7 @@ struct Gan {
     generator: Network,
     discriminator: Network,
     instance_noise: f64,
-    /// γ
+    /// γ of the R1 penalty; 0 for none.
     gradient_penalty: f64,
     adam: crate::nn::adam::AdamConfig,
     width: usize,
@@ -78,7 +80,7 @@ fn make(card: &Card, config: &TrainConfig, device: &Device) -> Result<Box<dyn Ob
 }
 
 impl Gan {
-    /// One step of the discriminator; its loss, or `None` if it was not finite.
+    /// One step of the discriminator. Returns its loss, or `None` if that was not finite.
     fn discriminate(&self, state: &mut State, input: &StepInput) -> Option<f64> {
         let [n, features] = input.real.dims();
         let aside = RefCell::new(Vec::new());
@@ -112,7 +114,7 @@ impl Gan {
         Some(value)
     }
 
-    /// One step of the generator; its loss, or `None` if it was not finite.
+    /// One step of the generator. Returns its loss, or `None` if that was not finite.
     fn generate(&self, state: &mut State, input: &StepInput) -> Option<f64> {
         let [n, features] = input.real.dims();
         let trained = trainable(&self.generator);
@@ -145,7 +147,7 @@ impl Objective for Gan {
         let before = (state.parameters.clone(), state.adam.clone());
         let Some(d) = self.discriminate(state, input) else { return Ok(Stepped::Skipped) };
         let Some(g) = self.generate(state, input) else {
-            // Half a step is none: the discriminator's part is taken back.
+            // Half a step counts as none, so the discriminator's part is undone.
             (state.parameters, state.adam) = before;
             return Ok(Stepped::Skipped);
         };

@@ -1,7 +1,7 @@
-//! Training a generator from pictures: one driver, one file per objective.
+//! Training a generator on pictures: one driver, and one file per objective.
 //!
-//! Every random number is keyed by the global step, so a run that was stopped and resumed takes the
-//! same steps as one that was not, to the bit on the CPU.
+//! Every random number is keyed by the global step. A run that was stopped and resumed therefore takes the same steps
+//! as one that was not, bit for bit on the CPU.
 
 mod checkpoint;
 mod denoising;
@@ -23,38 +23,38 @@ use burn::tensor::{Tensor, TensorData};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// A training config as typed.
+/// A training config as the user wrote it.
 #[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
-    /// Draft card, beside the config.
+    /// Path of the draft card, relative to the config.
     pub card: String,
-    /// One of [`OBJECTIVES`].
+    /// Name of one of [`OBJECTIVES`].
     pub objective: String,
-    /// The pictures.
+    /// The data set of pictures.
     pub data: DataConfig,
     /// Passes over the data.
     pub epochs: u32,
     /// Pictures per step.
     pub batch: usize,
-    /// Step size; falls to a tenth over the last half by a cosine, unless `decay` is false.
+    /// Step size. Over the second half it falls to a tenth along a cosine, unless `decay` is false.
     pub learning_rate: f64,
-    /// Whether the step size falls; averaged weights (`ema`) do without.
+    /// Whether the step size falls. With averaged weights (`ema`) it need not.
     #[serde(default = "yes")]
     pub decay: bool,
-    /// Key of all noise.
+    /// Seed of all noise.
     #[serde(default)]
     pub seed: u64,
-    /// Standard deviation of normal start weights; without it the fan-in rule.
+    /// Standard deviation of normally distributed initial weights; without it, the fan-in rule applies.
     #[serde(default)]
     pub init_std: Option<f32>,
-    /// Decay of the averaged weights that are shipped; 0 ships the last ones.
+    /// Decay of the running average of the weights, which is what ships; 0 ships the last weights.
     #[serde(default)]
     pub ema: f64,
-    /// The optimiser.
+    /// Settings of the optimiser.
     #[serde(default)]
     pub adam: AdamConfig,
-    /// Keys of the objective.
+    /// Settings of the objective; each objective has its own keys.
     #[serde(default)]
     pub settings: toml::Table,
 }
@@ -63,13 +63,13 @@ fn yes() -> bool {
     true
 }
 
-/// Networks, weights and optimiser states at a step.
+/// Weights and optimiser states at one step of the training.
 pub struct State {
     /// All weights.
     pub parameters: Parameters,
-    /// Averaged weights.
+    /// Running averages of the weights.
     pub average: Parameters,
-    /// One optimiser per group of weights that steps together.
+    /// Optimiser states, one per group of weights that is updated together.
     pub adam: BTreeMap<String, AdamState>,
     /// Steps taken.
     pub step: u64,
@@ -77,7 +77,7 @@ pub struct State {
     pub skipped: u64,
 }
 
-/// What a step needs beside the state.
+/// What one training step needs besides the state.
 pub struct StepInput {
     /// Real pictures, `[batch, features]`, in the card's value range.
     pub real: Rows,
@@ -85,34 +85,34 @@ pub struct StepInput {
     pub classes: Option<Vec<usize>>,
     /// Step size.
     pub learning_rate: f64,
-    /// Global step, the key of its noise.
+    /// Number of the global step; it keys the step's noise.
     pub step: u64,
-    /// Key of all noise.
+    /// Seed of all noise.
     pub seed: u64,
 }
 
 impl StepInput {
-    /// `rows × width` normals of this step; `part` tells several draws of one step apart.
+    /// Standard normal noise of this step, `[rows, width]`; `part` separates several draws within one step.
     pub fn noise(&self, rows: usize, width: usize, part: u32, device: &Device) -> Rows {
         let values = noise::normals(self.seed, self.step, Stream::Training, part, rows * width);
         Tensor::from_data(TensorData::new(values, [rows, width]), device)
     }
 }
 
-/// Losses of a step by name, or the news that it was skipped.
+/// The result of a step.
 pub enum Stepped {
-    /// Taken.
+    /// The step was taken; its losses by name.
     Losses(Vec<(&'static str, f64)>),
     /// A loss or gradient was not finite; nothing was changed.
     Skipped,
 }
 
-/// What is minimised, and the networks beside the generator that it needs.
+/// What is minimised, and the networks it needs besides the generator.
 pub trait Objective {
-    /// Every network with weights, the generator first.
+    /// Every network that has weights, the generator first.
     fn networks(&self) -> Vec<&Network>;
 
-    /// The pictures that `parameters` make from latents.
+    /// The pictures `[n, sample width]` that a model with these `parameters` makes of latents `z` `[n, d]`.
     ///
     /// # Errors
     /// When the device fails.
@@ -120,7 +120,7 @@ pub trait Objective {
         Ok(self.networks()[0].forward(z, &Pass::frozen(parameters)))
     }
 
-    /// One step on a batch.
+    /// Takes one step on a batch.
     ///
     /// # Errors
     /// When the device fails.
@@ -129,35 +129,35 @@ pub trait Objective {
 
 type MakeObjective = fn(&Card, &TrainConfig, &Device) -> Result<Box<dyn Objective>>;
 
-/// Name, one line, constructor of every objective.
+/// Every objective: its name, a one-line description, its constructor.
 pub static OBJECTIVES: &[(&str, &str, MakeObjective)] = &[vae::ROW, gan::ROW, denoising::EDM, denoising::FLOW];
 
-/// Consecutive non-finite steps after which training stops.
+/// Training stops after this many steps in a row that were not finite.
 const SKIPS_IN_A_ROW: u32 = 10;
 
-/// Everything `train` works with.
+/// What [`train`] is given.
 pub struct Training<'a> {
     /// The config file.
     pub config_path: &'a Path,
     /// Root of the data sets.
     pub data_root: &'a Path,
-    /// Folder of checkpoints, metrics and sample sheets.
+    /// Folder for checkpoints, metrics and sample sheets.
     pub work: PathBuf,
     /// Folder the finished model is written to.
     pub model: PathBuf,
-    /// The command, for the card.
+    /// The command that was run, to be written into the card.
     pub how: String,
-    /// cpu, wgpu or cuda: a checkpoint of one is not continued on another.
+    /// `cpu`, `wgpu` or `cuda`. A checkpoint from one is not continued on another.
     pub device_class: &'a str,
-    /// Stop after this many epochs of the config's, leaving a checkpoint (for tests and short looks).
+    /// Stop after this many of the config's epochs and leave a checkpoint, for tests and quick looks.
     pub stop_after: Option<u32>,
 }
 
-/// Trains, or goes on training, and writes the model folder at the end.
+/// Trains from the start or from the last checkpoint, and writes the model folder at the end.
 ///
 /// # Errors
-/// [`Error::Config`] for the config or card, [`Error::Input`] for data, [`Error::Stopped`] when ten
-/// steps in a row were not finite, [`Error::Interrupted`] after a signal (a checkpoint is written first).
+/// [`Error::Config`] for the config or card, [`Error::Input`] for data, [`Error::Stopped`] when ten steps in a row were
+/// not finite, [`Error::Interrupted`] after a signal (a checkpoint is written first).
 pub fn train(job: &Training, device: &Device, progress: &Progress, cancel: &Cancel) -> Result<()> {
     let (config, text) = read_config(job.config_path)?;
     let draft = job.config_path.with_file_name(&config.card);
@@ -267,7 +267,7 @@ fn fresh(networks: &[&Network], config: &TrainConfig, device: &Device) -> State 
     State { average: parameters.clone(), parameters, adam: BTreeMap::new(), step: 0, skipped: 0 }
 }
 
-/// The pictures of a step: position `step` in the shuffled order of its epoch.
+/// Indices of the pictures of a step: batch `step % per_epoch` in the shuffled order of its epoch.
 fn picked(data: &Dataset, config: &TrainConfig, step: u64, per_epoch: u64) -> Vec<usize> {
     let order = noise::permutation(config.seed, Stream::Shuffle, (step / per_epoch) as u32, data.count());
     let first = (step % per_epoch) as usize * config.batch;
@@ -290,7 +290,7 @@ fn learning_rate(config: &TrainConfig, step: u64, total: u64) -> f64 {
 }
 
 fn average(state: &mut State, decay: f64) {
-    // A shorter memory at first, so that the start values are forgotten.
+    // The average has a shorter memory at first, so that the initial weights are forgotten.
     let decay = decay.min((1.0 + state.step as f64) / (10.0 + state.step as f64));
     let live: Vec<(String, Tensor<1>)> = state.parameters.iter().map(|(k, t)| (k.to_owned(), t.clone())).collect();
     for (name, tensor) in live {
@@ -299,12 +299,12 @@ fn average(state: &mut State, decay: f64) {
     }
 }
 
-/// Names of the tensors of `network` that gradients train.
+/// Names of the tensors of `network` that are trained by gradients.
 fn trainable(network: &Network) -> std::collections::BTreeSet<String> {
     network.parameters().into_iter().filter(|s| s.role != Role::Statistic).map(|s| s.key).collect()
 }
 
-/// Folds batch statistics into the running ones, with PyTorch's momentum of 0.1.
+/// Blends batch statistics into the running ones, with PyTorch's momentum of 0.1.
 fn fold_statistics(parameters: &mut Parameters, statistics: Vec<(String, Tensor<1>)>) {
     for (name, value) in statistics {
         let folded = parameters.get(&name) * 0.9 + value * 0.1;
@@ -312,7 +312,7 @@ fn fold_statistics(parameters: &mut Parameters, statistics: Vec<(String, Tensor<
     }
 }
 
-/// A loss and the squared norm of its gradients on the host; `None` if either is not finite.
+/// The loss as a host number; `None` if it, or the squared norm of the gradients, is not finite.
 fn finite(loss: Tensor<1>, gradients: &[(String, Tensor<1>)]) -> Option<f64> {
     let norm = crate::nn::adam::squared_norm(gradients)?;
     let loss = loss.inner().try_into_scalar::<f32>().ok()?;

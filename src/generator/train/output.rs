@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 /// Side of the sample sheet, in pictures.
 const SHEET_SIDE: usize = 8;
 
-/// Means of losses over an epoch.
+/// Running means of the losses over an epoch.
 #[derive(Default)]
 pub struct Means {
     sums: BTreeMap<&'static str, f64>,
@@ -32,30 +32,30 @@ impl Means {
         self.sums.iter().map(|(name, sum)| (*name, sum / self.steps.max(1) as f64))
     }
 
-    /// `name value, name value`
+    /// The means as `name value, name value`.
     pub fn text(&self) -> String {
         self.means().map(|(name, mean)| format!("{name} {mean:.3}")).collect::<Vec<_>>().join(", ")
     }
 }
 
-/// Where and what to write.
+/// What is written, and where.
 pub struct Output<'a> {
-    /// The job.
+    /// The training job.
     pub job: &'a Training<'a>,
-    /// The draft, checked.
+    /// The draft card, checked.
     pub card: &'a Card,
-    /// The draft as typed.
+    /// The draft card's text as the user wrote it.
     pub draft: &'a str,
-    /// What is trained.
+    /// The objective that is trained.
     pub objective: &'a dyn Objective,
     /// The config.
     pub config: &'a TrainConfig,
-    /// Where it computes.
+    /// The device it runs on.
     pub device: &'a Device,
 }
 
 impl Output<'_> {
-    /// After an epoch: one line of `metrics.jsonl` and one sheet of samples.
+    /// Called after an epoch: writes one line of `metrics.jsonl` and one sheet of samples.
     pub fn epoch(&self, state: &State, epoch: u64, means: Means) -> Result<()> {
         let mut line = serde_json::Map::new();
         line.insert("epoch".into(), epoch.into());
@@ -63,7 +63,7 @@ impl Output<'_> {
         line.insert("skipped".into(), state.skipped.into());
         line.extend(means.means().map(|(name, mean)| (name.to_owned(), mean.into())));
         let path = self.job.work.join("metrics.jsonl");
-        // Lines of epochs that a resumed run takes again are replaced.
+        // A resumed run may repeat epochs; their lines are replaced.
         let old = if path.exists() {
             String::from_utf8_lossy(&store::read_bounded(&path, 1 << 26)?).into_owned()
         } else {
@@ -78,7 +78,7 @@ impl Output<'_> {
         store::write_atomic(&self.job.work.join(format!("samples/epoch-{epoch:04}.png")), &bytes)
     }
 
-    /// The same latents every time, from the averaged weights.
+    /// A sheet of pictures from the averaged weights. The latents are the same every time.
     fn sheet(&self, state: &State) -> Result<Picture> {
         let (n, d) = (SHEET_SIDE * SHEET_SIDE, self.card.latent_width);
         let values: Vec<f32> = (0..n as u64).flat_map(|i| noise::normals(0, i, Stream::Preview, 0, d)).collect();
@@ -95,7 +95,7 @@ impl Output<'_> {
         Ok(sheet.enlarge(3))
     }
 
-    /// The model folder: averaged weights of the card's networks, and the card completed.
+    /// Writes the model folder: averaged weights of the card's networks, and the completed card.
     pub fn model(&self, state: &State) -> Result<()> {
         let specs = card_parameters(self.card)?;
         let mut tensors = BTreeMap::new();

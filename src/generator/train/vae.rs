@@ -84,7 +84,7 @@ impl Objective for Vae {
         let log_var = code.narrow(1, self.width, self.width).clamp(-12.0, 6.0);
         let noise = input.noise(n, self.width, 0, &self.device);
         let z = mean.clone() + (log_var.clone() * 0.5).exp() * noise;
-        // Clamped so that ln stays finite where the sigmoid saturates.
+        // Clamped so that the logarithm stays finite where the sigmoid saturates.
         let y = self.decoder.forward(z, &pass).clamp(1e-6, 1.0 - 1e-6);
         let likelihood = x.clone() * y.clone().log() + (x.neg() + 1.0) * (y.neg() + 1.0).log();
         let reconstruction = likelihood.sum().neg() / n as f64;

@@ -1,4 +1,4 @@
-//! Intrinsic dimension LID_s of the generator, seen as its local linear map, at scale s (theory, 9b): roughly the
+//! Intrinsic dimension LID_s at scale s of the generator, taken as its local linear map (theory, 9b). Roughly the
 //! number of directions in which it moves a sample by more than s.
 
 use super::{Descriptor, LocalGeometry, Measured};
@@ -15,8 +15,8 @@ pub const DESCRIPTOR: Descriptor = Descriptor {
 /// LID_s at s = `scale`.
 fn at(g: &LocalGeometry, scale: f64) -> Measured {
     let value = crate::geometry::spectral_dimension(&g.spectrum.singular_values, &g.spectrum.rotated_latent, scale);
-    // From part of the directions it is a quadratic form in a few coordinates of z, whose spread the jackknife
-    // underestimates (its 95 % intervals held 84 % in a trial): better no standard error than that one.
+    // From part of the directions it is a quadratic form in a few coordinates of z, and the jackknife underestimates
+    // its spread (the 95 % intervals held 84 % in a trial). No standard error is better than that one.
     let whole = g.spectrum.n_directions >= g.spectrum.frame_of;
     Measured::with_error(value, if whole { 0.0 } else { f64::INFINITY })
 }

@@ -1,4 +1,4 @@
-//! ‖z‖, the length of the latent: of draws from N(0, I) it is near √d, and how far off says how far out z lies.
+//! ‖z‖, the length of the latent. For draws from N(0, I) it is near √d; the difference says how far out z lies.
 
 use super::ShownIn::{Path, Related};
 use super::{Descriptor, LocalGeometry, Measured, no_parts};

@@ -1,4 +1,5 @@
-//! Local complexity δ: the number of units whose pre-activation changes sign near z (theory, 4), in all and per layer.
+//! Local complexity δ: the number of units whose pre-activation changes sign near z (theory, 4), in total and per
+//! layer.
 
 use super::ShownIn::{Map, Path, Related};
 use super::{Descriptor, LocalGeometry, Measured, Undefined};

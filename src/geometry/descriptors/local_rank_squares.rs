@@ -1,4 +1,4 @@
-//! Local rank from the squares of the singular values (theory, 3, power 2), never larger than ν.
+//! Local rank from the squares of the singular values (theory, 3, power 2). It is never larger than ν.
 
 use super::{Descriptor, LocalGeometry, Measured, no_parts};
 

@@ -1,5 +1,5 @@
 //! Local scaling ψ = Σ_{i ≤ r} ln σ_i in nats, over the numerical rank r (theory, 1). Values at different r are in
-//! different units; ψ_k is the one to compare.
+//! different units, so compare ψ_k instead.
 
 use super::ShownIn::{Compared, Sample};
 use super::{Descriptor, LocalGeometry, Measured, Undefined, no_parts};

@@ -1,4 +1,4 @@
-//! ln ‖A‖_F, a cheap alternative to ψ that needs few directions and often orders latents alike.
+//! ln ‖A‖_F, a cheap alternative to ψ that needs few directions and often orders latents the same way.
 
 use super::ShownIn::Related;
 use super::{Descriptor, LocalGeometry, Measured, Undefined, no_parts};
@@ -14,7 +14,7 @@ pub const DESCRIPTOR: Descriptor = Descriptor {
 
 fn measure(g: &LocalGeometry) -> Measured {
     let s = &g.spectrum.singular_values;
-    // Relative to σ₁, so that the squares neither overflow nor underflow.
+    // Divided by σ₁ first, so that the squares neither overflow nor underflow.
     match s.first() {
         Some(first) if *first > 0.0 => {
             Measured::exact(first.ln() + 0.5 * s.iter().map(|v| (v / first).powi(2)).sum::<f64>().ln())

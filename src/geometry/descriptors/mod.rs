@@ -1,5 +1,5 @@
 //! Descriptors: numbers read off the geometry at one latent, one file each. To add one, write its file and put its row
-//! into [`DESCRIPTORS`]; the row also says which tables and figures show it unasked ([`ShownIn`]).
+//! into [`DESCRIPTORS`]. The row also says which tables and figures show it without being asked ([`ShownIn`]).
 
 mod intrinsic_dimension;
 mod latent_norm;
@@ -28,7 +28,7 @@ pub enum Undefined {
     NonFinite,
     /// Too large or too small for an f64.
     OutOfRange,
-    /// It is read from something that was not measured, such as local complexity.
+    /// It needs something that was not measured, such as local complexity.
     NotMeasured,
 }
 
@@ -51,7 +51,7 @@ pub enum Measured {
     Value {
         /// The number, always finite.
         value: f64,
-        /// Its standard error: 0 where nothing was estimated, infinite where it is not known.
+        /// Its standard error: 0 if nothing was estimated, infinite if it is not known.
         stderr: f64,
     },
     /// No value, and why.
@@ -64,12 +64,12 @@ impl Measured {
         if value.is_finite() { Self::Value { value, stderr: 0.0 } } else { Self::Undefined(Undefined::NonFinite) }
     }
 
-    /// A value with its standard error (infinite where it is not known), or [`Undefined::NonFinite`].
+    /// A value with its standard error (infinite if that is not known), or [`Undefined::NonFinite`].
     pub fn with_error(value: f64, stderr: f64) -> Self {
         if value.is_finite() { Self::Value { value, stderr } } else { Self::Undefined(Undefined::NonFinite) }
     }
 
-    /// Applies `f` to value and standard error. [`Undefined::OutOfRange`] where the new value is 0, subnormal or not
+    /// Applies `f` to value and standard error; [`Undefined::OutOfRange`] if the new value is 0, subnormal or not
     /// finite.
     fn map(self, f: impl FnOnce(f64, f64) -> (f64, f64)) -> Self {
         let Self::Value { value, stderr } = self else { return self };
@@ -77,7 +77,7 @@ impl Measured {
         if value.is_normal() { Self::Value { value, stderr } } else { Self::Undefined(Undefined::OutOfRange) }
     }
 
-    /// The standard error, where it is known.
+    /// The standard error, if it is known.
     pub fn stderr(self) -> Option<f64> {
         match self {
             Self::Value { stderr, .. } if stderr.is_finite() => Some(stderr),
@@ -85,7 +85,7 @@ impl Measured {
         }
     }
 
-    /// The value, where there is one.
+    /// The value, if there is one.
     pub fn value(self) -> Option<f64> {
         match self {
             Self::Value { value, .. } => Some(value),
@@ -94,10 +94,10 @@ impl Measured {
     }
 }
 
-/// Scale s of the intrinsic dimension where none is asked for, in units of sample values.
+/// Default scale s of the intrinsic dimension, in units of sample values.
 pub const SCALE: f64 = 0.1;
 
-/// All that descriptors read at one latent.
+/// Everything that descriptors read at one latent.
 #[derive(Clone, Copy)]
 pub struct LocalGeometry<'a> {
     /// Singular values of the Jacobian, and Vᵀz.
@@ -108,7 +108,7 @@ pub struct LocalGeometry<'a> {
     pub model_rank: usize,
     /// Local complexity at z, if it was measured.
     pub complexity: Option<&'a Complexity>,
-    /// Scales s of the intrinsic dimension, each above 0; [`SCALE`] where the list is empty.
+    /// Scales s of the intrinsic dimension, each above 0. If empty, [`SCALE`] is used.
     pub scales: &'a [f64],
 }
 
@@ -150,7 +150,8 @@ impl<'a> LocalGeometry<'a> {
     }
 }
 
-/// A table or figure that shows some descriptors without being asked. The rows of [`DESCRIPTORS`] say which.
+/// A table or figure that shows some descriptors without being asked. Each row of [`DESCRIPTORS`] says where it is
+/// shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShownIn {
     /// The table of a run, one row per picture.
@@ -176,11 +177,12 @@ pub struct Descriptor {
     pub name: &'static str,
     /// The formula in one line, for `isoline list descriptors`.
     pub about: &'static str,
-    /// Its label at the axis of a figure.
+    /// Its label on the axis of a figure.
     pub label: &'static str,
     /// Tables and figures that show it without being asked.
     pub shown: &'static [ShownIn],
-    /// The value from the given geometry alone. A standard error of 0 asks [`measure_all`] for that of the jackknife.
+    /// Computes the value from the given geometry. A standard error of 0 asks [`measure_all`] to fill in that of the
+    /// jackknife.
     pub measure: fn(&LocalGeometry) -> Measured,
     /// Further columns, (name, value), such as one per layer; [`no_parts`] for a descriptor that is one number.
     pub parts: fn(&LocalGeometry) -> Vec<(String, Measured)>,
@@ -191,9 +193,8 @@ pub fn no_parts(_: &LocalGeometry) -> Vec<(String, Measured)> {
     Vec::new()
 }
 
-/// The descriptors `wanted` and their parts, in order, as (column name, value). Where the spectrum comes from part of
-/// the directions, a value that brings no standard error of its own gets that of the jackknife over the spectrum's
-/// replicates.
+/// The descriptors `wanted` and their parts, in order, as (column name, value). If the spectrum comes from part of the
+/// directions, a value without a standard error of its own gets that of the jackknife over the spectrum's replicates.
 pub fn measure_all(g: &LocalGeometry, wanted: &[&Descriptor]) -> Vec<(String, Measured)> {
     let replicated = g.replicated();
     let mut columns = Vec::new();

@@ -1,4 +1,4 @@
-//! ψ_k = Σ_{i ≤ k} ln σ_i in nats, k the model rank (theory, 1b): what rewards learn and novelty is measured in.
+//! ψ_k = Σ_{i ≤ k} ln σ_i in nats, with k the model rank (theory, 1b): what rewards learn and novelty is measured in.
 
 use super::ShownIn::{Compared, Map, Path, Related, Sample};
 use super::{Descriptor, LocalGeometry, Measured, no_parts};

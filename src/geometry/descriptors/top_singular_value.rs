@@ -1,4 +1,4 @@
-//! The largest singular value σ₁: a cheap alternative to ψ, though a coarser one than ln ‖A‖_F.
+//! The largest singular value σ₁: a cheap alternative to ψ, but coarser than ln ‖A‖_F.
 
 use super::ShownIn::Related;
 use super::{Descriptor, LocalGeometry, Measured, Undefined, no_parts};
@@ -14,8 +14,8 @@ pub const DESCRIPTOR: Descriptor = Descriptor {
 
 fn measure(g: &LocalGeometry) -> Measured {
     let Some(first) = g.spectrum.singular_values.first() else { return Measured::Undefined(Undefined::ZeroRank) };
-    // A maximum is not a smooth function of the directions: in a trial the jackknife's 95 % intervals held 89 %. So
-    // from part of the directions it has no standard error.
+    // A maximum is not a smooth function of the directions: in a trial the jackknife's 95 % intervals held 89 %. So an
+    // estimate from part of the directions has no standard error.
     let whole = g.spectrum.n_directions >= g.spectrum.frame_of;
     Measured::with_error(*first, if whole { 0.0 } else { f64::INFINITY })
 }

@@ -1,4 +1,4 @@
-//! The volume scalar exp ψ_k of MaGNET and polarity sampling (theory, 5), k the model rank.
+//! The volume scalar exp ψ_k of MaGNET and polarity sampling (theory, 5), with k the model rank.
 
 use super::{Descriptor, LocalGeometry, Measured, no_parts};
 

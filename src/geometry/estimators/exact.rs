@@ -1,6 +1,6 @@
-//! The exact Jacobian (theory, 6): all d columns by forward-mode tangents, in parts that fit into memory. The reference
-//! that every other estimator is tested against. On the processor it runs in host memory instead of tensors, where the
-//! generator has a host form ([`crate::host`]).
+//! The exact Jacobian (theory, 6): all d columns by forward-mode tangents, in parts that fit into memory. Every other
+//! estimator is tested against it. On the processor it runs in host memory instead of tensors, if the generator has a
+//! host form ([`crate::host`]).
 
 use super::{EstimatorRow, EstimatorSettings, JacobianEstimator, Varies};
 use crate::error::{Error, Result};
@@ -62,9 +62,9 @@ impl JacobianEstimator for Exact {
     }
 }
 
-/// Spectra from Gram matrices in f64. Squaring the condition number loses nothing here: an eigenvalue is off by about
-/// d·eps(f64)·λ₁, so σ_i by d·eps(f64)·σ₁²/(2σ_i), while the Jacobian itself, rounded to f32, has moved every σ_i by
-/// about eps(f32)·σ₁. The latter is the larger for every σ_i above d·1e-9·σ₁.
+/// Spectra from Gram matrices in f64. Squaring the condition number loses nothing here. It moves an eigenvalue by about
+/// d·eps(f64)·λ₁, and so σ_i by d·eps(f64)·σ₁²/(2σ_i); but the Jacobian itself, rounded to f32, has already moved every
+/// σ_i by about eps(f32)·σ₁, which is more for every σ_i above d·1e-9·σ₁.
 fn on_host(chain: &HostChain, latents: &[f32], memory: usize) -> Vec<Option<Spectrum>> {
     let d = chain.width();
     let one = |i: usize, gram| reduced(gram, &latents[i * d..(i + 1) * d]);
@@ -75,12 +75,12 @@ fn all_finite(values: &[&[f32]]) -> bool {
     values.iter().all(|v| v.iter().all(|v| v.is_finite()))
 }
 
-/// The Gram matrix AᵀA (`[d, d]`) and the latent in tridiagonal form.
+/// The Gram matrix AᵀA (`[d, d]`) and the latent `z` (`[d]`), reduced to tridiagonal form.
 fn reduced(gram: Option<Vec<f64>>, z: &[f32]) -> Option<Tridiagonal> {
     Some(Tridiagonal::of(gram?, z.iter().map(|v| f64::from(*v)).collect()))
 }
 
-/// The spectrum of each matrix. All are solved together, which is quicker than one by one.
+/// The spectrum of each matrix. Solving them all together is quicker than one by one.
 fn spectra(reduced: Vec<Option<Tridiagonal>>, sample_width: usize) -> Vec<Option<Spectrum>> {
     let finite: Vec<bool> = reduced.iter().map(Option::is_some).collect();
     let mut solved = eigenvalues_along(&reduced.into_iter().flatten().collect::<Vec<_>>()).into_iter();

@@ -1,5 +1,5 @@
 //! The Jacobian restricted to a random subspace of latent space (theory, 8): A·B by P tangents. At P < d its ψ is not
-//! that of A, but orders latents much as it does.
+//! that of A, but it orders latents in much the same way.
 
 use super::{EstimatorRow, EstimatorSettings, JacobianEstimator, Varies};
 use crate::error::Result;
@@ -43,7 +43,7 @@ impl JacobianEstimator for InputSubspace {
             let sketch = |i: usize| self.sketch(&[], &latents[i * d..(i + 1) * d], p, chain.features());
             let of = |i: usize, gram: Option<Vec<f64>>| Some(sketch(i).problems(&gram?, &frame));
             let problems = grams(chain, latents, Directions::Rows(&frame), self.settings.memory, of);
-            // Those of all latents together: eight matrices take little longer than one.
+            // Those of all latents are solved together: eight matrices take little longer than one.
             let counts: Vec<Option<usize>> = problems.iter().map(|p| p.as_ref().map(Vec::len)).collect();
             let all: Vec<Tridiagonal> = problems.into_iter().flatten().flatten().collect();
             let mut solved = eigenvalues_along(&all).into_iter();

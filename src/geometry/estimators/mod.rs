@@ -17,13 +17,13 @@ use super::Spectrum;
 use crate::error::{Error, Result, did_you_mean};
 use crate::generator::{Generator, Spec};
 
-/// A way to find the spectrum of ∂G/∂z at each of a list of latents.
+/// A way to compute the spectrum of ∂G/∂z at each of a list of latents.
 pub trait JacobianEstimator: Send + Sync {
     /// Its name in [`ESTIMATORS`].
     fn name(&self) -> &'static str;
 
-    /// Whether every singular value is one of the Jacobian itself, up to rounding. False for all that sample
-    /// directions.
+    /// Whether its singular values are those of the Jacobian itself, up to rounding. False for every estimator that
+    /// samples directions.
     fn is_exact(&self) -> bool {
         false
     }
@@ -31,7 +31,7 @@ pub trait JacobianEstimator: Send + Sync {
     /// P, the number of directions it takes on a generator of this kind.
     ///
     /// # Errors
-    /// [`Error::Key`] where the number set does not fit the generator.
+    /// [`Error::Key`] when the number that was set does not fit the generator.
     fn directions(&self, spec: &Spec) -> Result<usize>;
 
     /// The spectrum at each of `latents` (`[n, d]` row-major), n entries; `None` where the latent or a value of the
@@ -42,21 +42,21 @@ pub trait JacobianEstimator: Send + Sync {
     fn spectra(&self, generator: &dyn Generator, latents: &[f32]) -> Result<Vec<Option<Spectrum>>>;
 }
 
-/// Settings of an estimator. Those that an estimator does not use are ignored, except for a number of directions that
-/// does not fit.
+/// Settings of an estimator. One that does not use a setting ignores it, except for a number of directions that does
+/// not fit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EstimatorSettings {
-    /// P; the estimator's usual number where absent.
+    /// The number of directions P; the estimator's own default if absent.
     pub directions: Option<usize>,
-    /// c in the radius h = c·‖z‖/√d of a stencil.
+    /// The factor c in the radius h = c·‖z‖/√d of a stencil.
     pub radius: f64,
     /// Seed of the directions, see [`crate::geometry::frame()`].
     pub seed: u64,
-    /// Bytes that one pass through the network may take, roughly. They decide how the work is divided, not what is
-    /// measured.
+    /// Rough number of bytes that one pass through the network may take. It decides how the work is divided, not what
+    /// is measured.
     pub memory: usize,
-    /// Most sets of directions that the jackknife leaves out in turn; under 2 for no jackknife, and then no standard
-    /// error for the choice of directions.
+    /// Upper bound on the number of sets of directions that the jackknife leaves out in turn. Below 2 there is no
+    /// jackknife, and so no standard error for the choice of directions.
     pub replicates: usize,
 }
 
@@ -67,7 +67,7 @@ impl Default for EstimatorSettings {
 }
 
 impl EstimatorSettings {
-    /// Checks the settings as far as that needs no generator.
+    /// Checks the settings as far as possible without a generator.
     ///
     /// # Errors
     /// [`Error::Key`] for the first setting out of range.
@@ -91,10 +91,10 @@ impl EstimatorSettings {
         self.radius * (square / latent.len().max(1) as f64).sqrt()
     }
 
-    /// P as set, or `usual` capped at `most`; `what` says in the message what `most` is.
+    /// P as set, or `usual` capped at `most`; `what` tells the reader of the message what `most` is.
     fn directions_within(&self, usual: usize, most: usize, what: &str) -> Result<usize> {
         let p = self.directions.unwrap_or(usual.min(most));
-        // A single direction out of several has no spread to tell its error from.
+        // A single direction out of several has no spread from which its error could be judged.
         if !(2.min(most)..=most).contains(&p) {
             let message = format!("expected {} to {most}, {what}, found {p}", 2.min(most));
             return Err(Error::key("directions", message));
@@ -103,7 +103,7 @@ impl EstimatorSettings {
     }
 }
 
-/// What changes an estimate, and so is worth trying.
+/// Which settings change the result of an estimator, and so are worth varying in a study.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Varies {
     /// Nothing.
@@ -116,24 +116,24 @@ pub enum Varies {
 
 /// One row of the table of estimators.
 pub struct EstimatorRow {
-    /// As `--estimator NAME`.
+    /// Its name, as in `--estimator NAME`.
     pub name: &'static str,
     /// One line for `isoline list estimators`.
     pub about: &'static str,
-    /// What its ψ estimates, for people.
+    /// What its ψ is an estimate of, for people.
     pub estimates: &'static str,
     /// What it is called in the title of a plot.
     pub label: &'static str,
-    /// What changes its estimate.
+    /// Which settings change its estimate.
     pub varies: Varies,
-    /// Makes the estimator with these settings, which have been checked.
+    /// Builds the estimator with these settings, which have been checked.
     pub make: fn(&EstimatorSettings) -> Box<dyn JacobianEstimator>,
 }
 
 /// Every estimator, in the order of `isoline list estimators`.
 pub static ESTIMATORS: &[EstimatorRow] = &[exact::ROW, input_subspace::ROW, output_projection::ROW, stencil::ROW];
 
-/// The estimator of that name with its usual settings; `name:P` sets the number of directions, as in
+/// The estimator called `name` with default settings. `name:P` sets the number of directions, as in
 /// `input-subspace:16`.
 ///
 /// # Errors
@@ -142,10 +142,10 @@ pub fn estimator(name: &str) -> Result<Box<dyn JacobianEstimator>> {
     estimator_with(name, &EstimatorSettings::default())
 }
 
-/// The estimator of that name with the given settings; `name:P` as in [`estimator`].
+/// The estimator called `name` with the given settings; `name:P` works as in [`estimator`].
 ///
 /// # Errors
-/// [`Error::Key`] for an unknown name, for a setting out of range, or where name and settings disagree on P.
+/// [`Error::Key`] for an unknown name, for a setting out of range, or when name and settings disagree on P.
 pub fn estimator_with(name: &str, settings: &EstimatorSettings) -> Result<Box<dyn JacobianEstimator>> {
     settings.check()?;
     let (row, directions) = estimator_row(name)?;
@@ -160,7 +160,7 @@ pub fn estimator_with(name: &str, settings: &EstimatorSettings) -> Result<Box<dy
     Ok((row.make)(&settings))
 }
 
-/// The row of a name in the table, and the number of directions after its colon, if any.
+/// The row of the table for a name, and the number of directions after the name's colon, if any.
 ///
 /// # Errors
 /// [`Error::Key`] for an unknown name, with the nearest one, or for something after the colon that is not a number.

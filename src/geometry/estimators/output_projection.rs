@@ -59,12 +59,12 @@ impl JacobianEstimator for OutputProjection {
 }
 
 /// For each of `latents` (`[n, d]`) the rows w_p·A, `[P, d]`, which are the gradients of ⟨w_p, G(z)⟩; `w` is `[P, D]`.
-/// One backward pass over the repeated latent gives as many rows as `memory` bytes allow.
+/// One backward pass over the repeated latent computes as many rows as `memory` bytes allow.
 fn pull(generator: &dyn Generator, latents: &[f32], w: &[f32], p: usize, memory: usize) -> Result<Vec<Vec<f32>>> {
     let spec = generator.spec();
     let (d, width) = (spec.latent_width, w.len() / p);
     let n = latents.len() / d;
-    // A backward pass keeps every activation and makes a gradient of the same size for each.
+    // A backward pass keeps every activation and makes a gradient of the same size for each of them.
     let at_once = rows_within(memory, spec.activations.div_ceil(2));
     let chunk = at_once.min(p);
     let samples = (at_once / chunk).clamp(1, n.max(1));

@@ -1,5 +1,6 @@
 //! Central differences over a cross-polytope (theory, 9): 2P evaluations and no derivative. On a piecewise-linear
-//! network it averages the Jacobian over the pieces it reaches, so it is smooth in z where A is not, and never exact.
+//! network it averages the Jacobian over the pieces it reaches. So it is smooth in z where A is not, and it is never
+//! exact.
 
 use super::{EstimatorRow, EstimatorSettings, JacobianEstimator, Varies};
 use crate::error::Result;
@@ -20,8 +21,8 @@ pub const ROW: EstimatorRow = EstimatorRow {
     make: |settings| Box::new(Stencil { settings: settings.clone(), frames: FrameCache::default() }),
 };
 
-/// Relative error of one evaluation of a network in f32: 4 eps, as rounding errors that add up like a random walk
-/// leave.
+/// Relative error of one evaluation of a network in f32: 4 eps, which is what rounding errors leave when they add up
+/// like a random walk.
 const VALUE_ERROR: f64 = 4.0 * f32::EPSILON as f64;
 
 struct Stencil {
@@ -66,7 +67,7 @@ struct Differences {
     h: f64,
     /// (G(z + h v_p) − G(z − h v_p)) / 2h for each p, `[P, D]`.
     columns: Vec<f32>,
-    /// Norm of their rounding error: that of 2P values of relative error [`VALUE_ERROR`], divided by 2h.
+    /// Norm of their rounding error: that of 2P values with the relative error [`VALUE_ERROR`], divided by 2h.
     error: f64,
 }
 

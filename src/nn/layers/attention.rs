@@ -48,7 +48,7 @@ fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
     Ok(Box::new(Attention { key: c.key, heads: c.heads, zero: c.zero, shape }))
 }
 
-/// What the values leave for the tangents: Q, K and V, each `[n, heads, places, w]`, and the attention weights,
+/// What the value pass keeps for the tangents: Q, K and V, each `[n, heads, places, w]`, and the attention weights,
 /// `[n, heads, places, places]`.
 struct HeadValues {
     q: Tensor<4>,
@@ -79,8 +79,7 @@ impl Attention {
         y.reshape([n, out * places])
     }
 
-    /// Q, K and V of x (`[rows, channels·places]`), each `[rows, heads, places, w]`. Tangents pass through without the
-    /// bias.
+    /// Q, K and V of x (`[rows, channels·places]`), each `[rows, heads, places, w]`. Tangents use it without the bias.
     fn heads(&self, x: Rows, bias: bool, pass: &Pass) -> [Tensor<4>; 3] {
         let [n, _] = x.dims();
         let (c, h, s) = (self.channels(), self.heads, self.places());
@@ -88,7 +87,7 @@ impl Attention {
         [0, 1, 2].map(|i| all.clone().narrow(1, i * h, h))
     }
 
-    /// 1/√w, by which the logits are scaled.
+    /// 1/√w, the factor of the logits.
     fn scale(&self) -> f64 {
         1.0 / ((self.channels() / self.heads) as f64).sqrt()
     }
@@ -99,7 +98,7 @@ impl Attention {
         HeadValues { q, k, v, weights }
     }
 
-    /// The heads' results, `[rows, heads, places, w]`, through the last linear map to `[rows, channels·places]`.
+    /// The heads' results, `[rows, heads, places, w]`, passed through the last linear map to `[rows, channels·places]`.
     fn out(&self, y: Tensor<4>, bias: bool, pass: &Pass) -> Rows {
         let [n, ..] = y.dims();
         let rows = y.swap_dims(2, 3).reshape([n, self.channels() * self.places()]);
@@ -107,8 +106,8 @@ impl Attention {
     }
 }
 
-/// Puts the k directions of a sample beside its places, so that one product with the sample's own matrix serves all of
-/// them: `[n·k, heads, places, w] → [n, heads, k·places, w]`.
+/// Puts the k directions of a sample beside its places, so that a single product with the sample's own matrix serves
+/// all of them: `[n·k, heads, places, w] → [n, heads, k·places, w]`.
 fn beside(t: Tensor<4>, k: usize) -> Tensor<4> {
     let [rows, h, s, w] = t.dims();
     t.reshape([rows / k, k, h, s, w]).swap_dims(1, 2).reshape([rows / k, h, k * s, w])
@@ -156,7 +155,7 @@ impl Layer for Attention {
         let mean = (logits.clone() * weights.clone()).sum_dim(4);
         let turned = ((logits - mean) * weights).reshape([n * k, h, s, s]);
         let by_weights = apart(beside(turned, k).matmul(p.v.clone()), k);
-        // A ∂V for all k at once: here the directions stand beside the width w.
+        // A ∂V for all k at once; here the directions stand beside the width w.
         let [_, _, _, w] = dv.dims();
         let wide = dv.reshape([n, k, h, s, w]).permute([0, 2, 3, 1, 4]).reshape([n, h, s, k * w]);
         let by_values = p.weights.clone().matmul(wide).reshape([n, h, s, k, w]).permute([0, 3, 1, 2, 4]);

@@ -1,7 +1,7 @@
 //! Batch normalisation over the channels of `[channels, height, width]`, or over `[features]`. With frozen statistics,
-//! the way it is always used but in training, it is a fixed scale and shift of each channel and piecewise linear. A
-//! training pass normalises by the batch itself (the biased variance) and reports mean and unbiased variance for the
-//! running ones.
+//! as everywhere except in training, it is a fixed scale and shift per channel and so piecewise linear. A training pass
+//! normalises by the batch itself (with the biased variance) and reports mean and unbiased variance for the running
+//! ones.
 
 use crate::error::{Error, Result};
 use crate::nn::{HostParameters, Plain};
@@ -66,7 +66,7 @@ impl BatchNorm {
         x.reshape([n, c * a])
     }
 
-    /// A training pass over `[n, channels, area]`; leaves the batch's mean and unbiased variance in `statistics`.
+    /// A training pass over `[n, channels, area]`. It adds the batch's mean and unbiased variance to `statistics`.
     fn train(&self, x: Tensor<3>, pass: &Pass, statistics: &std::cell::RefCell<Vec<(String, Tensor<1>)>>) -> Tensor<3> {
         let [n, _, area] = x.dims();
         let mean = x.clone().mean_dims(&[0, 2]);

@@ -1,5 +1,5 @@
 //! Several branches that read the same input, their outputs side by side along the channels. An empty branch is the
-//! input itself; with it, a branch keeps what it started from (a skip connection).
+//! input itself, which makes the layer a skip connection.
 
 use crate::error::{Error, Result};
 use crate::nn::{HostParameters, Plain, plain_chain};

@@ -1,6 +1,6 @@
-//! Two-dimensional convolution with square kernels, in fact a cross-correlation, and its transpose, as PyTorch's `conv2d` and
-//! `conv_transpose2d`: `[channels, height, width] → [out, height', width']` with
-//! height' = (height + 2·padding − kernel)/stride + 1, rounded down; transposed,
+//! Two-dimensional convolution with square kernels (strictly speaking a cross-correlation) and its transpose, as in
+//! PyTorch's `conv2d` and `conv_transpose2d`: `[channels, height, width] → [out, height', width']`. Here
+//! height' = (height + 2·padding − kernel)/stride + 1, rounded down; for the transpose
 //! height' = (height − 1)·stride − 2·padding + kernel + output_padding.
 
 use super::{flatten, planes, unflatten};
@@ -65,7 +65,7 @@ fn yes() -> bool {
     true
 }
 
-/// What the two kinds do not share.
+/// Where the two kinds differ.
 enum Way {
     Plain { zero: bool },
     Transposed { output_padding: usize },
@@ -126,7 +126,7 @@ fn build(
 }
 
 impl Convolution {
-    /// `[out, in, k, k]`; transposed `[in, out, k, k]`.
+    /// Shape of the weight: `[out, in, k, k]`, or `[in, out, k, k]` for the transpose.
     fn weight_shape(&self) -> [usize; 4] {
         let [a, b] = match self.way {
             Way::Plain { .. } => [self.output[0], self.input[0]],
@@ -147,8 +147,8 @@ impl Convolution {
         })
     }
 
-    /// The place of the input, along one side, that place `out` of the output reads through kernel place `a`:
-    /// out·stride + a − padding; transposed, the i with i·stride + a − padding = out.
+    /// Along one side, the place of the input that place `out` of the output reads through kernel place `a`:
+    /// out·stride + a − padding; for the transpose, the i with i·stride + a − padding = out. `None` if there is none.
     fn reads(&self, out: usize, a: usize, side: usize) -> Option<usize> {
         let i = match self.way {
             Way::Plain { .. } => (out * self.stride + a).checked_sub(self.padding)?,
@@ -179,7 +179,7 @@ impl Layer for Convolution {
         let shape = self.weight_shape().to_vec();
         let init = match self.way {
             Way::Plain { zero: true } => Init::Constant(0.0),
-            // PyTorch takes the second dimension for the fan-in of a transposed convolution too.
+            // PyTorch uses the second dimension as the fan-in of a transposed convolution too.
             _ => Init::FanIn(shape[1] * self.kernel * self.kernel),
         };
         into.push(ParameterSpec { key: self.weight.clone(), shape, init, role: Role::Weight });

@@ -1,6 +1,6 @@
-//! Fourier features of the first value x of a row: sin(f·x) and cos(f·x) at several frequencies f. The other values of
-//! the row follow unchanged. It turns the noise level or time at the start of an embedding into something a linear
-//! layer can tell apart.
+//! Fourier features of the first value x of a row: sin(f·x) and cos(f·x) at several frequencies f, followed by the
+//! other values of the row, unchanged. They turn the noise level or time at the start of an embedding into something
+//! that a linear layer can tell apart.
 
 use crate::error::{Error, Result};
 use crate::nn::{Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer};

@@ -1,4 +1,4 @@
-//! x·Φ(x) with the exact normal distribution function Φ, not its approximation by tanh.
+//! x·Φ(x) with the exact normal distribution function Φ, not the approximation by tanh.
 
 use crate::error::Result;
 use crate::nn::{Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
@@ -19,7 +19,7 @@ impl ElementwiseRule for Gelu {
         activation::gelu(x)
     }
 
-    // Φ(x) + x·φ(x), φ the normal density.
+    // Φ(x) + x·φ(x), where φ is the normal density.
     fn slope(&self, x: Rows, _: Rows) -> Rows {
         let cumulative = ((x.clone() * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0) * 0.5;
         let density = (x.clone() * x.clone() * -0.5).exp()

@@ -1,5 +1,5 @@
 //! Group normalisation: in each sample, every group of neighbouring channels is brought to mean 0 and variance 1, then
-//! each channel is scaled and shifted. It depends on the sample alone, not on the batch, and is not piecewise linear.
+//! each channel is scaled and shifted. It depends only on the sample, not on the batch, and is not piecewise linear.
 
 use crate::error::{Error, Result};
 use crate::nn::{HostParameters, Plain};
@@ -94,7 +94,7 @@ impl Layer for GroupNorm {
         self.affine(self.normalise(x).0, pass)
     }
 
-    // With x̂ = (x − mean)/std:  ∂y = weight/std · (t − mean(t) − x̂ · mean(x̂ t)), means over the group.
+    // With x̂ = (x − mean)/std: ∂y = weight/std · (t − mean(t) − x̂ · mean(x̂ t)), with means over the group.
     fn tangent(&self, x: Rows, t: Tangents, pass: &Pass) -> (Rows, Tangents) {
         let [n, features] = x.dims();
         let group = features / self.groups;

@@ -1,5 +1,5 @@
-//! Layer normalisation over the trailing axes of a sample, with a scale and a shift for each place of them. Not
-//! piecewise linear. It has no plain terms, so a network with it is computed by tensors.
+//! Layer normalisation over the trailing axes of a sample, with one scale and shift for each of their places. It is not
+//! piecewise linear. It has no plain terms, so a network that contains it is computed with tensors.
 
 use crate::error::{Error, Result};
 use crate::nn::{Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer};
@@ -91,7 +91,7 @@ impl Layer for LayerNorm {
         self.affine(self.normalise(x).0, pass)
     }
 
-    // With x̂ = (x − mean)/std:  ∂y = weight/std · (t − mean(t) − x̂ · mean(x̂ t)), means over the places.
+    // With x̂ = (x − mean)/std: ∂y = weight/std · (t − mean(t) − x̂ · mean(x̂ t)), with means over the places.
     fn tangent(&self, x: Rows, t: Tangents, pass: &Pass) -> (Rows, Tangents) {
         let [n, features] = x.dims();
         let (groups, places) = (features / self.places(), self.places());

@@ -54,7 +54,7 @@ pub static KINDS: &[LayerKind] = &[
 /// A per-sample shape as `[channels, height, width]`.
 ///
 /// # Errors
-/// [`Error::Key`] for a shape of another number of axes.
+/// [`Error::Key`] for a shape with another number of axes.
 fn planes(input: &[usize]) -> Result<[usize; 3]> {
     <[usize; 3]>::try_from(input).map_err(|_| {
         Error::key(

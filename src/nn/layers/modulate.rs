@@ -1,6 +1,6 @@
-//! Modulation: the place where the condition of a pass (an embedded noise level, a class) enters a network. It shifts
-//! each channel, or scales and shifts it, y = x·(1 + a) + b. Tangents treat the condition as constant, so in x the
-//! layer is affine.
+//! Modulation: the layer through which the condition of a pass (an embedded noise level, a class) enters a network. It
+//! shifts each channel, or scales and shifts it, y = x·(1 + a) + b. Tangents treat the condition as constant, so the
+//! layer is affine in x.
 
 use crate::error::{Error, Result};
 use crate::nn::{HostParameters, Plain};
@@ -46,7 +46,7 @@ fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
 }
 
 impl Modulate {
-    /// Number of coefficients: one or two per channel.
+    /// Number of coefficients per sample: one or two for each channel.
     fn outputs(&self) -> usize {
         self.channels * (1 + usize::from(self.scale))
     }
@@ -121,7 +121,7 @@ impl Layer for Modulate {
         (y, t)
     }
 
-    // Under a fixed condition this is a fixed scale and shift of each channel.
+    // Under a fixed condition this is a fixed scale and shift per channel.
     fn plain(&self, parameters: &HostParameters) -> Option<Plain> {
         let condition = parameters.condition().filter(|c| c.len() == self.width)?;
         let all: Vec<f32> = match &self.key {

@@ -1,4 +1,4 @@
-//! Another per-sample shape for the same values in the same order; nothing is computed.
+//! Gives the same values, in the same order, another per-sample shape; nothing is computed.
 
 use crate::error::{Error, Result};
 use crate::nn::{HostParameters, Plain};

@@ -1,5 +1,5 @@
-//! A residual block: y = body(x) + shortcut(x), both lists of layers. An empty shortcut is the identity; one of layers
-//! is for a body that changes the shape.
+//! A residual block: y = body(x) + shortcut(x), where both are lists of layers. An empty shortcut is the identity; a
+//! body that changes the shape needs a shortcut with layers.
 
 use crate::error::{Error, Result};
 use crate::nn::{HostParameters, Plain, plain_chain};
@@ -39,7 +39,7 @@ fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
 }
 
 impl Residual {
-    /// The layers of both branches.
+    /// The layers of both body and shortcut.
     fn all(&self) -> impl Iterator<Item = &Box<dyn Layer>> {
         self.body.iter().chain(&self.shortcut)
     }

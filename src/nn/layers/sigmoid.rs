@@ -19,7 +19,7 @@ impl ElementwiseRule for Sigmoid {
         activation::sigmoid(x)
     }
 
-    // u/(1 + u)² with u = exp(−|x|), which keeps its digits where y·(1 − y) would round to 0.
+    // u/(1 + u)² with u = exp(−|x|) keeps its digits where y·(1 − y) would round to 0.
     fn slope(&self, x: Rows, _: Rows) -> Rows {
         let u = x.abs().neg().exp();
         let sum = u.clone() + 1.0;

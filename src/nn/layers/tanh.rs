@@ -25,7 +25,7 @@ impl ElementwiseRule for Tanh {
         u * 4.0 / (sum.clone() * sum)
     }
 
-    // (1 − u)/(1 + u) is tanh as well, reuses u, and is as exact where u is not near 1.
+    // (1 − u)/(1 + u) is tanh too. It reuses u, and it is just as exact where u is not near 1.
     fn at(&self, x: f32) -> (f32, f32) {
         let u = (-2.0 * x.abs()).exp();
         let y = if u < 0.5 { ((1.0 - u) / (1.0 + u)).copysign(x) } else { x.tanh() };

@@ -1,4 +1,4 @@
-//! A U-Net from a few keys, written out in other layers. One level, of `channels[level]` channels:
+//! A U-Net described by a few keys and built from other kinds of layers. One level, of `channels[level]` channels:
 //!
 //! ```text
 //! blocks ──┬── conv stride 2 ── next level, half the size ── upsample ── conv ──┐
@@ -6,8 +6,8 @@
 //! ```
 //!
 //! A block is group_norm, silu, conv 3×3, modulate by the condition, group_norm, silu, and a conv 3×3 that starts at
-//! zero, plus the input (through a 1×1 convolution where the channels change). Attention, where asked for, follows a
-//! block. The output has `channels[0]` channels; further layers of the card turn them into a picture again.
+//! zero, plus the input (through a 1×1 convolution if the number of channels changes). Attention, where asked for,
+//! follows a block. The output has `channels[0]` channels; further layers of the card turn them into a picture again.
 
 use super::planes;
 use crate::error::{Error, Result};
@@ -96,18 +96,18 @@ fn conv(key: String, out: usize, kernel: usize, more: &[(&str, toml::Value)]) ->
 }
 
 impl Config {
-    /// The name of a part's tensors in the weights file.
+    /// Prefix of the names that a part's tensors have in the weights file.
     fn key(&self, level: usize, part: &str) -> String {
         format!("{}.{level}.{part}", self.key)
     }
 
-    /// A group norm with as many groups as divide the channels, at most `groups`.
+    /// A group norm with the largest number of groups, at most `groups`, that divides the channels.
     fn norm(&self, key: String, channels: usize) -> toml::Table {
         let groups = (1..=self.groups.min(channels)).rev().find(|g| channels.is_multiple_of(*g)).unwrap_or(1);
         layer("group_norm", &[("key", key.into()), ("groups", count(groups))])
     }
 
-    /// The layers of a level and of all levels below it, for `input` channels.
+    /// The layers of a level and of all levels below it, given `input` channels.
     fn level(&self, level: usize, input: usize) -> Vec<toml::Table> {
         let own = self.channels[level];
         let mut layers = self.blocks(level, "down", input);
@@ -127,7 +127,7 @@ impl Config {
         layers
     }
 
-    /// The residual blocks on one side of a level (`way` is "down" or "up"), for `input` channels.
+    /// The residual blocks on one side of a level (`way` is "down" or "up"), given `input` channels.
     fn blocks(&self, level: usize, way: &str, input: usize) -> Vec<toml::Table> {
         let own = self.channels[level];
         let mut layers = Vec::new();

@@ -1,4 +1,4 @@
-//! Nearest-neighbour enlargement of height and width by a whole factor; each value is repeated factor² times.
+//! Nearest-neighbour enlargement of height and width by a whole factor: each value is repeated factor² times.
 
 use super::planes;
 use crate::error::Result;
@@ -33,7 +33,7 @@ fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
 }
 
 impl Upsample {
-    /// `[n, c·h·w] → [n, c·h·f·w·f]`, along the width and then along the height.
+    /// `[n, c·h·w] → [n, c·h·f·w·f]`, first along the width, then along the height.
     fn apply(&self, x: Rows) -> Rows {
         let [n, _] = x.dims();
         let [c, h, w] = self.input;

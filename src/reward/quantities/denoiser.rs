@@ -1,4 +1,4 @@
-//! ψ_k of the denoiser at a noise level σ, as a map x_σ → x₀ around a picture.
+//! ψ_k of the denoiser at a noise level σ, taken as a map x_σ → x₀, around a picture.
 
 use super::{Place, Quantity, QuantityRow, Reading, check_level, sampler};
 use crate::error::Result;
@@ -44,7 +44,7 @@ impl Quantity for DenoiserPsi {
     fn read(&self, generator: &dyn Generator, pictures: &[f32]) -> Result<Vec<Option<Reading>>> {
         self.check(generator)?;
         let map = AtSigma::new(sampler(generator)?, self.sigma)?;
-        // One draw of noise for every picture, so that what differs between two is the pictures.
+        // All pictures get the same draw of noise, so that two readings differ only by their pictures.
         let width = generator.spec().sample_shape.iter().product();
         let noise = noise::normals(0, 0, Stream::Probe, 6, width);
         let noised = pictures.iter().zip(noise.iter().cycle()).map(|(x, e)| x + self.sigma as f32 * e);

@@ -17,7 +17,7 @@ pub const ROW: QuantityRow = QuantityRow {
     make: |_, name| Ok(Box::new(Likelihood { how: trace(name)? })),
 };
 
-/// Levels of the flow, even in ln σ from the sampler's least to its greatest.
+/// Noise levels at which the flow is evaluated, evenly spaced in ln σ over the sampler's range.
 const LEVELS: usize = 16;
 
 struct Likelihood {

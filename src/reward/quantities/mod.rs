@@ -1,4 +1,5 @@
-//! What a reward learns and a run is steered to: a number of every sample that grows with its novelty, one file each.
+//! The quantities a reward can learn and a run can be steered to, one file each: a number per sample that grows with
+//! its novelty.
 
 mod denoiser;
 mod dimension;
@@ -13,14 +14,14 @@ use crate::geometry::{Spectrum, psi_k};
 /// What was measured of one sample.
 #[derive(Clone, Debug)]
 pub enum Reading {
-    /// A spectrum, whose ψ_k is the number.
+    /// A spectrum; the number is its ψ_k.
     Spectrum(Spectrum),
     /// The number itself.
     Value(f64),
 }
 
 impl Reading {
-    /// The number, at the model rank `k` where it is a ψ_k; `None` where it is undefined.
+    /// The number. For a spectrum that is ψ_k at the model rank `k`; `None` where it is undefined.
     pub fn value(&self, k: usize) -> Option<f64> {
         match self {
             Self::Spectrum(spectrum) => psi_k(&spectrum.singular_values, k),
@@ -28,7 +29,7 @@ impl Reading {
         }
     }
 
-    /// The spectrum, where there is one.
+    /// The spectrum, if this reading is one.
     pub fn spectrum(&self) -> Option<&Spectrum> {
         match self {
             Self::Spectrum(spectrum) => Some(spectrum),
@@ -40,34 +41,36 @@ impl Reading {
 /// Where a quantity is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// At the latent: a guided picture must be carried back to the noise it would come from.
+    /// At the latent. A guided picture must first be carried back to the noise it would have come from.
     Latent,
-    /// At the picture, whatever it was made from.
+    /// At the picture, no matter how it was made.
     Picture,
 }
 
-/// A number of a sample.
+/// A number that can be measured for every sample.
 pub trait Quantity: Send + Sync {
-    /// The row of the table.
+    /// Its row in [`QUANTITIES`].
     fn row(&self) -> &'static QuantityRow;
 
-    /// Whether it can be measured on this generator.
+    /// Checks that it can be measured on this generator.
     ///
     /// # Errors
-    /// [`Error::Config`] where the model has no denoiser, or none at that noise level, or too few directions.
+    /// [`Error::Config`] where the model has no denoiser, its denoiser does not cover the noise level, or there are too
+    /// few directions.
     fn check(&self, generator: &dyn Generator) -> Result<()>;
 
-    /// How it is found, for recipes: the estimator of a spectrum, or of a trace.
+    /// How it is measured, for recipes: the estimator of the spectrum or of the trace, and the noise level if there is
+    /// one.
     fn how(&self) -> String;
 
-    /// Tangents that one sample takes at a time, for estimates of memory.
+    /// How many tangents one sample needs at a time, for memory estimates.
     ///
     /// # Errors
-    /// [`Error::Config`] where the number does not fit the generator.
+    /// [`Error::Config`] where the estimator's number of directions does not fit the generator.
     fn directions(&self, spec: &Spec) -> Result<usize>;
 
-    /// Readings at `points` (`[n, d]`, row-major): latents or pictures, see [`QuantityRow::place`]. `None` where a value is
-    /// not finite. Row i depends on point i alone.
+    /// Readings at `points` (`[n, width]`, row-major), which are latents or pictures depending on
+    /// [`QuantityRow::place`]. `None` where a value is not finite. Reading i depends on point i alone.
     ///
     /// # Errors
     /// [`Error::Device`], and those of [`check`](Self::check).
@@ -77,31 +80,31 @@ pub trait Quantity: Send + Sync {
 /// One row of the table of quantities.
 #[derive(Debug)]
 pub struct QuantityRow {
-    /// As `labels.quantity`; `:SIGMA` follows where it is of a noise level.
+    /// As written in `labels.quantity`; if it belongs to a noise level, `:SIGMA` follows.
     pub name: &'static str,
-    /// One line for `isoline list quantities`.
+    /// One line for the output of `isoline list quantities`.
     pub about: &'static str,
-    /// Its name in tables and files.
+    /// Its name in tables and files, and of its tensor in `calibration.safetensors`.
     pub symbol: &'static str,
-    /// Its name with unit, for axes.
+    /// Its name with unit, as a plot's axis label.
     pub axis: &'static str,
     /// Where it is measured.
     pub place: Place,
     /// Whether its readings are spectra.
     pub of_spectrum: bool,
-    /// Whether a noise level belongs to it.
+    /// Whether it is measured at a noise level, given after the name.
     pub has_sigma: bool,
-    /// Makes one from the noise level, 0 where there is none, and the estimator's name.
+    /// Builds one from the noise level (0 if it has none) and the estimator's name.
     pub make: fn(f64, &str) -> Result<Box<dyn Quantity>>,
 }
 
-/// Every quantity; the first is what a config without the key means.
+/// Every quantity. The first is the default of a config that does not name one.
 pub static QUANTITIES: &[QuantityRow] = &[psi::ROW, denoiser::ROW, likelihood::ROW, dimension::ROW];
 
-/// The quantity `name`, as in `psi` or `denoiser-psi:0.3`, by the estimator of that name.
+/// The quantity called `name`, such as `psi` or `denoiser-psi:0.3`, measured by the estimator called `estimator`.
 ///
 /// # Errors
-/// [`Error::Config`] with the nearest name, for a noise level that is none, and for the estimator.
+/// [`Error::Config`] for an unknown name (with the nearest one), a bad noise level, or a bad estimator.
 pub fn quantity(name: &str, estimator: &str) -> Result<Box<dyn Quantity>> {
     let (bare, sigma) = name.split_once(':').map_or((name, None), |(bare, sigma)| (bare, Some(sigma)));
     let bad = |message: String| Error::key_found("labels.quantity", name, message);
@@ -123,7 +126,7 @@ pub fn quantity(name: &str, estimator: &str) -> Result<Box<dyn Quantity>> {
     (row.make)(sigma, estimator)
 }
 
-/// The denoiser that a quantity is measured on.
+/// The diffusion sampler whose denoiser is measured.
 fn sampler(generator: &dyn Generator) -> Result<&Sampler> {
     generator.as_sampler().ok_or_else(|| {
         let message = format!("\"{}\" is no diffusion model; take the quantity psi", generator.spec().id);
@@ -131,16 +134,16 @@ fn sampler(generator: &dyn Generator) -> Result<&Sampler> {
     })
 }
 
-/// Whether the denoiser knows a noise level.
+/// Checks that the denoiser covers a noise level.
 fn check_level(sampler: &Sampler, sigma: f64) -> Result<()> {
     check_levels(sampler.denoiser().range(), [sigma; 2], sigma)
         .map_err(|message| Error::key("labels.quantity", message))
 }
 
-/// Tangents per sample where a trace takes this many; the exact one goes by pieces.
+/// Tangents per sample taken at a time for a trace. The exact trace is computed in pieces of this size.
 const TRACE_CHUNK: usize = 64;
 
-/// A trace's estimator: `exact`, or `hutchinson:P` for P probes that all samples share.
+/// Parses a trace's estimator: `exact`, or `hutchinson:P` for P probes that all samples share.
 fn trace(name: &str) -> Result<Trace> {
     let probes = name.strip_prefix("hutchinson:").and_then(|p| p.parse().ok()).filter(|p| (2..=4096).contains(p));
     match (name, probes) {
@@ -153,7 +156,7 @@ fn trace(name: &str) -> Result<Trace> {
     }
 }
 
-/// The name of a trace's estimator.
+/// The name of a trace's estimator, as [`trace`] reads it.
 fn trace_name(how: Trace) -> String {
     match how {
         Trace::Exact => "exact".into(),

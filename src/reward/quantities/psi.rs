@@ -1,4 +1,4 @@
-//! ψ_k of the generator's map latent → picture; of a diffusion model, that of its few-step sampler.
+//! ψ_k of the generator's map latent → picture. For a diffusion model that map is its few-step sampler.
 
 use super::{Place, Quantity, QuantityRow, Reading};
 use crate::error::Result;

@@ -1,4 +1,4 @@
-//! The shipped diffusion model: pictures of the class that was asked for, by the judgement of a foreign classifier.
+//! The shipped diffusion model makes pictures of the class that was asked for, as judged by someone else's classifier.
 
 use super::cpu;
 use crate::shared::{self, Fixtures, relative_l2};
@@ -14,7 +14,7 @@ use isoline::tensors::{host, rows};
 use isoline::units::Percentile;
 use std::path::Path;
 
-/// LeNet on 32×32 pictures in [0, 1], its poolings on the host: log-probabilities of the ten digits.
+/// LeNet on 32×32 pictures in [0, 1], with its poolings on the host. It gives the log-probabilities of the ten digits.
 struct LeNet {
     parts: Vec<(Network, Option<[usize; 3]>)>,
     parameters: Parameters,
@@ -64,7 +64,7 @@ impl LeNet {
     }
 }
 
-/// Maximum over 2×2 places of every plane.
+/// The maximum over each 2×2 block of every plane (`[planes, h, w]`).
 fn halved(planes: &[f32], h: usize, w: usize) -> Vec<f32> {
     let plane = |p: &[f32]| {
         let at = |i: usize, j: usize| {
@@ -78,7 +78,7 @@ fn halved(planes: &[f32], h: usize, w: usize) -> Vec<f32> {
     planes.chunks_exact(h * w).flat_map(plane).collect()
 }
 
-/// 28×28 to 32×32, bilinear with half-pixel centres, edges repeated.
+/// A picture enlarged from 28×28 to 32×32: bilinear, with half-pixel centres and repeated edges.
 fn enlarged(picture: &[f32]) -> Vec<f32> {
     let place = |i: usize| {
         let x = ((i as f32 + 0.5) * 28.0 / 32.0 - 0.5).max(0.0);
@@ -100,7 +100,7 @@ fn asked_digits_are_recognised() {
     let folder = data.join("weights/lenet-mnist");
     let lenet = LeNet::load(&folder.join("lenet.safetensors"));
     let fixtures = Fixtures::read(&folder.join("lenet.fixtures.safetensors"));
-    // The classifier itself: its log-softmax up to a constant per row.
+    // Checks the classifier itself: its log-softmax, up to a constant per row.
     let found = lenet.logits(fixtures.floats("input_32"));
     let normalised: Vec<f32> = found
         .chunks_exact(10)
@@ -131,13 +131,13 @@ fn asked_digits_are_recognised() {
         "digits-diffusion: {right} of {} recognised as the class asked for, by class {by_class:?}",
         10 * per_class
     );
-    // 74 % were measured when the model was shipped (docs/results.md), with a standard error of 4 % for 120 pictures; a
-    // sampler or a network that has lost something falls more than four of them below.
+    // When the model was shipped, 74 % were measured (docs/results.md), with a standard error of 4 % for 120 pictures.
+    // A sampler or a network that has lost something falls more than four of these below.
     assert!(right * 100 >= 58 * 10 * per_class as usize, "{right} recognised, by class {by_class:?}");
 }
 
-/// How well ψ of the sampler on few directions orders samples as the exact one does, whose 784 tangents go through every
-/// step: the figure in docs/results.md. Some minutes of processor time.
+/// How well ψ of the sampler from few directions orders samples, compared with the exact one, whose 784 tangents go
+/// through every step: the figure in docs/results.md. Takes some minutes of processor time.
 #[test]
 #[ignore = "minutes; the figure is in docs/results.md"]
 fn few_directions_order_samples_as_all_do() {
@@ -169,8 +169,8 @@ fn few_directions_order_samples_as_all_do() {
     }
 }
 
-/// What steering on 16 directions has reached, by all 784 and by 16 others, which it never saw: the figure in
-/// docs/results.md.
+/// What steering on 16 directions has reached, as measured by all 784 directions and by 16 others that it never saw:
+/// the figure in docs/results.md.
 #[test]
 #[ignore = "minutes; the figure is in docs/results.md"]
 fn steered_samples_keep_their_order_by_spectra_that_steering_never_saw() {
@@ -203,8 +203,8 @@ fn steered_samples_keep_their_order_by_spectra_that_steering_never_saw() {
     }
 }
 
-/// Along the reward's gradient seed 2 falls instead of rising, and stays at its start: of two corrections nothing comes. By
-/// the third it has begun anew.
+/// When seed 2 follows the reward's gradient it falls instead of rising and stays at its start, so two corrections
+/// achieve nothing. By the third it has begun anew.
 #[test]
 fn a_seed_that_its_reward_misleads_begins_anew() {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits-diffusion");

@@ -1,5 +1,5 @@
-//! FLIPD and the likelihood on Gaussians, where both are known (acceptance list T4.1, T4.2, T4.4, T4.5), and the methods
-//! without a network against scikit-dimension.
+//! FLIPD and the likelihood on Gaussians, where both are known, and the methods without a network against
+//! scikit-dimension.
 
 use super::Mixture;
 use super::{host64, rows64, ten, three};
@@ -13,7 +13,7 @@ fn doubles(seed: u64, sample: u64, n: usize) -> Vec<f64> {
     normals(seed, sample, Stream::Latent, 0, n).into_iter().map(f64::from).collect()
 }
 
-/// Draws from the ten-dimensional Gaussian.
+/// `n` draws from the ten-dimensional Gaussian, `[n, 10]` row-major.
 fn draws(n: usize) -> Vec<f64> {
     let (_, variances, axes) = ten();
     (0..n)
@@ -26,8 +26,8 @@ fn draws(n: usize) -> Vec<f64> {
         .collect()
 }
 
-/// T4.1: the score form, the ε form at x_t = √ᾱ x, the velocity form of a flow and the denoiser form agree; the mean
-/// over draws is Σ 1 − (s²/(λ + s²))².
+/// The score form, the ε form at x_t = √ᾱ x, the velocity form of a flow and the denoiser form agree, and the mean over
+/// draws is Σ 1 − (s²/(λ + s²))².
 #[test]
 fn every_form_of_flipd_is_one_number() {
     let (gaussian, variances, axes) = ten();
@@ -40,7 +40,7 @@ fn every_form_of_flipd_is_one_number() {
             .map(|f| f.dimension().value)
             .collect();
         for (x, found) in x.chunks(10).zip(&found) {
-            // x in the axes; the score is −x'/(λ + s²), its divergence −Σ 1/(λ + s²).
+            // x along the axes of the Gaussian. The score is −x'/(λ + s²), its divergence −Σ 1/(λ + s²).
             let along: Vec<f64> = (0..10).map(|k| (0..10).map(|j| axes[j * 10 + k] * x[j]).sum()).collect();
             let inverse: Vec<f64> = variances.iter().map(|v| 1.0 / (v + s2)).collect();
             let divergence = -inverse.iter().sum::<f64>();
@@ -59,19 +59,20 @@ fn every_form_of_flipd_is_one_number() {
             let trace_v = (10.0 - (10.0 + s2 * divergence) * (1.0 + delta)) / t;
             let moved: f64 = along.iter().zip(&v).map(|(a, v)| (a / (1.0 + delta) - t * v - a).powi(2)).sum();
             let flow = (10.0 - t * trace_v) / (1.0 + delta) + moved / s2;
-            // Differences of numbers near 10: 1e-15 of δ²·score² up to 1e4 at small δ.
+            // The error of differences of numbers near 10: 1e-15 of δ²·score², which is up to 1e4 at small δ.
             for other in [ve, vp, flow] {
                 assert!((found - other).abs() < 1e-6, "{delta}: {found} {other}");
             }
         }
         let mean = found.iter().sum::<f64>() / found.len() as f64;
         let expected: f64 = variances.iter().map(|v| 1.0 - (s2 / (v + s2)).powi(2)).sum();
-        // Each direction adds s²λz²/(λ + s²)² ≤ z²/4, so the mean of 400 draws has a deviation below ¼√(2·10/400).
+        // Each direction adds s²λz²/(λ + s²)² ≤ z²/4, so the mean of 400 draws has a standard deviation below
+        // ¼√(2·10/400).
         assert!((mean - expected).abs() < 5.0 * 0.25 * (20.0f64 / 400.0).sqrt(), "{delta}: {mean} {expected}");
     }
 }
 
-/// T4.1, the plateaus: 3 directions of 1e-4, 3 of 1, 4 of 1,000. Between the sizes of two groups the dimension is the
+/// Plateaus: 3 directions of variance 1e-4, 3 of 1, 4 of 1,000. Between the sizes of two groups the dimension is the
 /// number of larger directions.
 #[test]
 fn plateaus_of_a_multiscale_gaussian() {
@@ -87,7 +88,8 @@ fn plateaus_of_a_multiscale_gaussian() {
     }
 }
 
-/// T4.2 in closed form, and the negative control of every FLIPD: at noised points the mean is the ambient dimension.
+/// A negative control for every FLIPD, here in closed form: at noised points the mean is the ambient dimension, whatever
+/// the data.
 #[test]
 fn at_noised_points_the_mean_is_the_ambient_dimension() {
     let (gaussian, ..) = ten();
@@ -96,12 +98,13 @@ fn at_noised_points_the_mean_is_the_ambient_dimension() {
         let x: Vec<f64> = draws(n).into_iter().zip(doubles(6, 0, 10 * n)).map(|(x, e)| x + delta * e).collect();
         let found = flipd(&gaussian, &rows64(x, 10), delta, Trace::Exact).unwrap();
         let mean = found.iter().map(|f| f.dimension().value).sum::<f64>() / n as f64;
-        // The residual is a sum of ten squares at most: deviation √20, five standard errors.
+        // The residual is a sum of at most ten squares, so its standard deviation is √20; the bound is five standard
+        // errors.
         assert!((mean - 10.0).abs() < 5.0 * (20.0 / n as f64).sqrt(), "{delta}: {mean}");
     }
 }
 
-/// T4.4: LID_s from the singular values of a linear generator (theory, 9b) is FLIPD of its exact score.
+/// LID_s from the singular values of a linear generator (theory, 9b) is FLIPD of its exact score.
 #[test]
 fn the_spectrum_of_a_linear_generator_gives_its_flipd() {
     let (d, width) = (4, 9);
@@ -109,7 +112,7 @@ fn the_spectrum_of_a_linear_generator_gives_its_flipd() {
     let columns: Vec<f32> =
         (0..d).flat_map(|j| (0..width).map(move |i| (i, j))).map(|(i, j)| a[i * d + j] as f32).collect();
     let (values, vectors) = crate::shared::right_singular(&columns, d);
-    // The density of Az: variances σ² along the left singular vectors, 0 across them.
+    // The density of Az has variances σ² along the left singular vectors, and 0 across them.
     let a = |i: usize, j: usize| f64::from(columns[j * width + i]);
     let mut axes = vec![0.0; width * width];
     let filler = doubles(8, 0, width * width);
@@ -138,7 +141,7 @@ fn the_spectrum_of_a_linear_generator_gives_its_flipd() {
     }
 }
 
-/// T4.5: 200 estimates of 64 probes average to the exact trace, and their own standard errors say how they scatter.
+/// 200 estimates of 64 probes average to the exact trace, and their own standard errors describe how they scatter.
 #[test]
 fn hutchinson_is_unbiased_and_knows_its_error() {
     let (gaussian, ..) = ten();
@@ -154,14 +157,14 @@ fn hutchinson_is_unbiased_and_knows_its_error() {
         let scatter = (found.iter().map(|e| (e.value - mean).powi(2)).sum::<f64>() / 199.0).sqrt();
         let claimed = (found.iter().map(|e| e.stderr.powi(2)).sum::<f64>() / 200.0).sqrt();
         assert!((mean - exact).abs() < 3.0 * scatter / 200f64.sqrt() + 1e-12, "{mean} {exact} ± {scatter}");
-        // The scatter of 200 values is known to 1/√400 = 5 %; four of these.
+        // The scatter of 200 values is known to 1/√400 = 5 %; the bound is four of these.
         assert!((scatter / claimed - 1.0).abs() < 0.2, "scatter {scatter}, claimed {claimed}");
         let few = trace(denoiser, &x, 0.3, Trace::Hutchinson { probes: 1, seed: 0 });
         assert!(few.is_err_and(|e| e.exit_code() == 2));
     }
 }
 
-/// (30) on Gaussians and a mixture against their own densities; the probes' error is as claimed.
+/// (30) on a mixture of Gaussians, compared with its own density; the error of the probes is as claimed.
 #[test]
 fn likelihood_along_the_flow_is_the_density() {
     let mixture = three();
@@ -172,7 +175,8 @@ fn likelihood_along_the_flow_is_the_density() {
     let found = log_likelihood(&mixture, &rows64(x.clone(), 2), &levels, Trace::Exact).unwrap();
     let by_probes = log_likelihood(&mixture, &rows64(x, 2), &levels, Trace::Hutchinson { probes: 8, seed: 1 }).unwrap();
     for i in 0..4 {
-        // Heun's error of (ln 8000/400)² = 5e-4 of a term of order 1, and a prior that leaves out a variance of 1 of 1.6e5.
+        // Allows for Heun's error of (ln 8000/400)² = 5e-4 of a term of order 1, and for a prior that neglects a
+        // variance of 1 beside 1.6e5.
         assert!((found[i].value - exact[i]).abs() < 2e-3, "{} {}", found[i].value, exact[i]);
         let off = (by_probes[i].value - exact[i]).abs();
         assert!(off < 5.0 * by_probes[i].stderr + 2e-3, "{off} ± {}", by_probes[i].stderr);
@@ -181,8 +185,8 @@ fn likelihood_along_the_flow_is_the_density() {
     assert!(log_likelihood(&mixture, &rows64(vec![0.0; 2], 2), &[1.0, 0.5], Trace::Exact).is_err());
 }
 
-/// Means over the points of scikit-dimension's manifolds: the maximum-likelihood estimate at k = 20 to its own digits, and
-/// local PCA with all points as one neighbourhood.
+/// Means over the points of scikit-dimension's manifolds: the maximum-likelihood estimate at k = 20 to its own digits,
+/// and local PCA with all points as one neighbourhood.
 #[test]
 #[ignore = "needs the shared data"]
 fn methods_equal_scikit_dimension() {
@@ -199,7 +203,7 @@ fn methods_equal_scikit_dimension() {
         let mean = all.iter().sum::<f64>() / all.len() as f64;
         let reference = row["MLE_k20"].as_f64().unwrap();
         println!("{name:<18} MLE {mean:.6}, reference {reference:.6}");
-        // Both in f64: logarithms of ratios that are differences of points' coordinates.
+        // Both are computed in f64, as logarithms of ratios that come from differences of the points' coordinates.
         assert!((mean / reference - 1.0).abs() < 1e-9, "{name}: {mean} {reference}");
         compared += 1;
         let query = Cloud { values: cloud.point(0).to_vec(), width: cloud.width };
@@ -208,7 +212,7 @@ fn methods_equal_scikit_dimension() {
     assert!(compared >= 15, "{compared} manifolds compared");
 }
 
-/// The trace in f32, and the tangents of a network-free denoiser, against central differences in f64.
+/// The tangents of a denoiser without a network give its trace: compared with central differences.
 #[test]
 fn the_denoisers_own_tangents_give_its_trace() {
     let mixture = three();

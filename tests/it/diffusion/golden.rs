@@ -1,5 +1,5 @@
-//! A U-Net with every kind of layer against PyTorch's forward mode in f64 (tests/golden/unet/case.py): the denoiser and
-//! the whole sampler, values and tangents, as tensors and on host memory.
+//! A U-Net with every kind of layer, compared with PyTorch's forward mode in f64 (tests/golden/unet/case.py): the
+//! denoiser and the whole sampler, values and tangents, with tensors and on host memory.
 
 use super::cpu;
 use crate::shared::{Fixtures, relative_l2};
@@ -10,8 +10,8 @@ use isoline::nn::{Parameters, Tangents};
 use isoline::tensors::{host, rows};
 use std::path::Path;
 
-/// Sixty sums of up to 72 terms one after another, each passing on the relative error before it; rounding of a sum of n
-/// terms grows as √n.
+/// Sixty sums of up to 72 terms in sequence, each passing on the relative error of the one before; the rounding error
+/// of a sum of n terms grows as √n.
 const BOUND: f64 = 60.0 * 8.5 * f32::EPSILON as f64;
 
 struct Case {
@@ -54,7 +54,7 @@ fn unet_equals_pytorch() {
         let parameters = Parameters::upload(&parts.parameters(), &weights, &cpu());
         Sampler::from_parts(&card, parts, parameters, &cpu()).unwrap()
     };
-    // The file holds what is expected beside the weights, so it is no model of its own.
+    // The file holds the expected results beside the weights, so it is not a model by itself.
     assert!(
         read_model(&card, card.denoiser_parts().unwrap().parameters(), &folder)
             .is_err_and(|e| e.to_string().contains("read by no layer"))

@@ -21,14 +21,15 @@ fn gaussian() -> Mixture {
     Mixture::gaussian(MEAN.to_vec(), VARIANCES.to_vec())
 }
 
-/// N(MEAN, VARIANCES)·e^{r₀}, by hand: precisions add.
+/// N(MEAN, VARIANCES)·e^{r₀}, worked out by hand: precisions add up.
 fn tilted() -> ([f64; 2], [f64; 2]) {
     let variance = [0, 1].map(|j| 1.0 / (1.0 / VARIANCES[j] + 1.0 / TAU2));
     let mean = [0, 1].map(|j| variance[j] * (MEAN[j] / VARIANCES[j] + AIM[j] / TAU2));
     (mean, variance)
 }
 
-/// r(x, σ) = ln E[e^{r₀(x₀)} | x] up to a constant: x₀ | x is N(m, v) with v = Cσ²/(C + σ²), so r = −½(m − a)²/(v + τ²).
+/// r(x, σ) = ln E[e^{r₀(x₀)} | x] up to a constant: x₀ | x is N(m, v) with v = Cσ²/(C + σ²), so
+/// r = −½(m − a)²/(v + τ²).
 struct Quadratic;
 
 impl Potential for Quadratic {
@@ -65,7 +66,8 @@ fn at(denoiser: &dyn Denoiser, x: Vec<f64>, sigma: f64) -> Vec<f64> {
     host64(denoiser.denoise(&State::plain(rows64(x, 2)), sigma, None).unwrap().value)
 }
 
-/// (24) with the noise-aware reward is the tilted density's own denoiser, at every noise level; so is every sample's mean.
+/// (24) with the noise-aware reward is the tilted density's own denoiser at every noise level, and gives its samples'
+/// mean.
 #[test]
 fn forward_guidance_is_the_tilted_gaussians_denoiser() {
     let (mean, variance) = tilted();
@@ -76,7 +78,7 @@ fn forward_guidance_is_the_tilted_gaussians_denoiser() {
             assert!((a - b).abs() < 1e-10, "σ = {sigma}: {a} {b}");
         }
     }
-    // Sampling with it: 2,000 draws, five standard errors, and Heun's own error at 40 steps.
+    // Sampling with it: five standard errors for 2,000 draws, and Heun's own error at 40 steps.
     let end = sample(&guided, solver("heun", toml::Table::new()).unwrap(), 2000, 40);
     for j in 0..2 {
         let found = end.iter().skip(j).step_by(2).sum::<f64>() / 2000.0;
@@ -100,7 +102,8 @@ fn sample(denoiser: &dyn Denoiser, solver: Box<dyn Solver>, n: usize, steps: usi
     host64(end.unwrap().value)
 }
 
-/// r₀ = a·x₀ on a mixture along the coordinates: r(x, σ) by its sum over components, its gradient by reverse mode.
+/// r₀ = a·x₀ on a mixture with axes along the coordinates. r(x, σ) is computed by its sum over components, its gradient
+/// by reverse mode.
 struct Linear {
     parts: Vec<(f64, [f64; 2], [f64; 2])>,
     a: [f64; 2],
@@ -149,7 +152,7 @@ fn linear() -> Linear {
     Linear { parts: vec![(0.6, [1.0, 0.0], [0.2, 0.1]), (0.4, [-1.0, 0.5], [0.3, 0.4])], a: [-0.8, 0.5] }
 }
 
-/// On a mixture the guided denoiser has the tilted weights and means.
+/// On a mixture, the guided denoiser has the tilted weights and means.
 #[test]
 fn forward_guidance_tilts_a_mixtures_weights() {
     let potential = linear();
@@ -176,7 +179,7 @@ fn normalised_guidance_has_the_stated_size_and_keeps_to_its_interval() {
             assert!((size(&with, &without) / size(&without, &x) - expected).abs() < 1e-12, "σ = {sigma}");
         }
     }
-    // A set-point at r's own value asks for nothing; above it, up; below it, down.
+    // A set-point at r's own value changes nothing; one above it pushes up, one below it down.
     let (value, gradient) = Quadratic.value_and_gradient(&rows64(x[..2].to_vec(), 2), 0.5).unwrap();
     let (value, gradient) = (host64(value)[0], host64(gradient));
     for (target, sign) in [(value, 0.0), (value + 0.1, 1.0), (value - 0.1, -1.0)] {
@@ -191,7 +194,7 @@ fn normalised_guidance_has_the_stated_size_and_keeps_to_its_interval() {
     }
 }
 
-/// One bad row: its neighbours keep their bits, and it is left unguided.
+/// One row is bad: it is left unguided, and its neighbours keep their bits.
 #[test]
 fn a_bad_gradient_stays_in_its_row() {
     struct Bad;
@@ -232,7 +235,7 @@ fn backward_guidance_settles_where_it_should() {
     }
 }
 
-/// (25) to a set-point: a linear reward r₀ = a·x₀ is answered in one step, Δ = ρ²a(ψ* − a·D)/(s² + ρ²‖a‖²).
+/// (25) to a set-point: for a linear reward r₀ = a·x₀ one step is exact, Δ = ρ²a(ψ* − a·D)/(s² + ρ²‖a‖²).
 #[test]
 fn backward_guidance_to_a_set_point() {
     struct Plane([f64; 2]);
@@ -260,7 +263,7 @@ fn backward_guidance_to_a_set_point() {
     }
 }
 
-/// Two classes, each a Gaussian; no class is their mixture.
+/// Two classes, each a Gaussian; without a class it is their mixture.
 struct Classed([Mixture; 2], Mixture);
 
 impl Denoiser for Classed {
@@ -306,11 +309,12 @@ fn density_guidance_moves_the_likelihood() {
     let plain = sample(&base, solver("heun", toml::Table::new()).unwrap(), 400, 30);
     let ((low, _), (none, same), (high, _)) = (mean(-0.2), mean(0.0), mean(0.2));
     assert_eq!(same, plain);
-    // A log-density of ten dimensions has a deviation of √5; its mean over 400 has 0.11, and all use the same noise.
+    // A log-density in ten dimensions has a standard deviation of √5; that of its mean over 400 is 0.11, and all use
+    // the same noise.
     assert!(low < none - 0.5 && high > none + 0.5, "{low} {none} {high}");
 }
 
-/// (26): the gradient of the minority score against central differences.
+/// (26): the gradient of the minority score, compared with central differences.
 #[test]
 fn minority_score_has_its_gradient() {
     let base = three();
@@ -325,7 +329,7 @@ fn minority_score_has_its_gradient() {
     }
 }
 
-/// (25), self-recurrence keeps the marginal law and takes the evaluations that it claims.
+/// (25): self-recurrence keeps the marginal distribution and takes as many evaluations as it claims.
 #[test]
 fn recurrence_keeps_the_moments() {
     let base = gaussian();
@@ -338,7 +342,7 @@ fn recurrence_keeps_the_moments() {
         assert!((mean - MEAN[j]).abs() < 5.0 * (VARIANCES[j] / 2000.0f64).sqrt() + 0.01, "{mean}");
         assert!((variance / VARIANCES[j] - 1.0).abs() < 5.0 * (2.0 / 2000.0f64).sqrt() + 0.03, "{variance}");
     }
-    // Two evaluations in each of four steps, three times; one in the last.
+    // Two evaluations in each of four steps, three times over, and one in the last step.
     assert_eq!(recurrent().evaluations(5), 25);
 }
 
@@ -353,8 +357,8 @@ fn tilted_mean(parts: &[(f64, [f64; 2], [f64; 2])], a: [f64; 2]) -> [f64; 2] {
     sum.map(|s| s / total)
 }
 
-/// (27): 2,000 particles on the mixture, weighted by r₀ of the clean estimates, end as the mixture tilted by e^{λ r₀}. The
-/// maximum and the sum take their last weights back at the end, so they are asked for less.
+/// (27): 2,000 particles on the mixture, weighted by r₀ of the clean estimates, end up as the mixture tilted by e^{λ
+/// r₀}. The maximum and the sum take their earlier weights back at the end, so less is asked of them.
 #[test]
 fn particles_reach_the_tilted_mixture() {
     let potential = linear();
@@ -372,7 +376,7 @@ fn particles_reach_the_tilted_mixture() {
             |x: &[f64]| -> Vec<f64> { x.chunks(2).map(|p| potential.a[0] * p[0] + potential.a[1] * p[1]).collect() };
         for i in 0..steps {
             let (from, to) = (level(i), if i + 1 < steps { level(i + 1) } else { 0.0 });
-            // The estimate of this level weighs the state that it was made from.
+            // The estimate at this level weighs the state that it was made from.
             if i % every == every - 1 {
                 particles.weigh(&r0(&at(&base, x.clone(), from)), false);
                 let u = f64::from(uniforms(7, i as u64, Stream::Sampling, 0, 1)[0]);
@@ -394,15 +398,14 @@ fn particles_reach_the_tilted_mixture() {
         assert!(effective > 200.0, "{kind:?}: effective size {effective}");
         for j in 0..2 {
             let found: f64 = weights.iter().zip(x.chunks(2)).map(|(w, p)| w * p[j]).sum();
-            // Five standard errors at a variance of 1.2; 0.03 for the ancestral steps' own error.
+            // Five standard errors at a variance of 1.2, plus 0.03 for the ancestral steps' own error.
             let bound = 5.0 * (1.2 / effective).sqrt() + 0.03;
             assert!((found - expected[j]).abs() < bound, "{kind:?}: {found} {}, size {effective}", expected[j]);
         }
     }
 }
 
-/// (28) through five steps on a Gaussian: the optimum of the regularised objective, found from any start, has no gradient
-/// left along the sphere, and climbs.
+/// (28) through five steps on a Gaussian: from any start it climbs and finds the optimum.
 #[test]
 fn noise_is_optimised_through_a_sampler() {
     let base = gaussian();
@@ -419,7 +422,7 @@ fn noise_is_optimised_through_a_sampler() {
     };
     let (start, found) = (run(0).1, run(80).1);
     for (before, after) in start.iter().zip(&found) {
-        // Every point of the plane can be reached, so the best value is 0.
+        // Every point of the plane can be reached, so the best possible value is 0.
         assert!(*after > -1e-3 && after > before, "{before} {after}");
     }
 }

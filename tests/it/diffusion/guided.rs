@@ -1,5 +1,5 @@
-//! Guidance in `isoline generate`: every method on a small model, a sample alone and among others, particles and their
-//! records, classes, previews, recipes, bad input, and numbers that are not finite on the way.
+//! Guidance in `isoline generate`: every method on a small model; a sample alone and among others; particles and their
+//! records; classes, previews, recipes, bad input; and numbers that stop being finite on the way.
 
 use super::models::{setting, taught, train};
 use crate::cli::{Finished, Isoline};
@@ -20,7 +20,7 @@ fn rows(text: &str) -> Vec<Value> {
     rows.as_array().unwrap().iter().map(|r| r["sample"].clone()).collect()
 }
 
-/// How each method is asked: to a set-point where it has one.
+/// The flags for each method, with a set-point if it has one.
 fn asked(name: &str, has_set_point: bool) -> Vec<&str> {
     match has_set_point {
         true => vec!["--method", name, "--novelty", "80", "--corrections", "1", "--interval", "0.05,5"],
@@ -50,7 +50,7 @@ fn a_guided_sample_is_the_same_alone_among_others_and_again() {
         let six = all.iter().find(|r| r["seed"] == 6).unwrap();
         assert_eq!(&one[0], six, "{name}: a sample depends on its neighbours");
         assert!(six["novelty_reached"].is_number() && six["psi_k"].is_number(), "{name}: {six}");
-        // A picture that is lost is made again to the same bytes, and so from its own recipe.
+        // A lost picture is made again with the same bytes; so is one made from a picture's own recipe.
         let picture = dir.join(&among).join(six["file"].as_str().unwrap());
         let bytes = fs::read(&picture).unwrap();
         fs::remove_file(&picture).unwrap();
@@ -66,14 +66,14 @@ fn a_guided_sample_is_the_same_alone_among_others_and_again() {
         let sizes: Vec<f64> =
             six["effective_sizes"].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
         if name.starts_with("particles") {
-            // Two levels of nine steps at least are inside the reward's interval, and the end.
+            // At least two levels of the nine steps lie inside the reward's interval, and then there is the end.
             let most = if name == "particles" { 8.0 } else { 5.0 };
             assert!(sizes.len() >= 3 && sizes.iter().all(|s| (1.0..=most + 1e-9).contains(s)), "{name}: {sizes:?}");
         } else {
             assert!(sizes.is_empty(), "{name}: {sizes:?}");
         }
     }
-    // Each of them moves the picture.
+    // Every method changes the picture.
     let plain = rows(&call(dir, "plain", &["--seeds", "6", "--mode", "balanced"]).succeeds())[0]["psi_k"].clone();
     for (name, _) in &cases {
         let table = fs::read_to_string(dir.join(format!("{name}-alone/records/tile-0000001.json"))).unwrap();
@@ -91,7 +91,7 @@ fn previews_show_the_estimates_on_the_way() {
         let more = [&["--seeds", "6", "--preview-every", "2"], more.as_slice()].concat();
         let shown = rows(&call(dir, &out, &more).succeeds());
         assert_eq!(shown[0]["psi_k"], plain[0]["psi_k"]);
-        // Steps 0 and 2 of three.
+        // Steps 0 and 2 out of three.
         let mut names: Vec<String> = fs::read_dir(dir.join(&out).join("previews"))
             .unwrap()
             .map(|e| e.unwrap().file_name().into_string().unwrap())
@@ -125,7 +125,7 @@ fn bad_keys_of_guidance_are_refused() {
         call(dir, "bad", &[&["--seeds", "1"], *more].concat()).fails(2, words);
         assert!(!dir.join("bad").exists() || !dir.join("bad/recipe.toml").exists(), "{more:?} left a recipe");
     }
-    // A generator of one pass has no denoiser.
+    // A one-pass generator has no denoiser.
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits-gan");
     let more = ["--method", "forward", "--novelty", "80", "--seeds", "1"];
     Isoline::new(&["generate", "-q", "--device", "cpu", "-o", "bad", "-m"])
@@ -133,7 +133,7 @@ fn bad_keys_of_guidance_are_refused() {
         .args(&more)
         .cwd(dir)
         .fails(2, &["--method", "no diffusion model"]);
-    // The reward of another model.
+    // A reward of another model.
     fs::create_dir(dir.join("other")).unwrap();
     for file in ["card.toml", "weights.safetensors"] {
         fs::copy(dir.join("mini").join(file), dir.join("other").join(file)).unwrap();
@@ -148,7 +148,8 @@ fn bad_keys_of_guidance_are_refused() {
         .fails(3, &["reward", "another card"]);
 }
 
-/// NaN from the network in one sample, on every way to a picture: its status says so, its neighbours keep their bits.
+/// NaN from the network in one sample, on every way to a picture: the sample's status says so, and its neighbours keep
+/// their bits.
 #[test]
 fn a_denoiser_that_is_not_finite_costs_one_sample() {
     let dir = taught();

@@ -1,7 +1,7 @@
-//! Mixtures of Gaussians, whose denoiser, score and likelihood are known in closed form. Solvers, guidance, dimensions
-//! and likelihoods are tested against them.
+//! Mixtures of Gaussians. Their denoiser, score and likelihood are known in closed form, and solvers, guidance,
+//! dimensions and likelihoods are tested against them.
 //!
-//! With C_k + σ²I the covariance of component k at noise level σ,
+//! With C_k + σ²I the covariance of component k at noise level σ, the denoiser is
 //!
 //!   D(x; σ) = Σ_k r_k(x)·[μ_k + C_k(C_k + σ²I)⁻¹(x − μ_k)],   r_k ∝ weight_k·N(x; μ_k, C_k + σ²I).
 
@@ -44,7 +44,7 @@ impl Mixture {
     /// A mixture of at least one component, all of the same width.
     ///
     /// # Panics
-    /// Where the lengths differ: mixtures are written in code, not read from files.
+    /// If the lengths differ. Mixtures are written in code, not read from files.
     pub fn new(components: Vec<Component>) -> Self {
         let width = components[0].mean.len();
         for c in &components {
@@ -71,7 +71,7 @@ impl Mixture {
         Some(Tensor::from_data(data, (&like.device(), like.dtype())))
     }
 
-    /// xU, or xUᵀ to turn `back`.
+    /// xU; or xUᵀ, which turns it `back`.
     fn turned(x: Rows, axes: Option<&Rows>, back: bool) -> Rows {
         match axes {
             Some(u) if back => x.matmul(u.clone().transpose()),
@@ -94,7 +94,7 @@ impl Mixture {
         ComponentValues { mean: kept + mean, along, log: square * -0.5 + constant }
     }
 
-    /// ln p_σ(x) of the mixture at noise level σ, for x `[n, D]`; `[n, 1]`. Weights are not normalised.
+    /// ln p_σ(x) of the mixture at noise level σ, `[n, 1]`, for x `[n, D]`. Weights are not normalised.
     pub fn log_density(&self, x: &Rows, sigma: f64) -> Rows {
         let logs: Vec<Rows> = self.components.iter().map(|c| self.evaluate(c, x, sigma).log).collect();
         let logs = Tensor::cat(logs, 1);
@@ -107,7 +107,7 @@ impl Mixture {
         softmax(Tensor::cat(seen.iter().map(|s| s.log.clone()).collect(), 1), 1)
     }
 
-    /// ∂D/∂x·t for the tangents t of x.
+    /// The tangents ∂D/∂x·t, for the tangents t of x.
     fn tangents(&self, seen: &[ComponentValues], weights: &Rows, x: &Rows, sigma: f64, t: Tangents) -> Tangents {
         let [n, d] = x.dims();
         let cube = t.expanded(n);

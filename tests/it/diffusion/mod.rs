@@ -1,4 +1,4 @@
-//! Diffusion models against closed forms and a pretrained reference.
+//! Diffusion models, compared with closed forms and a pretrained reference.
 
 mod digits;
 mod dimension;
@@ -18,18 +18,18 @@ use isoline::nn::Rows;
 pub use mixture::{Component, Mixture};
 pub use models::rewarded;
 
-/// The CPU.
+/// The processor as a device.
 pub fn cpu() -> Device {
     device::open("cpu").unwrap().1
 }
 
-/// Values in f64, so that solvers can be seen at work below the rounding of f32.
+/// Values `[n, width]`, row-major, as a tensor in f64, so that solvers can be checked below the rounding of f32.
 pub fn rows64(values: Vec<f64>, width: usize) -> Rows {
     let n = values.len() / width;
     Rows::from_data(TensorData::new(values, [n, width]), (&cpu(), DType::F64))
 }
 
-/// Back on the host.
+/// The values of a tensor on the host, row-major.
 pub fn host64(x: Rows) -> Vec<f64> {
     x.try_into_vec_as::<f64>().unwrap()
 }
@@ -44,7 +44,8 @@ pub fn three() -> Mixture {
     ])
 }
 
-/// Ten coordinates turned by a fixed rotation, with variances from 1e-4 to 2.
+/// A Gaussian in ten coordinates, turned by a fixed rotation, with variances from 1e-4 to 2. Returns it with its
+/// variances and its axes (`[10, 10]`, row-major).
 pub fn ten() -> (Mixture, Vec<f64>, Vec<f64>) {
     let variances: Vec<f64> = (0..10).map(|i| 1e-4 * 2e4f64.powf(f64::from(i) / 9.0)).collect();
     let drawn = isoline::noise::normals(3, 0, isoline::noise::Stream::Frame, 0, 100);

@@ -1,4 +1,4 @@
-//! A small diffusion model through the program: training, resuming, its reward, pictures, and bad input.
+//! A small diffusion model, through the program: training, resuming, its reward, pictures, and bad input.
 
 use crate::cli::Isoline;
 use std::fs;
@@ -62,7 +62,7 @@ labels = "labels.idx"
 drop_class = 0.3
 "#;
 
-/// Stripes at three places, their place as the class.
+/// A data set of stripes at three places; the place is the class.
 pub fn setting() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let mut idx: Vec<u8> = [0x803u32, 120, 4, 4].iter().flat_map(|v| v.to_be_bytes()).collect();
@@ -90,7 +90,7 @@ pub fn train(dir: &Path, name: &str) -> Isoline {
 const REWARD: &str = "model = \"mini\"\n[labels]\ncount = 2048\nestimator = \"exact\"\n[noised]\nsigma = [0.05, 5.0]\nsigma_data = 1.0\n\
                 [fit]\nwidth = 32\nblocks = 0\nepochs = 24\nbatch = 64\nlearning_rate = 3e-3\n";
 
-/// A folder with `mini` and its reward, made once for all tests; each writes under names of its own.
+/// A folder with the model `mini` and its reward, made once for all tests. Each test writes under names of its own.
 pub fn taught() -> &'static Path {
     static TAUGHT: std::sync::OnceLock<tempfile::TempDir> = std::sync::OnceLock::new();
     let made = TAUGHT.get_or_init(|| {
@@ -125,8 +125,8 @@ fn a_resumed_training_of_a_denoiser_equals_an_unbroken_one() {
     }
 }
 
-/// A folder with a trained model `mini` and a reward that knows its pictures little: enough where only statuses and bytes
-/// are looked at.
+/// A folder with a trained model `mini` and a reward that knows little about its pictures. That is enough where only
+/// statuses and bytes matter.
 pub fn rewarded() -> tempfile::TempDir {
     let dir = setting();
     train(dir.path(), "mini").succeeds();
@@ -139,8 +139,8 @@ pub fn rewarded() -> tempfile::TempDir {
     dir
 }
 
-/// Labels, a reward on noised pictures, and pictures at an asked level: as for any generator. A seed's picture does not
-/// depend on its neighbours.
+/// Labels, a reward on noised pictures, and pictures at an asked level work as for any generator. A seed's picture does
+/// not depend on its neighbours.
 #[test]
 fn a_diffusion_model_is_steered_like_any_generator() {
     let dir = setting();
@@ -152,7 +152,8 @@ fn a_diffusion_model_is_steered_like_any_generator() {
             .succeeds();
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     let levels: Vec<f64> = report["levels"].as_array().unwrap().iter().map(|l| l[1].as_f64().unwrap()).collect();
-    // The map of a small network: at the least noise the reward knows it well, at the greatest the pictures are gone.
+    // The map of a small network: at the least noise the reward knows it well; at the greatest, nothing is left of the
+    // pictures.
     assert!(levels.len() == 10 && levels[0] > 0.5 && levels[9] < levels[0], "{levels:?}");
     let generate = |out: &str, seeds: &str, how: &[&str]| {
         let what = ["generate", "-q", "--device", "cpu", "--json", "-m", "mini", "--seeds", seeds, "-o", out];
@@ -164,9 +165,9 @@ fn a_diffusion_model_is_steered_like_any_generator() {
     let five = among.iter().find(|r| r["seed"] == 5).unwrap();
     assert_eq!(alone[0]["sha256"], five["sha256"]);
     let errors: Vec<f64> = among.iter().map(|r| (r["novelty_reached"].as_f64().unwrap() - 80.0).abs()).collect();
-    // Of unguided samples, whose novelty is uniform, two of eight would be as near.
+    // Of eight unguided samples, whose novelty is uniform, only two would be as near.
     assert!(errors.iter().all(|e| *e < 10.0), "asked 80, errors {errors:?}");
-    // Every method and every guidance is tried and measured.
+    // Every method and every guide is tried and measured.
     let text = Isoline::new(&[
         "steer-report",
         "-q",
@@ -190,7 +191,7 @@ fn a_diffusion_model_is_steered_like_any_generator() {
     }
     let undefined: u64 = report["methods"].as_array().unwrap().iter().map(|m| m["undefined"].as_u64().unwrap()).sum();
     assert_eq!(undefined, 0, "{text}");
-    // A description without further flags is by the estimator of the reward's labels, so that it has the novelty too.
+    // Without further flags, a description uses the estimator of the reward's labels, so that it has the novelty too.
     Isoline::new(&["describe", "-q", "--device", "cpu", "mini", "--seeds", "2-9", "-o", "described", "--csv"])
         .cwd(dir.path())
         .succeeds();
@@ -201,9 +202,9 @@ fn a_diffusion_model_is_steered_like_any_generator() {
     let measured: Vec<f64> = plain.iter().map(|r| r["novelty_reached"].as_f64().unwrap()).collect();
     let described: Vec<f64> = lines.map(|l| l[at].parse().unwrap()).collect();
     assert_eq!(described.len(), 8);
-    // The same numbers but for rounding: tiles of another size sum in another order.
+    // The same numbers except for rounding: tiles of another size sum in another order.
     assert!(described.iter().zip(&measured).all(|(a, b)| (a - b).abs() < 0.1), "{described:?} {measured:?}");
-    // Another card is another model.
+    // Another card makes another model.
     let card = fs::read_to_string(dir.path().join("mini/card.toml")).unwrap();
     fs::write(dir.path().join("mini/card.toml"), card.replace("steps = 3", "steps = 4")).unwrap();
     Isoline::new(&["generate", "-q", "--device", "cpu", "-m", "mini", "--mode", "novel", "--seeds", "1"])
@@ -211,7 +212,7 @@ fn a_diffusion_model_is_steered_like_any_generator() {
         .fails(3, &["reward", "another card"]);
 }
 
-/// A folder of its own with a trained `one`, and its card.
+/// A fresh folder with a trained model `one`; also returns the model's card.
 fn trained() -> (tempfile::TempDir, String) {
     let dir = setting();
     let from = taught().join("mini");
@@ -227,7 +228,7 @@ fn in_folder(dir: &Path, words: &[&str]) -> Isoline {
     Isoline::new(words).arg("-q").arg("--device").arg("cpu").cwd(dir)
 }
 
-/// `describe` with `from` in the card replaced by `to` is refused with `words`.
+/// Replaces each `from` in the card by its `to`, and expects `describe` to refuse it with `words`.
 #[track_caller]
 fn card_refused(changes: &[(&str, &str)], words: &[&str]) {
     let (dir, card) = trained();
@@ -284,7 +285,7 @@ fn dimension_wants_two_probes_or_none() {
     lid(&["lid", "curve", "one", "--seeds", "0-1", "--probes", "0", "--points", "5"]).succeeds();
 }
 
-/// A training is refused for what the card does not predict, and a generator's card may not ask for a condition.
+/// A training is refused if the card predicts something else, and a generator's card may not ask for a condition.
 #[test]
 fn bad_trainings_of_denoisers_are_refused() {
     for (file, text, from, to, words) in [

@@ -1,4 +1,4 @@
-//! The pretrained DDPM of the shared data through its card, against PyTorch.
+//! The pretrained DDPM of the shared data, through its card, compared with PyTorch.
 
 use super::cpu;
 use crate::shared::{self, Fixtures, relative_l2};
@@ -20,8 +20,8 @@ fn model() -> (Sampler, Fixtures) {
     (sampler, Fixtures::read(&folder.join("hughes_0001_0400.fixtures.safetensors")))
 }
 
-/// The card's table of noise levels against the reference's own ᾱ, which was made from β rounded to f32: 1,000 factors,
-/// each off by at most 2 % · 6e-8.
+/// The card's table of noise levels, compared with the reference's own ᾱ. The reference computed that from β rounded to
+/// f32: 1,000 factors, each off by at most 2 % · 6e-8.
 #[test]
 #[ignore = "needs the shared data"]
 fn the_table_is_the_models() {
@@ -50,13 +50,13 @@ fn epsilon_equals_pytorch() {
         let found = host(sampler.denoiser().predict(&input, t / 1000.0, None).unwrap().value).unwrap();
         let error = relative_l2(&found, &expected[at]);
         println!("ε at t = {t}: relative L2 {error:.1e}");
-        // Sums of 32·49 products in f32 through five layers, normalised between them; waves of up to 1,834 rad carry
-        // 1e-4 rad of rounding at t = 1000, less at smaller t.
+        // Sums of 32·49 products in f32 through five layers, normalised in between. Waves of up to 1,834 rad carry a
+        // rounding error of 1e-4 rad at t = 1000, and less at smaller t.
         assert!(error < 2e-5, "t = {t}: {error:e}");
     }
 }
 
-/// All 784 singular values of ∂ε/∂x at the first fixture, and its trace.
+/// All 784 singular values of ∂ε/∂x at the first fixture, and the trace.
 #[test]
 #[ignore = "needs the shared data"]
 fn jacobian_equals_pytorch() {
@@ -85,7 +85,7 @@ fn jacobian_equals_pytorch() {
     assert!(worst < 1e-4, "{worst:e}");
 }
 
-/// The reference's 20 steps of DDIM, x₀ held within the range at every step.
+/// The reference's 20 steps of DDIM, with x₀ clamped to the range at every step.
 #[test]
 #[ignore = "needs the shared data"]
 fn ddim_equals_pytorch() {

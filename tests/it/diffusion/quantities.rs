@@ -1,4 +1,5 @@
-//! Rewards of other quantities than ψ_k of the sampler: taught by name, chosen by name, measured at the picture itself.
+//! Rewards of quantities other than ψ_k of the sampler: trained by name, chosen by name, measured at the picture
+//! itself.
 
 use super::models::{setting, train};
 use crate::cli::Isoline;
@@ -39,7 +40,7 @@ fn numbers(samples: &[Value], key: &str) -> Vec<f64> {
     samples.iter().map(|s| s[key].as_f64().unwrap_or_else(|| panic!("{key} of {s}"))).collect()
 }
 
-/// ψ_k of the denoiser at the pictures of seeds 4 to 7, one tangent for every pixel.
+/// ψ_k of the denoiser at the pictures of seeds 4 to 7, with one tangent for every pixel.
 fn denoiser_psi(dir: &Path, sigma: f64, k: usize) -> Vec<f64> {
     let (_, device) = isoline::device::open("cpu").unwrap();
     let sampler = Sampler::load(&dir.join("mini"), &device).unwrap();
@@ -48,7 +49,7 @@ fn denoiser_psi(dir: &Path, sigma: f64, k: usize) -> Vec<f64> {
     let pictures = host(sampler.generate(rows(z, d, &device))).unwrap();
     let noise = noise::normals(0, 0, Stream::Probe, 6, d);
     let noised: Vec<f32> = pictures.iter().zip(noise.iter().cycle()).map(|(x, e)| x + sigma as f32 * e).collect();
-    // In one call each: a picture's value is its own.
+    // Each in a call of its own, since a picture's value must not depend on others.
     let at = AtSigma::new(&sampler, sigma).unwrap();
     let one = |x: &[f32]| {
         let found = estimator("exact").unwrap().spectra(&at, x).unwrap();
@@ -74,7 +75,7 @@ fn rewards_of_pictures_are_measured_at_the_picture() {
         let plain = samples(root, name, &format!("{name}-plain"), &["--mode", "balanced"]);
         let measured = numbers(&plain, "measured");
         assert!(plain.iter().all(|s| s["psi_k"].is_null() && s["psi_predicted"].is_null()), "{plain:?}");
-        // Independent of the rewards: the spectra by hand, and isoline lid.
+        // The truth, found without the rewards: the spectra by hand, and `isoline lid`.
         let truth = match name {
             "volume" => {
                 let card = fs::read_to_string(folder.join("card.toml")).unwrap();
@@ -90,19 +91,21 @@ fn rewards_of_pictures_are_measured_at_the_picture() {
                 let found: Value = serde_json::from_str(&text).unwrap();
                 numbers(found["samples"].as_array().unwrap(), "dimension")
             }
-            // The flow's own tests have its closed forms; here, that it is negated: novelty grows as ln p falls.
+            // The flow's own tests have its closed forms. Here the point is that it is negated: novelty grows as ln p
+            // falls.
             _ => measured.clone(),
         };
         for (m, t) in measured.iter().zip(&truth) {
-            // One f32 pass in another batch.
+            // They may differ by the rounding of one f32 pass in another batch.
             assert!((m - t).abs() < 1e-3 * (1.0 + t.abs()), "{name}: {m} {t}");
         }
-        // A guide that does nothing gives the plain picture, which has the plain value: no way back, no bias.
+        // A guide that does nothing gives the plain picture, and so the plain value: there is no way back that could
+        // add a bias.
         let idle = samples(root, name, &format!("{name}-idle"), &["--method", "density", "--guidance", "0"]);
         for (a, b) in numbers(&idle, "measured").iter().zip(&measured) {
             assert!((a - b).abs() < 1e-3 * (1.0 + b.abs()), "{name}: {a} {b}");
         }
-        // Steering through the noise, and a guide: measured, resumed and made again like any run.
+        // Steering through the noise and a guide are measured, resumed and made again like any run.
         for method in ["gradient", "forward"] {
             let out = format!("{name}-{method}");
             let asked = ["--method", method, "--novelty", "80"];
@@ -120,7 +123,8 @@ fn rewards_of_pictures_are_measured_at_the_picture() {
             assert!(fs::read(root.join(again.trim())).unwrap() == fs::read(&picture).unwrap(), "{out}");
         }
     }
-    // Calibrated: of the novelty of 64 unguided samples, uniform by construction, the mean is 50 ± 3.6.
+    // The reward is calibrated: the novelty of unguided samples is uniform by construction, so the mean of 64 of them
+    // is 50 ± 3.6.
     let text = Isoline::new(&["generate", "-q", "--device", "cpu", "--json", "-m", "mini", "--reward", "volume"])
         .args(&["--mode", "balanced", "--seeds", "0-63", "-o", "many"])
         .cwd(root)
@@ -132,7 +136,7 @@ fn rewards_of_pictures_are_measured_at_the_picture() {
     assert!((mean - 50.0).abs() < 4.0 * 28.9 / 8.0, "{mean}");
     let listed = Isoline::new(&["list", "rewards"]).cwd(root).env("ISOLINE_MODELS", ".").succeeds();
     assert!(listed.contains("mini --reward volume") && listed.contains("denoiser-psi:0.5"), "{listed}");
-    // A reward that sees latents says nothing of a picture with a class; the picture is measured all the same.
+    // A reward that sees latents predicts nothing for a picture with a class, but the picture is still measured.
     let latent =
         config("latent", "dimension:0.5", "exact").replace("[noised]\nsigma = [0.05, 5.0]\nsigma_data = 1.0\n", "");
     teach(root, &latent).succeeds();
@@ -157,7 +161,7 @@ fn refusals(root: &Path) {
     }
     let ranked = config("a", "likelihood", "exact").replace("[labels]", "model_rank = 3\n[labels]");
     teach(root, &ranked).fails(2, &["model_rank", "no spectrum"]);
-    // A generator of one pass has no denoiser.
+    // A one-pass generator has no denoiser.
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits-gan");
     fs::write(root.join("reward.toml"), config("a", "likelihood", "exact")).unwrap();
     Isoline::new(&["train-reward", "-q", "--device", "cpu", "-c", "reward.toml", "-m"])

@@ -1,4 +1,4 @@
-//! Solvers on mixtures of Gaussians, whose denoiser is exact: claimed orders, evaluations, marginal moments.
+//! Solvers on mixtures of Gaussians, whose denoiser is exact: the orders they claim, evaluations, marginal moments.
 
 use super::Mixture;
 use super::{host64, rows64, three};
@@ -8,7 +8,7 @@ use isoline::diffusion::{Denoiser, Sampling, State};
 use isoline::nn::{Rows, Tangents};
 use isoline::noise::{Stream, normals};
 
-/// Every solver with settings that make it deterministic.
+/// The solver, with settings that make it deterministic where that is possible.
 fn deterministic(name: &str) -> Box<dyn Solver> {
     let settings = if name == "churn" { "churn = 0.0" } else { "" };
     solver(name, toml::from_str(settings).unwrap()).unwrap()
@@ -18,7 +18,7 @@ fn default(name: &str) -> Box<dyn Solver> {
     solver(name, toml::Table::new()).unwrap()
 }
 
-/// `steps` steps, even in ln σ, without a last one to 0.
+/// `steps` steps, evenly spaced in ln σ, without a last one to 0.
 fn open_ended(steps: usize, from: f64, to: f64) -> Vec<f64> {
     (0..=steps).map(|i| (from.ln() + (to / from).ln() * i as f64 / steps as f64).exp()).collect()
 }
@@ -42,7 +42,8 @@ fn starts(n: usize, sigma: f64, seed: u64) -> Vec<f64> {
     normals(seed, 1, Stream::Latent, 0, 2 * n).into_iter().map(|v| sigma * f64::from(v)).collect()
 }
 
-/// The end of the probability-flow path of a Gaussian in closed form: every coordinate scales with its deviation.
+/// The end of the probability-flow path of a Gaussian in closed form: every coordinate scales with its standard
+/// deviation.
 #[test]
 fn gaussian_path_is_followed_to_the_closed_form() {
     let (mean, variances) = ([0.3, -0.7], [0.5, 0.02]);
@@ -54,7 +55,7 @@ fn gaussian_path_is_followed_to_the_closed_form() {
         let j = i % 2;
         let scale = ((variances[j] + to * to) / (variances[j] + from * from)).sqrt();
         let expected = mean[j] + scale * (x[i] - mean[j]);
-        // Heun's error: (ln 40 / 2000)² = 3e-6 times a constant of order 1.
+        // Allows for Heun's error: (ln 40 / 2000)² = 3e-6 times a constant of order 1.
         assert!((found - expected).abs() < 1e-5, "{found} {expected}");
     }
 }
@@ -69,7 +70,8 @@ fn every_solver_has_its_order() {
     let exact = end(default("heun"), 6000);
     for row in SOLVERS {
         let claimed = f64::from(default(row.name).order());
-        // Noise is left out where a setting can; the ancestral step has none, its moments are tested below.
+        // Noise is switched off where a setting allows it. For the ancestral step none does; its moments are tested
+        // below.
         if deterministic(row.name).is_stochastic() {
             continue;
         }
@@ -110,13 +112,13 @@ fn every_solver_takes_the_evaluations_it_claims() {
     }
 }
 
-/// Mean and covariance of 4,000 samples by every solver on every schedule's kind of steps against the mixture's own.
-/// Bounds: five standard errors of a moment of n draws, and 3 % for the steps' own error at order 1.
+/// Mean and covariance of 4,000 samples from every solver, each with some schedule, compared with those of the mixture.
+/// The bounds are five standard errors of a moment of n draws, plus 3 % for the steps' own error at order 1.
 #[test]
 fn every_solver_reaches_the_moments() {
     let mixture = three();
     let n = 4000;
-    // Moments of the mixture by hand from its components.
+    // Moments of the mixture, worked out by hand from its components.
     let (c2, s2, cs) = (0.75, 0.25, 0.75f64.sqrt() * 0.5);
     let parts: [(f64, [f64; 2], [f64; 3]); 3] = [
         (0.5, [1.0, 0.5], [0.3, 0.1, 0.0]),
@@ -148,14 +150,15 @@ fn every_solver_reaches_the_moments() {
             average(&|i| (a[i] - ma) * (b[i] - mb)),
         ];
         for (f, e) in found.iter().zip(expected) {
-            // Standard errors of means are at most √(1.2/n), of second moments at most √(3/n) here.
+            // Here the standard errors of means are at most √(1.2/n), and those of second moments at most √(3/n).
             let bound = 5.0 * (1.5 / n as f64).sqrt() + 0.03 * e.abs();
             assert!((f - e).abs() < bound, "{}: {found:?}, expected {expected:?}", row.name);
         }
     }
 }
 
-/// The mixture's denoiser against the posterior mean by brute force on a grid, and its tangents against differences.
+/// The mixture's denoiser is compared with the posterior mean by brute force on a grid, and its tangents with
+/// differences.
 #[test]
 fn the_mixture_is_its_own_posterior_mean() {
     let mixture = three();
@@ -173,7 +176,7 @@ fn the_mixture_is_its_own_posterior_mean() {
     }
     let at = |x: Vec<f64>| host64(mixture.denoise(&State::plain(rows64(x, 2)), sigma, None).unwrap().value);
     let found = at(x.to_vec());
-    // The grid's trapezoid sum of a smooth density that has fallen to e^{-30} at its ends is good to rounding.
+    // The trapezoid sum of a smooth density that has fallen to e^{-30} at the ends of the grid is good to rounding.
     assert!((found[0] - sum[0] / total).abs() < 1e-9 && (found[1] - sum[1] / total).abs() < 1e-9, "{found:?}");
     let tangents = Some(Tangents::shared(rows64(vec![1.0, 0.0, 0.0, 1.0], 2)));
     let moved = mixture.denoise(&State { value: rows64(x.to_vec(), 2), tangents }, sigma, None).unwrap();
@@ -184,13 +187,13 @@ fn the_mixture_is_its_own_posterior_mean() {
         let (up, down) = (step(h), step(-h));
         for i in 0..2 {
             let difference = (up[i] - down[i]) / (2.0 * h);
-            // h² times a third derivative of order 10, and eps/h.
+            // Allows for h² times a third derivative of order 10, and for eps/h.
             assert!((jacobian[2 * j + i] - difference).abs() < 1e-8, "{j} {i}");
         }
     }
 }
 
-/// Tangents that every deterministic solver carries along, against central differences of its own ends.
+/// The tangents that every solver carries along, compared with central differences of its own results.
 #[test]
 fn solvers_carry_tangents() {
     let mixture = three();
@@ -219,7 +222,7 @@ fn solvers_carry_tangents() {
     }
 }
 
-/// A NaN from the network in mid-run stays in its row: the others keep their bits, whatever the solver.
+/// A NaN from the network in the middle of a run stays in its row: for every solver, the other rows keep their bits.
 #[test]
 fn a_nan_in_mid_run_stays_in_its_row() {
     let mixture = three();

@@ -1,7 +1,8 @@
-//! The promises of docs/reliability.md, shown by faults: one file for each group of cases.
+//! The promises of docs/reliability.md, shown by faults. One file per group of cases.
 //!
-//! Every group has a table of cases; the counts are taken from the tables here and compared with those that the document
-//! names, and each group's tests count what they have gone through ([`Ran`]). Where a group needs something that the machine refuses (mount namespaces), it says so, and under `CI=true` fails.
+//! Every group has a table of cases. Their numbers are counted from the tables here and compared with those that the
+//! document states, and each group's tests count the cases they have gone through ([`Ran`]). If a group needs something
+//! that the machine refuses (mount namespaces), it says so, and fails if `CI=true`.
 
 mod r01_weights;
 mod r02_mutations;
@@ -29,7 +30,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use wait4::Wait4;
 
-/// Cases of each group as promised, and as counted from the tables.
+/// For each group: its name, the number of cases promised, and the number counted from its table.
 fn counts() -> Vec<(&'static str, usize, usize)> {
     vec![
         ("R1", 64, r01_weights::cases().len()),
@@ -62,7 +63,7 @@ fn the_tables_hold_as_many_cases_as_the_document_says() {
     }
 }
 
-/// Counts the cases of a group that were really gone through.
+/// Counts the cases of a group that were really run.
 pub struct Ran {
     group: &'static str,
     cases: usize,
@@ -77,7 +78,7 @@ impl Ran {
         self.cases += 1;
     }
 
-    /// At the end: every case of the table was gone through.
+    /// Called at the end: asserts that every case of the table was run.
     #[track_caller]
     pub fn all(self, table: usize) {
         println!("{}: {} cases ran", self.group, self.cases);
@@ -85,7 +86,7 @@ impl Ran {
     }
 }
 
-/// How a process ended, the most memory it held at once, and the processor time it took.
+/// How a process ended, the most memory it held at once, and the processor time it used.
 pub struct Ended {
     pub code: i32,
     pub stdout: String,
@@ -96,8 +97,8 @@ pub struct Ended {
 
 /// The slowest and the largest process of a group.
 ///
-/// A time that is promised is held against ten times itself, and in processor time: how long a process waits for a busy
-/// machine says nothing of it. What was measured is printed, and docs/reliability.md tells it.
+/// A promised time is compared with ten times itself, and in processor time: how long a process waits for a busy
+/// machine says nothing about it. What was measured is printed; docs/reliability.md reports it.
 pub struct Worst {
     promised: Duration,
     cpu: Duration,
@@ -124,10 +125,10 @@ impl Worst {
     }
 }
 
-/// Runs a call for [`LIMIT`] at most (it then ends with 137).
+/// Runs a call for at most [`LIMIT`] (after which it ends with 137).
 ///
-/// The kernel counts the memory of whoever starts a process towards that process, and this one holds much. So a fresh
-/// process of this binary is put between, which starts the program and measures it.
+/// The kernel counts the memory of the process that starts another towards the new one, and this one holds a lot. So a
+/// fresh process of this binary is put in between; it starts the program and measures it.
 pub fn run(call: Isoline) -> Ended {
     let dir = tempfile::tempdir().unwrap();
     let own = call.into_command();
@@ -154,10 +155,10 @@ pub fn run(call: Isoline) -> Ended {
     Ended { code, stdout: text("out"), stderr: text("err"), rss, cpu }
 }
 
-/// Tells the process between where the call lies and where its end is to be written.
+/// Tells the process in between where to find the call and where to write how it ended.
 const BETWEEN: &str = "ISOLINE_TEST_BETWEEN";
 
-/// Only a process that hangs reaches it.
+/// The time limit. Only a process that hangs reaches it.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Does nothing unless [`run`] has started it.
@@ -171,10 +172,12 @@ fn the_process_between() {
     command.args(line).env_remove(BETWEEN).stdin(Stdio::null()).stdout(file("out")).stderr(file("err"));
     let mut child = command.spawn().unwrap();
     let pid = child.id().to_string();
-    // Not by `timeout`: it takes signals of its own, and so starts the program with none of them ignored any more.
+    // `timeout` cannot be used: it handles signals itself, and would start the program with none of them ignored any
+    // more.
     std::thread::spawn(move || {
         std::thread::sleep(LIMIT);
-        // This process ends as soon as it has waited for the program, so the number cannot have become another's.
+        // This process ends as soon as it has waited for the program, so the number cannot belong to another process by
+        // now.
         Command::new("kill").args(["-KILL", &pid]).status().unwrap();
     });
     let ended = child.wait4().unwrap();
@@ -184,7 +187,7 @@ fn the_process_between() {
 }
 
 impl Ended {
-    /// One line on stderr, as all errors have, with nothing in it that drives a terminal.
+    /// Asserts one line on stderr, as for all errors, and nothing in the output that could control a terminal.
     #[track_caller]
     pub fn is_one_line(&self, case: &str) {
         assert!(self.stderr.starts_with("isoline: "), "{case}: {:?} {:?}", self.code, self.stderr);
@@ -198,7 +201,7 @@ impl Ended {
 pub const SMALL: &str = "model = \"digits-gan\"\nseeds = \"0-7\"\noutdir = \"unused\"\ntile = 4\nsteps = 2\ncorrections = 0\n\
 [[jobs]]\nname = \"novel\"\nmode = \"novel\"\n[[jobs]]\nname = \"plain\"\nmode = \"balanced\"\nseeds = \"2,40-42\"\n";
 
-/// A folder with `job.toml` and its finished run in `whole`, and the hashes of that run.
+/// A folder with `job.toml` and the finished run of that job in `whole`, and the hashes of that run.
 pub struct Reference {
     pub dir: tempfile::TempDir,
     pub whole: BTreeMap<PathBuf, String>,
@@ -209,7 +212,7 @@ impl Reference {
         Self::within(tempfile::tempdir().unwrap(), job)
     }
 
-    /// The same in a folder that has something in it.
+    /// The same, in a folder that may already hold something.
     pub fn within(dir: tempfile::TempDir, job: &str) -> Self {
         fs::write(dir.path().join("job.toml"), job).unwrap();
         isoline(&["generate", "-q", "-c", "job.toml", "-o", "whole"]).cwd(dir.path()).succeeds();
@@ -221,24 +224,24 @@ impl Reference {
         self.dir.path().join(name)
     }
 
-    /// A call in the folder.
+    /// A call with this folder as its current one.
     pub fn call(&self, args: &[&str]) -> Isoline {
         isoline(args).cwd(self.dir.path())
     }
 
-    /// `generate` of the same job into `name`.
+    /// A call of `generate` with the same job, into `name`.
     pub fn generate(&self, name: &str) -> Isoline {
         self.call(&["generate", "-q", "-c", "job.toml", "-o", name])
     }
 
-    /// A copy of the finished run.
+    /// Copies the finished run to `name`.
     pub fn copy(&self, name: &str) -> PathBuf {
         let done = Command::new("cp").arg("-r").arg(self.path("whole")).arg(self.path(name)).status().unwrap();
         assert!(done.success());
         self.path(name)
     }
 
-    /// Every file of a run is whole: each record's hashes fit, and what is there is a part of the unbroken run.
+    /// Asserts that every visible file of a run is whole: it has the bytes it has in the unbroken run.
     #[track_caller]
     pub fn visible_files_are_whole(&self, name: &str, case: &str) {
         let found = if self.path(name).exists() { hashes(&self.path(name)) } else { BTreeMap::new() };
@@ -247,7 +250,7 @@ impl Reference {
         }
     }
 
-    /// The run is the unbroken one, file by file, with nothing left over.
+    /// Asserts that the run equals the unbroken one, file by file, with nothing left over.
     #[track_caller]
     pub fn is_whole(&self, name: &str, case: &str) {
         let found = hashes(&self.path(name));
@@ -255,7 +258,7 @@ impl Reference {
     }
 }
 
-/// Whether mounts in a namespace of one's own are allowed here; says so where not, and fails under `CI=true`.
+/// Whether mounts in a private namespace are allowed here. If not, says so, and fails if `CI=true`.
 pub fn can_mount() -> bool {
     let able = Command::new("unshare").args(["-m", "true"]).stderr(Stdio::null()).status().is_ok_and(|s| s.success());
     if !able {

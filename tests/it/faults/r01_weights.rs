@@ -1,4 +1,4 @@
-//! R1: weights files made by hand. Exit 3, one line, bounded memory, the tensor named.
+//! R1: weights files made by hand. Expected: exit code 3, one line, bounded memory, and the tensor named.
 
 use super::{Ran, Worst, run};
 use crate::cli::TinyModel;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 type Make = Box<dyn Fn(&TinyModel)>;
 
-/// Name, what is written, exit code, words of the message.
+/// A case: its name, what is written, the exit code, words of the message.
 pub struct Case {
     name: String,
     make: Make,

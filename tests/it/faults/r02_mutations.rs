@@ -1,4 +1,4 @@
-//! R2: seeded mutations of a valid weights file: refused or loaded, never a panic.
+//! R2: seeded mutations of a valid weights file. It is refused or it loads; it never panics.
 
 use isoline::noise::{Stream, generator};
 use isoline::store::{WeightTensor, Weights, write_safetensors};
@@ -27,7 +27,7 @@ fn mutated_weights_never_panic() {
                 let (from, to) = (rng.random_range(0..valid.len()), rng.random_range(0..valid.len()));
                 bytes.drain(from.min(to)..from.max(to));
             }
-            // In the header, where a byte means most.
+            // In the header, where a single byte matters most.
             2 => (0..rng.random_range(1..4usize)).for_each(|_| bytes[rng.random_range(0..200usize)] = rng.random()),
             3 => bytes[rng.random_range(0..8usize)] = rng.random(),
             _ => {
@@ -43,7 +43,7 @@ fn mutated_weights_never_panic() {
         }
         ran.case();
     }
-    // Flipped payload bits load; a test in which nothing or everything loads would show nothing.
+    // Mutations of the payload's bits load. If nothing or everything loaded, the test would show nothing.
     assert!((100..CASES - 1_000).contains(&loaded), "{loaded}");
     ran.all(CASES);
 }

@@ -1,4 +1,4 @@
-//! R3: pictures and data sets made by hand. Exit 3, one line, bounded memory.
+//! R3: pictures and data sets made by hand. Expected: exit code 3, one line, bounded memory.
 
 use super::{Ran, Worst, run};
 use crate::cli::Isoline;
@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// What reads the file.
+/// The command that reads the file.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Reader {
     /// `generate --from x.png`
@@ -21,7 +21,7 @@ pub enum Reader {
 
 type Make = Box<dyn Fn(&Path)>;
 
-/// Name, reader, what is made in the folder `data`.
+/// A case: its name, its reader, what is made in the folder `data`, the exit code.
 pub struct Case {
     name: String,
     reader: Reader,
@@ -62,7 +62,7 @@ fn png(chunks: &[Vec<u8>]) -> Vec<u8> {
     [SIGNATURE, &chunks.concat()].concat()
 }
 
-/// A grey picture of 6×6, as the model wants it.
+/// The pixels of a grey picture of 6×6, which is what the model expects.
 fn pixels() -> Vec<u8> {
     chunk(b"IDAT", &deflate(&[0u8; 42]))
 }

@@ -1,4 +1,4 @@
-//! R4: configs and cards. Exit 2 with file and key, before anything large is allocated.
+//! R4: configs and cards. Expected: exit code 2 with file and key, before anything large is allocated.
 
 use super::{Ran, run};
 use crate::cli::{CARD, Isoline, TinyModel};
@@ -12,9 +12,9 @@ pub enum Read {
     Set(&'static str),
     /// A batch config.
     Batch(String),
-    /// A model's card: text replaced.
+    /// A model's card, with some text replaced.
     Card(&'static str, String),
-    /// A reward config: text replaced.
+    /// A reward config, with some text replaced.
     Reward(&'static str, &'static str),
 }
 
@@ -27,7 +27,7 @@ impl Read {
     }
 }
 
-/// What is read, and words of the message; no words = it is accepted.
+/// What is read, and words of the message; no words mean that it is accepted.
 pub struct Case {
     read: Read,
     words: Vec<&'static str>,
@@ -137,7 +137,7 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
-/// The call, and what it wrote or would have written to.
+/// The call that reads it.
 fn call(read: &Read, model: &TinyModel) -> Isoline {
     let root = model.root();
     match read {
@@ -161,8 +161,8 @@ fn call(read: &Read, model: &TinyModel) -> Isoline {
     }
 }
 
-/// The most address space that a call has had. Unlike resident pages it does not depend on which parts of the program are
-/// read in, so that it tells one large allocation.
+/// The most address space that a call has ever had. Unlike resident memory, it does not depend on which parts of the
+/// program were read in, so it shows a single large allocation.
 fn peak(call: Isoline) -> u64 {
     let dir = tempfile::tempdir().unwrap();
     let end = dir.path().join("end");
@@ -182,7 +182,7 @@ fn peak(call: Isoline) -> u64 {
 
 #[test]
 fn configs_and_cards_are_refused_by_key_before_anything_is_allocated() {
-    // What the program takes when it does nothing but read a small config.
+    // What the program needs when it only reads a small config.
     let idle = peak(isoline(&["generate", "--print-config"]));
     let (mut ran, mut most) = (Ran::new("R4"), 0);
     for case in cases() {
@@ -204,8 +204,9 @@ fn configs_and_cards_are_refused_by_key_before_anything_is_allocated() {
             assert!(ended.stderr.contains(word), "{what}: {word} not in {}", ended.stderr);
         }
         let taken = peak(call(&case.read, &TinyModel::new())).saturating_sub(idle);
-        // Promised is no allocation above 1 MiB. The tree that TOML makes of a text is many small ones, which the address
-        // space does not tell from a large one: 64 bytes for each byte of it, 4 MiB for the longest text that is read.
+        // The promise is no allocation above 1 MiB. The tree that TOML builds from a text is many small allocations,
+        // which look like one large one in the address space: 64 bytes for each byte of text, 4 MiB for the longest
+        // text that is read.
         let tree = 64 * case.read.text().len() as u64;
         assert!(taken <= (1 << 20) + tree, "{what}: {taken} bytes more than at rest");
         most = most.max(taken.saturating_sub(tree));

@@ -1,19 +1,19 @@
-//! R5: damaged run directories. What is bad is made again, what is foreign is refused and left as it is.
+//! R5: damaged run directories. What is bad is made again; what belongs to others is refused and left as it is.
 
 use super::{Ran, Reference, SMALL};
 use std::fs;
 use std::path::Path;
 
-/// What comes of the damage.
+/// What the damage leads to.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Outcome {
-    /// `resume` gives the unbroken run.
+    /// `resume` restores the unbroken run.
     Mended,
-    /// `resume` ends with this code and changes nothing.
+    /// `resume` ends with this exit code and changes nothing.
     Refused(i32),
 }
 
-/// Name, damage, outcome.
+/// A case: name, damage, outcome.
 pub type Case = (&'static str, fn(&Path), Outcome);
 
 const RECORD: &str = "novel/records/tile-0000001.json";
@@ -162,7 +162,7 @@ fn damaged_run_directories_are_mended_or_refused() {
     let (reference, mut ran) = (Reference::new(SMALL), Ran::new("R5"));
     for (name, damage, outcome) in cases() {
         let run = reference.copy("run");
-        // Files of others, which must survive whatever happens.
+        // Other people's files, which must survive whatever happens.
         let foreign = ["notes.txt", "novel/images/.hidden", "novel/images/isoline.tmp", "plain/records/old.json"];
         foreign.iter().for_each(|f| fs::write(run.join(f), f).unwrap());
         damage(&run);

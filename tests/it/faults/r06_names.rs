@@ -1,4 +1,4 @@
-//! R6: names. They work, or are refused in one line; nothing of them drives the terminal.
+//! R6: names. They work, or are refused in one line; nothing in them controls the terminal.
 
 use super::{Ran, SMALL, run};
 use crate::runs::isoline;
@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-/// Where a name stands.
+/// Where the name is used.
 #[derive(Clone, Copy, Debug)]
 pub enum Place {
     /// `-o NAME`
@@ -20,7 +20,7 @@ pub enum Place {
     Job,
     /// `--metrics-file NAME`
     Metrics,
-    /// The weights' file in a card.
+    /// The name of the weights file in a card.
     Weights,
 }
 
@@ -71,7 +71,7 @@ fn names_work_or_are_refused_and_never_drive_the_terminal() {
         let root = dir.path();
         let name = OsString::from_vec(bytes.clone());
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        // Behind ./, as a name that begins with a dash has to be written; a link leads to a folder outside.
+        // Written after ./, as a name that begins with a dash must be. The link leads to a folder outside.
         let path = PathBuf::from(".").join(&name);
         if what.contains("link") {
             fs::create_dir(root.join("outside")).unwrap();
@@ -83,7 +83,7 @@ fn names_work_or_are_refused_and_never_drive_the_terminal() {
         let call = match place {
             Place::Outdir => make(&quick).arg("-o").arg(&path),
             Place::Config => {
-                // A name that the system refuses is then missing for the program too.
+                // A name that the system refuses is then also missing for the program.
                 let _ = fs::write(root.join(&path), SMALL);
                 make(&["--print-config", "-c"]).arg(&path)
             }
@@ -120,12 +120,12 @@ fn names_work_or_are_refused_and_never_drive_the_terminal() {
         }
         let simple = ["emoji", "accents", "quotes"].iter().any(|w| what.contains(w));
         match place {
-            // A file system takes these names, so the program must.
+            // A file system accepts these names, so the program must.
             Place::Outdir | Place::Config | Place::Model | Place::Metrics if simple => {
                 assert_eq!(ended.code, 0, "{case}: {}", ended.stderr)
             }
             Place::Outdir if ended.code == 0 => assert!(root.join(&path).join("images/000001.png").is_file(), "{case}"),
-            // An id is plain ASCII by rule.
+            // An id must be plain ASCII.
             Place::Job if what != "a link out of the folder" => assert_eq!(ended.code, 2, "{case}: {}", ended.stderr),
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! R7: numbers that are not finite, put into every place of the way, and spectra at the edges.
+//! R7: numbers that are not finite, injected at every place on the way, and spectra at the edges.
 
 use super::{Ran, Reference};
 use crate::runs::hashes;
@@ -9,10 +9,10 @@ use std::path::Path;
 
 const JOB: &str = "model = \"digits-gan\"\nseeds = \"0-7\"\noutdir = \"unused\"\ntile = 4\nsteps = 5\ncorrections = 1\n\
 [[jobs]]\nname = \"novel\"\nmode = \"novel\"\n";
-/// The sample that is poisoned, in the second tile.
+/// The sample that is poisoned; it is in the second tile.
 const SAMPLE: u64 = 5;
 
-/// (points, whether the sample itself must end as not finite)
+/// (failpoints, whether the sample itself must end as not finite; `None` if it may or may not).
 type Poison = (String, Option<bool>);
 
 fn poisons() -> Vec<Poison> {
@@ -21,7 +21,8 @@ fn poisons() -> Vec<Poison> {
         for place in ["noise", "generator"] {
             cases.push((format!("{place}#{SAMPLE}={action}"), Some(true)));
         }
-        // First, middle and last step, and all of them. The guard refuses such a step, so the sample may well end finite.
+        // At the first, the middle and the last step, and at all of them. The guard rejects such a step, so the sample
+        // may well end finite.
         for place in ["reward", "gradient"] {
             cases.push((format!("{place}#{SAMPLE}={action}"), None));
             cases.extend([1, 3, 5].map(|step| (format!("{place}#{SAMPLE}@{step}={action}"), None)));
@@ -32,7 +33,7 @@ fn poisons() -> Vec<Poison> {
     cases
 }
 
-/// The like for descriptions, by estimators whose samples meet the Jacobian once or, with a calibration, twice.
+/// The same for descriptions, by estimators that meet a sample's Jacobian once or, with a calibration, twice.
 const DESCRIBED: [&[&str]; 2] =
     [&["--estimator", "exact"], &["--estimator", "stencil", "--directions", "6", "--calibrate-on", "4"]];
 
@@ -66,7 +67,7 @@ fn a_description_marks_a_sample_that_is_not_finite_and_no_other() {
 
 type Spectrum = (&'static str, usize, Vec<f32>, fn(&[f64]) -> bool);
 
-/// (name, columns, rows of the transposed Jacobian, what its singular values must be)
+/// (name, columns, rows of the transposed Jacobian, what must hold for its singular values).
 fn spectra() -> Vec<Spectrum> {
     fn scaled(by: f32) -> Vec<f32> {
         [3.0, 0.0, 0.0, 0.0, 2.0, 0.0].map(|v: f32| v * by).to_vec()
@@ -84,7 +85,7 @@ fn spectra() -> Vec<Spectrum> {
     ]
 }
 
-/// Poisoned steps of a training, and whether it is resumed between its epochs.
+/// (name, poisoned steps of a training, whether it is resumed between its epochs).
 fn trainings() -> Vec<(&'static str, Vec<u64>, bool)> {
     vec![
         ("one step", vec![3], false),
@@ -99,8 +100,9 @@ pub fn count() -> usize {
     poisons().len() + denoiser_poisons().len() + DESCRIBED.len() + spectra().len() + trainings().len()
 }
 
-/// The like for a diffusion model, whose sampler asks its denoiser five times (three steps of Heun, the last one halved):
-/// the first, the middle and the last answer; the reward and its gradient at the first, the middle and the last step.
+/// The same for a diffusion model, whose sampler asks its denoiser five times (three steps of Heun, the last with one
+/// evaluation): the first, the middle and the last answer. The reward and its gradient are poisoned at the first, a
+/// middle and a late step.
 fn denoiser_poisons() -> Vec<Poison> {
     let mut cases = Vec::new();
     for action in ["nan", "inf", "-inf"] {
@@ -140,7 +142,8 @@ fn poisoned_samples_are_marked(reference: &Reference, cases: Vec<Poison>, mut ra
         if marked {
             assert!(ended.stderr.contains("1 of 8 samples were not finite"), "{points}: {}", ended.stderr);
         }
-        // Always gone, it is flagged and not called ok; a number that is missing is missing, never NaN.
+        // If the Jacobian is never finite, the sample is flagged and not called ok. Its missing numbers are missing,
+        // never NaN.
         if points == format!("jacobian#{SAMPLE}=nan") {
             assert!(row["status"] == "off_manifold" && row["psi_k"].is_null(), "{row}");
         }
@@ -152,7 +155,7 @@ fn poisoned_samples_are_marked(reference: &Reference, cases: Vec<Poison>, mut ra
             compared += 1;
         }
         assert_eq!(compared, 7);
-        // Its neighbours' numbers stay as well, and the run is whole.
+        // The neighbours' numbers do not change either, and the run is whole.
         let rows = |run: &str| {
             let text = fs::read_to_string(reference.path(run).join("novel/records/tile-0000001.json")).unwrap();
             let record: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -187,7 +190,7 @@ fn training_steps_that_are_not_finite_are_skipped_and_counted() {
         if steps.len() >= 10 {
             call("a").fails(75, &["10 steps in a row", "were not finite", "the last checkpoint is good"]);
             assert!(!dir.path().join("a").exists());
-            // Without the poison the same command goes on from that checkpoint.
+            // Without the poison the same command continues from that checkpoint.
             train(dir.path(), "a").succeeds();
         } else {
             call("a").succeeds();

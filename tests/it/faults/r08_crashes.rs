@@ -5,13 +5,13 @@ use crate::runs::hashes;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// SIGKILLs at seeded times in a run of 200.
+/// How many SIGKILLs are sent, at spread-out times, in runs of 200 samples.
 pub const KILLS: usize = 20;
 
 const RUN_OF_200: &str = "model = \"digits-gan\"\nseeds = \"0-199\"\noutdir = \"unused\"\ntile = 8\nsteps = 3\ncorrections = 0\n\
 [[jobs]]\nname = \"novel\"\nmode = \"novel\"\n";
 
-/// Each place in a durable write, at its first, a middle and a late visit.
+/// Each place in a durable write, at its first, an intermediate and a late visit.
 pub fn cases() -> Vec<String> {
     let places = [
         "store.open.before",
@@ -39,7 +39,7 @@ fn a_crash_at_any_step_of_a_write_resumes_to_the_same_bytes() {
         let events = events(&reference, "run");
         reference.generate("run").succeeds();
         reference.is_whole("run", &case);
-        // At most one tile is made again: the one that was begun and not recorded.
+        // At most one tile is made again: the one that was begun but not recorded.
         let again = made(&events_of(&reference.path("run")));
         assert!(again <= 4 + 1, "{case}: {again} tiles made in all, {events} before");
         std::fs::remove_dir_all(reference.path("run")).unwrap();
@@ -56,7 +56,7 @@ fn events(reference: &Reference, run: &str) -> usize {
     made(&events_of(&reference.path(run)))
 }
 
-/// Tiles made by the process that was started last.
+/// Number of tiles made by the process that was started last.
 fn made_by_the_last(run: &std::path::Path) -> usize {
     let events = events_of(run);
     made(events.rsplit("\"event\":\"start\"").next().unwrap_or_default())
@@ -69,12 +69,14 @@ fn made(events: &str) -> usize {
 #[test]
 fn kills_at_random_times_resume_to_the_same_bytes() {
     let (reference, mut ran) = (Reference::new(RUN_OF_200), Ran::new("R8, at random times"));
-    // Processor-bound tiles take some milliseconds each; where exactly within one the kill comes is up to the machine.
+    // Tiles take some milliseconds of processor time each; where exactly within one the kill comes is up to the
+    // machine.
     let mut killed = 0;
     for kill in 0..KILLS {
         let mut child =
             reference.generate("run").into_command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        // After 0 to 5 tiles of the 25, spread by the golden ratio, and some way into the next: four kills leave a rest.
+        // After 0 to 5 of the 25 tiles, spread by the golden ratio, and some way into the next one. Four kills leave
+        // some to do.
         let share = (0.618_034 * (kill as f64 + 1.0)).fract();
         let wanted = (share * 6.0) as usize;
         while made_by_the_last(&reference.path("run")) < wanted && child.try_wait().unwrap().is_none() {
@@ -97,7 +99,7 @@ fn kills_at_random_times_resume_to_the_same_bytes() {
     ran.all(KILLS);
 }
 
-/// What is planned, and what one process makes of it.
+/// For each kind of plan, its folder with the run that a single process makes of it.
 fn planned() -> Vec<(&'static str, Reference)> {
     let folder = || tempfile::tempdir().unwrap();
     let whole = |dir: tempfile::TempDir, calls: &[&[&str]]| {
@@ -130,7 +132,7 @@ fn shards_killed_at_random_times_merge_to_the_same_bytes() {
             for index in 0..shards {
                 let shard = format!("{index}/{shards}");
                 let work = || reference.call(&["work", "-q", &name, "--shard", &shard]);
-                // Killed in the middle of tiles, ever later, until the shard gets through.
+                // Killed in the middle of tiles, later each time, until the shard gets through.
                 for attempt in 1u64.. {
                     let mut child = work().into_command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
                     std::thread::sleep(Duration::from_millis(29 * attempt + 11 * index));

@@ -1,5 +1,5 @@
-//! R9: full disks, read-only targets, folders that vanish, errors of single writes. Exit 4 with path and progress; when
-//! the cause is gone, the same command completes to the same bytes.
+//! R9: full disks, read-only targets, folders that vanish, errors of single writes. Expected: exit code 4 with path and
+//! progress; once the cause is gone, the same command completes to the same bytes.
 
 use super::{Ran, Reference, SMALL, can_mount};
 use crate::cli::Isoline;
@@ -12,13 +12,13 @@ use std::process::Command;
 pub enum Fault {
     /// The n-th visit to a place of `store` fails with an error.
     Error(&'static str, u32, &'static str),
-    /// A tmpfs of so many KiB.
+    /// A tmpfs of this many KiB.
     Full(u32),
     /// A read-only mount.
     ReadOnly,
-    /// The run folder is removed after so many writes.
+    /// The run folder is removed after this many writes.
     Vanishes(u32),
-    /// A parent of the run folder is a file.
+    /// The parent of the run folder is a file.
     ParentIsFile,
     /// A folder of the run is a file.
     InnerIsFile(&'static str),
@@ -80,7 +80,7 @@ fn disks_that_fail_cost_nothing_that_is_committed() {
     ran.all(cases().len() - left_out);
 }
 
-/// The folder is moved away while the program waits in the middle of a write.
+/// Moves the run folder away while the program waits in the middle of a write.
 fn vanish(reference: &Reference, visit: u32) {
     let marker = reference.path("marker");
     let points = format!("store.write.half@{visit}=pause:{}", marker.display());
@@ -98,7 +98,8 @@ fn vanish(reference: &Reference, visit: u32) {
     fs::rename(reference.path("moved"), reference.path("run")).unwrap();
 }
 
-/// The program below `root` with a mount at `mounted` that nobody else sees.
+/// Runs the program in `root` with a mount that nobody else sees, then the shell command `after`. Returns exit code and
+/// stderr.
 fn mounted(root: &Path, call: Isoline, mount: &str, after: &str) -> (i32, String) {
     let call = call.into_command();
     let quote = |text: &std::ffi::OsStr| format!("'{}'", text.to_string_lossy());
@@ -139,8 +140,8 @@ fn read_only(reference: &Reference) {
     fs::remove_dir(reference.path("mounted")).unwrap();
 }
 
-/// A disk that fills up in the middle of a table of descriptors: finished tiles stay and are not measured again, the rest
-/// is made where there is room, to the same bytes.
+/// A disk that fills up in the middle of a table of descriptors. Finished tiles stay and are not measured again; the
+/// rest is made where there is room, to the same bytes.
 #[test]
 fn a_table_keeps_its_tiles_on_a_full_disk() {
     if !can_mount() {

@@ -8,9 +8,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 use wait4::Wait4;
 
-/// Two processes that are released at the same moment.
+/// How often two processes are released at the same moment.
 pub const RACES: usize = 50;
-/// A holder that is killed, and the next takes over.
+/// How often a process that holds the lock is killed and the next one takes over.
 pub const KILLS: usize = 2;
 
 fn spawn(reference: &Reference, points: &str) -> Child {
@@ -26,7 +26,7 @@ struct Racer {
     cpu: Duration,
 }
 
-/// Waits for both, and gives each as it ends.
+/// Waits for all processes, and sends each one's end as it comes.
 fn race(children: Vec<Child>) -> Receiver<Racer> {
     let (ended, racers) = channel();
     for mut child in children {
@@ -49,8 +49,8 @@ fn exactly_one_of_two_processes_works() {
     let mut worst = Worst::new(Duration::from_millis(100));
     for number in 0..RACES {
         let barriers = [reference.path("a"), reference.path("b")];
-        // Each stops before the lock; the winner stops again where it loads the model, so that it cannot be done before the
-        // other has tried.
+        // Each stops before the lock. The winner stops again where it loads the model, so that it cannot finish before
+        // the other has tried.
         let loading = reference.path("loading");
         let point = |b: &std::path::Path| {
             format!("lock.before@1=pause:{};engine.load@1=pause:{}", b.display(), loading.display())
@@ -66,7 +66,7 @@ fn exactly_one_of_two_processes_works() {
         barriers.iter().for_each(|b| wait(b));
         barriers.iter().for_each(|b| fs::remove_file(b).unwrap());
         wait(&loading);
-        // The loser ends while the winner waits: it has not waited for it, nor loaded a model.
+        // The loser ends while the winner waits, so it has neither waited for the winner nor loaded a model.
         let loser = racers.recv().unwrap();
         let line = &loser.stderr;
         assert_eq!((loser.code, line.lines().count()), (Some(7), 1), "race {number}: {line}");
@@ -77,7 +77,7 @@ fn exactly_one_of_two_processes_works() {
         let winner = racers.recv().unwrap();
         assert_eq!(winner.code, Some(0), "race {number}: {}", winner.stderr);
         reference.is_whole("run", &format!("race {number}"));
-        // The next race finds a part of the work done.
+        // The next race finds part of the work done.
         fs::remove_file(reference.path("run/novel/images").join(format!("{:06}.png", number % 8))).unwrap();
         ran.case();
     }

@@ -1,16 +1,16 @@
-//! R11: signals while the model is loaded, in a step, in a write; a second one; a closed pipe.
+//! R11: signals while the model is loaded, in a step, in a write; a second signal; a closed pipe.
 
 use super::{Ran, Reference, SMALL, Worst, run};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM};
 use std::fs;
 use std::time::Duration;
 
-/// Where, which signal, exit code.
+/// (where, which signal, exit code).
 pub fn cases() -> Vec<(&'static str, i32, i32)> {
     let places = ["engine.load@1", "steer.step@3", "store.write.half@9"];
     let signals = [(SIGINT, 130), (SIGTERM, 75), (SIGHUP, 75), (SIGPIPE, 0)];
     let mut cases: Vec<_> = places.iter().flat_map(|p| signals.map(|(s, code)| (*p, s, code))).collect();
-    // The second of its kind ends the process at once.
+    // A second signal of the same kind ends the process at once.
     cases.push(("second", SIGTERM, 128 + SIGTERM));
     cases
 }
@@ -20,20 +20,21 @@ fn a_signal_stops_within_a_step_and_keeps_what_is_committed() {
     let (reference, mut ran, mut worst) = (Reference::new(SMALL), Ran::new("R11"), Worst::new(Duration::from_secs(2)));
     for (place, signal, code) in cases() {
         let case = format!("{place} {signal}");
-        // Shells start what runs in the background with SIGINT ignored, and nohup does so with SIGHUP; it stays ignored.
+        // Shells start background jobs with SIGINT ignored, and nohup does the same with SIGHUP; such a signal stays
+        // ignored.
         let code = if isoline::cancel::ignored(signal) { 0 } else { code };
         let points = match place {
             "second" => format!(
                 "steer.step@1=signal:{signal};store.write.before@1=signal:{signal};engine.load@1=signal:{signal}"
             ),
             _ if code == 0 => format!("{place}=signal:{signal}"),
-            // Nothing may begin behind the step in which the signal came: it would panic.
+            // After the step in which the signal came nothing may begin: it would panic.
             "engine.load@1" => format!("{place}=signal:{signal};steer.step@1=panic"),
             "steer.step@3" => format!("{place}=signal:{signal};steer.step@4=panic"),
             _ => format!("{place}=signal:{signal};tile.before@3=panic"),
         };
         let ended = run(reference.generate("run").env("ISOLINE_FAILPOINTS", points));
-        // The whole process with its work before the signal.
+        // The whole process is measured, including its work before the signal.
         worst.take(&case, ended.cpu, ended.rss);
         ran.case();
         assert_eq!(ended.code, code, "{case}: {}", ended.stderr);
@@ -48,9 +49,10 @@ fn a_signal_stops_within_a_step_and_keeps_what_is_committed() {
                 );
                 let events = fs::read_to_string(reference.path("run/events.jsonl")).unwrap();
                 assert!(events.contains(&format!("\"event\":\"end\",\"code\":{code}")), "{case}");
-                // It stopped there: a tile whose steering is interrupted is dropped, one that is being written is finished.
+                // Where it stopped: a tile whose steering is interrupted is dropped; one that is being written is
+                // finished.
                 let tiles = events.matches("\"event\":\"tile\"").count();
-                // Steering takes two steps a tile here, so the third is in the second tile.
+                // Steering takes two steps per tile here, so the third is in the second tile.
                 let expected = match place.split('.').next() {
                     Some("store") => 2,
                     Some("steer") => 1,

@@ -1,4 +1,4 @@
-//! R12: sample i depends on the recipe and i alone: not on count, neighbours, threads, workers, restarts.
+//! R12: sample i depends only on the recipe and on i, not on count, neighbours, threads, workers or restarts.
 
 use super::{Ran, Reference};
 use crate::layers;
@@ -17,7 +17,7 @@ const THREADS: [&str; 2] = ["1", "2"];
 const COUNTS: [u64; 2] = [37, 200];
 const GENERATORS: [&str; 2] = ["digits-gan", "digits-vae"];
 
-/// Every way to make a run, and every component whose rows must not touch.
+/// Every way to make a run, and every component whose rows must not affect each other.
 pub fn count() -> usize {
     WORKERS.len() * THREADS.len() * 2 * COUNTS.len()
         + layers::SAMPLES.len()
@@ -36,7 +36,7 @@ fn job(count: u64) -> String {
 
 #[test]
 fn pictures_do_not_depend_on_workers_threads_or_restarts() {
-    // The larger run is the reference for both: its first 37 pictures are those of the smaller.
+    // The larger run is the reference for both: its first 37 pictures are those of the smaller run.
     let reference = Reference::new(&job(200));
     let mut ran = Ran::new("R12, ways to make a run");
     for count in COUNTS {
@@ -51,9 +51,9 @@ fn pictures_do_not_depend_on_workers_threads_or_restarts() {
                     call.env("RAYON_NUM_THREADS", threads)
                 };
                 if resumed {
-                    // Every shard is stopped after its first tile, and its picture is lost.
+                    // Every shard is stopped after its first tile, and a picture is lost.
                     for i in 0..workers {
-                        // A shard of a single tile is finished by then.
+                        // A shard with a single tile is already finished by then.
                         let stopped = work(i).env("ISOLINE_FAILPOINTS", "steer.step@1=signal:15").run();
                         assert!([0, 75].contains(&stopped.code), "{}", stopped.stderr);
                     }

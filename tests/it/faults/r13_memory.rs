@@ -1,4 +1,4 @@
-//! R13: more memory than there is, and workers that panic, hang, are killed or fail for good.
+//! R13: requests for more memory than there is, and workers that panic, hang, are killed, or fail for good.
 
 use super::{Ran, Reference, SMALL};
 use crate::cli::{CARD, Isoline, TinyModel};
@@ -6,12 +6,12 @@ use crate::runs::isoline;
 use std::fs;
 use std::process::{Command, Stdio};
 
-/// Requests that are refused.
+/// Number of requests that are refused.
 pub const REQUESTS: usize = 5;
-/// Workers that end badly.
+/// Number of workers that end badly.
 pub const WORKERS: usize = 4;
 
-/// A model whose pictures are 2048×2048 of three channels, and which is otherwise tiny.
+/// A model whose pictures are 2048×2048 with three channels, but which is otherwise tiny.
 fn large() -> TinyModel {
     let model = TinyModel::new();
     let card = CARD
@@ -39,7 +39,7 @@ fn more_memory_than_there_is_is_refused_with_numbers() {
     let (model, mut ran) = (large(), Ran::new("R13, requests"));
     let inspect = model.inspect().succeeds();
     assert!(inspect.contains("2048"), "{inspect}");
-    // 1: tiles of latents to label need more than an address space of 1 GiB leaves.
+    // 1: tiles of latents to label need more than an address space of 2 GiB leaves.
     let reward = "model = \"tiny\"\n[labels]\ncount = 2048\nestimator = \"exact\"\n[fit]\nwidth = 8\nblocks = 0\nepochs = 1\nbatch = 64\nlearning_rate = 1e-3\n";
     fs::write(model.root().join("reward.toml"), reward).unwrap();
     let limited = |args: &[&str]| {
@@ -55,7 +55,7 @@ fn more_memory_than_there_is_is_refused_with_numbers() {
     let line = limited(&["train-reward", "-q", "-c", "reward.toml", "-o", "labels"]).fails(5, &words);
     assert!(megabytes(&line, " MiB of memory") > 0.8 * megabytes(&line, " MiB are free"), "{line}");
     ran.case();
-    // 2: the same as a shard.
+    // 2: the same, as a shard.
     Isoline::new(&["plan", "-q", "reward.toml", "-o", "planned", "--shards", "1"])
         .env("ISOLINE_MODELS", model.root())
         .env("ISOLINE_DEVICE", "cpu")
@@ -64,14 +64,14 @@ fn more_memory_than_there_is_is_refused_with_numbers() {
     let line = limited(&["work", "-q", "planned", "--shard", "0/1"]).fails(5, &words);
     assert!(line.contains("labels.estimator"), "{line}");
     ran.case();
-    // 3: three times what the machine has, in library terms, without any limit.
+    // 3: three times what the machine has free, asked of the library without any limit set.
     let free = isoline::memory::free().expect("this test runs on Linux");
     let error = isoline::memory::require("a tile", 3 * free, "choose a smaller tile").unwrap_err();
     assert_eq!(error.exit_code(), 5);
     let line = error.to_string();
     assert!(megabytes(&line, " MiB of memory") >= 2.9 * megabytes(&line, " MiB are free"), "{line}");
     ran.case();
-    // 4: a table of samples that no machine holds is refused before the first is made.
+    // 4: a table of more samples than any machine holds is refused before the first is made.
     let table = isoline(&["generate", "-q", "-o", "run", "--mode", "novel", "--seeds", "0-9999999"]).cwd(model.root());
     let own = table.into_command();
     let mut command = Command::new("prlimit");
@@ -95,16 +95,16 @@ fn workers_that_end_badly_cost_their_tile_and_no_more() {
         let text = reference.call(&["status", "run", "--json"]).succeeds();
         serde_json::from_str::<serde_json::Value>(&text).unwrap()[field].clone()
     };
-    // 5: a panic in one tile; the others are made.
+    // 6: a panic in one tile; the others are made.
     let panicking = reference.generate("run").env("ISOLINE_FAILPOINTS", "tile.before@2=panic");
     panicking.fails(70, &["1 tiles failed, tile 1 first", "8 of 12 samples are complete"]);
     assert_eq!((status("done"), status("failed")[0]["tile"].clone()), (8.into(), 1.into()));
     ran.case();
-    // 6: panics without end; it gives up instead of going through all tiles.
+    // 7: endless panics; it gives up instead of going through all tiles.
     let failing = reference.generate("loop").env("ISOLINE_FAILPOINTS", "tile.before=panic");
     failing.fails(70, &["3 tiles failed, tile 0 first", "0 of 12 samples are complete"]);
     ran.case();
-    // 7: a worker that hangs: the run can be looked at, a second process is told, and it can be killed.
+    // 8: a worker that hangs. The run can be inspected, a second process is refused, and the worker can be killed.
     let mut hanging = reference
         .generate("run")
         .env("ISOLINE_FAILPOINTS", "tile.before=hang")
@@ -121,7 +121,7 @@ fn workers_that_end_badly_cost_their_tile_and_no_more() {
     hanging.kill().unwrap();
     hanging.wait().unwrap();
     ran.case();
-    // 8: killed, and the next one goes on.
+    // 9: after the kill, the next process continues.
     assert_eq!(status("working").as_array().unwrap().len(), 0);
     reference.generate("run").succeeds();
     assert_eq!(status("failed").as_array().unwrap().len(), 0);

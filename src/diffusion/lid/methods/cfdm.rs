@@ -1,5 +1,5 @@
-//! FLIPD of the points themselves, without a network. The density of n points noised at level δ has a known denoiser,
-//! and its FLIPD is Σ w_i·‖x − x_i‖²/δ² with weights w_i ∝ exp(−‖x − x_i‖²/(2δ²)) that add up to 1.
+//! FLIPD of the points themselves, without a network. The density of n points with noise of level δ has a known
+//! denoiser; its FLIPD is Σ w_i·‖x − x_i‖²/δ² with weights w_i ∝ exp(−‖x − x_i‖²/(2δ²)) that add up to 1.
 
 use super::MethodRow;
 use crate::diffusion::lid::Cloud;

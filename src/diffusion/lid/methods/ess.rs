@@ -1,6 +1,6 @@
-//! Expected simplex skewness (Johnsson et al. 2015, version a, d = 1). The mean sine of the angles between the vectors
-//! from the neighbours' mean to the neighbours, weighted by their lengths, is compared with its value for random
-//! directions in m dimensions. The dimension is the m at which they agree, interpolated.
+//! Expected simplex skewness (Johnsson et al. 2015, version a, d = 1). Take the vectors from the neighbours' mean to
+//! the neighbours. The mean sine of the angles between them, weighted by their lengths, is compared with its value for
+//! random directions in m dimensions. The estimate is the m at which the two agree, interpolated.
 
 use super::MethodRow;
 use crate::diffusion::lid::Cloud;
@@ -41,8 +41,8 @@ fn skewness(points: &Cloud, members: &[usize]) -> f64 {
     if weight > 0.0 { area / weight } else { 0.0 }
 }
 
-/// E sin θ between two random directions in m = 1, …, `most` dimensions: s(m) = Γ(m/2)²/(Γ((m + 1)/2)·Γ((m − 1)/2)), by
-/// s(1) = 0, s(2) = 2/π and the recurrence s(m + 2) = s(m)·m²/((m + 1)(m − 1)).
+/// E sin θ between two random directions in m = 1, …, `most` dimensions: s(m) = Γ(m/2)²/(Γ((m + 1)/2)·Γ((m − 1)/2)),
+/// computed from s(1) = 0, s(2) = 2/π and the recurrence s(m + 2) = s(m)·m²/((m + 1)(m − 1)).
 fn reference(most: usize) -> Vec<f64> {
     let mut s = vec![0.0, 2.0 / std::f64::consts::PI, std::f64::consts::FRAC_PI_4];
     for m in 2..most {

@@ -12,7 +12,7 @@ pub const ROW: MethodRow = MethodRow {
     estimate,
 };
 
-/// Eigenvalues count above this share of the largest.
+/// Eigenvalues count when they are above this share of the largest.
 const SHARE: f64 = 0.05;
 
 fn estimate(points: &Cloud, queries: &Cloud, k: f64) -> Vec<f64> {
@@ -26,7 +26,7 @@ fn dimension(points: &Cloud, members: impl Iterator<Item = usize>) -> f64 {
     let m = DMatrix::from_fn(rows.len(), points.width, |i, j| rows[i][j]);
     let mean = m.row_mean();
     let centred = DMatrix::from_fn(m.nrows(), m.ncols(), |i, j| m[(i, j)] - mean[j]);
-    // The smaller of the two Gram matrices has the same eigenvalues above 0.
+    // Both Gram matrices have the same eigenvalues above 0, so the smaller one is used.
     let gram = if m.nrows() < m.ncols() { &centred * centred.transpose() } else { centred.transpose() * &centred };
     let eigenvalues = gram.symmetric_eigenvalues();
     let first = eigenvalues.max();

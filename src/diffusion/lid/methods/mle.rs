@@ -1,5 +1,5 @@
-//! Maximum likelihood (Levina and Bickel 2004): one over the mean of ln(T_k/T_j) for the k − 1 nearer neighbours j, T_j
-//! being the distance to neighbour j.
+//! Maximum likelihood (Levina and Bickel 2004): one over the mean of ln(T_k/T_j) over the k − 1 nearer neighbours j,
+//! where T_j is the distance to neighbour j.
 
 use super::MethodRow;
 use crate::diffusion::lid::Cloud;

@@ -1,4 +1,5 @@
-//! Estimators of dimension that need no network, only the points themselves, one file each: the baselines of FLIPD.
+//! Estimators of dimension that need only the points themselves and no network, one file each. They are the baselines
+//! for FLIPD.
 
 mod cfdm;
 mod ess;
@@ -15,8 +16,8 @@ pub struct MethodRow {
     pub about: &'static str,
     /// The name of its one setting, and the values that `isoline lid bench` tries.
     pub setting: (&'static str, &'static [f64]),
-    /// (points, queries, setting) → the dimension at each query. Never NaN; infinite where all neighbours are equally
-    /// far.
+    /// (points, queries, setting) → the dimension at each query. Never NaN, but infinite where all neighbours are
+    /// equally far away.
     pub estimate: fn(&Cloud, &Cloud, f64) -> Vec<f64>,
 }
 
