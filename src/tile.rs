@@ -1,10 +1,12 @@
-//! The canonical tile. Sample i is always computed in tile i / T at slot i % T, in network calls of the fixed shape
-//! `[T, …]`, whichever other samples are wanted:
+//! Tiles: samples that are computed and recorded together. Sample i belongs to tile i / T, at slot i % T, whichever other
+//! samples are wanted:
 //!
 //!   T = 3:   tile 0 = samples 0 1 2,   tile 1 = samples 3 4 5,   tile 2 = samples 6 7 8, …
 //!
-//! So the bits of a sample depend on the recipe (which fixes T) and on i alone, not on how many samples were asked for,
-//! in what order, or after which interruption.
+//! On the processor the bits of a sample depend on its recipe and on i alone, so that only the wanted samples of a tile are
+//! computed. Other devices choose their kernels by the shape of a call; there a tile is always computed whole, in calls of
+//! the fixed shape `[T, …]`, and its bits depend on T too, but not on how many samples were asked for, in what order, or
+//! after which interruption.
 
 use std::collections::BTreeMap;
 

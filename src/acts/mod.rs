@@ -7,6 +7,8 @@ pub mod study;
 
 use crate::error::{Error, Result, did_you_mean};
 use crate::run::{Plan, Work};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::path::Path;
 
 /// Opens the tiles of a plan in a folder.
@@ -26,8 +28,31 @@ pub struct ActRow {
 pub static ACTS: &[ActRow] = &[generate::ROW, describe::ROW, label::ROW];
 
 /// Reads the keys that a plan has for its own act.
-fn keys<K: serde::de::DeserializeOwned>(plan: &Plan) -> Result<K> {
-    K::deserialize(plan.work.clone()).map_err(|e: toml::de::Error| Error::key("work", e.message().replace('\n', " ")))
+fn keys<K: DeserializeOwned + Serialize>(plan: &Plan) -> Result<K> {
+    let bad = |message: String| Error::key("work", message);
+    let keys = K::deserialize(plan.work.clone()).map_err(|e: toml::de::Error| bad(e.message().replace('\n', " ")))?;
+    match serde_json::to_value(&plan.work).ok().and_then(|given| unread(&given, &keys)) {
+        Some(key) => Err(bad(format!("unknown field `{key}`"))),
+        None => Ok(keys),
+    }
+}
+
+/// The first key of `given` that is not among those of `read`, which was read from it. Serde refuses unknown keys itself,
+/// but not where the keys of components lie side by side with others.
+pub fn unread(given: &serde_json::Value, read: &impl Serialize) -> Option<String> {
+    fn find(given: &serde_json::Value, read: &serde_json::Value) -> Option<String> {
+        match (given, read) {
+            (serde_json::Value::Object(given), serde_json::Value::Object(read)) => given.iter().find_map(|(k, v)| {
+                let inner = |found: &serde_json::Value| find(v, found).map(|rest| format!("{k}.{rest}"));
+                read.get(k).map_or_else(|| Some(k.clone()), inner)
+            }),
+            (serde_json::Value::Array(given), serde_json::Value::Array(read)) => {
+                given.iter().zip(read).find_map(|(given, read)| find(given, read))
+            }
+            _ => None,
+        }
+    }
+    find(given, &serde_json::to_value(read).ok()?)
 }
 
 /// The tiles of a plan in `folder`.

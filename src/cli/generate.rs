@@ -4,17 +4,16 @@ use super::flags::Flags;
 use super::runs::{self, RunArgs, RunOptions};
 use super::{CommandRow, Context, output, parsed};
 use crate::acts::generate::{
-    BatchConfig, Engines, GeneratePlan, JobKeys, Jobs, PictureRecipe, Pictures, PlannedJob, SampleRow, models,
+    BatchConfig, GeneratePlan, JobKeys, Jobs, PictureRecipe, Pictures, SampleRow, missed, models,
 };
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
 use crate::generator::find_model;
 use crate::noise;
 use crate::render::png;
-use crate::run::{Work, parse_seeds};
-use crate::steer::Engine;
-use crate::steer::Status;
+use crate::run::{Seeds, Work, parse_seeds};
 use crate::units::Percentile;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The batch that runs when no config is given.
@@ -115,9 +114,11 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
 type Rows = Vec<(String, SampleRow)>;
 
 /// Plans, makes and puts together, under a lock that the caller holds.
-fn make(jobs: Jobs, csv: bool, force: bool, outdir: &Path, run: &RunArgs, context: &Context) -> Result<Rows> {
+fn make(mut jobs: Jobs, csv: bool, force: bool, outdir: &Path, run: &RunArgs, context: &Context) -> Result<Rows> {
+    let asked: Vec<(String, Seeds)> = jobs.jobs.iter().map(|j| (j.name.clone(), j.seeds.clone())).collect();
+    let there = jobs.plan(csv)?.check(outdir)?;
+    jobs.added_to(there.as_ref(), outdir)?;
     let plan = jobs.plan(csv)?;
-    plan.check(outdir)?;
     let work =
         Pictures::open(GeneratePlan { csv, jobs: jobs.jobs }, outdir).map_err(|e| crate::acts::of_plan(e, outdir))?;
     work.check_table_memory()?;
@@ -125,8 +126,12 @@ fn make(jobs: Jobs, csv: bool, force: bool, outdir: &Path, run: &RunArgs, contex
     plan.write(outdir)?;
     let options = RunOptions { force, label: shown(outdir), run: run.clone() };
     runs::complete(outdir, &plan, &work, &mut *work.maker_with(jobs.device, jobs.engines), &options, context)?;
-    let rows = work.rows()?.into_iter();
-    Ok(rows.flat_map(|(name, _, rows)| rows.into_iter().map(move |r| (name.clone(), r))).collect())
+    let mut rows: BTreeMap<(String, u64), SampleRow> = BTreeMap::new();
+    for (name, _, all) in work.rows()? {
+        rows.extend(all.into_iter().map(|r| ((name.clone(), r.seed), r)));
+    }
+    let each = asked.iter().flat_map(|(name, seeds)| seeds.list().iter().map(move |s| (name.clone(), *s)));
+    Ok(each.filter_map(|key| rows.remove(&key).map(|r| (key.0, r))).collect())
 }
 
 /// The jobs of a config file, as `isoline plan` uses them.
@@ -235,7 +240,9 @@ fn seeds(args: &Args, context: &Context) -> Result<Option<String>> {
             seed
         }
     };
-    Ok(Some(format!("{first}-{}", first.saturating_add(count - 1))))
+    let text = format!("{first}-{}", first.saturating_add(count - 1));
+    let flag = if args.seed.is_some() { "--seed" } else { "--count" };
+    parse_seeds(&text).map(|_| Some(text)).map_err(|m| Error::config(flag, m))
 }
 
 fn finish(args: &Args, context: &Context, outdir: &Path, rows: &Rows) -> Result<()> {
@@ -245,8 +252,11 @@ fn finish(args: &Args, context: &Context, outdir: &Path, rows: &Rows) -> Result<
     } else {
         output::print(&summary(rows))?;
     }
+    if let Some(missed) = missed(rows.iter().map(|r| &r.1)) {
+        context.say(&missed);
+    }
     context.say(&format!("sheet: {}", shown(&outdir.join("grid.png"))));
-    let count = rows.iter().filter(|r| r.1.status == Status::NonFinite).count();
+    let count = rows.iter().filter(|r| !r.1.is_finite()).count();
     runs::all_finite(count as u64, rows.len() as u64)
 }
 
@@ -261,12 +271,6 @@ fn summary(rows: &Rows) -> String {
     let mut lines =
         vec![output::row(["row", "seed", "asked", "predicted", "reached", column, "nu", "angle", "status"])];
     lines.extend(rows.iter().map(|(job, r)| {
-        let beyond = r.beyond.filter(|b| *b != 0.0).map_or(String::new(), |b| format!(" ({b:+.2} sd beyond)"));
-        let status = match r.status {
-            Status::Ok => "ok".to_owned(),
-            Status::OffManifold => format!("off_manifold{beyond}"),
-            Status::NonFinite => "non_finite".to_owned(),
-        };
         let psi = r.psi_k.or(r.measured).map_or("-".to_owned(), |v| format!("{v:.2}"));
         let nu = r.descriptors.get("nu").map_or("-".to_owned(), |v| format!("{v:.2}"));
         output::row([
@@ -278,7 +282,7 @@ fn summary(rows: &Rows) -> String {
             &psi,
             &nu,
             &format!("{:.0}°", r.angle),
-            &status,
+            &r.status_text(),
         ])
     }));
     output::columns(&lines)
@@ -296,9 +300,7 @@ fn again(picture: &Path, args: &Args, context: &Context) -> Result<()> {
         None => PathBuf::from(format!("runs/again-{}", own.recipe.run_id()?)),
     };
     let _lock = runs::alone(&outdir)?;
-    let engine = Engine::load(&folder, own.recipe.reward.as_deref(), &device)?;
-    crate::acts::generate::check(&engine, &own.recipe)
-        .map_err(|m| Error::input(picture, format!("was made with {m}; give that model with --model")))?;
+    let jobs = Jobs::again(picture, &own, model, &folder, (name, device))?;
     if own.recipe.version != env!("CARGO_PKG_VERSION")
         || own.recipe.noise_scheme != noise::SCHEME
         || own.recipe.device != name.class()
@@ -308,16 +310,6 @@ fn again(picture: &Path, args: &Args, context: &Context) -> Result<()> {
             own.recipe.version, own.recipe.device
         ));
     }
-    let job = PlannedJob {
-        name: "again".into(),
-        folder: ".".into(),
-        model,
-        seeds: own.seed.to_string().try_into().map_err(Error::Bug)?,
-        subdirs: false,
-        recipe: own.recipe,
-    };
-    let engines = Engines::from([((job.model.clone(), job.recipe.reward.clone()), engine)]);
-    let jobs = Jobs { jobs: vec![job], engines, device: (name, device) };
     let rows = make(jobs, false, true, &outdir, &args.run, context)?;
     let file = rows.first().and_then(|r| r.1.file.clone()).ok_or(Error::SamplesNotFinite { count: 1, total: 1 })?;
     output::print(&format!("{}\n", shown(&outdir.join(file))))

@@ -74,7 +74,10 @@ fn encoder_size(found: &Inspection) -> Result<Option<usize>> {
 
 /// Whether the map to the image is piecewise linear, and whether the map to the pre-activation is.
 fn piecewise_linear(network: &Network) -> [bool; 2] {
-    [network.layers().len(), network.preactivation_depth()].map(|depth| network.is_piecewise_linear(depth))
+    let linear = |without: Option<usize>| {
+        network.layers().iter().enumerate().all(|(i, l)| Some(i) == without || l.is_piecewise_linear())
+    };
+    [linear(None), linear(network.last_activation())]
 }
 
 fn output_name(output: Output) -> &'static str {

@@ -228,10 +228,24 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Result<()> {
         quiet: cli.quiet,
         verbose: cli.verbose,
     };
+    bound_threads(&context);
     // An error that still names no place is about a flag.
     let done = (cli.command.row.run)(&cli.command.arguments, &context).map_err(Error::at_flag);
     failpoint!("main.end").map_err(|e| Error::io("<the end>", "reach", e))?;
     done
+}
+
+/// Most threads that `RAYON_NUM_THREADS` may ask for on a machine of fewer cores.
+const THREADS: usize = 16;
+
+/// Bounds the number of threads that `RAYON_NUM_THREADS` asks for: more than there are cores only wait for one another,
+/// and very many bring the machine down.
+fn bound_threads(context: &Context) {
+    let asked = std::env::var("RAYON_NUM_THREADS").ok().and_then(|n| n.parse::<usize>().ok()).unwrap_or(0);
+    let most = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).max(THREADS);
+    if asked > most && rayon::ThreadPoolBuilder::new().num_threads(most).build_global().is_ok() {
+        context.say(&format!("RAYON_NUM_THREADS asks for {asked} threads; using {most}"));
+    }
 }
 
 /// Help and version are printed as results; anything else becomes a one-line error.

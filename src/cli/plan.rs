@@ -66,7 +66,10 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         for job in &mut batch.jobs {
             job.keys.model = anchored_model(&job.keys.model)?;
         }
-        Jobs::load(&batch, &models(&batch)?, false, context.open_device()?)?.plan(args.csv)?
+        let mut jobs = Jobs::load(&batch, &models(&batch)?, false, context.open_device()?)?;
+        let there = jobs.plan(args.csv)?.check(&args.outdir)?;
+        jobs.added_to(there.as_ref(), &args.outdir)?;
+        jobs.plan(args.csv)?
     };
     let plan = plan.with_shards(args.shards)?;
     let work = crate::acts::open(&plan, &args.outdir)?;

@@ -26,5 +26,12 @@ fn run(args: &Args, context: &Context) -> Result<()> {
     args.comparison.check()?;
     let (_, device) = context.open_device()?;
     let report = args.comparison.run(&device, &context.progress, &context.cancel)?;
-    output::print_report(args.json, &report, &report.rows())
+    output::print_report(args.json, &report, &report.rows())?;
+    if !args.json {
+        output::print(&format!(
+            "\nOff by how many points, level by level (95 % bootstrap intervals):\n{}",
+            output::columns(&report.level_rows())
+        ))?;
+    }
+    Ok(())
 }

@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 pub struct OneShot {
     spec: Spec,
     network: Network,
+    /// The map that is measured, where it is not that to the picture: the network without its last activation.
+    to_preactivation: Option<Network>,
     parameters: Parameters,
-    depth: usize,
     device: Device,
     model_sha256: String,
     host: LazyHost,
@@ -125,10 +126,14 @@ impl OneShot {
     /// # Errors
     /// [`Error::Bug`].
     pub fn from_parts(card: &Card, network: Network, parameters: Parameters, device: &Device) -> Result<Self> {
-        let depth = match card.raw.geometry.output {
-            Output::Image => network.layers().len(),
-            Output::Preactivation => network.preactivation_depth(),
-        };
+        let left_out = network.last_activation().filter(|_| card.raw.geometry.output == Output::Preactivation);
+        let to_preactivation = left_out.map(|i| {
+            let mut layers = card.raw.layers.clone();
+            layers.remove(i);
+            Network::build(layers, network.input_shape()).map_err(|e| card.at(e))
+        });
+        let to_preactivation = to_preactivation.transpose()?;
+        let measured = to_preactivation.as_ref().unwrap_or(&network);
         let spec = Spec {
             usual: &super::ONE_SHOT,
             id: card.raw.id.clone(),
@@ -136,12 +141,18 @@ impl OneShot {
             sample_shape: card.sample_shape,
             range: card.raw.sample.range,
             output: card.raw.geometry.output,
-            piecewise_linear: network.is_piecewise_linear(depth),
+            piecewise_linear: measured.is_piecewise_linear(measured.layers().len()),
             widest: network.widest(),
             activations: network.activations(),
         };
         let model_sha256 = card.model_sha256()?;
-        Ok(Self { spec, network, parameters, depth, device: device.clone(), model_sha256, host: LazyHost::default() })
+        let (device, host) = (device.clone(), LazyHost::default());
+        Ok(Self { spec, network, to_preactivation, parameters, device, model_sha256, host })
+    }
+
+    /// The map that is measured.
+    fn map(&self) -> &Network {
+        self.to_preactivation.as_ref().unwrap_or(&self.network)
     }
 
     /// Reads card and weights and reports what does not fit, instead of refusing to load.
@@ -251,11 +262,12 @@ impl Generator for OneShot {
     }
 
     fn tangents(&self, z: Rows, directions: Tangents) -> (Rows, Tangents) {
-        self.network.tangent(z, directions, &Pass::frozen(&self.parameters), self.depth)
+        let map = self.map();
+        map.tangent(z, directions, &Pass::frozen(&self.parameters), map.layers().len())
     }
 
     fn measured(&self, z: Rows) -> Rows {
-        self.network.forward_to(z, &Pass::frozen(&self.parameters), self.depth)
+        self.map().forward(z, &Pass::frozen(&self.parameters))
     }
 
     fn taps(&self, z: Rows) -> Vec<Rows> {
@@ -265,7 +277,7 @@ impl Generator for OneShot {
     fn host(&self) -> Option<&HostChain> {
         self.host.get(|| {
             let parameters = HostParameters::read(&self.parameters).ok().filter(|_| device::is_host(&self.device))?;
-            HostChain::of_network(&self.network, &parameters, self.depth)
+            HostChain::of_network(self.map(), &parameters, self.map().layers().len())
         })
     }
 

@@ -9,7 +9,7 @@ pub struct Usual {
     pub steps: usize,
     /// Largest angle of one step, in radians. With fewer steps each may be longer.
     pub max_angle: f64,
-    /// Corrections by measurement. A reward that knows less needs more of them.
+    /// Most corrections by measurement.
     pub corrections: usize,
     /// Samples per tile of a description.
     pub describe_tile: usize,
@@ -40,7 +40,7 @@ pub struct Usual {
 pub static ONE_SHOT: Usual = Usual {
     steps: 48,
     max_angle: 0.08,
-    corrections: 2,
+    corrections: 24,
     describe_tile: 16,
     calibrate_on: 64,
     estimator: "exact",
@@ -58,7 +58,7 @@ pub static ONE_SHOT: Usual = Usual {
 pub static DIFFUSION: Usual = Usual {
     steps: 12,
     max_angle: 0.2,
-    corrections: 4,
+    corrections: 24,
     describe_tile: 4,
     calibrate_on: 8,
     estimator: "input-subspace",

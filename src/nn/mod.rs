@@ -17,6 +17,7 @@ pub mod layers;
 mod network;
 mod parameters;
 mod plain;
+mod product;
 mod tangents;
 
 pub use build::{LayerKind, build_layers, check_range, parse_layer};
@@ -24,6 +25,7 @@ pub use elementwise::{Elementwise, ElementwiseRule};
 pub use network::{Network, plain_chain};
 pub use parameters::{Init, Mismatch, ParameterSpec, Parameters, Role};
 pub use plain::{HostParameters, Plain, PlainChain, PlainGather, Tap};
+pub use product::product;
 pub use tangents::Tangents;
 
 use burn::tensor::Tensor;
@@ -118,6 +120,11 @@ pub trait Layer: Send + Sync {
     /// Whether the layer acts on each value separately. If the last layer does, it can be left off to measure its
     /// pre-activation instead (theory, 1b).
     fn is_elementwise(&self) -> bool {
+        false
+    }
+
+    /// Whether each value of the output is a value of the input, whatever the input is.
+    fn only_rearranges(&self) -> bool {
         false
     }
 

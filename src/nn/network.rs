@@ -61,11 +61,12 @@ impl Network {
         }
     }
 
-    /// The depth at which to stop to get the pre-activation of the last layer (theory, 1b): one less than the number of
-    /// layers if the last is elementwise, else all of them.
-    pub fn preactivation_depth(&self) -> usize {
-        let cut = self.layers.last().is_some_and(|l| l.is_elementwise());
-        self.layers.len() - usize::from(cut)
+    /// The last activation, if all that follows it only rearranges values: the layer to leave out to get the
+    /// pre-activation (theory, 1b). An activation acts on each value by itself, so what follows may as well rearrange the
+    /// values that went into it.
+    pub fn last_activation(&self) -> Option<usize> {
+        let last = self.layers.iter().rposition(|l| !l.only_rearranges())?;
+        self.layers[last].is_elementwise().then_some(last)
     }
 
     /// Whether the first `depth` layers are piecewise linear.
@@ -86,12 +87,7 @@ impl Network {
 
     /// The output for x: `[n, in] → [n, out]`.
     pub fn forward(&self, x: Rows, pass: &Pass) -> Rows {
-        self.forward_to(x, pass, self.layers.len())
-    }
-
-    /// The output of the first `depth` layers, `[n, features there]`.
-    pub fn forward_to(&self, x: Rows, pass: &Pass, depth: usize) -> Rows {
-        self.layers[..depth].iter().fold(x, |x, l| l.forward(x, pass))
+        self.layers.iter().fold(x, |x, l| l.forward(x, pass))
     }
 
     /// The output of the first `depth` layers and its tangents, from x `[n, in]` and the tangents of x; see

@@ -3,6 +3,7 @@
 //! Encoding uses one fixed filter and the `fdeflate` compressor. Its bytes do not depend on the zlib back-end of the
 //! build, so equal pictures give equal files everywhere.
 
+use image::ImageDecoder;
 use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -207,7 +208,8 @@ fn check_sum(kind: [u8; 4], data: &[u8], expected: [u8; 4]) -> Result<(), String
     Err("its iTXt chunk isoline is damaged (checksum); take another copy of the picture".to_owned())
 }
 
-/// Reads a PNG or JPEG picture as 8-bit grey or RGB. Alpha is dropped, and 16-bit levels are rounded.
+/// Reads a PNG or JPEG picture as 8-bit grey or RGB, turned as its EXIF orientation says. Alpha is dropped, and 16-bit
+/// levels are rounded.
 ///
 /// Sides are limited to [`limits::IMAGE_SIDE_IN`], which bounds the decoder's memory.
 ///
@@ -232,7 +234,15 @@ pub fn read_picture(path: &Path) -> Result<Picture> {
     // Four 16-bit channels at the largest side: once for the rows and once for the result.
     bounds.max_alloc = Some(side * side * 8 * 2);
     reader.limits(bounds);
-    let decoded = reader.decode().map_err(|error| match error {
+    let turned = |reader: image::ImageReader<BufReader<std::fs::File>>| {
+        let mut decoder = reader.into_decoder()?;
+        // As every viewer shows it: cameras store the rows as the sensor has them, and the turn beside them.
+        let orientation = decoder.orientation()?;
+        let mut decoded = image::DynamicImage::from_decoder(decoder)?;
+        decoded.apply_orientation(orientation);
+        Ok(decoded)
+    };
+    let decoded = turned(reader).map_err(|error| match error {
         image::ImageError::IoError(e) if e.kind() != std::io::ErrorKind::UnexpectedEof => {
             Error::io(path, "read the picture", e)
         }

@@ -178,6 +178,11 @@ impl Reward {
         self.map_rank().is_some() && same
     }
 
+    /// Whether each row of its results depends, to the bit, on the same row of the input alone: on the processor.
+    pub fn is_row_by_row(&self) -> bool {
+        crate::device::is_host(&self.device)
+    }
+
     /// Latent width d.
     pub fn width(&self) -> usize {
         self.width

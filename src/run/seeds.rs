@@ -13,6 +13,22 @@ pub struct Seeds {
 }
 
 impl Seeds {
+    /// These and those of `more` that are not among them, in that order.
+    #[must_use]
+    pub fn and(&self, more: &Self) -> Self {
+        let known: std::collections::BTreeSet<u64> = self.list.iter().copied().collect();
+        let new: Vec<u64> = more.list.iter().copied().filter(|s| !known.contains(s)).collect();
+        if new.is_empty() {
+            return self.clone();
+        }
+        let text = if new.len() == more.list.len() {
+            more.text.clone()
+        } else {
+            new.iter().map(u64::to_string).collect::<Vec<_>>().join(",")
+        };
+        Self { text: format!("{},{text}", self.text), list: self.list.iter().copied().chain(new).collect() }
+    }
+
     /// The seeds in the order typed, each once.
     pub fn list(&self) -> &[u64] {
         &self.list
@@ -33,6 +49,9 @@ impl Serialize for Seeds {
     }
 }
 
+/// The largest seed. Tables keep seeds as 64-bit integers and many JSON readers as f64; both hold this one exactly.
+pub const MOST: u64 = u64::MAX >> 12;
+
 /// Parses a list of numbers and inclusive ranges. Seeds come in the order typed, each once.
 ///
 /// # Errors
@@ -42,7 +61,11 @@ pub fn parse_seeds(text: &str) -> Result<Vec<u64>, String> {
     let mut seeds = Vec::new();
     let mut seen = std::collections::BTreeSet::new();
     for part in text.split(',').map(str::trim) {
-        let number = |t: &str| t.trim().parse::<u64>().ok().filter(|n| *n <= u64::MAX >> 12).ok_or_else(|| bad(part));
+        let number = |t: &str| match t.trim().parse::<u64>() {
+            Ok(n) if n > MOST => Err(format!("expected seeds up to {MOST} (2^52 - 1), found {n}")),
+            Ok(n) => Ok(n),
+            Err(_) => Err(bad(part)),
+        };
         let (first, last) = match part.split_once('-') {
             Some((a, b)) => (number(a)?, number(b)?),
             None => (number(part)?, number(part)?),

@@ -1,12 +1,20 @@
 //! The closed loop (15b). The measurements of a sample's earlier attempts decide where the next attempt goes, and the
 //! attempt nearest to the target is kept. What an attempt is depends on the [`Trial`]: a latent, or one pass through a
 //! guided sampler.
+//!
+//! ```text
+//! measured on both sides of the target? ── yes ─→ a place between the two nearest   (a bracket always closes)
+//!            │ no
+//! did the last attempt come nearer?     ── yes ─→ on from the nearest one, as far as the measured gain says
+//!            │ no
+//!                                         elsewhere: the best of a search, further out each time
+//! ```
 
-use super::open_loop::FAR;
+use super::{Missed, open_loop::FAR};
 use crate::error::{Error, Result};
 use crate::units::Level;
 
-/// A way to try the samples of one tile. Every call tries all of them.
+/// A way to try the samples of one tile.
 pub trait Trial {
     /// Where an attempt starts from: a latent, or the level that a guide was aimed at.
     type Place: Clone;
@@ -23,17 +31,17 @@ pub trait Trial {
     /// When the device fails or the run is stopped.
     fn begin(&mut self) -> Result<Vec<Vec<Attempt<Self>>>>;
 
-    /// One more attempt at every sample. The attempt of a sample at rest is ignored.
+    /// One more attempt at every sample that does not rest; `None` for one that does.
     ///
     /// # Errors
     /// When the device fails or the run is stopped.
-    fn correct(&mut self, next: Vec<Next<Self::Place>>) -> Result<Vec<Attempt<Self>>>;
+    fn correct(&mut self, next: Vec<Next<Self::Place>>) -> Result<Vec<Option<Attempt<Self>>>>;
 
     /// Whether a place between two others leads to a level between theirs.
     fn interpolates(&self) -> bool;
 
-    /// Whether a sample that the reward misleads may start over elsewhere.
-    fn begins_anew(&self) -> bool {
+    /// Whether it can look for a place elsewhere, where the reward misleads a sample or a path is a dead end.
+    fn searches(&self) -> bool {
         false
     }
 }
@@ -53,7 +61,7 @@ pub struct Attempt<T: Trial + ?Sized> {
 /// Where the next attempt at a sample goes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Next<P> {
-    /// Nowhere: the sample is near enough, or it has no measured level.
+    /// Nowhere: the sample is near enough, it has no measured level, or nothing else is left to try.
     Rest,
     /// Between two places whose levels bracket the target, at fraction `part` of the way from `below` to `above`.
     Between {
@@ -70,35 +78,50 @@ pub enum Next<P> {
         from: P,
         /// The level to be promised next.
         aim: Level,
-        /// True when the last correction came no nearer and the sample is still far away: the reward cannot be trusted
-        /// here, so the sample should start over elsewhere.
-        anew: bool,
+    },
+    /// From the best of a search around the sample's start.
+    Elsewhere {
+        /// The level to be promised next, a little beyond the target.
+        aim: Level,
+        /// How many searches were made before this one. Each looks further out.
+        round: usize,
     },
 }
 
+/// How the closed loop ended for one sample.
+pub struct Closed<T: Trial> {
+    /// The attempt that came nearest to the target, or the first one if none has a measured level.
+    pub kept: Attempt<T>,
+    /// How many attempts were made.
+    pub attempts: usize,
+    /// What stopped it, if that attempt is not near enough.
+    pub why: Missed,
+}
+
 /// Tries the samples of one tile until each is near its target, with at most `corrections` attempts after the first
-/// ones. Returns for each sample the attempt that came nearest, or the first if none has a level. Only a sample's own
-/// measurements decide where it goes and when it stops; its neighbours have no say.
+/// ones. Only a sample's own measurements decide where it goes and when it stops; its neighbours have no say.
 ///
 /// # Errors
 /// Those of the trial.
-pub fn close<T: Trial>(trial: &mut T, targets: &[Level], corrections: usize) -> Result<Vec<Attempt<T>>> {
+pub fn close<T: Trial>(trial: &mut T, targets: &[Level], corrections: usize) -> Result<Vec<Closed<T>>> {
     let mut samples: Vec<Sample<T>> = targets.iter().map(|target| Sample::new(*target)).collect();
     for tile in trial.begin()? {
         samples.iter_mut().zip(tile).for_each(|(sample, attempt)| sample.take(attempt));
     }
-    samples.iter_mut().for_each(|s| s.helped = true);
+    samples.iter_mut().for_each(|s| s.stale = 0);
     for _ in 0..corrections {
-        let next: Vec<Next<T::Place>> = samples.iter().map(|s| s.next(trial)).collect();
-        let open: Vec<bool> = next.iter().map(|n| !matches!(n, Next::Rest)).collect();
-        if !open.contains(&true) {
+        let next: Vec<Next<T::Place>> = samples.iter_mut().map(|s| s.next(trial)).collect();
+        if next.iter().all(|n| matches!(n, Next::Rest)) {
             break;
         }
         let tile = trial.correct(next)?;
-        samples.iter_mut().zip(tile).zip(open).filter(|(_, open)| *open).for_each(|((s, attempt), _)| s.take(attempt));
+        samples.iter_mut().zip(tile).for_each(|(sample, attempt)| {
+            if let Some(attempt) = attempt {
+                sample.take(attempt);
+            }
+        });
     }
-    let kept = samples.into_iter().map(|s| s.kept.ok_or_else(|| Error::Bug("a sample was never tried".into())));
-    kept.collect()
+    samples.into_iter().map(|s| s.closed(corrections)).collect()
 }
 
 /// An attempt with a measured level, from which later attempts may follow.
@@ -106,56 +129,135 @@ struct Point<P> {
     place: P,
     promised: Level,
     level: Level,
+    /// Its number among the sample's attempts.
+    number: usize,
 }
+
+/// Attempts between the ends of a bracket after which its path is given up: seven halvings, and a jump is left.
+const PATH: usize = 8;
+/// Searches in vain after which nothing is left to try.
+const SEARCHES: usize = 6;
+/// Attempts in a row that came no nearer, after which a sample that cannot search rests.
+const PATIENCE: usize = 3;
+/// How much further beyond the target each search aims, in levels: it is after a point on the far side.
+const BEYOND: f64 = 0.1;
 
 /// A sample on its way through the loop.
 struct Sample<T: Trial> {
     target: Level,
-    /// In the order of the attempts.
+    /// Those that are not given up, in the order of the attempts.
     points: Vec<Point<T::Place>>,
     /// The nearest attempt, or the first if none has a level.
     kept: Option<Attempt<T>>,
-    /// Whether the last attempt came nearer than all before.
-    helped: bool,
+    attempts: usize,
+    /// Attempts in a row that came no nearer.
+    stale: usize,
+    /// Searches made.
+    searches: usize,
+    /// Whether the last attempt went on from another, so that the two tell how the level follows the promise.
+    went_on: bool,
+    /// Whether there ever were measurements on both sides of the target.
+    bracketed: bool,
+    /// Ends of the last bracket, by number, how often in a row each has stayed, and the attempts on this path.
+    ends: [usize; 2],
+    stayed: [usize; 2],
+    on_path: usize,
 }
 
 impl<T: Trial> Sample<T> {
     fn new(target: Level) -> Self {
-        Self { target, points: Vec::new(), kept: None, helped: true }
+        Self {
+            target,
+            points: Vec::new(),
+            kept: None,
+            attempts: 0,
+            stale: 0,
+            searches: 0,
+            went_on: true,
+            bracketed: false,
+            ends: [usize::MAX; 2],
+            stayed: [0; 2],
+            on_path: 0,
+        }
     }
 
     fn take(&mut self, attempt: Attempt<T>) {
         let distance = |a: &Attempt<T>| a.level.map_or(f64::INFINITY, |level| level.distance(self.target));
-        self.helped = self.kept.as_ref().is_none_or(|kept| distance(&attempt) < distance(kept));
+        let helped = self.kept.as_ref().is_none_or(|kept| distance(&attempt) < distance(kept));
+        self.stale = if helped { 0 } else { self.stale + 1 };
         if let Some(level) = attempt.level {
-            self.points.push(Point { place: attempt.place.clone(), promised: attempt.promised, level });
+            let (place, promised, number) = (attempt.place.clone(), attempt.promised, self.attempts);
+            self.points.push(Point { place, promised, level, number });
         }
-        if self.helped {
+        self.attempts += 1;
+        if helped {
             self.kept = Some(attempt);
         }
     }
 
-    fn next(&self, trial: &T) -> Next<T::Place> {
-        let measured = self.kept.as_ref().and_then(|kept| Some((kept, kept.level?)));
-        let Some((nearest, level)) = measured.filter(|(_, level)| level.distance(self.target) > T::NEAR) else {
+    fn next(&mut self, trial: &T) -> Next<T::Place> {
+        let measured = self.kept.as_ref().and_then(|kept| Some((kept.place.clone(), kept.promised, kept.level?)));
+        let Some((from, promised, level)) = measured.filter(|(.., level)| level.distance(self.target) > T::NEAR) else {
             return Next::Rest;
         };
-        if let Some([below, above]) = self.bracket().filter(|_| trial.interpolates()) {
-            let part = (self.target - below.level) / (above.level - below.level);
-            let (below, above) = (below.place.clone(), above.place.clone());
-            return Next::Between { below, above, part: part.clamp(0.05, 0.95) };
+        if trial.interpolates()
+            && let Some(between) = self.between()
+        {
+            self.went_on = false;
+            return between;
         }
-        let anew = trial.begins_anew() && !self.helped && level.distance(self.target) > FAR;
-        let gain = if anew { 1.0 } else { self.gain() };
-        let aim = nearest.promised + (self.target - level) * gain;
-        Next::On { from: nearest.place.clone(), aim, anew }
+        let far = level.distance(self.target) > FAR;
+        if trial.searches() && self.stale > usize::from(!far) {
+            let round = self.searches;
+            if round == SEARCHES {
+                return Next::Rest;
+            }
+            (self.searches, self.went_on) = (round + 1, false);
+            let beyond = BEYOND * (round + 1) as f64 * (self.target - level).signum();
+            return Next::Elsewhere { aim: self.target + beyond, round };
+        }
+        if !trial.searches() && self.stale >= PATIENCE {
+            return Next::Rest;
+        }
+        let gain = if self.went_on { self.gain() } else { 1.0 };
+        self.went_on = true;
+        Next::On { from, aim: promised + (self.target - level) * gain }
     }
 
-    /// The measured points nearest to the target on either side.
-    fn bracket(&self) -> Option<[&Point<T::Place>; 2]> {
-        let by_level = |a: &&Point<T::Place>, b: &&Point<T::Place>| a.level.0.total_cmp(&b.level.0);
-        let below = self.points.iter().filter(|p| p.level < self.target).max_by(by_level)?;
-        let above = self.points.iter().filter(|p| p.level > self.target).min_by(by_level)?;
+    /// A place between the measured points nearest to the target on either side, if there are such. A path that does not
+    /// lead to the target, because the level jumps on it, is given up for another.
+    fn between(&mut self) -> Option<Next<T::Place>> {
+        let [below, above] = loop {
+            let ends = self.bracket()?;
+            self.bracketed = true;
+            if self.on_path < PATH {
+                break ends;
+            }
+            self.on_path = 0;
+            let distance = |i: usize| self.points[i].level.distance(self.target);
+            self.points.remove(if distance(ends[0]) > distance(ends[1]) { ends[0] } else { ends[1] });
+        };
+        self.on_path += 1;
+        let ends = [self.points[below].number, self.points[above].number];
+        for ((stayed, before), now) in self.stayed.iter_mut().zip(self.ends).zip(ends) {
+            *stayed = if now == before { *stayed + 1 } else { 0 };
+        }
+        self.ends = ends;
+        let [below, above] = [&self.points[below], &self.points[above]];
+        // An end that stays again and again makes interpolation creep; halving does not.
+        let part = match self.stayed {
+            [a, b] if a.max(b) >= 2 => 0.5,
+            _ => ((self.target - below.level) / (above.level - below.level)).clamp(0.05, 0.95),
+        };
+        Some(Next::Between { below: below.place.clone(), above: above.place.clone(), part })
+    }
+
+    /// The measured points nearest to the target on either side, below and above.
+    fn bracket(&self) -> Option<[usize; 2]> {
+        let level = |i: &usize| self.points[*i].level;
+        let by_level = |a: &usize, b: &usize| level(a).0.total_cmp(&level(b).0);
+        let below = (0..self.points.len()).filter(|i| level(i) < self.target).max_by(by_level)?;
+        let above = (0..self.points.len()).filter(|i| level(i) > self.target).min_by(by_level)?;
         Some([below, above])
     }
 
@@ -168,6 +270,16 @@ impl<T: Trial> Sample<T> {
             }
             _ => 1.0,
         }
+    }
+
+    fn closed(self, corrections: usize) -> Result<Closed<T>> {
+        let kept = self.kept.ok_or_else(|| Error::Bug("a sample was never tried".into()))?;
+        let why = match corrections {
+            0 => Missed::Steps,
+            _ if !self.bracketed && self.searches >= 2 => Missed::Range,
+            _ => Missed::Corrections,
+        };
+        Ok(Closed { kept, attempts: self.attempts, why })
     }
 }
 
@@ -187,7 +299,7 @@ mod tests {
             let targets = vec![Level(target); level.len()];
             let mut curves = Self { aims: targets.clone(), asked: vec![Vec::new(); level.len()], level };
             let kept = close(&mut curves, &targets, corrections).unwrap();
-            (kept.iter().map(|a| a.outcome).collect(), curves.asked)
+            (kept.iter().map(|a| a.kept.outcome).collect(), curves.asked)
         }
 
         fn tile(&self) -> Vec<Attempt<Self>> {
@@ -209,16 +321,17 @@ mod tests {
             Ok(vec![self.tile()])
         }
 
-        fn correct(&mut self, next: Vec<Next<Level>>) -> Result<Vec<Attempt<Self>>> {
+        fn correct(&mut self, next: Vec<Next<Level>>) -> Result<Vec<Option<Attempt<Self>>>> {
+            let rests: Vec<bool> = next.iter().map(|n| *n == Next::Rest).collect();
             for (i, next) in next.into_iter().enumerate() {
                 match &next {
                     Next::Rest => {}
                     Next::Between { below, above, part } => self.aims[i] = *below + (*above - *below) * *part,
-                    Next::On { aim, .. } => self.aims[i] = *aim,
+                    Next::On { aim, .. } | Next::Elsewhere { aim, .. } => self.aims[i] = *aim,
                 }
                 self.asked[i].push(next);
             }
-            Ok(self.tile())
+            Ok(self.tile().into_iter().zip(rests).map(|(attempt, rests)| (!rests).then_some(attempt)).collect())
         }
 
         fn interpolates(&self) -> bool {

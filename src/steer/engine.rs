@@ -105,7 +105,7 @@ impl Engine {
         let targets: Vec<Level> = novelty.iter().map(target).collect();
         let corrections = if steers { settings.corrections } else { 0 };
         let settings = Settings { corrections, ..settings.clone() };
-        let measure = |latents: &Latents| {
+        let measure = |samples: &[u64], latents: &Latents| {
             let mut readings = self.read(latents)?;
             for (reading, sample) in readings.iter_mut().zip(samples) {
                 // A Jacobian with a non-finite value gives no reading.
@@ -117,8 +117,25 @@ impl Engine {
         let mut steered =
             latent_trial::steer(method, samples, &starts, &targets, &self.reward, &settings, &measure, cancel)?;
         // Distance and angle are reported from the seed's own noise, wherever the method started.
-        steered.iter_mut().zip(noise.rows()).for_each(|(s, z)| s.start = z.to_vec());
+        for ((s, z), asked) in steered.iter_mut().zip(noise.rows()).zip(novelty) {
+            s.start = z.to_vec();
+            // Nothing is missed where nothing was moved.
+            self.judge(s, asked.filter(|_| steers), settings.tolerance);
+        }
         Ok(steered)
+    }
+
+    /// Compares what was measured of a sample with what was asked for.
+    pub(super) fn judge(&self, steered: &mut Steered, asked: Option<Percentile>, tolerance: f64) {
+        let value = steered.reading.as_ref().and_then(|r| r.value(self.reward.card.model_rank));
+        let reached = value.map(|v| self.reward.calibration.novelty_of(v).percentile.percent());
+        steered.judge(reached, asked, tolerance);
+    }
+
+    /// Whether the device should see tiles of one shape. Elsewhere, on the processor, a sample is the same whatever is
+    /// computed beside it, and only the samples that are wanted are computed.
+    pub fn needs_whole_tiles(&self) -> bool {
+        !self.reward.is_row_by_row()
     }
 
     /// The pictures of steered samples, made in one network call of the tile's shape.

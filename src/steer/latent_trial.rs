@@ -1,19 +1,22 @@
-//! Latents in the closed loop. Each attempt is either an open loop that follows the reward, or a point on the arc
-//! between two measured latents. The reward gives the direction; the measurement tells how far the sample really got.
+//! Latents in the closed loop. An attempt is an open loop that follows the reward, or a point on the arc between two
+//! measured latents. The reward gives the direction, the measurement the truth.
 
-use super::closed_loop::{self, Attempt, Next, Trial};
+use super::closed_loop::{self, Attempt, Closed, Next, Trial};
 use super::open_loop::{self, Slot, Status};
-use super::{Settings, Steered, Steering, sphere};
+use super::{DRIFT, Missed, Settings, Steered, Steering, sphere};
 use crate::cancel::Cancel;
 use crate::error::Result;
+use crate::noise::{self, Stream};
 use crate::reward::{Reading, Reward, Score};
 use crate::units::{Latents, Level};
 
-/// Takes the readings at all latents of a tile, in one call of its fixed shape.
-pub type Measure<'a> = dyn Fn(&Latents) -> Result<Vec<Option<Reading>>> + 'a;
+/// Readings at latents of these samples, one call.
+pub type Measure<'a> = dyn Fn(&[u64], &Latents) -> Result<Vec<Option<Reading>>> + 'a;
 
-/// Steers the samples of one tile, starting at `latents`, to the levels `targets` (15b). What is reported of each is
-/// measured (20).
+/// Places that one search looks at by the reward.
+const CANDIDATES: usize = 64;
+
+/// Steers the samples of one tile to the levels `targets` (15b). The level reported for each is measured (20).
 ///
 /// # Errors
 /// When the device fails, or when `cancel` asks for a stop.
@@ -28,10 +31,11 @@ pub fn steer(
     measure: &Measure,
     cancel: &Cancel,
 ) -> Result<Vec<Steered>> {
-    let slots = open_loop::start(latents, samples, targets, reward, method.is_local())?;
+    let reach = settings.drift.unwrap_or(DRIFT);
+    let slots = open_loop::start(latents, samples, targets, reward, method.is_local(), reach)?;
     let mut trial = LatentTrial { method, slots, reward, settings, measure, cancel };
-    let kept = closed_loop::close(&mut trial, targets, settings.corrections)?;
-    Ok(trial.slots.into_iter().zip(kept).map(|(slot, attempt)| steered(slot, attempt, reward)).collect())
+    let closed = closed_loop::close(&mut trial, targets, settings.corrections)?;
+    Ok(trial.slots.into_iter().zip(closed).map(|(slot, end)| steered(slot, end, reward, settings)).collect())
 }
 
 struct LatentTrial<'a> {
@@ -43,38 +47,52 @@ struct LatentTrial<'a> {
     cancel: &'a Cancel,
 }
 
+/// A latent `[d]` with what the reward says there.
+type Place = (Vec<f32>, Score);
+
 impl Trial for LatentTrial<'_> {
-    type Place = (Vec<f32>, Score);
+    type Place = Place;
     type Outcome = Option<Reading>;
 
-    /// A fifth of a percentile at the median.
-    const NEAR: f64 = 0.005;
+    /// Two fifths of a percentile at the median.
+    const NEAR: f64 = 0.01;
 
     fn begin(&mut self) -> Result<Vec<Vec<Attempt<Self>>>> {
         self.walk()?;
-        let mut tiles = vec![self.measured(self.slots.iter().map(|s| (s.best.1.clone(), s.best.2)).collect())?];
+        let all = |places: Vec<Option<Attempt<Self>>>| places.into_iter().flatten().collect::<Vec<_>>();
+        let ends = self.slots.iter().map(|s| Some((s.best.1.clone(), s.best.2))).collect();
+        let mut tiles = vec![all(self.measured(ends)?)];
         if self.settings.corrections > 0 {
-            // The start is the other end of the path that the reward took: two measured points give a slope, or a
-            // bracket.
-            tiles.push(self.scored(self.slots.iter().map(|s| s.start.clone()).collect())?);
+            // The start is the other end of the reward's path: two measured points give a slope, or a bracket.
+            let starts = self.slots.iter().map(|s| Some(s.start.clone())).collect();
+            tiles.push(all(self.scored(starts)?));
         }
         Ok(tiles)
     }
 
-    fn correct(&mut self, next: Vec<Next<Self::Place>>) -> Result<Vec<Attempt<Self>>> {
+    fn correct(&mut self, next: Vec<Next<Place>>) -> Result<Vec<Option<Attempt<Self>>>> {
+        let rests: Vec<bool> = next.iter().map(|n| matches!(n, Next::Rest)).collect();
         let mut arcs: Vec<Option<Vec<f32>>> = vec![None; self.slots.len()];
-        for ((slot, next), arc) in self.slots.iter_mut().zip(next).zip(&mut arcs) {
+        for (i, next) in next.into_iter().enumerate() {
+            let slot = &mut self.slots[i];
             match next {
                 Next::Rest => slot.done = true,
                 Next::Between { below, above, part } => {
-                    *arc = Some(sphere::arc(&below.0, &above.0, part));
+                    arcs[i] = Some(sphere::arc(&below.0, &above.0, part));
                     slot.done = true;
                 }
-                Next::On { from, aim, anew } => {
-                    slot.aim(aim, from);
-                    if anew {
-                        slot.begin_anew();
+                Next::On { from, aim } => {
+                    if slot.limited && self.settings.drift.is_none() {
+                        slot.widen();
                     }
+                    slot.aim(aim, from);
+                }
+                Next::Elsewhere { aim, round } => {
+                    if round > 0 && self.settings.drift.is_none() {
+                        slot.widen();
+                    }
+                    let found = search(slot, aim, round, self.reward, self.settings.drift.is_none())?;
+                    slot.aim(aim, found);
                 }
             }
         }
@@ -82,7 +100,8 @@ impl Trial for LatentTrial<'_> {
             open_loop::refresh_gradients(&mut self.slots, self.reward)?;
         }
         self.walk()?;
-        let latents = self.slots.iter().zip(arcs).map(|(s, arc)| arc.unwrap_or_else(|| s.best.1.clone()));
+        let latents = self.slots.iter().zip(arcs).zip(&rests);
+        let latents = latents.map(|((s, arc), rests)| (!rests).then(|| arc.unwrap_or_else(|| s.best.1.clone())));
         self.scored(latents.collect())
     }
 
@@ -90,9 +109,29 @@ impl Trial for LatentTrial<'_> {
         self.method.is_local()
     }
 
-    fn begins_anew(&self) -> bool {
+    fn searches(&self) -> bool {
         self.method.is_local()
     }
+}
+
+/// The place around a sample's start whose promise is nearest to `aim`: of fresh directions by its own noise, at angles
+/// up to its reach. Where it may go anywhere, so may its norm, among those that the prior gives.
+fn search(slot: &Slot, aim: Level, round: usize, reward: &Reward, free: bool) -> Result<Place> {
+    let d = slot.start.len();
+    let candidates = (0..CANDIDATES).map(|j| {
+        let key = (round * CANDIDATES + j) as u32;
+        let direction = noise::normals(2, slot.sample, Stream::Steering, key, d);
+        let part = noise::uniforms(3, slot.sample, Stream::Steering, key, 1)[0];
+        let tangent = sphere::tangent(&direction, &slot.start);
+        let place = sphere::walk(&slot.start, &tangent, slot.reach * f64::from(part));
+        let scale = if free { sphere::norm(&direction) / sphere::norm(&place) } else { 1.0 };
+        place.into_iter().map(|v| (f64::from(v) * scale) as f32).collect()
+    });
+    let candidates: Vec<Vec<f32>> = candidates.collect();
+    let scores = reward.score(&candidates.concat())?;
+    let allowed = candidates.into_iter().zip(scores).filter(|(z, s)| open_loop::on_manifold(z, *s, reward));
+    let best = allowed.min_by(|(_, a), (_, b)| a.level.distance(aim).total_cmp(&b.level.distance(aim)));
+    Ok(best.unwrap_or_else(|| (slot.latent.clone(), slot.score)))
 }
 
 impl LatentTrial<'_> {
@@ -100,26 +139,36 @@ impl LatentTrial<'_> {
         open_loop::open_loop(self.method, &mut self.slots, self.reward, self.settings, self.cancel)
     }
 
-    fn scored(&self, latents: Vec<Vec<f32>>) -> Result<Vec<Attempt<Self>>> {
-        let scores = self.reward.score(&latents.concat())?;
-        self.measured(latents.into_iter().zip(scores).collect())
+    /// Attempts at latents, where there is one.
+    fn scored(&self, latents: Vec<Option<Vec<f32>>>) -> Result<Vec<Option<Attempt<Self>>>> {
+        let rows = open_loop::computed(latents.len(), self.reward, |i| latents[i].is_some());
+        let places = rows.iter().flat_map(|i| latents[*i].as_ref().unwrap_or(&self.slots[*i].latent));
+        let scores = self.reward.score(&places.copied().collect::<Vec<f32>>())?;
+        let mut scored = vec![None; latents.len()];
+        rows.into_iter().zip(scores).for_each(|(i, score)| scored[i] = Some(score));
+        self.measured(latents.into_iter().zip(scored).map(|(z, score)| Some((z?, score?))).collect())
     }
 
-    fn measured(&self, places: Vec<(Vec<f32>, Score)>) -> Result<Vec<Attempt<Self>>> {
-        let values = places.iter().flat_map(|p| &p.0).copied().collect();
-        let readings = (self.measure)(&Latents::new(values, self.reward.width()))?;
-        let one = |((latent, score), reading): ((Vec<f32>, Score), Option<Reading>)| {
+    fn measured(&self, places: Vec<Option<Place>>) -> Result<Vec<Option<Attempt<Self>>>> {
+        let rows = open_loop::computed(places.len(), self.reward, |i| places[i].is_some());
+        let at = |i: &usize| places[*i].as_ref().map_or(&self.slots[*i].latent, |place| &place.0);
+        let values = rows.iter().flat_map(at).copied().collect();
+        let samples: Vec<u64> = rows.iter().map(|i| self.slots[*i].sample).collect();
+        let found = (self.measure)(&samples, &Latents::new(values, self.reward.width()))?;
+        let mut readings: Vec<Option<Reading>> = vec![None; places.len()];
+        rows.into_iter().zip(found).for_each(|(i, reading)| readings[i] = reading);
+        let one = |((latent, score), reading): (Place, Option<Reading>)| {
             let value = reading.as_ref().and_then(|r| r.value(self.reward.card.model_rank));
             let level = value.filter(|_| score.is_finite()).map(|v| self.reward.calibration.level_of(v));
             Attempt { place: (latent, score), promised: score.level, level, outcome: reading }
         };
-        Ok(places.into_iter().zip(readings).map(one).collect())
+        Ok(places.into_iter().zip(readings).map(|(place, reading)| Some(one((place?, reading)))).collect())
     }
 }
 
-fn steered(slot: Slot, attempt: Attempt<LatentTrial>, reward: &Reward) -> Steered {
-    let Attempt { place: (latent, predicted), level, outcome: reading, .. } = attempt;
-    // (1b): a rank below the model rank means that ψ_k counts directions which are only rounding.
+fn steered(slot: Slot, end: Closed<LatentTrial>, reward: &Reward, settings: &Settings) -> Steered {
+    let Attempt { place: (latent, predicted), level, outcome: reading, .. } = end.kept;
+    // (1b): below the model rank ψ_k counts directions that are rounding.
     let full = reading.as_ref().and_then(Reading::spectrum).is_none_or(|s| s.rank() >= reward.card.model_rank);
     let inside = level.is_some_and(|level| reward.calibration.spans(level)) && full;
     let status = if slot.non_finite || latent.iter().any(|v| !v.is_finite()) {
@@ -129,5 +178,17 @@ fn steered(slot: Slot, attempt: Attempt<LatentTrial>, reward: &Reward) -> Steere
     } else {
         Status::OffManifold
     };
-    Steered { sample: slot.sample, start: slot.start, latent, predicted, reading, steps: slot.steps, status }
+    let bound = settings.drift.is_some() && slot.limited && end.why != Missed::Steps;
+    let missed = Some(if bound { Missed::Drift } else { end.why });
+    Steered {
+        sample: slot.sample,
+        start: slot.start,
+        latent,
+        predicted,
+        reading,
+        steps: slot.steps,
+        attempts: end.attempts,
+        status,
+        missed,
+    }
 }

@@ -14,11 +14,12 @@ pub use denoiser::{Denoising, DenoisingKeys, Finished, GUIDES, GuideRow, guide};
 pub use engine::Engine;
 pub use latent::{METHODS, MethodKeys, MethodRow, method};
 pub use latent_trial::{Measure, steer};
-pub use open_loop::{Slot, Status};
+pub use open_loop::{Missed, Slot, Status};
 pub use own_keys::OwnKeys;
 pub use sphere::{angle_between, arc, chord, distance, norm};
 
 use crate::reward::{Reading, Score};
+use crate::units::Percentile;
 use serde::{Deserialize, Serialize};
 
 /// A steered sample: what was asked, predicted and measured.
@@ -36,22 +37,52 @@ pub struct Steered {
     pub reading: Option<Reading>,
     /// Steps of all loops.
     pub steps: usize,
+    /// Times it was measured: the attempts of the closed loop.
+    pub attempts: usize,
     /// How it ended.
     pub status: Status,
+    /// If it did not reach what was asked for, why.
+    pub missed: Option<Missed>,
+}
+
+impl Steered {
+    /// Compares with what was asked for: drops the reason of a miss where there is none, else says so in the status.
+    /// `reached` and `asked` are percentiles.
+    pub fn judge(&mut self, reached: Option<f64>, asked: Option<Percentile>, tolerance: f64) {
+        let miss = asked.zip(reached).is_some_and(|(asked, reached)| (reached - asked.percent()).abs() > tolerance);
+        self.missed = self.missed.filter(|_| miss);
+        if miss && self.status == Status::Ok {
+            self.status = Status::Unreached;
+        }
+    }
+}
+
+/// Greatest angle from a sample's start at first, in radians, where the recipe sets no limit.
+pub const DRIFT: f64 = 1.0;
+/// Points of the percentile within which a novelty counts as reached, where the recipe says nothing else.
+pub const TOLERANCE: f64 = 3.0;
+
+fn tolerance() -> f64 {
+    TOLERANCE
 }
 
 /// What one steering run may do. Part of a job's recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Steps of the open loop, or candidates of a search.
     pub steps: usize,
-    /// Greatest angle from z₀, in radians.
-    pub drift: f64,
+    /// Greatest angle from z₀, in radians. Without it a sample starts with [`DRIFT`] and goes further where its target asks
+    /// for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<f64>,
     /// Greatest angle of one step, in radians.
     pub max_angle: f64,
-    /// Measured corrections of the closed loop (15b); 0 leaves the open loop alone.
+    /// Most measured corrections of the closed loop (15b), which ends sooner where a sample is there; 0 leaves the open
+    /// loop alone.
     pub corrections: usize,
+    /// How far from the asked novelty a sample may end, in points of the percentile, and still be called reached.
+    #[serde(default = "tolerance")]
+    pub tolerance: f64,
     /// Keys that belong to one method alone.
     #[serde(flatten, serialize_with = "own_keys::given")]
     pub own: MethodKeys,
@@ -59,14 +90,24 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { steps: 48, drift: 1.0, max_angle: 0.08, corrections: 2, own: MethodKeys::default() }
+        Self {
+            steps: 48,
+            drift: None,
+            max_angle: 0.08,
+            corrections: 24,
+            tolerance: TOLERANCE,
+            own: MethodKeys::default(),
+        }
     }
 }
 
 impl Settings {
     /// Whether every number is within the bounds of what isoline writes.
     pub fn is_bounded(&self) -> bool {
-        (1..=crate::limits::STEPS).contains(&self.steps) && self.corrections <= 64 && self.own.check().is_ok()
+        (1..=crate::limits::STEPS).contains(&self.steps)
+            && self.corrections <= 64
+            && (0.0..=100.0).contains(&self.tolerance)
+            && self.own.check().is_ok()
     }
 }
 

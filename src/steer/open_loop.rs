@@ -11,12 +11,40 @@ use crate::units::{Latents, Level};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Everything is within the labelled range.
+    /// Everything is within the labelled range, and what was asked for is reached.
     Ok,
+    /// Further from the asked novelty than the recipe's tolerance; [`Missed`] says why.
+    Unreached,
     /// ‖z‖, the reward's predicted deviation, or ψ_k is outside the labelled range (21).
     OffManifold,
     /// A value was not finite, so there is no picture.
     NonFinite,
+}
+
+/// Why a sample did not reach the asked novelty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missed {
+    /// It was steered by the reward alone, without a correction by measurement.
+    Steps,
+    /// The corrections were used up, or nothing was left to try.
+    Corrections,
+    /// It would have had to go further from its seed than the recipe allows.
+    Drift,
+    /// No search found a place on the far side of the target: from this seed the level may be out of the model's reach.
+    Range,
+}
+
+impl Missed {
+    /// As in tables: `steps`, `corrections`, `drift` or `range`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Steps => "steps",
+            Self::Corrections => "corrections",
+            Self::Drift => "drift",
+            Self::Range => "range",
+        }
+    }
 }
 
 /// One sample while it is being steered. It never depends on its neighbours in the tile.
@@ -40,6 +68,10 @@ pub struct Slot {
     pub step_scale: f64,
     /// Steps taken.
     pub steps: usize,
+    /// Greatest angle from the start, in radians.
+    pub reach: f64,
+    /// Whether a step was refused because it led beyond that angle.
+    pub limited: bool,
     /// Whether the loop is over for this sample.
     pub done: bool,
     /// Whether a number was not finite.
@@ -53,12 +85,13 @@ impl Slot {
         self.best = ((from.1.level - set_point).abs(), from.0.clone(), from.1);
         (self.latent, self.score) = from;
         self.step_scale = 1.0;
+        self.limited = false;
         self.done = self.non_finite;
     }
 
-    /// Makes a local method start over elsewhere at its next step.
-    pub fn begin_anew(&mut self) {
-        self.step_scale = 0.0;
+    /// Lets it go half as far again from its start, up to the opposite point of the sphere.
+    pub fn widen(&mut self) {
+        self.reach = (self.reach * 1.5).min(std::f64::consts::PI);
     }
 
     fn stalled(&self) -> bool {
@@ -66,6 +99,8 @@ impl Slot {
     }
 }
 
+/// What an angle between latents of f32 is off by.
+const ROUNDING: f64 = 1e-6;
 /// Distance of levels at which a local method rests.
 const REST: f64 = 0.001;
 /// Step scale below which a sample counts as stalled: reached after five steps without progress.
@@ -85,6 +120,7 @@ pub fn start(
     set_points: &[Level],
     reward: &Reward,
     local: bool,
+    reach: f64,
 ) -> Result<Vec<Slot>> {
     let (scores, gradients) = evaluate(latents, reward, local)?;
     let slots = samples.iter().zip(latents.rows()).zip(scores).zip(set_points).enumerate();
@@ -101,6 +137,8 @@ pub fn start(
                 score,
                 step_scale: 1.0,
                 steps: 0,
+                reach,
+                limited: false,
                 done: non_finite,
                 non_finite,
             }
@@ -108,15 +146,25 @@ pub fn start(
         .collect())
 }
 
-/// Recomputes the reward's gradient at each slot's latent; needed after the latents were set from outside.
+/// Recomputes the reward's gradient where a slot is to go on; needed after the latents were set from outside.
 ///
 /// # Errors
 /// When the device fails.
 pub fn refresh_gradients(slots: &mut [Slot], reward: &Reward) -> Result<()> {
-    let values: Vec<f32> = slots.iter().flat_map(|s| &s.latent).copied().collect();
+    let rows = computed(slots.len(), reward, |i| !slots[i].done);
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let values: Vec<f32> = rows.iter().flat_map(|i| &slots[*i].latent).copied().collect();
     let (_, gradients) = reward.score_and_gradient(&values)?;
-    slots.iter_mut().zip(gradients.chunks_exact(reward.width())).for_each(|(s, g)| s.gradient = g.to_vec());
+    rows.iter().zip(gradients.chunks_exact(reward.width())).for_each(|(i, g)| slots[*i].gradient = g.to_vec());
     Ok(())
+}
+
+/// The rows of a tile of `n` that one call computes: those that are `wanted` where rows do not depend on one another,
+/// all of them on a device that should see one shape.
+pub fn computed(n: usize, reward: &Reward, wanted: impl Fn(usize) -> bool) -> Vec<usize> {
+    (0..n).filter(|i| !reward.is_row_by_row() || wanted(*i)).collect()
 }
 
 /// Scores of latents, with the gradients of their levels if the method is local.
@@ -128,28 +176,30 @@ fn evaluate(latents: &Latents, reward: &Reward, local: bool) -> Result<(Vec<Scor
     Ok((scores, Some(Latents::new(gradients, latents.width()))))
 }
 
-/// [`evaluate`] at each slot's proposal, or where the slot stands if it has none. Faults that a test asks for enter
-/// here.
+/// [`evaluate`] at the proposals of the slots `rows`, or where a slot stands if it has none. Faults that a test asks for
+/// enter here.
 fn evaluate_proposals(
     slots: &[Slot],
     proposals: &[Option<Vec<f32>>],
+    rows: &[usize],
     reward: &Reward,
     local: bool,
 ) -> Result<(Vec<Score>, Option<Latents>)> {
     failpoint!("steer.step").map_err(|e| crate::error::Error::Bug(e.to_string()))?;
-    let places = slots.iter().zip(proposals).flat_map(|(s, p)| p.as_deref().unwrap_or(&s.latent));
+    let places = rows.iter().flat_map(|i| proposals[*i].as_deref().unwrap_or(&slots[*i].latent));
     let (mut scores, mut gradients) =
         evaluate(&Latents::new(places.copied().collect(), reward.width()), reward, local)?;
-    for (i, slot) in slots.iter().enumerate().filter(|(i, _)| proposals[*i].is_some()) {
-        scores[i].level = failpoint!("reward", slot.sample).map_or(scores[i].level, |v| Level(f64::from(v)));
-        if let Some(gradient) = gradients.as_mut().and_then(|g| g.rows_mut().nth(i)) {
-            gradient[0] = failpoint!("gradient", slot.sample).unwrap_or(gradient[0]);
+    for (row, i) in rows.iter().enumerate().filter(|(_, i)| proposals[**i].is_some()) {
+        let sample = slots[*i].sample;
+        scores[row].level = failpoint!("reward", sample).map_or(scores[row].level, |v| Level(f64::from(v)));
+        if let Some(gradient) = gradients.as_mut().and_then(|g| g.rows_mut().nth(row)) {
+            gradient[0] = failpoint!("gradient", sample).unwrap_or(gradient[0]);
         }
     }
     Ok((scores, gradients))
 }
 
-/// Runs a method's open loop on a tile. Every call of the reward scores all slots, so its shape is fixed.
+/// Runs a method's open loop on a tile.
 ///
 /// # Errors
 /// When the device fails, or when `cancel` asks for a stop.
@@ -161,17 +211,18 @@ pub fn open_loop(
     cancel: &Cancel,
 ) -> Result<()> {
     for step in 0..settings.steps {
-        let proposals: Vec<Option<Vec<f32>>> =
+        let mut proposals: Vec<Option<Vec<f32>>> =
             slots.iter_mut().map(|slot| next_proposal(method, slot, step, settings)).collect();
         if proposals.iter().all(Option::is_none) {
             return Ok(());
         }
         cancel.check(|| "nothing of the unfinished tile is kept".into())?;
-        let (scores, gradients) = evaluate_proposals(slots, &proposals, reward, method.is_local())?;
-        for (i, (slot, proposal)) in slots.iter_mut().zip(proposals).enumerate() {
-            let Some(proposal) = proposal else { continue };
-            let gradient = gradients.as_ref().map_or(&[][..], |g| g.row(i));
-            accept(slot, proposal, scores[i], gradient, reward, settings, method.is_local());
+        let rows = computed(slots.len(), reward, |i| proposals[i].is_some());
+        let (scores, gradients) = evaluate_proposals(slots, &proposals, &rows, reward, method.is_local())?;
+        for (row, i) in rows.into_iter().enumerate() {
+            let Some(proposal) = proposals[i].take() else { continue };
+            let gradient = gradients.as_ref().map_or(&[][..], |g| g.row(row));
+            accept(&mut slots[i], proposal, scores[row], gradient, reward, method.is_local());
         }
     }
     Ok(())
@@ -189,18 +240,11 @@ fn next_proposal(method: &dyn Steering, slot: &mut Slot, step: usize, settings: 
     method.propose(slot, step, settings)
 }
 
-fn accept(
-    slot: &mut Slot,
-    proposal: Vec<f32>,
-    score: Score,
-    gradient: &[f32],
-    reward: &Reward,
-    settings: &Settings,
-    local: bool,
-) {
+fn accept(slot: &mut Slot, proposal: Vec<f32>, score: Score, gradient: &[f32], reward: &Reward, local: bool) {
     slot.steps += 1;
     let finite = score.is_finite() && gradient.iter().chain(&proposal).all(|v| v.is_finite());
-    let near = !local || sphere::angle_between(&slot.start, &proposal) <= settings.drift;
+    let near = !local || sphere::angle_between(&slot.start, &proposal) <= slot.reach + ROUNDING;
+    slot.limited |= !near;
     if !finite || !near || !on_manifold(&proposal, score, reward) {
         // (21): back off to the last accepted point and try a shorter step from there.
         slot.step_scale *= 0.5;

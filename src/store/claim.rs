@@ -59,10 +59,16 @@ pub fn differences(found: &str, now: &str) -> String {
     keys.sort();
     keys.dedup();
     let shown = |value: Option<&String>| value.map_or("absent".to_owned(), Clone::clone);
-    let each = keys.into_iter().filter(|k| found.get(*k) != now.get(*k));
-    let each: Vec<String> =
-        each.map(|k| format!("{k} was {}, is {}", shown(found.get(k)), shown(now.get(k)))).collect();
-    if each.is_empty() { "the same keys are written differently".into() } else { each.join(", ") }
+    let (hashes, keys): (Vec<&String>, Vec<&String>) =
+        keys.into_iter().filter(|k| found.get(*k) != now.get(*k)).partition(|k| k.ends_with("sha256"));
+    let each = keys.iter().map(|k| format!("{k} was {}, is {}", shown(found.get(*k)), shown(now.get(*k))));
+    let each: Vec<String> = each.collect();
+    // A hash says nothing to people, and where a name differs too it adds nothing.
+    match hashes.first() {
+        _ if !each.is_empty() => each.join(", "),
+        Some(key) => format!("the files of the {} have changed since", key.trim_end_matches("_sha256")),
+        None => "the same keys are written differently".into(),
+    }
 }
 
 /// Dotted keys with the text of their values. Long values, such as hashes, are cut.

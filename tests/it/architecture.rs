@@ -299,6 +299,8 @@ fn check_flags(path: &str, stream: TokenStream, broken: &mut Vec<String>) {
     while let Some(tree) = trees.next() {
         match tree {
             TokenTree::Punct(mark) if mark.as_char() == '#' => {
+                // `#![doc = "…"]` is one too.
+                trees.next_if(|t| matches!(t, TokenTree::Punct(mark) if mark.as_char() == '!'));
                 let Some(attribute) = trees.next_if(|t| !matches!(t, TokenTree::Punct(_))) else { continue };
                 if is_cfg_test(&attribute) {
                     skip_item(&mut trees);

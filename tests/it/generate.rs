@@ -5,6 +5,7 @@ use isoline::acts::generate::JobKeys;
 use isoline::noise::{self, Stream};
 use isoline::steer::{Denoising, DenoisingKeys};
 use isoline::store::sha256_hex;
+use serde::Deserialize;
 use std::fs;
 use std::path::Path;
 
@@ -178,8 +179,8 @@ fn refusals_are_one_line() {
     fs::write(dir.path().join("no.png"), b"no picture").unwrap();
     call(&["--from", "no.png"]).fails(3, &["no.png"]);
     generate(&dir.path().join("run"), &["--mode", "novel", "--seeds", "1"]);
-    call(&["-o", "run", "--seeds", "1", "--mode", "typical"])
-        .fails(2, &["recipe.toml", "another recipe", "novelty was 90.0, is 10.0"]);
+    call(&["-o", "run", "--seeds", "1", "--mode", "novel", "--steps", "3"])
+        .fails(2, &["run: this folder has a job \"novel\" made otherwise", "settings.steps was 48, is 3"]);
 }
 
 #[test]
@@ -223,7 +224,10 @@ fn a_recipe_says_all_of_denoising_and_nothing_else() {
     assert_eq!(toml::to_string(&denoising).unwrap(), text);
     assert_eq!(toml::from_str::<Denoising>(text).unwrap(), denoising);
     assert!(denoising.is_bounded());
-    assert!(toml::from_str::<Denoising>(&format!("{text}guidance = 0.5\n")).is_err());
+    let given: toml::Table = toml::from_str(&format!("{text}guidance = 0.5\n")).unwrap();
+    let read = Denoising::deserialize(given.clone()).unwrap();
+    let given = serde_json::to_value(given).unwrap();
+    assert_eq!(isoline::acts::unread(&given, &read).as_deref(), Some("guidance"));
     for (from, to) in
         [("recurrence = 1", "recurrence = 5"), ("\"diff\"", "\"dif\""), ("strength = 0.5", "strength = nan")]
     {
@@ -299,4 +303,71 @@ fn kept_latents_are_what_describe_measures() {
         .cwd(dir.path())
         .env("ISOLINE_MODELS", &models)
         .fails(2, &["--save-latents", "guided picture"]);
+}
+
+/// Pictures that a run already has stay in its tables, whatever is made beside them; and two commands do not meet in one
+/// folder unless they are told to.
+#[test]
+fn a_second_command_adds_and_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    let call = |args: &[&str]| {
+        Isoline::new(&["generate", "--device", "cpu", "-q", "--csv", "--corrections", "1"])
+            .args(args)
+            .cwd(dir.path())
+            .env("ISOLINE_MODELS", &models)
+    };
+    let rows = |run: &str| fs::read_to_string(dir.path().join(run).join("samples.csv")).unwrap().lines().count() - 1;
+    call(&["-o", "run", "--novelty", "10,90", "--seeds", "0-3"]).succeeds();
+    // Another level: a job more.
+    call(&["-o", "run", "--novelty", "50", "--seeds", "0-1"]).succeeds();
+    assert_eq!(rows("run"), 10);
+    // More seeds of a job that is there; what is printed is what was asked for.
+    let printed = call(&["-o", "run", "--novelty", "90", "--seeds", "2-5"]).succeeds();
+    assert_eq!((rows("run"), printed.lines().count()), (12, 5), "{printed}");
+    // A single job, which lies right in the folder, and then another.
+    call(&["-o", "single", "--mode", "novel", "--seeds", "1"]).succeeds();
+    call(&["-o", "single", "--mode", "typical", "--seeds", "1"]).succeeds();
+    assert_eq!(rows("single"), 2);
+    for run in ["run", "single"] {
+        Isoline::new(&["verify", "-q", run]).cwd(dir.path()).succeeds();
+    }
+    // Without a folder each wish has its own.
+    for more in [
+        &["--mode", "novel"][..],
+        &["--mode", "novel", "-m", "digits-vae"],
+        &["--novelty", "90"],
+        &["--mode", "novel", "--steps", "7"],
+    ] {
+        call(&[more, &["--seeds", "0"]].concat()).succeeds();
+    }
+    let mut names: Vec<String> =
+        fs::read_dir(dir.path().join("runs")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    let shown: Vec<&str> = names.iter().map(|n| n.rsplit_once('-').map_or(n.as_str(), |(name, _)| name)).collect();
+    assert_eq!(
+        shown,
+        ["digits-gan-novel", "digits-gan-novel", "digits-gan-novelty-90", "digits-vae-novel"],
+        "{names:?}"
+    );
+}
+
+/// A miss is said in the table, the record and the last line, with its reason.
+#[test]
+fn a_miss_is_a_status() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let call = |args: &[&str]| {
+        Isoline::new(&["generate", "--device", "cpu", "-o"])
+            .arg(&out)
+            .args(&["--seeds", "0-7", "--csv"])
+            .args(args)
+            .run()
+    };
+    let done = call(&["--novelty", "95", "--set", "drift=0.02", "--corrections", "3"]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert!(done.stdout.contains("unreached (drift)"), "{}", done.stdout);
+    assert!(done.stderr.contains("samples did not reach what was asked ("), "{}", done.stderr);
+    let table = fs::read_to_string(out.join("samples.csv")).unwrap();
+    assert!(table.contains(",unreached,drift,"), "{table}");
 }

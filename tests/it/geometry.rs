@@ -368,3 +368,54 @@ fn gradients_of_psi_are_those_of_closed_forms() {
     let generator = one_shot(d, d, &relu, &[("w.weight", &q)]);
     assert_eq!(psi_gradient(&generator, &z, d).unwrap()[0].as_ref().unwrap().gradient, vec![0.0; d]);
 }
+
+/// The pre-activation is measured whatever stands behind the last activation, and where there is none the picture is. The
+/// reference is the same network with that layer taken out by hand: its Jacobian in closed form, W or a rearranged W.
+#[test]
+fn the_preactivation_of_every_ending() {
+    use isoline::store;
+    use std::collections::BTreeMap;
+    let dir = tempfile::tempdir().unwrap();
+    let weight: Vec<f32> = (0..12).map(|i| ((i * 7 + 3) as f32).sin()).collect();
+    let bias = vec![0.5f32; 4];
+    let bytes = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    let (w, b) = (bytes(&weight), bytes(&bias));
+    let view =
+        |shape: Vec<usize>, data| safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape, data).unwrap();
+    let tensors = BTreeMap::from([("a.weight", view(vec![4, 3], &w)), ("a.bias", view(vec![4], &b))]);
+    std::fs::write(dir.path().join("weights.safetensors"), safetensors::serialize(tensors, None).unwrap()).unwrap();
+    let sha256 = store::sha256_file(&dir.path().join("weights.safetensors")).unwrap();
+    // Each pixel is repeated four times by an upsampling: the Gram matrix is four times that of W.
+    let (shape, wide) = ("kind = \"reshape\"\nshape = [1, 2, 2]", "kind = \"upsample\"\nfactor = 2");
+    let (tanh, clamp, sigmoid) = ("kind = \"tanh\"", "kind = \"clamp_tanh\"\nscale = 3.0", "kind = \"sigmoid\"");
+    for (ending, side, scale) in [
+        (vec![shape], 2, 1.0),
+        (vec![shape, tanh], 2, 1.0),
+        (vec![tanh, shape], 2, 1.0),
+        (vec![sigmoid, shape, wide], 4, 4.0),
+        (vec![shape, clamp], 2, 1.0),
+        (vec![clamp, shape, wide], 4, 4.0),
+    ] {
+        let layers: String = ending.iter().map(|l| format!("[[layers]]\n{l}\n")).collect();
+        let card = format!(
+            "format = 1\nid = \"ending\"\nfamily = \"vae\"\nabout = \"a\"\n[latent]\nshape = [3]\nprior = \"normal\"\n\
+             [sample]\nshape = [1, {side}, {side}]\nrange = [0.0, 1.0]\n[geometry]\noutput = \"preactivation\"\n\
+             [weights]\nfile = \"weights.safetensors\"\nsha256 = \"{sha256}\"\n\
+             [provenance]\ntrained_on = \"t\"\nlicence = \"l\"\nhow = \"h\"\n\
+             [[layers]]\nkind = \"linear\"\nkey = \"a\"\nout = 4\n{layers}"
+        );
+        std::fs::write(dir.path().join("card.toml"), card).unwrap();
+        let (_, device) = isoline::device::open("cpu").unwrap();
+        let generator = isoline::generator::load(dir.path(), &device).unwrap();
+        let z = [0.3f32, -1.2, 0.7];
+        let found = isoline::geometry::estimator("exact").unwrap().spectra(&*generator, &z).unwrap();
+        let found = found[0].as_ref().unwrap().singular_values.clone();
+        let j = nalgebra::DMatrix::from_row_slice(4, 3, &weight).map(f64::from);
+        let mut expected: Vec<f64> = j.singular_values().iter().map(|s| s * f64::sqrt(scale)).collect();
+        expected.sort_by(|a, b| b.total_cmp(a));
+        for (a, b) in found.iter().zip(&expected) {
+            // W is exact in f32; a Gram matrix in f64 of it loses a few last places.
+            assert!((a - b).abs() < 1e-6 * expected[0], "{ending:?}: {found:?}, expected {expected:?}");
+        }
+    }
+}

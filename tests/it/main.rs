@@ -24,5 +24,6 @@ mod runs;
 mod shared;
 mod steering;
 mod study;
+mod tiles;
 mod training;
 mod unchanged;

@@ -140,7 +140,9 @@ fn a_record_of_another_run_is_left_alone() {
 fn another_recipe_is_refused_with_the_keys_that_differ() {
     let (dir, _) = setting();
     let other = isoline(&["generate", "-q", "-c", "job.toml", "-o", "whole", "--set", "tile=8", "--set", "drift=0.5"]);
-    other.cwd(dir.path()).fails(2, &["recipe.toml", "settings.drift was 1.0, is 0.5, tile was 4, is 8"]);
+    other
+        .cwd(dir.path())
+        .fails(2, &["whole: this folder has a job \"novel\"", "settings.drift was absent, is 0.5, tile was 4, is 8"]);
     isoline(&["resume", "whole/novel"]).cwd(dir.path()).fails(3, &["no plan.toml", "the run's folder is whole"]);
     isoline(&["status", "absent"]).cwd(dir.path()).fails(3, &["no run folder"]);
 }
@@ -295,7 +297,7 @@ fn metrics_and_events_tell_what_was_made() {
         (value("isoline_samples{"), value("isoline_samples_done{"), value("isoline_tiles_made_total{")),
         (43.0, 43.0, 1.0)
     );
-    let made: f64 = ["ok", "off_manifold", "non_finite"]
+    let made: f64 = ["ok", "unreached", "off_manifold", "non_finite"]
         .iter()
         .map(|s| text.lines().find(|l| l.contains(&format!("status=\"{s}\""))).unwrap())
         .map(|l| l.rsplit(' ').next().unwrap().parse::<f64>().unwrap())

@@ -44,7 +44,7 @@ fn methods_reach_what_the_reward_says() {
 #[test]
 fn gradient_keeps_the_norm_and_the_drift() {
     let e = engine();
-    let tight = Settings { drift: 0.15, ..settings(2) };
+    let tight = Settings { drift: Some(0.15), ..settings(2) };
     for s in e.steer("gradient", &SAMPLES, &[Some(at(97.0)); 4], &tight, &Cancel::never()).unwrap() {
         // 48 steps and three loops, with one rounding each.
         assert!((norm(&s.latent) / norm(&s.start) - 1.0).abs() < 150.0 * f64::from(f32::EPSILON));
@@ -91,7 +91,7 @@ fn guard_and_neighbours() {
     let clean = e.latents(&SAMPLES);
     let target = vec![e.reward.calibration.level_at(at(85.0)); 4];
     let estimator = isoline::geometry::estimator("exact").unwrap();
-    let measure = |z: &Latents| {
+    let measure = |_: &[u64], z: &Latents| {
         let spectra = estimator.spectra(&*e.generator, z.values())?;
         Ok(spectra.into_iter().map(|s| s.map(Reading::Spectrum)).collect())
     };

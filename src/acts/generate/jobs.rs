@@ -1,14 +1,16 @@
 //! The jobs of a batch with their models in memory: what stands between a config and a run.
 
 use super::keys::BatchConfig;
-use super::recipe::Recipe;
+use super::make::check;
+use super::recipe::{PictureRecipe, Recipe};
 use super::tiles::{Engines, GeneratePlan, PlannedJob};
 use crate::device::{Device, DeviceName};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::generator::find_model;
 use crate::run::Plan;
 use crate::steer::Engine;
-use std::path::PathBuf;
+use crate::store;
+use std::path::{Path, PathBuf};
 
 /// Planned jobs, and the engines that make their pictures.
 pub struct Jobs {
@@ -50,6 +52,69 @@ impl Jobs {
             return Err(Error::config("save_latents", message));
         }
         Ok(Self { jobs, engines, device })
+    }
+
+    /// The job that makes `picture` again by its own recipe, with the model in `folder`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the picture was made with another model or reward, and those of loading them.
+    pub fn again(
+        picture: &Path,
+        own: &PictureRecipe,
+        model: String,
+        folder: &Path,
+        device: (DeviceName, Device),
+    ) -> Result<Self> {
+        let recipe = own.recipe.clone();
+        let engine = Engine::load(folder, recipe.reward.as_deref(), &device.1)?;
+        check(&engine, &recipe).map_err(|m| Error::input(picture, format!("was made with {m}; give that model")))?;
+        let job = PlannedJob {
+            name: "again".into(),
+            folder: ".".into(),
+            model: model.clone(),
+            seeds: own.seed.to_string().try_into().map_err(Error::Bug)?,
+            subdirs: false,
+            recipe,
+        };
+        let engines = Engines::from([((model, job.recipe.reward.clone()), engine)]);
+        Ok(Self { jobs: vec![job], engines, device })
+    }
+
+    /// These jobs added to those that a run folder already holds, so that nothing made there is lost: more seeds of a
+    /// job that is there, or further jobs.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a job of the same name with another recipe, with the values that differ.
+    pub fn added_to(&mut self, found: Option<&Plan>, folder: &Path) -> Result<()> {
+        let Some(found) = found.filter(|p| p.kind == super::tiles::ROW.name) else { return Ok(()) };
+        let mut all: Vec<PlannedJob> = crate::acts::keys::<GeneratePlan>(found)?.jobs;
+        for job in std::mem::take(&mut self.jobs) {
+            match all.iter_mut().find(|j| j.name == job.name) {
+                Some(there) if there.recipe == job.recipe && there.subdirs == job.subdirs => {
+                    there.seeds = there.seeds.and(&job.seeds);
+                    there.model = job.model;
+                }
+                Some(there) => {
+                    let differ = match there.subdirs == job.subdirs {
+                        true => store::differences(&there.recipe.text()?, &job.recipe.text()?),
+                        false => format!("subdirs was {}, is {}", there.subdirs, job.subdirs),
+                    };
+                    let message = format!(
+                        "this folder has a job \"{}\" made otherwise: {differ}; choose another folder, or another name for the job",
+                        job.name
+                    );
+                    return Err(Error::config(shown(folder), message));
+                }
+                None => {
+                    let taken = job.folder == "." && all.iter().any(|j| j.folder == ".");
+                    let folder =
+                        if taken || all.iter().any(|j| j.folder != ".") { job.name.clone() } else { job.folder };
+                    all.push(PlannedJob { folder, ..job });
+                }
+            }
+        }
+        self.jobs = all;
+        Ok(())
     }
 
     /// The plan of these jobs.

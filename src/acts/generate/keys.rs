@@ -26,7 +26,7 @@ pub struct JobKeys {
     /// As in `0-63,99`.
     #[arg(skip)]
     pub seeds: Seeds,
-    /// Run folder
+    /// Run folder [default: one below runs/, named after the model and what is asked of it]
     #[arg(short, long, value_name = "DIR", display_order = 13)]
     pub outdir: PathBuf,
     /// Steering method; see isoline list steering
@@ -41,15 +41,18 @@ pub struct JobKeys {
     /// Steps of the open loop [default: 48; 12 for diffusion models]
     #[arg(long, value_name = "N", display_order = 11)]
     pub steps: Option<usize>,
-    /// Greatest angle from the start, radians.
+    /// Greatest angle from the start, radians; without it as far as the asked novelty needs.
     #[arg(skip)]
     pub drift: Option<f64>,
     /// Greatest angle of a step, radians.
     #[arg(skip)]
     pub max_angle: Option<f64>,
-    /// Measured corrections of the closed loop [default: 2; 4 for diffusion models]
+    /// Most corrections by measurement; a sample that is there needs no more [default: 24]
     #[arg(long, value_name = "N", display_order = 10)]
     pub corrections: Option<usize>,
+    /// Points of the percentile by which a sample may miss and still be called reached [default: 3]
+    #[arg(long, value_name = "POINTS", display_order = 10)]
+    pub tolerance: Option<f64>,
     /// Keys that belong to one steering method alone.
     #[command(flatten)]
     #[serde(flatten)]
@@ -88,6 +91,7 @@ impl Default for JobKeys {
             drift: None,
             max_angle: None,
             corrections: None,
+            tolerance: None,
             own: MethodKeys::default(),
             tile: 16,
             metadata: true,
@@ -193,7 +197,12 @@ impl BatchConfig {
         if let Some(twice) = names.windows(2).find(|w| w[0] == w[1]) {
             return Err(Error::config(format!("{place}: jobs"), format!("two jobs are named \"{}\"", twice[0])));
         }
-        Ok(Self { outdir: jobs[0].keys.outdir.clone(), jobs })
+        let mut outdir = jobs[0].keys.outdir.clone();
+        if outdir.as_os_str().is_empty() {
+            outdir = Path::new("runs").join(run_name(&jobs)?);
+            jobs.iter_mut().for_each(|j| j.keys.outdir.clone_from(&outdir));
+        }
+        Ok(Self { outdir, jobs })
     }
 
     /// The text of a config file.
@@ -204,6 +213,39 @@ impl BatchConfig {
         let bytes = store::read_bounded(path, limits::CONFIG_BYTES)?;
         String::from_utf8(bytes).map_err(|_| Error::config(shown(path), "expected UTF-8 text"))
     }
+}
+
+/// A name for the run of these jobs: model and rows, as in `digits-gan-novelty-90`. Jobs that ask for anything else
+/// besides get six digits more, so that two runs of one name are two runs of one kind, which may share a folder.
+fn run_name(jobs: &[JobConfig]) -> Result<String> {
+    let first = &jobs[0].keys;
+    let model = Path::new(&first.model).file_name().map_or("model".into(), |n| n.to_string_lossy().into_owned());
+    let rows: Vec<&str> = jobs.iter().map(|j| j.keys.name.as_str()).take(3).collect();
+    let mut name = format!("{model}-{}", rows.join("-"));
+    if jobs.len() > rows.len() {
+        name.push_str(&format!("-and-{}-more", jobs.len() - rows.len()));
+    }
+    // What the name does not tell. Seeds are not part of it: more of them can be added to a run.
+    let said = |k: &JobKeys| k.model == first.model && (k.mode.as_deref() == Some(&k.name) || k.name == level_name(k));
+    let told = jobs.iter().all(|j| said(&j.keys)) && jobs.len() == rows.len();
+    let plain = |k: &JobKeys| {
+        let told = if told { (String::new(), None, None) } else { (k.name.clone(), k.mode.clone(), k.novelty) };
+        let keys = JobKeys { seeds: Seeds::default(), outdir: PathBuf::new(), ..k.clone() };
+        let model = if told.0.is_empty() { String::new() } else { k.model.clone() };
+        JobKeys { name: told.0, mode: told.1, novelty: told.2, model, ..keys }
+    };
+    let text = |k: &JobKeys| toml::to_string(k).map_err(|e| Error::Bug(e.to_string()));
+    let usual = text(&JobKeys::default())?;
+    let all: String = jobs.iter().map(|j| text(&plain(&j.keys))).collect::<Result<Vec<_>>>()?.concat();
+    if all != usual.repeat(jobs.len()) {
+        name.push_str(&format!("-{:.6}", store::sha256_hex(all.as_bytes())));
+    }
+    Ok(name)
+}
+
+/// The name of a row that asks for a percentile.
+pub fn level_name(keys: &JobKeys) -> String {
+    keys.novelty.map_or(String::new(), |n| format!("novelty-{n}"))
 }
 
 fn has_level(keys: &toml::Table) -> bool {
@@ -222,7 +264,7 @@ fn table(value: toml::Value, place: &str) -> Result<toml::Table> {
 
 impl JobKeys {
     /// The keys that have no default.
-    const REQUIRED: [&str; 4] = ["name", "model", "seeds", "outdir"];
+    const REQUIRED: [&str; 3] = ["name", "model", "seeds"];
 
     /// The names of all keys.
     ///
@@ -296,8 +338,14 @@ impl JobKeys {
         if s.corrections > 64 {
             return bad("corrections", format!("expected 0 to 64, found {}", s.corrections));
         }
-        if !(s.drift > 0.0 && s.drift <= std::f64::consts::PI) {
-            return bad("drift", format!("expected an angle from 0 to π radians, found {}", s.drift));
+        if let Some(drift) = s.drift.filter(|d| !(*d > 0.0 && *d <= std::f64::consts::PI)) {
+            return bad("drift", format!("expected an angle from 0 to π radians, found {drift}"));
+        }
+        if !(s.tolerance > 0.0 && s.tolerance <= 100.0) {
+            return bad(
+                "tolerance",
+                format!("expected points of the percentile above 0 and up to 100, found {}", s.tolerance),
+            );
         }
         if !(s.max_angle > 0.0 && s.max_angle <= 1.0) {
             return bad("max_angle", format!("expected an angle from 0 to 1 radian, found {}", s.max_angle));
@@ -311,9 +359,10 @@ impl JobKeys {
     pub fn settings(&self, usual: &Settings) -> Settings {
         Settings {
             steps: self.steps.unwrap_or(usual.steps),
-            drift: self.drift.unwrap_or(usual.drift),
+            drift: self.drift.or(usual.drift),
             max_angle: self.max_angle.unwrap_or(usual.max_angle),
             corrections: self.corrections.unwrap_or(usual.corrections),
+            tolerance: self.tolerance.unwrap_or(usual.tolerance),
             own: self.own.filled(),
         }
     }

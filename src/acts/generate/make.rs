@@ -34,7 +34,7 @@ pub fn make(engine: &Engine, recipe: &Recipe, samples: &[u64], cancel: &Cancel) 
     let guide = guide(&recipe.method);
     let mut finished = match denoising {
         Some(asked) if asked.is_guided(guide) => {
-            engine.guide(guide, asked, samples, recipe.novelty, recipe.settings.corrections, cancel)?
+            engine.guide(guide, asked, samples, recipe.novelty, &recipe.settings, cancel)?
         }
         _ => {
             let novelty = vec![recipe.novelty; samples.len()];
@@ -77,6 +77,8 @@ pub fn row(engine: &Engine, steered: &Steered, novelty: Option<Percentile>) -> S
         steps: steered.steps,
         latent: Vec::new(),
         effective_sizes: Vec::new(),
+        attempts: steered.attempts,
         status: steered.status,
+        missed: steered.missed,
     }
 }

@@ -13,7 +13,7 @@ pub use jobs::{Jobs, models};
 pub use keys::{BatchConfig, JobConfig, JobKeys, Overrides};
 pub use make::{check, make, row};
 pub use recipe::{PictureRecipe, Recipe};
-pub use row::{SampleRow, Shown};
+pub use row::{SampleRow, Shown, missed};
 pub use sheet::contact_sheet;
 pub use table::samples_table;
 pub use tiles::{Engines, GeneratePlan, Pictures, PlannedJob, ROW};

@@ -146,6 +146,12 @@ impl PictureRecipe {
         let found: Self = serde_json::from_str(text).map_err(|e| {
             Error::input(file, format!("the recipe inside cannot be read: {e}; it is damaged or from another version"))
         })?;
+        let given = serde_json::from_str(text).ok();
+        if let Some(key) = given.and_then(|given| crate::acts::unread(&given, &found)) {
+            let message =
+                format!("the recipe inside has an unknown key \"{}\"; another version wrote it", key.escape_debug());
+            return Err(Error::input(file, message));
+        }
         if found.schema != 1 || found.recipe.format != 1 {
             return Err(Error::input(file, format!("the recipe inside has schema {}, expected 1", found.schema)));
         }

@@ -1,7 +1,7 @@
 //! One sample as records and tables hold it, and the path of its picture.
 
 use crate::geometry::{Descriptor, ShownIn, shown_in};
-use crate::steer::Status;
+use crate::steer::{Missed, Status};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::collections::BTreeMap;
 
@@ -44,8 +44,54 @@ pub struct SampleRow {
     /// Effective size of the sample's particles at each weighing, if it had particles.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub effective_sizes: Vec<f64>,
+    /// Times it was measured on its way.
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub attempts: usize,
     /// How it ended.
     pub status: Status,
+    /// Why it did not reach what was asked for, where it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed: Option<Missed>,
+}
+
+impl SampleRow {
+    /// Whether there is a picture.
+    pub fn is_finite(&self) -> bool {
+        self.status != Status::NonFinite
+    }
+
+    /// How it ended, for people: with the reason of a miss, or how far beyond the calibrated range it lies.
+    pub fn status_text(&self) -> String {
+        match self.status {
+            Status::Ok => "ok".to_owned(),
+            Status::Unreached => format!("unreached ({})", self.missed.map_or("", Missed::name)),
+            Status::OffManifold => match self.beyond.filter(|b| *b != 0.0) {
+                Some(beyond) => format!("off_manifold ({beyond:+.2} sd beyond)"),
+                None => "off_manifold".to_owned(),
+            },
+            Status::NonFinite => "non_finite".to_owned(),
+        }
+    }
+}
+
+/// How many samples were asked for a novelty and did not reach it, and why; `None` where all did.
+pub fn missed<'a>(rows: impl Iterator<Item = &'a SampleRow>) -> Option<String> {
+    let asked: Vec<&SampleRow> = rows.filter(|r| r.novelty_asked.is_some()).collect();
+    let mut why: BTreeMap<&str, usize> = BTreeMap::new();
+    asked.iter().filter_map(|r| r.missed).for_each(|m| *why.entry(m.name()).or_default() += 1);
+    let count: usize = why.values().sum();
+    let each: Vec<String> = why.iter().map(|(name, n)| format!("{n} {name}")).collect();
+    let all = asked.len();
+    (count > 0).then(|| format!("{count} of {all} samples did not reach what was asked ({})", each.join(", ")))
+}
+
+fn once() -> usize {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // As serde calls it.
+fn is_once(attempts: &usize) -> bool {
+    *attempts == 1
 }
 
 /// Values of the descriptors that are shown for a sample, in the order of their table. ψ_k is not among them: it has a

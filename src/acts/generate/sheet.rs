@@ -41,7 +41,8 @@ fn sheet_row(name: &str, folder: &Path, rows: &[SampleRow], columns: &[u64]) -> 
         None => Ok(Cell { picture: None, caption: "not asked for".into(), flagged: false }),
         Some(row) => {
             let picture = row.file.as_ref().map(|f| read_picture(&folder.join(f))).transpose()?;
-            let caption = row.novelty_reached.map_or("no value".to_owned(), |n| format!("{n:.1}"));
+            let mark = if row.missed.is_some() { "missed: " } else { "" };
+            let caption = row.novelty_reached.map_or("no value".to_owned(), |n| format!("{mark}{n:.1}"));
             Ok(Cell { picture, caption, flagged: row.status != Status::Ok })
         }
     });

@@ -35,8 +35,10 @@ pub fn samples_table(rows: &[(&str, &SampleRow)]) -> Result<Table> {
         number("distance", |r| Some(r.distance)),
         number("angle", |r| Some(r.angle)),
         number("steps", |r| Some(r.steps as f64)),
+        number("attempts", |r| Some(r.attempts as f64)),
         number("effective_size", |r| r.effective_sizes.iter().copied().reduce(f64::min)),
         text("status", &|r| serde_json::to_value(r.1.status).ok().and_then(|v| v.as_str().map(str::to_owned))),
+        text("missed", &|r| r.1.missed.map(|m| m.name().to_owned())),
         text("file", &|r| r.1.file.clone()),
         text("sha256", &|r| r.1.sha256.clone()),
     ]);

@@ -346,10 +346,11 @@ impl Job {
         cancel: &Cancel,
     ) -> Result<()> {
         let recipe = &self.planned.recipe;
-        let samples: Vec<u64> = self.tiling.samples(tile).collect();
-        let finished = make(engine, recipe, &samples, cancel)?;
         let spec = engine.generator.spec();
         let mut done = self.kept(tile, if force { wanted } else { &[] });
+        let needed = |seed: &u64| engine.needs_whole_tiles() || (wanted.contains(seed) && !done.contains_key(seed));
+        let samples: Vec<u64> = self.tiling.samples(tile).filter(needed).collect();
+        let finished = if samples.is_empty() { Vec::new() } else { make(engine, recipe, &samples, cancel)? };
         for one in finished.iter().filter(|f| wanted.contains(&f.steered.sample)) {
             let (s, values) = (&one.steered, &one.picture);
             if done.contains_key(&s.sample) {

@@ -10,6 +10,7 @@ pub mod denoiser_path;
 pub mod dimension;
 pub mod latent_path;
 pub mod map;
+mod misses;
 mod model;
 mod paths;
 pub mod relations;

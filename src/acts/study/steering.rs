@@ -1,5 +1,6 @@
 //! `steer-report`: compares the novelty asked for with the novelty measured, method by method.
 
+use super::misses::Misses;
 use super::seeds;
 use crate::acts::generate::{self, SampleRow};
 use crate::cancel::Cancel;
@@ -9,7 +10,7 @@ use crate::generator::find_model;
 use crate::limits;
 use crate::progress::Progress;
 use crate::render::page::{number, row};
-use crate::statistics::{quantile, spearman, spearman_ceiling};
+use crate::statistics::{spearman, spearman_ceiling};
 use crate::steer::{Denoising, Engine, GUIDES, GuideRow, Settings, Status};
 use crate::store;
 use crate::tile::Tiling;
@@ -33,7 +34,7 @@ pub struct Comparison {
     /// Percentiles to ask for
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "5,25,50,75,95")]
     pub novelty: Vec<f64>,
-    /// Measured corrections of the closed loop [default: 2; 4 for diffusion models]
+    /// Most corrections by measurement in the closed loop [default: 24]
     #[arg(long, value_name = "N", value_parser = corrections)]
     pub corrections: Option<usize>,
     /// Steps of the open loop [default: 48; 12 for diffusion models]
@@ -70,14 +71,18 @@ pub struct MethodFigures {
     pub spearman: Option<f64>,
     /// The same correlation without that adjustment; ties share their mean rank.
     pub spearman_unadjusted: Option<f64>,
-    /// Median |asked − reached|, in percentiles.
-    pub median_abs_error: Option<f64>,
+    /// How far samples end from what was asked, over all levels.
+    pub misses: Misses,
+    /// The same, level by level.
+    pub levels: Vec<Misses>,
     /// Share of samples that are off the manifold or not finite.
     pub off_manifold: f64,
     /// Samples without a measured novelty.
     pub undefined: usize,
     /// Mean angle between a latent and its seed's own, in degrees.
     pub mean_angle: f64,
+    /// Mean number of measurements of a sample.
+    pub attempts: f64,
     /// Denoiser calls that the steering took, as a mean over samples; only for a diffusion model.
     pub evaluations: Option<f64>,
     /// Seconds of steering and measuring.
@@ -233,13 +238,14 @@ impl Trial<'_> {
         let bar = self.progress.start(format!("{} at {strength}, {novelty}", guide.name), self.seeds.len() as u64);
         let settings = Denoising { strength, push: !guide.has_set_point, ..Denoising::default() };
         let corrections = if closed { self.corrections() } else { 0 };
+        let steering = Settings { corrections, ..self.engine.usual_settings() };
         let target = Some(Percentile::clamped(novelty));
         let begin = Instant::now();
         let tiling = Tiling::new(self.asked.tile);
         let (mut rows, mut computed) = (Vec::new(), 0);
         for (tile, wanted) in tiling.cover(self.seeds) {
             let samples: Vec<u64> = tiling.samples(tile).collect();
-            let found = self.engine.guide(Some(guide), &settings, &samples, target, corrections, self.cancel)?;
+            let found = self.engine.guide(Some(guide), &settings, &samples, target, &steering, self.cancel)?;
             computed += found.len();
             let kept = found.iter().map(|f| &f.steered).filter(|s| wanted.contains(&s.sample));
             rows.extend(kept.map(|s| generate::row(self.engine, s, target)));
@@ -279,50 +285,58 @@ impl Trial<'_> {
 fn figures(name: &str, rows: &[SampleRow], evaluations: Option<f64>, seconds_per_sample: f64) -> MethodFigures {
     let pairs: Vec<(f64, f64)> = rows.iter().filter_map(|r| r.novelty_asked.zip(r.novelty_reached)).collect();
     let (asked, reached): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
-    let mut errors: Vec<f64> = pairs.iter().map(|(a, r)| (a - r).abs()).collect();
-    errors.sort_by(f64::total_cmp);
+    let misses = |level: Option<f64>| {
+        let at = pairs.iter().filter(|(a, _)| level.is_none_or(|l| l == *a));
+        Misses::of(level, at.map(|(a, r)| (a - r).abs()).collect())
+    };
+    let mut levels: Vec<f64> = asked.clone();
+    levels.sort_by(f64::total_cmp);
+    levels.dedup();
     let n = rows.len().max(1) as f64;
     let rho = spearman(&asked, &reached);
     MethodFigures {
         name: name.to_owned(),
         spearman: rho.zip(spearman_ceiling(&asked)).map(|(rho, most)| rho / most),
         spearman_unadjusted: rho,
-        median_abs_error: quantile(&errors, 0.5),
-        off_manifold: rows.iter().filter(|r| r.status != Status::Ok).count() as f64 / n,
+        misses: misses(None),
+        levels: levels.into_iter().map(|l| misses(Some(l))).collect(),
+        off_manifold: rows.iter().filter(|r| !matches!(r.status, Status::Ok | Status::Unreached)).count() as f64 / n,
         undefined: rows.len() - pairs.len(),
         mean_angle: rows.iter().map(|r| r.angle).sum::<f64>() / n,
+        attempts: rows.iter().map(|r| r.attempts as f64).sum::<f64>() / n,
         evaluations,
         seconds_per_sample,
     }
 }
 
 impl ComparisonReport {
-    /// The printed table, header first.
+    /// The printed table of methods, header first.
     pub fn rows(&self) -> Vec<Vec<String>> {
         let line = |m: &MethodFigures| {
-            row([
-                &m.name,
-                &number(m.spearman, 3),
-                &number(m.spearman_unadjusted, 3),
-                &number(m.median_abs_error, 2),
+            let first = row([&m.name, &number(m.spearman_unadjusted, 3), &number(m.spearman, 3)]);
+            let last = row([
                 &m.undefined.to_string(),
                 &format!("{:.1} %", 100.0 * m.off_manifold),
                 &format!("{:.0}°", m.mean_angle),
+                &format!("{:.1}", m.attempts),
                 &number(m.evaluations, 1),
                 &format!("{:.1}", 1e3 * m.seconds_per_sample),
-            ])
+            ]);
+            [first, m.misses.cells(), last].concat()
         };
-        let head = row([
-            "method",
-            "spearman",
-            "unadjusted",
-            "median |error|",
-            "undefined",
-            "off manifold",
-            "mean angle",
-            "evaluations",
-            "ms/sample",
-        ]);
+        let first = row(["method", "spearman", "of ceiling"]);
+        let last = row(["undefined", "off manifold", "mean angle", "measured", "evaluations", "ms/sample"]);
+        let head = [first, Misses::head(), last].concat();
         [head].into_iter().chain(self.methods.iter().map(line)).collect()
+    }
+
+    /// The printed table of misses, method by method and level by level, header first.
+    pub fn level_rows(&self) -> Vec<Vec<String>> {
+        let head = [row(["method", "asked"]), Misses::head()].concat();
+        let lines = self.methods.iter().flat_map(|m| {
+            let line = |l: &Misses| [row([&m.name, &number(l.asked, 0)]), l.cells()].concat();
+            m.levels.iter().map(line).collect::<Vec<_>>()
+        });
+        [head].into_iter().chain(lines).collect()
     }
 }

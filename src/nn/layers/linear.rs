@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::nn::{HostParameters, Plain, PlainGather, Tap};
-use crate::nn::{Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer};
+use crate::nn::{Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer, product};
 use burn::tensor::Tensor;
 
 pub const KIND: LayerKind = LayerKind { name: "linear", about: "x Wᵀ + b; keys: key, out, bias = true", build };
@@ -64,7 +64,7 @@ impl Layer for Linear {
     }
 
     fn forward(&self, x: Rows, pass: &Pass) -> Rows {
-        let y = x.matmul(self.weight(pass));
+        let y = product(x, self.weight(pass));
         match &self.bias {
             Some(b) => y + pass.parameters.shaped(b, [1, self.output[0]]),
             None => y,
@@ -72,7 +72,7 @@ impl Layer for Linear {
     }
 
     fn tangent(&self, x: Rows, t: Tangents, pass: &Pass) -> (Rows, Tangents) {
-        (self.forward(x, pass), t.map(|t| t.matmul(self.weight(pass))))
+        (self.forward(x, pass), t.map(|t| product(t, self.weight(pass))))
     }
 
     fn plain(&self, parameters: &HostParameters) -> Option<Plain> {

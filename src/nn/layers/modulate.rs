@@ -4,7 +4,7 @@
 
 use crate::error::{Error, Result};
 use crate::nn::{HostParameters, Plain};
-use crate::nn::{Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer};
+use crate::nn::{Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer, product};
 use burn::tensor::Tensor;
 use serde::Deserialize;
 
@@ -60,7 +60,7 @@ impl Modulate {
             Some(key) => {
                 let weight: Rows = pass.parameters.shaped(&format!("{key}.weight"), [self.outputs(), self.width]);
                 let bias: Rows = pass.parameters.shaped(&format!("{key}.bias"), [1, self.outputs()]);
-                condition.matmul(weight.transpose()) + bias
+                product(condition, weight.transpose()) + bias
             }
         };
         let c = self.channels;

@@ -42,6 +42,10 @@ impl Layer for Reshape {
         Some(Plain::Rearrange((0..self.shape.iter().product::<usize>() as u32).collect()))
     }
 
+    fn only_rearranges(&self) -> bool {
+        true
+    }
+
     fn is_piecewise_linear(&self) -> bool {
         true
     }

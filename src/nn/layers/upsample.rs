@@ -63,6 +63,10 @@ impl Layer for Upsample {
         Some(Plain::Rearrange((0..channels).flat_map(plane).map(|i| i as u32).collect()))
     }
 
+    fn only_rearranges(&self) -> bool {
+        true
+    }
+
     fn is_piecewise_linear(&self) -> bool {
         true
     }

@@ -10,9 +10,10 @@ use crate::diffusion::Denoiser;
 use crate::diffusion::guidance::{ClassifierFree, Interval};
 use crate::error::{Error, Result};
 use crate::generator::{Generator, Sampler};
-use crate::steer::Engine;
 use crate::steer::closed_loop::{Attempt, Next, Trial, close};
-use crate::units::{Level, Percentile};
+use crate::steer::open_loop::computed;
+use crate::steer::{Engine, Settings};
+use crate::units::{Latents, Level, Percentile};
 
 impl Engine {
     /// Whether this model and its reward can do what a recipe asks of the denoiser. Without a guide the recipe asks for
@@ -67,7 +68,7 @@ impl Engine {
         asked: &Denoising,
         samples: &[u64],
         novelty: Option<Percentile>,
-        corrections: usize,
+        settings: &Settings,
         cancel: &Cancel,
     ) -> Result<Vec<Finished>> {
         let sampler = self.denoised(guide, asked)?;
@@ -80,22 +81,25 @@ impl Engine {
         let run: Run = guide.map_or(|task, _| task.guided(task.inner), |g| g.run);
         let Some(novelty) = novelty.filter(|_| !asked.push) else { return run(&task, None) };
         let targets = vec![self.reward.calibration.level_at(novelty); samples.len()];
-        let mut trial = GuideTrial { task: &task, run, aims: targets.clone(), passes: vec![1; samples.len()] };
-        let kept = close(&mut trial, &targets, corrections)?;
-        let mut finished: Vec<Finished> = kept.into_iter().map(|attempt| attempt.outcome).collect();
-        finished.iter_mut().zip(trial.passes).for_each(|(f, passes)| f.steered.steps *= passes);
-        Ok(finished)
+        let mut trial = GuideTrial { task: &task, run, aims: targets.clone() };
+        let closed = close(&mut trial, &targets, settings.corrections)?;
+        let finished = closed.into_iter().map(|end| {
+            let mut finished = end.kept.outcome;
+            finished.steered.steps *= end.attempts;
+            finished.steered.attempts = end.attempts;
+            finished.steered.missed = Some(end.why);
+            self.judge(&mut finished.steered, Some(novelty), settings.tolerance);
+            finished
+        });
+        Ok(finished.collect())
     }
 }
 
 struct GuideTrial<'a> {
     task: &'a Task<'a>,
     run: Run,
-    /// The aims of the last pass, one for each sample.
+    /// The last aim of each sample.
     aims: Vec<Level>,
-    /// Passes that each sample really took. A repeat with an unchanged aim, run only because a neighbour in the tile
-    /// needs another pass, does not count.
-    passes: Vec<usize>,
 }
 
 impl Trial for GuideTrial<'_> {
@@ -106,20 +110,25 @@ impl Trial for GuideTrial<'_> {
     const NEAR: f64 = 0.02;
 
     fn begin(&mut self) -> Result<Vec<Vec<Attempt<Self>>>> {
-        Ok(vec![self.pass()?])
+        let all: Vec<usize> = (0..self.aims.len()).collect();
+        Ok(vec![self.pass(&all)?])
     }
 
-    fn correct(&mut self, next: Vec<Next<Level>>) -> Result<Vec<Attempt<Self>>> {
+    fn correct(&mut self, next: Vec<Next<Level>>) -> Result<Vec<Option<Attempt<Self>>>> {
+        let moves: Vec<bool> = next.iter().map(|n| !matches!(n, Next::Rest)).collect();
         for (i, next) in next.into_iter().enumerate() {
-            let aim = match next {
+            self.aims[i] = match next {
                 Next::Rest => self.aims[i],
                 Next::Between { below, above, part } => below + (above - below) * part,
-                Next::On { aim, .. } => aim,
+                Next::On { aim, .. } | Next::Elsewhere { aim, .. } => aim,
             };
-            self.passes[i] += usize::from(aim != self.aims[i]);
-            self.aims[i] = aim;
         }
-        self.pass()
+        let rows = computed(moves.len(), &self.task.engine.reward, |i| moves[i]);
+        let mut attempts: Vec<Option<Attempt<Self>>> = moves.iter().map(|_| None).collect();
+        for (attempt, i) in self.pass(&rows)?.into_iter().zip(rows) {
+            attempts[i] = Some(attempt).filter(|_| moves[i]);
+        }
+        Ok(attempts)
     }
 
     fn interpolates(&self) -> bool {
@@ -128,14 +137,21 @@ impl Trial for GuideTrial<'_> {
 }
 
 impl GuideTrial<'_> {
-    fn pass(&self) -> Result<Vec<Attempt<Self>>> {
-        let tile = (self.run)(self.task, Some(&self.aims))?;
-        let one = |(finished, aim): (Finished, &Level)| Attempt {
-            place: *aim,
-            promised: *aim,
-            level: self.task.engine.level(finished.steered.reading.as_ref()),
+    /// One pass of these samples through the guide, each towards its aim.
+    fn pass(&self, rows: &[usize]) -> Result<Vec<Attempt<Self>>> {
+        let whole = self.task;
+        let samples: Vec<u64> = rows.iter().map(|i| whole.samples[*i]).collect();
+        let start = rows.iter().flat_map(|i| whole.start.row(*i)).copied().collect();
+        let start = Latents::new(start, whole.start.width());
+        let aims: Vec<Level> = rows.iter().map(|i| self.aims[*i]).collect();
+        let task = Task { samples: &samples, start: &start, ..*whole };
+        let tile = (self.run)(&task, Some(&aims))?;
+        let one = |(finished, aim): (Finished, Level)| Attempt {
+            place: aim,
+            promised: aim,
+            level: whole.engine.level(finished.steered.reading.as_ref()),
             outcome: finished,
         };
-        Ok(tile.into_iter().zip(&self.aims).map(one).collect())
+        Ok(tile.into_iter().zip(aims).map(one).collect())
     }
 }

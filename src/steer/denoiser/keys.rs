@@ -105,7 +105,6 @@ pub struct DenoisingKeys {
 
 /// The part of a recipe that only diffusion models have: the keys, filled in.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Denoising {
     /// Class and its scale.
     #[serde(flatten, serialize_with = "given")]

@@ -156,7 +156,7 @@ impl Task<'_> {
                 _ => Status::OffManifold,
             };
             let (sample, start) = (self.samples[i], self.start.row(i).to_vec());
-            Steered { sample, start, latent, predicted, reading, steps, status }
+            Steered { sample, start, latent, predicted, reading, steps, attempts: 1, status, missed: None }
         };
         readings.into_iter().zip(scores).enumerate().map(one).collect()
     }

@@ -29,13 +29,13 @@ impl Steering for Gradient {
 
     // ψ has more than one valley, and the asked level may be out of reach from the one the seed lies in. A point within
     // the drift limit, chosen by the sample's own noise, leads into another valley.
-    fn restart(&self, slot: &Slot, settings: &Settings) -> Option<Vec<f32>> {
+    fn restart(&self, slot: &Slot, _: &Settings) -> Option<Vec<f32>> {
         let d = slot.start.len();
         let key = slot.steps as u32;
         let direction = noise::normals(0, slot.sample, Stream::Steering, key, d);
         let part = noise::uniforms(1, slot.sample, Stream::Steering, key, 1)[0];
         let tangent = sphere::tangent(&direction, &slot.start);
-        Some(sphere::walk(&slot.start, &tangent, settings.drift * f64::from(part)))
+        Some(sphere::walk(&slot.start, &tangent, slot.reach * f64::from(part)))
     }
 
     fn is_local(&self) -> bool {
@@ -65,6 +65,8 @@ mod tests {
             steps,
             done: false,
             non_finite: false,
+            reach: 1.0,
+            limited: false,
         }
     }
 
@@ -79,10 +81,10 @@ mod tests {
             angles.push(angle_between(&slot.start, &place));
             assert_eq!(place, Gradient.restart(&slot, &settings).unwrap());
         }
-        assert!(angles.iter().all(|a| *a <= settings.drift + 1e-6), "{angles:?}");
+        assert!(angles.iter().all(|a| *a <= 1.0 + 1e-6), "{angles:?}");
         // The angles are uniform over the drift limit: the mean of 200 uniforms is within four deviations of the
         // middle.
-        let mean = angles.iter().sum::<f64>() / 200.0 / settings.drift;
+        let mean = angles.iter().sum::<f64>() / 200.0;
         assert!((mean - 0.5).abs() < 4.0 / (12.0f64 * 200.0).sqrt(), "{mean}");
         let (one, other) = (slot(7, 3), slot(8, 3));
         assert_ne!(Gradient.restart(&one, &settings), Gradient.restart(&other, &settings));

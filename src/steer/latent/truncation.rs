@@ -39,8 +39,6 @@ impl Steering for Truncation {
 pub struct TruncationKeys {
     /// Fixed truncation factor, with --method truncation
     #[arg(long, value_name = "TAU", display_order = 12)]
-    // As recipes called it up to version 0.1.
-    #[serde(alias = "truncation")]
     pub trunc: Option<f64>,
 }
 

@@ -176,7 +176,7 @@ fn other_map(model: &Model) -> Result<Option<OneShot>> {
         return Ok(None);
     }
     let network = build(&card)?;
-    if network.preactivation_depth() == network.layers().len() {
+    if network.last_activation().is_none() {
         return Ok(None);
     }
     card.raw.geometry.output = match card.raw.geometry.output {
