@@ -38,8 +38,35 @@ pub struct Cell {
     pub picture: Option<Picture>,
     /// A few characters below the picture, such as the novelty reached; may be empty.
     pub caption: String,
-    /// Whether the sample gets the small mark for flagged pictures.
-    pub flagged: bool,
+    /// The small mark in the corner, if any.
+    pub mark: Option<Mark>,
+}
+
+/// What a mark in the corner of a picture says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// It did not reach what was asked.
+    Missed,
+    /// It lies outside of the labelled range, so that its number is not to be trusted.
+    Odd,
+}
+
+impl Mark {
+    const ALL: [Self; 2] = [Self::Missed, Self::Odd];
+
+    fn colour(self) -> [u8; 3] {
+        match self {
+            Self::Missed => NOVEL,
+            Self::Odd => FLAG,
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Missed => "missed what was asked",
+            Self::Odd => "outside of the labelled range, kept",
+        }
+    }
 }
 
 /// The samples of one mode or setting.
@@ -89,18 +116,17 @@ struct Layout {
 /// The lines below the rows that explain what is not self-evident.
 #[derive(Default)]
 struct Footer {
-    flagged: bool,
+    marks: Vec<Mark>,
     missing: bool,
     cut: Option<String>,
 }
 
 impl Footer {
     fn lines(&self) -> usize {
-        usize::from(self.flagged) + usize::from(self.missing) + usize::from(self.cut.is_some())
+        self.marks.len() + usize::from(self.missing) + usize::from(self.cut.is_some())
     }
 }
 
-const FLAGGED_TEXT: &str = "flagged as odd, kept";
 const MISSING_TEXT: &str = "not finite, no picture";
 
 impl Sheet {
@@ -166,7 +192,7 @@ impl Layout {
         }
         let shown = || sheet.rows.iter().take(rows).flat_map(|row| row.cells.iter().take(columns));
         let footer = Footer {
-            flagged: shown().any(|cell| cell.flagged),
+            marks: Mark::ALL.into_iter().filter(|m| shown().any(|cell| cell.mark == Some(*m))).collect(),
             missing: shown().any(|cell| cell.picture.is_none()),
             cut: (!left_out.is_empty()).then(|| format!("... +{}", left_out.join(", +"))),
         };
@@ -234,10 +260,10 @@ impl Layout {
             canvas::rounded(picture, area, 0.0, VOID);
             canvas::crossed(picture, area, 1.2, HAIR);
         }
-        if cell.flagged {
+        if let Some(mark) = cell.mark {
             let corner =
                 Area { x: area.x + area.width - MARK / 2 - 3, y: area.y - MARK / 2 + 2, width: MARK, height: MARK };
-            canvas::disc(picture, corner, 2.0, FLAG, PAPER);
+            canvas::disc(picture, corner, 2.0, mark.colour(), PAPER);
         }
         let colour = if cell.picture.is_some() { INK } else { SOFT };
         self.centred(picture, &cell.caption, x, top + height + 5, Face::Plain, colour);
@@ -246,15 +272,15 @@ impl Layout {
     fn draw_footer(&self, picture: &mut Picture) {
         let step = Face::Plain.height() + 4;
         let mut y = self.height.saturating_sub(MARGIN + self.footer.lines() * step);
-        let mark = Area { x: MARGIN, y: y + 2, width: MARK, height: MARK };
+        let left = Area { x: MARGIN, y: y + 2, width: MARK, height: MARK };
         let text_x = MARGIN + MARK + 8;
-        if self.footer.flagged {
-            canvas::disc(picture, mark, 2.0, FLAG, PAPER);
-            canvas::write(picture, FLAGGED_TEXT, text_x, y, Face::Plain, SOFT);
+        for mark in &self.footer.marks {
+            canvas::disc(picture, Area { y: y + 2, ..left }, 2.0, mark.colour(), PAPER);
+            canvas::write(picture, mark.text(), text_x, y, Face::Plain, SOFT);
             y += step;
         }
         if self.footer.missing {
-            canvas::crossed(picture, Area { y: y + 2, ..mark }, 1.2, BALANCED);
+            canvas::crossed(picture, Area { y: y + 2, ..left }, 1.2, BALANCED);
             canvas::write(picture, MISSING_TEXT, text_x, y, Face::Plain, SOFT);
             y += step;
         }

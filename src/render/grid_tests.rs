@@ -38,7 +38,11 @@ fn example(channels: usize, side: usize, columns: usize) -> Sheet {
                 } else {
                     format!("{:.1}", 7.3 + f64::from(base * 3 + c) / 1.7)
                 },
-                flagged: base + c == 22 || base + c == 2,
+                mark: match base + c {
+                    2 => Some(Mark::Missed),
+                    22 => Some(Mark::Odd),
+                    _ => None,
+                },
             })
             .collect(),
     };
@@ -82,7 +86,7 @@ fn cells_reach_the_least_size_by_whole_factors() {
 
 #[test]
 fn large_sheets_are_cut_and_say_so() {
-    let cell = Cell { picture: Some(noise(1, 1, 28)), caption: "1".to_owned(), flagged: false };
+    let cell = Cell { picture: Some(noise(1, 1, 28)), caption: "1".to_owned(), mark: None };
     let row = SheetRow { label: "a".to_owned(), sublabel: String::new(), colour: NOVEL, cells: vec![cell; 300] };
     let sheet = Sheet { title: None, rows: vec![row; 200], column_labels: vec!["0".to_owned(); 300], more_columns: 0 };
     let layout = Layout::of(&sheet);
@@ -95,8 +99,11 @@ fn large_sheets_are_cut_and_say_so() {
 
 #[test]
 fn odd_sheets_do_not_panic() {
-    let cell =
-        |picture| Cell { picture, caption: "a caption that is far too long for any cell".to_owned(), flagged: true };
+    let cell = |picture| Cell {
+        picture,
+        caption: "a caption that is far too long for any cell".to_owned(),
+        mark: Some(Mark::Odd),
+    };
     let row = |cells| SheetRow { label: "x".repeat(99), sublabel: "y ".repeat(99), colour: [0; 3], cells };
     let shapes = [[1, 1, 1], [3, 1, 300], [1, 300, 1], [3, 9, 30]];
     let mixed = shapes.map(|s| cell(Some(Picture::from_pixels(vec![7; s.iter().product()], s).unwrap())));

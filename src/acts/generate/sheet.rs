@@ -2,7 +2,7 @@
 
 use super::row::SampleRow;
 use crate::error::Result;
-use crate::render::grid::{BALANCED, Cell, MOST_COLUMNS, NOVEL, Sheet, SheetRow, TYPICAL};
+use crate::render::grid::{BALANCED, Cell, MOST_COLUMNS, Mark, NOVEL, Sheet, SheetRow, TYPICAL};
 use crate::render::{Picture, png::read_picture};
 use crate::steer::Status;
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,12 +38,16 @@ fn sheet_row(name: &str, folder: &Path, rows: &[SampleRow], columns: &[u64]) -> 
     let shown: BTreeMap<u64, &SampleRow> =
         rows.iter().filter(|r| wanted.contains(&r.seed)).map(|r| (r.seed, r)).collect();
     let cells = columns.iter().map(|seed| match shown.get(seed) {
-        None => Ok(Cell { picture: None, caption: "not asked for".into(), flagged: false }),
+        None => Ok(Cell { picture: None, caption: "not asked for".into(), mark: None }),
         Some(row) => {
             let picture = row.file.as_ref().map(|f| read_picture(&folder.join(f))).transpose()?;
-            let mark = if row.missed.is_some() { "missed: " } else { "" };
-            let caption = row.novelty_reached.map_or("no value".to_owned(), |n| format!("{mark}{n:.1}"));
-            Ok(Cell { picture, caption, flagged: row.status != Status::Ok })
+            let caption = row.novelty_reached.map_or("no value".to_owned(), |n| format!("{n:.1}"));
+            let mark = match row.status {
+                Status::Ok => None,
+                Status::Unreached => Some(Mark::Missed),
+                Status::OffManifold | Status::NonFinite => Some(Mark::Odd),
+            };
+            Ok(Cell { picture, caption, mark })
         }
     });
     Ok(SheetRow {
