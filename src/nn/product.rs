@@ -26,7 +26,13 @@ pub fn product(x: Rows, w: Tensor<2>) -> Rows {
     let missing = blocks * BLOCK - n;
     let x =
         if missing == 0 { x } else { Tensor::cat(vec![x.clone(), Tensor::zeros([missing, inputs], &x.device())], 0) };
-    let y = x.reshape([blocks, BLOCK, inputs]).matmul(w.reshape([1, inputs, outputs]));
-    let y = y.reshape([blocks * BLOCK, outputs]);
+    // One block needs no batch of products: it is the same call of the kernel.
+    let y = match blocks {
+        1 => x.matmul(w),
+        _ => x
+            .reshape([blocks, BLOCK, inputs])
+            .matmul(w.reshape([1, inputs, outputs]))
+            .reshape([blocks * BLOCK, outputs]),
+    };
     if missing == 0 { y } else { y.narrow(0, 0, n) }
 }
