@@ -117,7 +117,7 @@ type Rows = Vec<(String, SampleRow)>;
 fn make(mut jobs: Jobs, csv: bool, force: bool, outdir: &Path, run: &RunArgs, context: &Context) -> Result<Rows> {
     let asked: Vec<(String, Seeds)> = jobs.jobs.iter().map(|j| (j.name.clone(), j.seeds.clone())).collect();
     let there = jobs.plan(csv)?.check(outdir)?;
-    jobs.added_to(there.as_ref(), outdir)?;
+    let csv = jobs.added_to(there.as_ref(), outdir)? || csv;
     let plan = jobs.plan(csv)?;
     let work =
         Pictures::open(GeneratePlan { csv, jobs: jobs.jobs }, outdir).map_err(|e| crate::acts::of_plan(e, outdir))?;

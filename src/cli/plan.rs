@@ -68,8 +68,8 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         }
         let mut jobs = Jobs::load(&batch, &models(&batch)?, false, context.open_device()?)?;
         let there = jobs.plan(args.csv)?.check(&args.outdir)?;
-        jobs.added_to(there.as_ref(), &args.outdir)?;
-        jobs.plan(args.csv)?
+        let csv = jobs.added_to(there.as_ref(), &args.outdir)? || args.csv;
+        jobs.plan(csv)?
     };
     let plan = plan.with_shards(args.shards)?;
     let work = crate::acts::open(&plan, &args.outdir)?;

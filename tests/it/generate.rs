@@ -312,21 +312,21 @@ fn a_second_command_adds_and_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
     let call = |args: &[&str]| {
-        Isoline::new(&["generate", "--device", "cpu", "-q", "--csv", "--corrections", "1"])
+        Isoline::new(&["generate", "--device", "cpu", "-q", "--corrections", "1"])
             .args(args)
             .cwd(dir.path())
             .env("ISOLINE_MODELS", &models)
     };
     let rows = |run: &str| fs::read_to_string(dir.path().join(run).join("samples.csv")).unwrap().lines().count() - 1;
-    call(&["-o", "run", "--novelty", "10,90", "--seeds", "0-3"]).succeeds();
-    // Another level: a job more.
+    call(&["-o", "run", "--novelty", "10,90", "--seeds", "0-3", "--csv"]).succeeds();
+    // Another level: a job more. The CSV table goes on without being asked for again.
     call(&["-o", "run", "--novelty", "50", "--seeds", "0-1"]).succeeds();
     assert_eq!(rows("run"), 10);
     // More seeds of a job that is there; what is printed is what was asked for.
     let printed = call(&["-o", "run", "--novelty", "90", "--seeds", "2-5"]).succeeds();
     assert_eq!((rows("run"), printed.lines().count()), (12, 5), "{printed}");
     // A single job, which lies right in the folder, and then another.
-    call(&["-o", "single", "--mode", "novel", "--seeds", "1"]).succeeds();
+    call(&["-o", "single", "--mode", "novel", "--seeds", "1", "--csv"]).succeeds();
     call(&["-o", "single", "--mode", "typical", "--seeds", "1"]).succeeds();
     assert_eq!(rows("single"), 2);
     for run in ["run", "single"] {

@@ -81,13 +81,13 @@ impl Jobs {
     }
 
     /// These jobs added to those that a run folder already holds, so that nothing made there is lost: more seeds of a
-    /// job that is there, or further jobs.
+    /// job that is there, or further jobs. Says whether the folder keeps a CSV table, which must go on too.
     ///
     /// # Errors
     /// [`Error::Config`] for a job of the same name with another recipe, with the values that differ.
-    pub fn added_to(&mut self, found: Option<&Plan>, folder: &Path) -> Result<()> {
-        let Some(found) = found.filter(|p| p.kind == super::tiles::ROW.name) else { return Ok(()) };
-        let mut all: Vec<PlannedJob> = crate::acts::keys::<GeneratePlan>(found)?.jobs;
+    pub fn added_to(&mut self, found: Option<&Plan>, folder: &Path) -> Result<bool> {
+        let Some(found) = found.filter(|p| p.kind == super::tiles::ROW.name) else { return Ok(false) };
+        let GeneratePlan { csv, jobs: mut all } = crate::acts::keys(found)?;
         for job in std::mem::take(&mut self.jobs) {
             match all.iter_mut().find(|j| j.name == job.name) {
                 Some(there) if there.recipe == job.recipe && there.subdirs == job.subdirs => {
@@ -114,7 +114,7 @@ impl Jobs {
             }
         }
         self.jobs = all;
-        Ok(())
+        Ok(csv)
     }
 
     /// The plan of these jobs.

@@ -244,7 +244,7 @@ fn run_name(jobs: &[JobConfig]) -> Result<String> {
 }
 
 /// The name of a row that asks for a percentile.
-pub fn level_name(keys: &JobKeys) -> String {
+fn level_name(keys: &JobKeys) -> String {
     keys.novelty.map_or(String::new(), |n| format!("novelty-{n}"))
 }
 
