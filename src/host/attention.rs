@@ -72,7 +72,7 @@ impl Attention {
 
     /// Writes the tangents of one head's weighted sums to `into` (`[w, places, lanes]`).
     fn head(&self, all: &[f32], weights: &[f32], head: usize, t: &HostTangents, into: &mut [f32]) {
-        let (s, w, lanes) = (self.places, self.width(), t.lanes());
+        let (s, w, lanes, count) = (self.places, self.width(), t.lanes(), t.count());
         let places: Vec<u32> = (0..s as u32).collect();
         let channels: Vec<u32> = (0..w as u32).collect();
         let of = |part: usize| panels(w, s, |c, i| all[self.at(part, head, c) + i]);
@@ -82,8 +82,8 @@ impl Attention {
         let (queries, keys) = (of(0), of(1));
         for i in 0..s {
             let row = i * s * lanes..(i + 1) * s * lanes;
-            product(t.rows(), lanes, &along(0, i), (&keys, w), &places, &mut by_q[row.clone()]);
-            product(t.rows(), lanes, &along(1, i), (&queries, w), &places, &mut by_k[row]);
+            product(t.rows(), count, &along(0, i), (&keys, w), &places, &mut by_q[row.clone()]);
+            product(t.rows(), count, &along(1, i), (&queries, w), &places, &mut by_k[row]);
         }
         let scale = self.scale();
         let mut mean = vec![0.0; lanes];
@@ -106,14 +106,14 @@ impl Attention {
         let transposed = panels(s, s, |j, i| weights[i * s + j]);
         for c in 0..w {
             let rows = terms(t, (0..s).map(|j| self.at(2, head, c) + j));
-            product(t.rows(), lanes, &rows, (&transposed, s), &places, &mut into[c * s * lanes..(c + 1) * s * lanes]);
+            product(t.rows(), count, &rows, (&transposed, s), &places, &mut into[c * s * lanes..(c + 1) * s * lanes]);
         }
         let values = panels(s, w, |j, c| all[self.at(2, head, c) + j]);
         let mut at_place = vec![0.0; w * lanes];
         for i in 0..s {
             at_place.fill(0.0);
             let rows: Vec<Term> = (0..s as u32).map(|j| Term { row: (i * s) as u32 + j, weight: j }).collect();
-            product(&by_q, lanes, &rows, (&values, s), &channels, &mut at_place);
+            product(&by_q, count, &rows, (&values, s), &channels, &mut at_place);
             for (c, moved) in at_place.chunks_exact(lanes).enumerate() {
                 into[(c * s + i) * lanes..][..lanes].iter_mut().zip(moved).for_each(|(y, m)| *y += m);
             }
@@ -138,17 +138,17 @@ fn terms(t: &HostTangents, features: impl Iterator<Item = usize>) -> Vec<Term> {
     features.enumerate().filter_map(|(i, f)| t.place(f).map(|row| Term { row, weight: i as u32 })).collect()
 }
 
-/// Runs a [`TangentProduct`] of a single part.
+/// Runs a [`TangentProduct`] of a single part, for `count` directions.
 fn product(
     rows: &[f32],
-    lanes: usize,
+    count: usize,
     terms: &[Term],
     (weights, height): (&[f32], usize),
     wanted: &[u32],
     out: &mut [f32],
 ) {
     let parts = &mut [TangentPart { terms, wanted, out }];
-    TangentProduct { parts, rows, lanes, weights, height }.run();
+    TangentProduct { parts, rows, lanes: HostTangents::lanes_for(count), count, weights, height }.run();
 }
 
 impl HostLayer for Attention {
@@ -185,7 +185,7 @@ impl HostLayer for Attention {
             self.head(all, &weights[head * square..(head + 1) * square], head, &t, into);
         }
         let index = (0..(self.channels * self.places) as u32).map(Some).collect();
-        self.out.tangent(&none, HostTangents::from_rows(t.lanes(), index, data), wanted)
+        self.out.tangent(&none, t.with_rows(index, data), wanted)
     }
 
     fn peak_rows(&self, before: usize) -> usize {

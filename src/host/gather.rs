@@ -186,6 +186,7 @@ impl Gather {
             parts: &mut parts,
             rows: t.rows(),
             lanes: t.lanes(),
+            count: t.count(),
             weights: &pattern.weights,
             height: pattern.height,
         }
@@ -278,7 +279,7 @@ impl HostLayer for Gather {
         } else {
             batches.into_par_iter().for_each_init(Vec::new, |terms, jobs| self.product(jobs, &sources, &t, terms));
         }
-        HostTangents::from_rows(t.lanes(), index, data)
+        t.with_rows(index, data)
     }
 
     fn is_linear(&self) -> bool {

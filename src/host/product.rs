@@ -13,6 +13,7 @@
 #![allow(clippy::needless_range_loop)]
 
 use macerator::{AutoArch, Scalar, Simd, Vector, WithSimd};
+use std::ops::Range;
 
 /// One term of a sum: a row of tangents that is not zero, and the row of weights it is multiplied by.
 #[derive(Clone, Copy, Default)]
@@ -38,6 +39,8 @@ pub struct TangentProduct<'a> {
     pub rows: &'a [f32],
     /// Number of values in a row, a multiple of 16.
     pub lanes: usize,
+    /// How many of them are tangents; the others are padding, and stay 0.
+    pub count: usize,
     /// The weights W, `[panel, height, PANEL]`.
     pub weights: &'a [f32],
     /// Number of rows of W.
@@ -54,10 +57,16 @@ pub struct TangentPart<'a> {
     pub out: &'a mut [f32],
 }
 
-impl TangentProduct<'_> {
+impl<'a> TangentProduct<'a> {
     /// Adds the sums to `out` of each part, on the calling thread.
     pub fn run(self) {
         AutoArch::new().dispatch(self);
+    }
+
+    #[inline(always)]
+    fn panel(&self, panel: usize) -> Panel<'a> {
+        let size = self.height * PANEL;
+        Panel { rows: self.rows, lanes: self.lanes, weights: &self.weights[panel * size..][..size] }
     }
 }
 
@@ -121,35 +130,130 @@ fn block<S: Simd, const M: usize, const N: usize>(
     }
 }
 
+/// The wanted columns of one part that lie in one panel.
+struct Stretch {
+    panel: usize,
+    part: usize,
+    /// Positions in the part's `wanted`.
+    wanted: Range<usize>,
+}
+
+/// All stretches, panel by panel, so that a panel of weights serves all parts before the next one is read.
+fn stretches(p: &TangentProduct) -> Vec<Stretch> {
+    let panels = p.weights.len() / (p.height * PANEL).max(1);
+    let mut all = Vec::with_capacity(panels * p.parts.len());
+    let mut begun = vec![0; p.parts.len()];
+    for panel in 0..panels {
+        for (part, begun) in begun.iter_mut().enumerate() {
+            let rest = &p.parts[part].wanted[*begun..];
+            let of_panel = rest.iter().take_while(|c| **c as usize / PANEL == panel).count();
+            all.push(Stretch { panel, part, wanted: *begun..*begun + of_panel });
+            *begun += of_panel;
+        }
+    }
+    all
+}
+
 /// Computes all wanted columns for `N` registers of lanes, in blocks of nearly equal size with at most `most` columns
 /// each.
 #[inline(always)]
-fn stripe<S: Simd, const N: usize>(p: &mut TangentProduct, lane: usize, most: usize) {
-    let mut begun = vec![0; p.parts.len()];
-    for (panel, weights) in p.weights.chunks_exact((p.height * PANEL).max(1)).enumerate() {
-        let view = Panel { rows: p.rows, lanes: p.lanes, weights };
-        for (part, begun) in p.parts.iter_mut().zip(&mut begun) {
-            let of_panel = part.wanted[*begun..].iter().take_while(|c| **c as usize / PANEL == panel).count();
-            for turn in part.terms.chunks(TURN) {
-                let mut first = *begun;
-                let mut left = of_panel;
-                while left > 0 {
-                    let m = left.div_ceil(left.div_ceil(most));
-                    match m {
-                        1 => block::<S, 1, N>(view, part, turn, first, lane),
-                        2 => block::<S, 2, N>(view, part, turn, first, lane),
-                        3 => block::<S, 3, N>(view, part, turn, first, lane),
-                        4 => block::<S, 4, N>(view, part, turn, first, lane),
-                        5 => block::<S, 5, N>(view, part, turn, first, lane),
-                        6 => block::<S, 6, N>(view, part, turn, first, lane),
-                        7 => block::<S, 7, N>(view, part, turn, first, lane),
-                        _ => block::<S, 8, N>(view, part, turn, first, lane),
-                    }
-                    first += m;
-                    left -= m;
-                }
+fn stripe<S: Simd, const N: usize>(p: &mut TangentProduct, stretches: &[Stretch], lane: usize, most: usize) {
+    for stretch in stretches {
+        let view = p.panel(stretch.panel);
+        upright::<S, N>(view, &mut p.parts[stretch.part], stretch.wanted.clone(), lane, most);
+    }
+}
+
+/// The sums of some wanted columns of one panel, tangents in the lanes of `N` registers from `lane` on.
+#[inline(always)]
+fn upright<S: Simd, const N: usize>(
+    view: Panel,
+    part: &mut TangentPart,
+    wanted: Range<usize>,
+    lane: usize,
+    most: usize,
+) {
+    for turn in part.terms.chunks(TURN) {
+        let mut first = wanted.start;
+        while first < wanted.end {
+            let left = wanted.end - first;
+            let m = left.div_ceil(left.div_ceil(most));
+            match m {
+                1 => block::<S, 1, N>(view, part, turn, first, lane),
+                2 => block::<S, 2, N>(view, part, turn, first, lane),
+                3 => block::<S, 3, N>(view, part, turn, first, lane),
+                4 => block::<S, 4, N>(view, part, turn, first, lane),
+                5 => block::<S, 5, N>(view, part, turn, first, lane),
+                6 => block::<S, 6, N>(view, part, turn, first, lane),
+                7 => block::<S, 7, N>(view, part, turn, first, lane),
+                _ => block::<S, 8, N>(view, part, turn, first, lane),
             }
-            *begun += of_panel;
+            first += m;
+        }
+    }
+}
+
+/// The sums of a panel's columns for the `count` tangents from `lane` on, which do not fill a register: here columns lie
+/// in the lanes, and tangents take turns. All columns are summed, and the wanted ones are kept.
+#[inline(always)]
+fn across<S: Simd>(view: Panel, part: &mut TangentPart, wanted: Range<usize>, lane: usize, count: usize, most: usize) {
+    let pair = 2 * f32::lanes::<S>();
+    let mut sums = [[0f32; PANEL]; 16];
+    let columns = part.wanted[wanted.clone()].iter().map(|c| *c as usize % PANEL);
+    let out = &mut part.out[wanted.start * view.lanes..wanted.end * view.lanes];
+    for (column, out) in columns.clone().zip(out.chunks_exact(view.lanes)) {
+        out[lane..lane + count].iter().zip(&mut sums).for_each(|(out, sums)| sums[column] = *out);
+    }
+    for turn in part.terms.chunks(TURN) {
+        for column in (0..PANEL).step_by(pair) {
+            let mut first = 0;
+            while first < count {
+                let left = count - first;
+                let m = left.div_ceil(left.div_ceil(most));
+                let sums = &mut sums[first..first + m];
+                match m {
+                    1 => lying::<S, 1>(view, turn, sums, lane + first, column),
+                    2 => lying::<S, 2>(view, turn, sums, lane + first, column),
+                    3 => lying::<S, 3>(view, turn, sums, lane + first, column),
+                    4 => lying::<S, 4>(view, turn, sums, lane + first, column),
+                    5 => lying::<S, 5>(view, turn, sums, lane + first, column),
+                    6 => lying::<S, 6>(view, turn, sums, lane + first, column),
+                    7 => lying::<S, 7>(view, turn, sums, lane + first, column),
+                    _ => lying::<S, 8>(view, turn, sums, lane + first, column),
+                }
+                first += m;
+            }
+        }
+    }
+    for (column, out) in columns.zip(out.chunks_exact_mut(view.lanes)) {
+        out[lane..lane + count].iter_mut().zip(&sums).for_each(|(out, sums)| *out = sums[column]);
+    }
+}
+
+/// A block of sums held in registers: `M` tangents from `lane` on, by two registers of columns from `column` on.
+#[inline(always)]
+fn lying<S: Simd, const M: usize>(p: Panel, terms: &[Term], into: &mut [[f32; PANEL]], lane: usize, column: usize) {
+    let w = f32::lanes::<S>();
+    let mut sums = [[0f32.splat::<S>(); 2]; M];
+    for i in 0..M {
+        for j in 0..2 {
+            sums[i][j] = load::<S>(&into[i][column + j * w..][..w]);
+        }
+    }
+    for term in terms {
+        let row = &p.rows[term.row as usize * p.lanes + lane..][..M];
+        let weight = &p.weights[term.weight as usize * PANEL + column..][..2 * w];
+        let weight = [load::<S>(&weight[..w]), load::<S>(&weight[w..])];
+        for i in 0..M {
+            let t = row[i].splat::<S>();
+            for j in 0..2 {
+                sums[i][j] = weight[j].fma(t, sums[i][j]);
+            }
+        }
+    }
+    for i in 0..M {
+        for j in 0..2 {
+            store(&mut into[i][column + j * w..][..w], &sums[i][j]);
         }
     }
 }
@@ -162,21 +266,35 @@ impl WithSimd for TangentProduct<'_> {
     fn with_simd<S: Simd>(mut self) {
         let w = f32::lanes::<S>();
         let wide = w >= 16;
+        // The tangents that do not fill a register cost a whole register of lanes, or as many registers of columns as
+        // they are.
+        let rest = self.count % w;
+        let lies = w > 1 && rest > 0 && 5 * rest * (PANEL / w) <= 4 * PANEL;
+        let end = if lies { self.count - rest } else { self.count.next_multiple_of(w).min(self.lanes) };
+        let stretches = stretches(&self);
         let mut lane = 0;
-        while lane < self.lanes {
-            let registers = match (self.lanes - lane) / w {
+        while lane < end {
+            let registers = match (end - lane) / w {
                 1 => 1,
                 2 => 2,
                 3 | 5 => 3,
                 _ => 4,
             };
             match registers {
-                1 => stripe::<S, 1>(&mut self, lane, 8),
-                2 => stripe::<S, 2>(&mut self, lane, if wide { 8 } else { 6 }),
-                3 => stripe::<S, 3>(&mut self, lane, if wide { 6 } else { 4 }),
-                _ => stripe::<S, 4>(&mut self, lane, if wide { 6 } else { 3 }),
+                1 => stripe::<S, 1>(&mut self, &stretches, lane, 8),
+                2 => stripe::<S, 2>(&mut self, &stretches, lane, if wide { 8 } else { 6 }),
+                3 => stripe::<S, 3>(&mut self, &stretches, lane, if wide { 6 } else { 4 }),
+                _ => stripe::<S, 4>(&mut self, &stretches, lane, if wide { 6 } else { 3 }),
             }
             lane += registers * w;
+        }
+        for Stretch { panel, part, wanted } in stretches.into_iter().filter(|_| lies) {
+            let (view, part) = (self.panel(panel), &mut self.parts[part]);
+            if 5 * rest * (PANEL / w) <= 4 * wanted.len() {
+                across::<S>(view, part, wanted, end, rest, if wide { 8 } else { 5 });
+            } else {
+                upright::<S, 1>(view, part, wanted, end, 8);
+            }
         }
     }
 }
@@ -262,5 +380,44 @@ impl WithSimd for ValueProduct<'_> {
             4 => all_panels::<S, 8>(&mut self),
             _ => all_panels::<S, PANEL>(&mut self),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::noise::{Stream, normals};
+
+    /// Every sum is one chain of fused multiply-adds in the order of the terms, whichever way it lies in registers.
+    #[test]
+    fn the_way_through_the_registers_leaves_no_trace() {
+        for (count, columns, every) in
+            [(1, 32usize, 1), (4, 70, 1), (10, 32, 1), (12, 65, 2), (20, 784, 1), (37, 40, 3)]
+        {
+            let (lanes, height, terms) = (count_to_lanes(count), 150, 131);
+            let values = |stream, n| normals(1, count as u64, stream, 0, n);
+            let mut rows = values(Stream::Latent, height * lanes);
+            rows.chunks_exact_mut(lanes).for_each(|row| row[count..].fill(0.0));
+            let weights = values(Stream::Frame, columns.div_ceil(PANEL) * height * PANEL);
+            let terms: Vec<Term> = (0..terms).map(|i| Term { row: i * 7 % 150, weight: i * 11 % 150 }).collect();
+            let wanted: Vec<u32> = (0..columns as u32).step_by(every).collect();
+            let mut out = vec![0.5f32; wanted.len() * lanes];
+            let parts = &mut [TangentPart { terms: &terms, wanted: &wanted, out: &mut out }];
+            TangentProduct { parts, rows: &rows, lanes, count, weights: &weights, height }.run();
+            for (i, column) in wanted.iter().enumerate() {
+                let column = *column as usize;
+                for lane in 0..count {
+                    let sum = terms.iter().fold(0.5f32, |sum, term| {
+                        let weight = weights[(column / PANEL * height + term.weight as usize) * PANEL + column % PANEL];
+                        weight.mul_add(rows[term.row as usize * lanes + lane], sum)
+                    });
+                    assert_eq!(out[i * lanes + lane].to_bits(), sum.to_bits(), "{count} tangents, {i}, {lane}");
+                }
+            }
+        }
+    }
+
+    fn count_to_lanes(count: usize) -> usize {
+        count.next_multiple_of(16)
     }
 }

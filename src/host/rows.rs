@@ -22,6 +22,7 @@ const REGISTER: usize = 16;
 /// [`lanes`](Self::lanes), or no row if all k are zero. Cheap to clone.
 #[derive(Clone)]
 pub struct HostTangents {
+    count: usize,
     lanes: usize,
     index: Vec<u32>,
     data: Arc<Vec<f32>>,
@@ -46,7 +47,7 @@ impl HostTangents {
         for (j, direction) in values.chunks_exact(features.max(1)).enumerate() {
             direction.iter().enumerate().for_each(|(f, v)| data[f * lanes + j] = *v);
         }
-        Self { lanes, index: (0..features as u32).collect(), data: Arc::new(data), shared: false }
+        Self { count: k, lanes, index: (0..features as u32).collect(), data: Arc::new(data), shared: false }
     }
 
     /// Tangents from the unit directions `first..first + k` of `features`: columns of the identity.
@@ -55,17 +56,24 @@ impl HostTangents {
         let mut data = vec![0.0; k * lanes];
         (0..k).for_each(|j| data[j * lanes + j] = 1.0);
         let row = |f: usize| if (first..first + k).contains(&f) { (f - first) as u32 } else { CLOSED };
-        Self { lanes, index: (0..features).map(row).collect(), data: Arc::new(data), shared: false }
+        Self { count: k, lanes, index: (0..features).map(row).collect(), data: Arc::new(data), shared: false }
     }
 
-    /// Tangents from rows that a layer has computed, `[_, lanes]`; `index[f]` is the row of feature f, if it has one.
-    pub(super) fn from_rows(lanes: usize, index: Vec<Option<u32>>, data: Vec<f32>) -> Self {
+    /// Tangents in the same directions, from rows that a layer has computed, `[_, lanes]`; `index[f]` is the row of
+    /// feature f, if it has one.
+    pub(super) fn with_rows(&self, index: Vec<Option<u32>>, data: Vec<f32>) -> Self {
         Self {
-            lanes,
+            count: self.count,
+            lanes: self.lanes,
             index: index.into_iter().map(|r| r.unwrap_or(CLOSED)).collect(),
             data: Arc::new(data),
             shared: false,
         }
+    }
+
+    /// Number of directions k.
+    pub fn count(&self) -> usize {
+        self.count
     }
 
     /// Number of values in a row, padding included.
@@ -159,14 +167,14 @@ impl HostTangents {
 
     /// The features of several branches, one branch after another. All must have the same lanes.
     pub fn concatenated(parts: &[Self]) -> Self {
-        let lanes = parts.first().map_or(REGISTER, |p| p.lanes);
+        let (count, lanes) = parts.first().map_or((0, REGISTER), |p| (p.count, p.lanes));
         let (mut index, mut data) = (Vec::new(), Vec::new());
         for part in parts {
             let before = (data.len() / lanes) as u32;
             index.extend(part.index.iter().map(|r| if *r == CLOSED { CLOSED } else { r + before }));
             data.extend_from_slice(&part.data);
         }
-        Self { lanes, index, data: Arc::new(data), shared: parts.iter().any(|p| p.shared) }
+        Self { count, lanes, index, data: Arc::new(data), shared: parts.iter().any(|p| p.shared) }
     }
 
     /// New tangents of the same features: `fill(self, feature, data)` either appends a row of `lanes` values to `data`
@@ -179,6 +187,6 @@ impl HostTangents {
             let row = (data.len() / self.lanes) as u32;
             index.push(if fill(self, f, &mut data) { row } else { CLOSED });
         }
-        Self { lanes: self.lanes, index, data: Arc::new(data), shared: false }
+        Self { count: self.count, lanes: self.lanes, index, data: Arc::new(data), shared: false }
     }
 }
