@@ -41,6 +41,16 @@ pub enum Error {
         /// The key or tensor, what was expected and what was found; advice.
         message: String,
     },
+    /// Something needs a reward, and the model has none of its own. Exit code 3.
+    #[error("{}: no reward here; make one with isoline train-reward{advice}", shown(.folder))]
+    NoReward {
+        /// The folder where it would be.
+        folder: PathBuf,
+        /// The model's folder.
+        model: PathBuf,
+        /// What follows the command's name, from whoever knows what it is going to take.
+        advice: String,
+    },
     /// The operating system refused to read or write. Exit code 4.
     #[error("{}: could not {action}: {source}; {advice}", shown(.path))]
     Io {
@@ -189,7 +199,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config { .. } | Self::Key { .. } => 2,
-            Self::Input { .. } => 3,
+            Self::Input { .. } | Self::NoReward { .. } => 3,
             Self::Io { .. } => 4,
             Self::Device { .. } | Self::Memory { .. } => 5,
             Self::SamplesNotFinite { .. } => 6,

@@ -142,8 +142,11 @@ fn report(args: &Args, results: &Report, subject: &Subject, context: &Context) -
             d.estimator, b.n, b.bias, b.bias_stderr, b.sd
         ));
     }
+    for (name, why) in results.missed(subject.reward.as_ref()) {
+        context.say(&format!("{name} is empty: {why}"));
+    }
     if args.json {
-        output::print_json(&results.about(&*subject.generator))?;
+        output::print_json(&results.about(subject))?;
     } else if let Some(outdir) = &args.outdir {
         output::print(&output::columns(&summary(d)))?;
         context.say(&format!("written: {}", shown(outdir)));

@@ -4,7 +4,7 @@ use super::flags::Flags;
 use super::runs::{self, RunArgs, RunOptions};
 use super::{CommandRow, Context, output, parsed};
 use crate::acts::generate::{
-    BatchConfig, GeneratePlan, JobKeys, Jobs, PictureRecipe, Pictures, SampleRow, missed, models,
+    BatchConfig, GeneratePlan, JobKeys, Jobs, PictureRecipe, Pictures, SampleRow, missed, models, unmeasured,
 };
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
@@ -125,7 +125,7 @@ fn make(mut jobs: Jobs, csv: bool, force: bool, outdir: &Path, run: &RunArgs, co
     work.claim()?;
     plan.write(outdir)?;
     let options = RunOptions { force, label: shown(outdir), run: run.clone() };
-    runs::complete(outdir, &plan, &work, &mut *work.maker_with(jobs.device, jobs.engines), &options, context)?;
+    runs::complete(outdir, &plan, &work, &mut *work.maker_with(jobs.device, jobs.subjects), &options, context)?;
     let mut rows: BTreeMap<(String, u64), SampleRow> = BTreeMap::new();
     for (name, _, all) in work.rows()? {
         rows.extend(all.into_iter().map(|r| ((name.clone(), r.seed), r)));
@@ -254,6 +254,9 @@ fn finish(args: &Args, context: &Context, outdir: &Path, rows: &Rows) -> Result<
     }
     if let Some(missed) = missed(rows.iter().map(|r| &r.1)) {
         context.say(&missed);
+    }
+    if let Some(unmeasured) = unmeasured(rows.iter().map(|r| &r.1)) {
+        context.say(&unmeasured);
     }
     context.say(&format!("sheet: {}", shown(&outdir.join("grid.png"))));
     let count = rows.iter().filter(|r| !r.1.is_finite()).count();

@@ -1,9 +1,9 @@
 //! `isoline lid`: local intrinsic dimension.
 
 use super::{CommandRow, Context, output, parsed, run_of, with};
+use crate::acts::study::Report;
 use crate::acts::study::dimension::{Bench, Curve, Doctor, Estimates, Fit};
 use crate::error::{Result, shown};
-use crate::table::write_csv;
 use std::path::PathBuf;
 
 /// The row of `isoline lid`.
@@ -32,7 +32,7 @@ static COMMANDS: &[CommandRow] = &[
     ),
     CommandRow::new::<DoctorArgs>(
         "doctor",
-        "Check a diffusion model: at noised pictures the mean must be the number of pixels",
+        "Check a diffusion model: at noised pictures the mean must be the number of pixels, at clean ones a dimension",
         |typed, context| doctor(&parsed(typed)?, context),
     ),
 ];
@@ -57,23 +57,25 @@ fn estimate(args: &EstimateArgs, context: &Context) -> Result<()> {
 struct CurveArgs {
     #[command(flatten)]
     curve: Curve,
-    /// Write curve.csv and curve.svg here
+    /// Folder for tables, plot and report.html
     #[arg(short, long, value_name = "DIR")]
     outdir: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 fn curve(args: &CurveArgs, context: &Context) -> Result<()> {
     args.curve.check()?;
     let (_, device) = context.open_device()?;
     let report = args.curve.run(&device, &context.progress, &context.cancel)?;
-    output::print(&write_csv(&report.table()?))?;
-    for (seed, knee) in &report.knees {
-        let at = knee.map_or("no knee".to_owned(), |sigma| format!("knee at sigma {sigma:.4}"));
-        context.say(&format!("seed {seed}: {at}"));
-    }
     if let Some(outdir) = &args.outdir {
         report.write(outdir)?;
-        context.say(&format!("written: {}", shown(outdir)));
+    }
+    output::print_report(args.json, &report, &report.rows())?;
+    report.knee_lines().iter().for_each(|line| context.say(line));
+    if let Some(outdir) = &args.outdir {
+        context.say(&format!("written: {}; open report.html there", shown(outdir)));
     }
     Ok(())
 }
@@ -111,5 +113,7 @@ fn doctor(args: &DoctorArgs, context: &Context) -> Result<()> {
     args.doctor.check()?;
     let (_, device) = context.open_device()?;
     let report = args.doctor.run(&device, &context.cancel)?;
-    output::print_report(args.json, &report, &report.rows())
+    output::print_report(args.json, &report, &report.rows())?;
+    context.say(&report.conclusion());
+    Ok(())
 }

@@ -230,7 +230,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Result<()> {
     };
     bound_threads(&context);
     // An error that still names no place is about a flag.
-    let done = (cli.command.row.run)(&cli.command.arguments, &context).map_err(Error::at_flag);
+    let done = (cli.command.row.run)(&cli.command.arguments, &context);
+    let done = done.map_err(|e| train_reward::priced(e, &context)).map_err(Error::at_flag);
     failpoint!("main.end").map_err(|e| Error::io("<the end>", "reach", e))?;
     done
 }

@@ -1,9 +1,9 @@
 //! `isoline trajectory`.
 
 use super::{CommandRow, Context, output, parsed};
+use crate::acts::study::Report;
 use crate::acts::study::denoiser_path::DenoiserPath;
 use crate::error::{Result, shown};
-use crate::table::write_csv;
 use std::path::PathBuf;
 
 /// The row of `isoline trajectory`.
@@ -19,19 +19,24 @@ pub const ROW: CommandRow = CommandRow::new::<Args>(
 struct Args {
     #[command(flatten)]
     path: DenoiserPath,
-    /// Write trajectory.parquet and trajectory.csv here
+    /// Folder for tables, plots and report.html
     #[arg(short, long, value_name = "DIR")]
     outdir: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 fn run(args: &Args, context: &Context) -> Result<()> {
     args.path.check()?;
     let (_, device) = context.open_device()?;
     let report = args.path.run(&device, &context.progress, &context.cancel)?;
-    output::print(&write_csv(&report.table()?))?;
     if let Some(outdir) = &args.outdir {
         report.write(outdir)?;
-        context.say(&format!("written: {}", shown(outdir)));
+    }
+    output::print_report(args.json, &report, &report.rows())?;
+    if let Some(outdir) = &args.outdir {
+        context.say(&format!("written: {}; open report.html there", shown(outdir)));
     }
     Ok(())
 }

@@ -56,6 +56,47 @@ impl Flipd {
     }
 }
 
+/// Why a value of FLIPD at a clean point cannot be a dimension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It is not finite.
+    NotFinite,
+    /// It is below 0.
+    BelowZero,
+    /// It is above the ambient dimension.
+    AboveAmbient,
+    /// The trace is below 0. The Jacobian of a denoiser is Cov[x₀ | x]/σ² for every distribution of data, and a covariance
+    /// has no negative trace; so the network is no denoiser here.
+    NegativeTrace,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::NotFinite => "not finite",
+            Self::BelowZero => "below 0, which is no dimension",
+            Self::AboveAmbient => "above the number of pixels",
+            Self::NegativeTrace => "trace below 0: the network is no denoiser here",
+        })
+    }
+}
+
+impl Flipd {
+    /// Why this is no dimension in a space of `ambient` dimensions, if it is none: three standard errors and the rounding
+    /// of the trace are granted.
+    pub fn fault(self, ambient: usize) -> Option<Fault> {
+        let Estimate { value, stderr } = self.dimension();
+        let slack = 3.0 * stderr + f64::from(f32::EPSILON) * ambient as f64;
+        match value {
+            v if !v.is_finite() => Some(Fault::NotFinite),
+            v if v < -slack => Some(Fault::BelowZero),
+            v if v > ambient as f64 + slack => Some(Fault::AboveAmbient),
+            _ if self.trace.value < -slack => Some(Fault::NegativeTrace),
+            _ => None,
+        }
+    }
+}
+
 /// The values of a tensor of any number type as f64 on the host, row-major.
 ///
 /// # Errors

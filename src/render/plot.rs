@@ -165,21 +165,75 @@ pub fn lines(
     series: &[(&str, Vec<(f64, f64)>)],
     log_x: bool,
 ) -> Result<String> {
-    let place = |(x, y): (f64, f64)| if log_x { (if x > 0.0 { x.log10() } else { f64::NAN }, y) } else { (x, y) };
+    lines_with(title, x_label, y_label, series, log_x, &Extras::default())
+}
+
+/// What is drawn beside lines.
+#[derive(Default)]
+pub struct Extras<'a> {
+    /// Named horizontal lines, which the vertical axis always holds.
+    pub bounds: &'a [(f64, &'a str)],
+    /// Vertical bars: (x, least y, greatest y) of each series.
+    pub bars: &'a [Vec<(f64, f64, f64)>],
+    /// Points of each series with a ring around them.
+    pub rings: &'a [Vec<(f64, f64)>],
+    /// What bars and rings are, for the line below the title.
+    pub said: &'a str,
+}
+
+/// [`lines`] with bounds, bars and rings.
+///
+/// # Errors
+/// [`Error::Bug`] if the plot library fails, which no input is known to cause.
+pub fn lines_with(
+    title: &str,
+    x_label: &str,
+    y_label: &str,
+    series: &[(&str, Vec<(f64, f64)>)],
+    log_x: bool,
+    extras: &Extras,
+) -> Result<String> {
+    let along = |x: f64| if !log_x || x > 0.0 { if log_x { x.log10() } else { x } } else { f64::NAN };
     let kept: Vec<Vec<(f64, f64)>> = series
         .iter()
-        .map(|(_, points)| points.iter().map(|p| place(*p)).filter(|(x, y)| drawable(*x) && drawable(*y)).collect())
+        .map(|(_, points)| {
+            points.iter().map(|p| (along(p.0), p.1)).filter(|(x, y)| drawable(*x) && drawable(*y)).collect()
+        })
         .collect();
     let total: usize = series.iter().map(|(_, points)| points.len()).sum();
     let drawn: usize = kept.iter().map(Vec::len).sum();
     let xs = kept.iter().flatten().map(|p| p.0);
     let x_axis = if log_x { Axis::logarithmic(xs) } else { Axis::linear(xs) };
-    let y_axis = Axis::linear(kept.iter().flatten().map(|p| p.1));
+    let ends = extras.bars.iter().flatten().flat_map(|b| [b.1, b.2]).filter(|y| drawable(*y));
+    let ys = kept.iter().flatten().map(|p| p.1);
+    let y_axis = Axis::linear(ys.chain(ends).chain(extras.bounds.iter().map(|b| b.0)));
     let reason = if log_x { "not finite or not positive" } else { "not finite" };
-    let subtitle = if total > drawn { format!("{} left out: {reason}", total - drawn) } else { String::new() };
+    let left_out = if total > drawn { format!("{} left out: {reason}", total - drawn) } else { String::new() };
+    let parts = [extras.said.to_owned(), left_out];
+    let subtitle = parts.into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join("; ");
     let legend = series.iter().map(|(name, _)| clean(name, 18)).collect();
     let frame = Frame { title, subtitle, x_label, y_label, size: (760, 460), legend, empty: drawn == 0 };
     draw(&frame, &x_axis, &y_axis, |chart| {
+        for (at, name) in extras.bounds {
+            let ends = [(x_axis.low, *at), (x_axis.high, *at)];
+            chart.draw_series(DashedLineSeries::new(ends, 6, 5, SOFT.stroke_width(1)))?;
+            let style = text(14.0, &SOFT).pos(Pos::new(HPos::Right, VPos::Bottom));
+            let label = EmptyElement::at((x_axis.high, *at)) + Text::new(clean(name, 40), (-4, -3), style);
+            chart.plotting_area().draw(&label)?;
+        }
+        for (index, bars) in extras.bars.iter().enumerate() {
+            let colour = SERIES[index % SERIES.len()];
+            let fits = |(x, low, high): &&(f64, f64, f64)| [along(*x), *low, *high].into_iter().all(drawable);
+            for (x, low, high) in bars.iter().filter(fits) {
+                let ends = [(along(*x), *low), (along(*x), *high)];
+                chart.draw_series(LineSeries::new(ends, colour.mix(0.7).stroke_width(2)))?;
+            }
+        }
+        for (index, rings) in extras.rings.iter().enumerate() {
+            let colour = SERIES[index % SERIES.len()];
+            let rings = rings.iter().map(|(x, y)| (along(*x), *y)).filter(|(x, y)| drawable(*x) && drawable(*y));
+            chart.draw_series(rings.map(|at| Circle::new(at, 8, colour.stroke_width(2))))?;
+        }
         for (index, points) in kept.iter().enumerate() {
             let colour = SERIES[index % SERIES.len()];
             let stride = points.len().div_ceil(POINTS).max(1);

@@ -110,16 +110,20 @@ impl Reward {
     /// Loads `model/reward/`, or `model/reward-NAME/`. `generator` is the model in the folder `model`.
     ///
     /// # Errors
-    /// [`Error::Input`] when the reward is absent, damaged, or was trained for another model; [`Error::Config`] when
-    /// its card does not fit this version.
+    /// [`Error::NoReward`] when the model has none; [`Error::Input`] when the one of that name is absent, or it is damaged
+    /// or was trained for another model; [`Error::Config`] when its card does not fit this version.
     pub fn load(model: &Path, name: Option<&str>, generator: &Arc<dyn Generator>, device: &Device) -> Result<Self> {
         let latent_width = generator.spec().latent_width;
         let model_sha256 = generator.model_sha256();
         let folder = reward_folder(model, name);
         let path = folder.join("card.toml");
         if !path.is_file() {
-            let config = name.map_or(String::new(), |n| format!(" from a config with name = \"{n}\""));
-            return Err(Error::input(folder, format!("no reward here; make one with isoline train-reward{config}")));
+            let Some(name) = name else {
+                return Err(Error::NoReward { folder, model: model.to_owned(), advice: String::new() });
+            };
+            let message =
+                format!("no reward here; make one with isoline train-reward from a config with name = \"{name}\"");
+            return Err(Error::input(folder, message));
         }
         let (card, text): (RewardCard, String) = store::read_toml(&path)?;
         let quantity = quantity(&card.quantity, &card.estimator)

@@ -20,7 +20,7 @@ pub struct Metrics<'a> {
     total: u64,
     done: u64,
     made: u64,
-    statuses: [u64; 4],
+    statuses: [u64; STATUSES.len()],
     tiles: u64,
     tile_seconds: f64,
     failed: u64,
@@ -38,7 +38,7 @@ impl<'a> Metrics<'a> {
             total: 0,
             done: 0,
             made: 0,
-            statuses: [0; 4],
+            statuses: [0; STATUSES.len()],
             tiles: 0,
             tile_seconds: 0.0,
             failed: 0,
@@ -89,10 +89,8 @@ impl<'a> Metrics<'a> {
         let left = self.total.saturating_sub(self.done) as f64;
         metric("samples", "gauge", "Samples this process is to look after.", &one(self.total as f64));
         metric("samples_done", "gauge", "Samples finished, those found finished among them.", &one(self.done as f64));
-        let by_status = [Status::Ok, Status::Unreached, Status::OffManifold, Status::NonFinite].map(|s| {
-            let name = ["ok", "unreached", "off_manifold", "non_finite"][place(s)];
-            (format!("{label},status=\"{name}\""), self.statuses[place(s)] as f64)
-        });
+        let by_status =
+            STATUSES.map(|(s, name)| (format!("{label},status=\"{name}\""), self.statuses[place(s)] as f64));
         metric("samples_made_total", "counter", "Samples made by this process.", &by_status);
         metric("samples_per_second", "gauge", "Samples made per second since the start.", &one(rate));
         if rate > 0.0 {
@@ -109,11 +107,21 @@ impl<'a> Metrics<'a> {
     }
 }
 
+/// Every status with its label.
+const STATUSES: [(Status, &str); 5] = [
+    (Status::Ok, "ok"),
+    (Status::Unreached, "unreached"),
+    (Status::Unmeasured, "unmeasured"),
+    (Status::OffManifold, "off_manifold"),
+    (Status::NonFinite, "non_finite"),
+];
+
 fn place(status: Status) -> usize {
     match status {
         Status::Ok => 0,
         Status::Unreached => 1,
-        Status::OffManifold => 2,
-        Status::NonFinite => 3,
+        Status::Unmeasured => 2,
+        Status::OffManifold => 3,
+        Status::NonFinite => 4,
     }
 }

@@ -47,6 +47,8 @@ pub struct SampleEnd<'a> {
     pub seed: u64,
     /// How it ended.
     pub status: Status,
+    /// Whether it is the last of those that were computed together, so that the time they took is known.
+    pub ends_call: bool,
 }
 
 /// The tiles of a plan, whether made or not. Needs no model.
@@ -223,8 +225,8 @@ impl<'a> Drive<'a> {
                         }
                         continue;
                     }
-                    Err(Error::Stopped(_)) => return Err(Error::Stopped(complete)),
-                    Err(Error::Interrupted(_)) => return Err(Error::Interrupted(complete)),
+                    Err(Error::Stopped(_)) => return Err(Error::Stopped(self.kept(work, tile, &tally))),
+                    Err(Error::Interrupted(_)) => return Err(Error::Interrupted(self.kept(work, tile, &tally))),
                     Err(e) => return Err(e.with_progress(|| complete)),
                 }
                 state = work.state(tile, false);
@@ -242,6 +244,12 @@ impl<'a> Drive<'a> {
                 self.complete(&tally)
             ))),
         }
+    }
+
+    /// Says what is kept of a pass that was stopped in the midst of `tile`.
+    fn kept(&self, work: &dyn Work, tile: u64, tally: &Tally) -> String {
+        let done = tally.done + work.state(tile, false).done;
+        self.complete(&Tally { done, ..tally.clone() })
     }
 
     /// Says what is kept of a pass that ends early.
@@ -295,7 +303,7 @@ impl<'a> Reporter<'a> {
         }
         if let Event::Sample { .. } = event {
             self.made += 1;
-            self.bar.advance(1);
+            self.bar.count(1);
         }
         match &mut self.metrics {
             Some(metrics) => metrics.take(event),
@@ -309,10 +317,15 @@ impl<'a> Reporter<'a> {
     }
 
     fn sample(&mut self, end: &SampleEnd) -> Result<()> {
-        self.emit(&Event::Sample { job: end.job.map(str::to_owned), seed: end.seed, status: end.status })
+        self.emit(&Event::Sample { job: end.job.map(str::to_owned), seed: end.seed, status: end.status })?;
+        if end.ends_call {
+            self.bar.mark();
+        }
+        Ok(())
     }
 
     fn tile(&mut self, tile: u64, samples: u64, seconds: f64) -> Result<()> {
+        self.bar.mark();
         self.emit(&Event::Tile { tile, samples, seconds: (seconds * 1e3).round() / 1e3 })?;
         self.progress()
     }

@@ -6,7 +6,7 @@ use super::{Settings, Steered, Steering, latent_trial};
 use crate::cancel::Cancel;
 use crate::device::Device;
 use crate::error::Result;
-use crate::generator::{self, DEFAULT_MEMORY, Generator, check_memory};
+use crate::generator::{self, DEFAULT_MEMORY, Generator, Spec, Usual, check_memory};
 use crate::reward::{Place, Reading, Reward};
 use crate::tensors::{host, rows};
 use crate::units::{Latents, Level, Percentile};
@@ -45,13 +45,7 @@ impl Engine {
 
     /// The steering settings to use where the user gives none.
     pub fn usual_settings(&self) -> Settings {
-        let usual = self.generator.spec().usual;
-        Settings {
-            steps: usual.steps,
-            max_angle: usual.max_angle,
-            corrections: usual.corrections,
-            ..Settings::default()
-        }
+        usual_settings(self.generator.spec())
     }
 
     /// Measures the reward's quantity at latents. A quantity of pictures is measured at the pictures these latents
@@ -77,11 +71,7 @@ impl Engine {
 
     /// The unguided latents of `samples`: the noise of their seeds.
     pub fn latents(&self, samples: &[u64]) -> Latents {
-        let mut latents = Latents::of_seeds(samples, self.generator.spec().latent_width);
-        for (latent, sample) in latents.rows_mut().zip(samples) {
-            latent[0] = failpoint!("noise", *sample).unwrap_or(latent[0]);
-        }
-        latents
+        seed_noise(samples, self.generator.spec().latent_width)
     }
 
     /// Steers the samples of one tile, each to its own entry of `novelty`; `None` means plain sampling.
@@ -145,4 +135,19 @@ impl Engine {
     pub fn pictures(&self, steered: Vec<Steered>, preview_every: usize, cancel: &Cancel) -> Result<Vec<Finished>> {
         pictures(&*self.generator, steered, preview_every, cancel)
     }
+}
+
+/// The steering settings to use on a model where the user gives none.
+pub fn usual_settings(spec: &Spec) -> Settings {
+    let Usual { steps, max_angle, corrections, .. } = *spec.usual;
+    Settings { steps, max_angle, corrections, ..Settings::default() }
+}
+
+/// The noise of seeds, `[n, width]`: where every sample starts.
+pub fn seed_noise(samples: &[u64], width: usize) -> Latents {
+    let mut latents = Latents::of_seeds(samples, width);
+    for (latent, sample) in latents.rows_mut().zip(samples) {
+        latent[0] = failpoint!("noise", *sample).unwrap_or(latent[0]);
+    }
+    latents
 }

@@ -190,5 +190,6 @@ fn steered(slot: Slot, end: Closed<LatentTrial>, reward: &Reward, settings: &Set
         attempts: end.attempts,
         status,
         missed,
+        by_way_back: false,
     }
 }

@@ -11,7 +11,7 @@ mod own_keys;
 mod sphere;
 
 pub use denoiser::{Denoising, DenoisingKeys, Finished, GUIDES, GuideRow, guide};
-pub use engine::Engine;
+pub use engine::{Engine, seed_noise, usual_settings};
 pub use latent::{METHODS, MethodKeys, MethodRow, method};
 pub use latent_trial::{Measure, steer};
 pub use open_loop::{Missed, Slot, Status};
@@ -41,8 +41,11 @@ pub struct Steered {
     pub attempts: usize,
     /// How it ended.
     pub status: Status,
-    /// If it did not reach what was asked for, why.
+    /// If it did not reach what was asked for, or was not measured, why.
     pub missed: Option<Missed>,
+    /// Whether it was measured at a noise that its picture was carried back to. Such a value serves the closed loop and is
+    /// too far off to be reported.
+    pub by_way_back: bool,
 }
 
 impl Steered {
@@ -53,6 +56,15 @@ impl Steered {
         self.missed = self.missed.filter(|_| miss);
         if miss && self.status == Status::Ok {
             self.status = Status::Unreached;
+        }
+    }
+
+    /// Takes away every number that is a measurement and says in the status that there is none, and why.
+    pub fn unmeasured(&mut self, why: Missed) {
+        self.reading = None;
+        self.missed = Some(why);
+        if self.status != Status::NonFinite {
+            self.status = Status::Unmeasured;
         }
     }
 }

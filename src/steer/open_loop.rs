@@ -15,6 +15,8 @@ pub enum Status {
     Ok,
     /// Further from the asked novelty than the recipe's tolerance; [`Missed`] says why.
     Unreached,
+    /// There is a picture, and no number that could be trusted; [`Missed`] says why.
+    Unmeasured,
     /// ‖z‖, the reward's predicted deviation, or ψ_k is outside the labelled range (21).
     OffManifold,
     /// A value was not finite, so there is no picture.
@@ -33,16 +35,23 @@ pub enum Missed {
     Drift,
     /// No search found a place on the far side of the target: from this seed the level may be out of the model's reach.
     Range,
+    /// Nothing was measured: the reward's quantity is a number of the noise, and a guided picture is not made from a known
+    /// one.
+    NoNoise,
+    /// Nothing was measured: the model has no reward yet.
+    NoReward,
 }
 
 impl Missed {
-    /// As in tables: `steps`, `corrections`, `drift` or `range`.
+    /// As in tables: `steps`, `corrections`, `drift`, `range`, `no_noise` or `no_reward`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Steps => "steps",
             Self::Corrections => "corrections",
             Self::Drift => "drift",
             Self::Range => "range",
+            Self::NoNoise => "no_noise",
+            Self::NoReward => "no_reward",
         }
     }
 }

@@ -27,3 +27,4 @@ mod study;
 mod tiles;
 mod training;
 mod unchanged;
+mod unrewarded;

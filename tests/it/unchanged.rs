@@ -162,7 +162,7 @@ fn keys(value: &serde_json::Value, at: &str, found: &mut Vec<String>) {
 #[test]
 fn files_and_columns() {
     let dir = tempfile::tempdir().unwrap();
-    let calls: [(&str, &[&str], bool); 12] = [
+    let calls: [(&str, &[&str], bool); 13] = [
         ("generate", &["generate", "--seeds", "0-1", "--csv", "--steps", "1", "--corrections", "0"], true),
         (
             "generate-latents",
@@ -186,26 +186,20 @@ fn files_and_columns() {
         ),
         ("lid-estimate", &["lid", "estimate", "digits-diffusion", "--seeds", "0"], false),
         ("lid-doctor", &["lid", "doctor", "digits-diffusion"], false),
+        ("lid-curve", &["lid", "curve", "digits-diffusion", "--seeds", "0", "--points", "4", "--probes", "2"], true),
         ("trajectory", &["trajectory", "digits-diffusion", "--seeds", "0", "--estimator", "input-subspace:4"], true),
     ];
     for (name, args, has_folder) in calls {
-        let has_json = name != "trajectory";
-        let mut call = isoline(args).arg("-q");
+        let mut call = isoline(args).args(&["-q", "--json"]);
         if has_folder {
             call = call.args(&["-o", name]);
-        }
-        if has_json {
-            call = call.arg("--json");
         }
         let printed = call.cwd(dir.path()).succeeds();
         let mut found = Vec::new();
         if has_folder {
             columns(&dir.path().join(name), &mut found);
         }
-        match has_json {
-            true => keys(&serde_json::from_str(&printed).unwrap(), "json", &mut found),
-            false => found.push(printed.lines().next().unwrap_or_default().to_owned()),
-        }
+        keys(&serde_json::from_str(&printed).unwrap(), "json", &mut found);
         golden(&format!("columns/{name}.txt"), &(found.join("\n") + "\n"));
     }
 }
@@ -327,6 +321,11 @@ fn refusals() {
         let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
         let shown = done.stderr.replace(&*models.to_string_lossy(), "MODELS");
         let shown = shown.replace(&*dir.path().to_string_lossy(), "DIR");
+        // How long labels take is measured.
+        let shown = match (shown.find(": about "), shown.find(" for 40,960 labels")) {
+            (Some(from), Some(to)) => format!("{}: about TIME{}", &shown[..from], &shown[to..]),
+            _ => shown,
+        };
         found.push_str(&format!("$ isoline {}\n{}{shown}\n", args.join(" "), format_args!("exit {}\n", done.code)));
     }
     golden("refusals.txt", &found);

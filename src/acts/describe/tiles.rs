@@ -338,7 +338,7 @@ impl Maker for TileMaker<'_> {
             }
             for sample in samples.iter().filter(|s| !part.exact && part.wanted.contains(&s.number)) {
                 let status = if sample.spectrum.is_some() { Status::Ok } else { Status::NonFinite };
-                tell(&SampleEnd { job: None, seed: sample.number, status })?;
+                tell(&SampleEnd { job: None, seed: sample.number, status, ends_call: false })?;
             }
             if self.work.folder.is_none() {
                 self.work.memory.borrow_mut().insert(files.path(part.tile), samples);

@@ -4,10 +4,11 @@ use super::bias::Bias;
 use super::block::Sample;
 use crate::error::Result;
 use crate::geometry::{
-    DESCRIPTORS, Descriptor, LocalGeometry, Measured, ShownIn, measure_all, model_rank, psi_k, shown_in,
+    DESCRIPTORS, Descriptor, LocalGeometry, Measured, ShownIn, Undefined, measure_all, model_rank, psi_k, shown_in,
 };
 use crate::reward::Calibration;
 use crate::table::{Column, Table, Values};
+use std::collections::BTreeMap;
 
 /// Samples with the values of their descriptors.
 pub struct Description {
@@ -81,7 +82,7 @@ impl Description {
             .map(|(sample, found)| {
                 let of = |name: &String| {
                     let value = found.as_ref().and_then(|f| f.iter().find(|(n, _)| n == name));
-                    value.map_or(Measured::Undefined(crate::geometry::Undefined::NonFinite), |v| v.1)
+                    value.map_or(Measured::Undefined(Undefined::NonFinite), |v| v.1)
                 };
                 let psi_exact = exact.iter().find(|e| e.number == sample.number).and_then(|e| exact_value(e, "psi", k));
                 Row { values: names.iter().map(of).collect(), psi_exact, sample }
@@ -108,18 +109,51 @@ impl Description {
         self.rows.iter().map(|r| at.and_then(|at| r.values[at].value())).collect()
     }
 
+    /// What samples are ordered by, with its name: ψ_k, or ψ where no sample has a ψ_k.
+    pub fn scaling(&self) -> (&'static str, Vec<Option<f64>>) {
+        let leading = self.values("psi_k");
+        match leading.iter().any(Option::is_some) {
+            true => ("psi_k", leading),
+            false => ("psi", self.values("psi")),
+        }
+    }
+
     /// Number of samples without a spectrum because something was not finite.
     pub fn not_finite(&self) -> usize {
         self.rows.iter().filter(|r| r.sample.spectrum.is_none()).count()
     }
 
+    /// Why a column has no value in some rows, for each that lacks one: the commonest reason. Samples that were not finite
+    /// are not counted, since their status says it.
+    pub fn missing(&self) -> Vec<(&str, String)> {
+        let reason = |i: usize| {
+            let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+            let rows = self.rows.iter().filter(|r| r.sample.spectrum.is_some());
+            rows.filter_map(|r| self.reason(r.values[i])).for_each(|why| *counts.entry(why).or_default() += 1);
+            counts.into_iter().max_by_key(|(_, n)| *n).map(|(why, _)| why)
+        };
+        self.names.iter().enumerate().filter_map(|(i, name)| Some((name.as_str(), reason(i)?))).collect()
+    }
+
+    /// Why there is no value.
+    fn reason(&self, value: Measured) -> Option<String> {
+        match value {
+            Measured::Value { .. } => None,
+            Measured::Undefined(Undefined::FewDirections) => {
+                Some(format!("{} directions, fewer than the model rank {}", self.directions, self.model_rank))
+            }
+            Measured::Undefined(why) => Some(why.to_string()),
+        }
+    }
+
     /// The table: numbers, status, descriptors with their standard errors where they have any, and how they were
-    /// measured. Novelty comes from `calibration`, which the caller gives only if it was made by the same estimator.
-    /// `files` holds the name of each sample's file, where it has one.
+    /// measured. Novelty comes from `calibration`, which the caller gives only if it was made by the same estimator; else it
+    /// says why there is none. The column `undefined` names what is missing in a row, with the reason. `files` holds the
+    /// name of each sample's file, where it has one.
     ///
     /// # Errors
     /// When the columns do not make a valid table.
-    pub fn table(&self, calibration: Option<&Calibration>, files: &[Option<String>]) -> Result<Table> {
+    pub fn table(&self, calibration: Result<&Calibration, &str>, files: &[Option<String>]) -> Result<Table> {
         let real = |get: &dyn Fn(&Row) -> Option<f64>| Values::F64(self.rows.iter().map(get).collect());
         let numbers = self.rows.iter().map(|r| i64::try_from(r.sample.number).ok()).collect();
         let mut columns = vec![Column::new(self.column.clone(), Values::I64(numbers))];
@@ -143,11 +177,17 @@ impl Description {
             columns.push(Column::new("psi_calibrated", Values::F64(each().map(|c| c.map(|c| c.0)).collect())));
             columns.push(Column::new("psi_calibrated_stderr", Values::F64(each().map(|c| c.map(|c| c.1)).collect())));
         }
-        if let Some(calibration) = calibration {
-            let each = || self.values("psi_k").into_iter().map(|v| v.map(|p| calibration.novelty_of(p)));
-            columns.push(Column::new("novelty", Values::F64(each().map(|n| Some(n?.percentile.percent())).collect())));
-            columns.push(Column::new("beyond", Values::F64(each().map(|n| Some(n?.beyond)).collect())));
-        }
+        let each = || self.values("psi_k").into_iter().map(|v| Some(calibration.ok()?.novelty_of(v?)));
+        columns.push(Column::new("novelty", Values::F64(each().map(|n| Some(n?.percentile.percent())).collect())));
+        columns.push(Column::new("beyond", Values::F64(each().map(|n| Some(n?.beyond)).collect())));
+        let undefined = |r: &Row| {
+            let values = self.names.iter().zip(&r.values);
+            let values = values.filter_map(|(name, v)| Some(format!("{name}: {}", self.reason(*v)?)));
+            let novelty = calibration.err().map(|why| format!("novelty: {why}"));
+            let all: Vec<String> = values.chain(novelty).collect();
+            (r.sample.spectrum.is_some() && !all.is_empty()).then(|| all.join("; "))
+        };
+        columns.push(Column::new("undefined", Values::Text(self.rows.iter().map(undefined).collect())));
         let directions = |r: &Row| r.sample.spectrum.as_ref().and_then(|s| i64::try_from(s.n_directions).ok());
         columns.push(Column::new("n_directions", Values::I64(self.rows.iter().map(directions).collect())));
         let estimator = |r: &Row| r.sample.spectrum.as_ref().map(|s| s.estimator.to_owned());
@@ -181,7 +221,7 @@ fn exact_value(exact: &Sample, name: &str, k: usize) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
+    use crate::geometry::Spectrum;
 
     #[test]
     fn a_column_that_is_not_there_gives_no_value_and_not_another_ones() {
@@ -205,11 +245,35 @@ mod tests {
         };
         assert_eq!((found.values("nu"), found.values("psi_k")), (vec![Some(1.5)], vec![None]));
         let calibration = Calibration::new((0..5000).map(f64::from).collect());
-        let table = found.table(calibration.as_ref(), &[None]);
+        let table = found.table(calibration.as_ref().ok_or("none"), &[None]);
         let Ok(table) = table else { panic!("a table") };
         for name in ["novelty", "beyond"] {
             let values = table.column(name).map(|c| &c.values);
             assert!(matches!(values, Some(Values::F64(v)) if *v == [None]), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_says_why() {
+        // Three directions where the model rank is five.
+        let spectrum = Spectrum::whole(vec![3.0, 2.0, 1.0], vec![0.0; 3], 16, "exact");
+        let sample = Sample {
+            number: 0,
+            latent: vec![0.5; 3],
+            residual: None,
+            spectrum: Some(spectrum),
+            complexity: None,
+            stderr: BTreeMap::new(),
+        };
+        let found = Description::new(vec![sample], &[], Some(5), &[], "seed");
+        let why = "3 directions, fewer than the model rank 5";
+        assert!(found.missing().contains(&("psi_k", why.to_owned())), "{:?}", found.missing());
+        assert!(found.missing().contains(&("delta", "not measured".to_owned())));
+        let table = found.table(Err("the model has no reward"), &[None]).unwrap();
+        let Some(Values::Text(undefined)) = table.column("undefined").map(|c| &c.values) else { panic!("no column") };
+        let said = undefined[0].as_deref().unwrap_or_default();
+        for part in [&format!("psi_k: {why}"), "delta: not measured", "novelty: the model has no reward"] {
+            assert!(said.contains(part), "{said}");
         }
     }
 }

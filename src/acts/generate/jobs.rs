@@ -1,23 +1,23 @@
 //! The jobs of a batch with their models in memory: what stands between a config and a run.
 
-use super::keys::BatchConfig;
+use super::keys::{BatchConfig, JobKeys};
 use super::make::check;
 use super::recipe::{PictureRecipe, Recipe};
-use super::tiles::{Engines, GeneratePlan, PlannedJob};
+use super::subject::Subject;
+use super::tiles::{GeneratePlan, PlannedJob, Subjects};
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
 use crate::generator::find_model;
 use crate::run::Plan;
-use crate::steer::Engine;
 use crate::store;
 use std::path::{Path, PathBuf};
 
-/// Planned jobs, and the engines that make their pictures.
+/// Planned jobs, and the models that make their pictures.
 pub struct Jobs {
     /// At least one.
     pub jobs: Vec<PlannedJob>,
     /// Each model with each reward that a job names.
-    pub engines: Engines,
+    pub subjects: Subjects,
     /// Where they compute.
     pub device: (DeviceName, Device),
 }
@@ -29,21 +29,29 @@ impl Jobs {
     /// # Errors
     /// When a model cannot be used, or a job asks for what its model cannot do.
     pub fn load(batch: &BatchConfig, models: &[PathBuf], single: bool, device: (DeviceName, Device)) -> Result<Self> {
-        let mut engines = Engines::new();
+        let mut subjects = Subjects::new();
         let mut jobs = Vec::new();
         for (job, model) in batch.jobs.iter().zip(models) {
             let keys = &job.keys;
-            let key = (keys.model.clone(), keys.reward.clone());
-            if !engines.contains_key(&key) {
-                engines.insert(key.clone(), Engine::load(model, keys.reward.as_deref(), &device.1)?);
-            }
+            let same = |k: &JobKeys| (&k.model, &k.reward) == (&keys.model, &keys.reward);
+            let needs = batch.jobs.iter().any(|j| same(&j.keys) && j.keys.needs_reward());
+            let loaded = subjects.keys().find(|k| (&k.0, &k.1) == (&keys.model, &keys.reward)).cloned();
+            let key = match loaded {
+                Some(key) => key,
+                None => {
+                    let subject = Subject::load(model, keys.reward.as_deref(), needs, &device.1)?;
+                    let key = (keys.model.clone(), keys.reward.clone(), subject.engine().is_some());
+                    subjects.insert(key.clone(), subject);
+                    key
+                }
+            };
             jobs.push(PlannedJob {
                 name: keys.name.clone(),
                 folder: if single && batch.jobs.len() == 1 { ".".into() } else { keys.name.clone() },
                 model: keys.model.clone(),
                 seeds: keys.seeds.clone(),
                 subdirs: keys.subdirs,
-                recipe: Recipe::of(keys, &engines[&key], device.0).map_err(|e| job.refuse(e))?,
+                recipe: Recipe::of(keys, &subjects[&key], device.0).map_err(|e| job.refuse(e))?,
             });
         }
         let latents = |j: &PlannedJob| j.recipe.latents;
@@ -51,7 +59,7 @@ impl Jobs {
             let message = "the jobs share one table, so all of them keep latents of one width, or none does";
             return Err(Error::config("save_latents", message));
         }
-        Ok(Self { jobs, engines, device })
+        Ok(Self { jobs, subjects, device })
     }
 
     /// The job that makes `picture` again by its own recipe, with the model in `folder`.
@@ -66,8 +74,8 @@ impl Jobs {
         device: (DeviceName, Device),
     ) -> Result<Self> {
         let recipe = own.recipe.clone();
-        let engine = Engine::load(folder, recipe.reward.as_deref(), &device.1)?;
-        check(&engine, &recipe).map_err(|m| Error::input(picture, format!("was made with {m}; give that model")))?;
+        let subject = Subject::of_recipe(&recipe, folder, &device.1)?;
+        check(&subject, &recipe).map_err(|m| Error::input(picture, format!("was made with {m}; give that model")))?;
         let job = PlannedJob {
             name: "again".into(),
             folder: ".".into(),
@@ -76,8 +84,8 @@ impl Jobs {
             subdirs: false,
             recipe,
         };
-        let engines = Engines::from([((model, job.recipe.reward.clone()), engine)]);
-        Ok(Self { jobs: vec![job], engines, device })
+        let key = (model, job.recipe.reward.clone(), subject.engine().is_some());
+        Ok(Self { jobs: vec![job], subjects: Subjects::from([(key, subject)]), device })
     }
 
     /// These jobs added to those that a run folder already holds, so that nothing made there is lost: more seeds of a

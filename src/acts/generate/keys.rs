@@ -367,6 +367,11 @@ impl JobKeys {
         }
     }
 
+    /// Whether it can only be done with a reward; plain sampling needs none.
+    pub fn needs_reward(&self) -> bool {
+        self.target().is_some() || guide(&self.method).is_some() || self.own != MethodKeys::default()
+    }
+
     /// The percentile to reach; `None` for plain sampling.
     pub fn target(&self) -> Option<Percentile> {
         let mode = || MODES.iter().find(|m| Some(m.0) == self.mode.as_deref()).and_then(|m| m.1);

@@ -2,6 +2,7 @@
 
 use super::recipe::Recipe;
 use super::row::{SampleRow, Shown};
+use super::subject::Subject;
 use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::geometry::LocalGeometry;
@@ -9,14 +10,14 @@ use crate::reward::{Place, Reading};
 use crate::steer::{self, Engine, Finished, Status, Steered, guide};
 use crate::units::Percentile;
 
-/// Whether `engine` has the model, reward and calibration that `recipe` names.
+/// Whether `subject` is the model, with the reward and calibration, that `recipe` names.
 ///
 /// # Errors
 /// Which of them differs, as text for a message.
-pub fn check(engine: &Engine, recipe: &Recipe) -> Result<(), String> {
+pub fn check(subject: &Subject, recipe: &Recipe) -> Result<(), String> {
     for (what, wanted, found) in [
-        ("model", recipe.model_sha256.as_str(), engine.generator.model_sha256()),
-        ("reward", &recipe.reward_sha256, engine.reward.sha256.as_str()),
+        ("model", recipe.model_sha256.as_str(), subject.generator().model_sha256()),
+        ("reward", &recipe.reward_sha256, subject.reward_sha256()),
     ] {
         if wanted != found {
             return Err(format!("another {what} (SHA-256 {wanted:.12}, here {found:.12})"));
@@ -29,14 +30,15 @@ pub fn check(engine: &Engine, recipe: &Recipe) -> Result<(), String> {
 ///
 /// # Errors
 /// When the device fails or the run is stopped; [`crate::error::Error::Config`] if the model cannot do what is asked.
-pub fn make(engine: &Engine, recipe: &Recipe, samples: &[u64], cancel: &Cancel) -> Result<Vec<Finished>> {
+pub fn make(subject: &Subject, recipe: &Recipe, samples: &[u64], cancel: &Cancel) -> Result<Vec<Finished>> {
     let denoising = recipe.denoising.as_ref();
     let guide = guide(&recipe.method);
-    let mut finished = match denoising {
-        Some(asked) if asked.is_guided(guide) => {
+    let mut finished = match (subject.engine(), denoising) {
+        (None, asked) => subject.plain(asked, samples, cancel)?,
+        (Some(engine), Some(asked)) if asked.is_guided(guide) => {
             engine.guide(guide, asked, samples, recipe.novelty, &recipe.settings, cancel)?
         }
-        _ => {
+        (Some(engine), _) => {
             let novelty = vec![recipe.novelty; samples.len()];
             let steered = engine.steer(&recipe.method, samples, &novelty, &recipe.settings, cancel)?;
             engine.pictures(steered, denoising.map_or(0, |d| d.preview_every), cancel)?
@@ -74,6 +76,31 @@ pub fn row(engine: &Engine, steered: &Steered, novelty: Option<Percentile>) -> S
         descriptors: Shown::of(|d| (d.measure)(geometry.as_ref()?).value()),
         distance: if finite { steer::distance(&steered.start, &steered.latent) } else { 0.0 },
         angle: if finite { steer::angle_between(&steered.start, &steered.latent).to_degrees() } else { 0.0 },
+        steps: steered.steps,
+        latent: Vec::new(),
+        effective_sizes: Vec::new(),
+        attempts: steered.attempts,
+        status: steered.status,
+        missed: steered.missed,
+    }
+}
+
+/// The row of a sample of a model without a reward: nothing was asked and nothing measured.
+pub fn plain_row(steered: &Steered) -> SampleRow {
+    SampleRow {
+        seed: steered.sample,
+        file: None,
+        sha256: None,
+        novelty_asked: None,
+        novelty_predicted: None,
+        psi_predicted: None,
+        novelty_reached: None,
+        beyond: None,
+        psi_k: None,
+        measured: None,
+        descriptors: Shown::of(|_| None),
+        distance: 0.0,
+        angle: 0.0,
         steps: steered.steps,
         latent: Vec::new(),
         effective_sizes: Vec::new(),

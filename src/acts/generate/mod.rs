@@ -6,6 +6,7 @@ mod make;
 mod recipe;
 mod row;
 mod sheet;
+mod subject;
 mod table;
 mod tiles;
 
@@ -13,7 +14,8 @@ pub use jobs::{Jobs, models};
 pub use keys::{BatchConfig, JobConfig, JobKeys, Overrides};
 pub use make::{check, make, row};
 pub use recipe::{PictureRecipe, Recipe};
-pub use row::{SampleRow, Shown, missed};
+pub use row::{SampleRow, Shown, missed, unmeasured};
 pub use sheet::contact_sheet;
+pub use subject::{NO_REWARD, Subject};
 pub use table::samples_table;
-pub use tiles::{Engines, GeneratePlan, Pictures, PlannedJob, ROW};
+pub use tiles::{GeneratePlan, Pictures, PlannedJob, ROW, Subjects};

@@ -2,11 +2,13 @@
 //! 17 gives the same picture whatever other seeds are made with it.
 
 use super::keys::JobKeys;
+use super::subject::{NO_REWARD, Subject};
 use crate::device::DeviceName;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::noise;
-use crate::steer::{Denoising, Engine, MethodKeys, Settings, guide};
+use crate::steer::denoiser::{check_class, sampler_of};
+use crate::steer::{Denoising, MethodKeys, Settings, guide, usual_settings};
 use crate::store;
 use crate::units::Percentile;
 use serde::{Deserialize, Serialize};
@@ -28,7 +30,8 @@ pub struct Recipe {
     /// Name of the reward, where it is not the model's own.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reward: Option<String>,
-    /// SHA-256 of the reward's card, which holds the hashes of its weights and calibration.
+    /// SHA-256 of the reward's card, which holds the hashes of its weights and calibration; `absent` for pictures of a
+    /// model that had no reward.
     pub reward_sha256: String,
     /// Steering method.
     pub method: String,
@@ -58,16 +61,19 @@ impl Recipe {
     ///
     /// # Errors
     /// [`Error::Key`] for what the model or the reward cannot do.
-    pub fn of(job: &JobKeys, engine: &Engine, device: DeviceName) -> Result<Self> {
+    pub fn of(job: &JobKeys, subject: &Subject, device: DeviceName) -> Result<Self> {
         let denoising = job.denoising.filled(&job.method);
         let acts =
             job.target().is_some() || job.own != MethodKeys::default() || denoising.as_ref().is_some_and(|d| d.push);
         let method = if acts { job.method.as_str() } else { "none" };
         let guide = guide(method);
-        if let Some(how) = &denoising {
-            engine.check_denoising(guide, how)?;
+        let spec = subject.generator().spec();
+        match (&denoising, subject.engine()) {
+            (Some(how), Some(engine)) => engine.check_denoising(guide, how)?,
+            (Some(how), None) => check_class(sampler_of(&**subject.generator())?, how)?,
+            (None, _) => {}
         }
-        let latents = job.save_latents.then_some(engine.generator.spec().latent_width);
+        let latents = job.save_latents.then_some(spec.latent_width);
         if latents.is_some() && denoising.as_ref().is_some_and(|d| d.is_guided(guide)) {
             let message = "a guided picture is not made from its latent alone; leave it out, or take a method that moves the noise";
             return Err(Error::key("save_latents", message));
@@ -81,20 +87,25 @@ impl Recipe {
             format: 1,
             version: env!("CARGO_PKG_VERSION").into(),
             noise_scheme: noise::SCHEME,
-            model: engine.generator.spec().id.clone(),
-            model_sha256: engine.generator.model_sha256().to_owned(),
+            model: spec.id.clone(),
+            model_sha256: subject.generator().model_sha256().to_owned(),
             reward: job.reward.clone(),
-            reward_sha256: engine.reward.sha256.clone(),
+            reward_sha256: subject.reward_sha256().to_owned(),
             method: method.into(),
             novelty: job.target(),
-            estimator: engine.reward.quantity.how(),
+            estimator: subject.estimator(),
             tile: job.tile,
             device: device.class().into(),
             metadata: job.metadata,
             latents,
-            settings: job.settings(&engine.usual_settings()),
+            settings: job.settings(&usual_settings(spec)),
             denoising,
         })
+    }
+
+    /// Whether the model had a reward.
+    pub fn has_reward(&self) -> bool {
+        self.reward_sha256 != NO_REWARD
     }
 
     /// The text of `recipe.toml`.

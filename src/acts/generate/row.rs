@@ -49,7 +49,7 @@ pub struct SampleRow {
     pub attempts: usize,
     /// How it ended.
     pub status: Status,
-    /// Why it did not reach what was asked for, where it did not.
+    /// Why it did not reach what was asked for, or was not measured, where it did not or was not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missed: Option<Missed>,
 }
@@ -65,6 +65,7 @@ impl SampleRow {
         match self.status {
             Status::Ok => "ok".to_owned(),
             Status::Unreached => format!("unreached ({})", self.missed.map_or("", Missed::name)),
+            Status::Unmeasured => format!("unmeasured ({})", self.missed.map_or("", Missed::name)),
             Status::OffManifold => match self.beyond.filter(|b| *b != 0.0) {
                 Some(beyond) => format!("off_manifold ({beyond:+.2} sd beyond)"),
                 None => "off_manifold".to_owned(),
@@ -76,13 +77,27 @@ impl SampleRow {
 
 /// How many samples were asked for a novelty and did not reach it, and why; `None` where all did.
 pub fn missed<'a>(rows: impl Iterator<Item = &'a SampleRow>) -> Option<String> {
-    let asked: Vec<&SampleRow> = rows.filter(|r| r.novelty_asked.is_some()).collect();
+    let asked: Vec<&SampleRow> = rows.filter(|r| r.novelty_asked.is_some() && r.status != Status::Unmeasured).collect();
     let mut why: BTreeMap<&str, usize> = BTreeMap::new();
     asked.iter().filter_map(|r| r.missed).for_each(|m| *why.entry(m.name()).or_default() += 1);
     let count: usize = why.values().sum();
     let each: Vec<String> = why.iter().map(|(name, n)| format!("{n} {name}")).collect();
     let all = asked.len();
     (count > 0).then(|| format!("{count} of {all} samples did not reach what was asked ({})", each.join(", ")))
+}
+
+/// How many samples have no measured novelty, and why; `None` where all have one.
+pub fn unmeasured<'a>(rows: impl Iterator<Item = &'a SampleRow>) -> Option<String> {
+    let all: Vec<&SampleRow> = rows.collect();
+    let without: Vec<Missed> = all.iter().filter(|r| r.status == Status::Unmeasured).filter_map(|r| r.missed).collect();
+    let why = match without.first()? {
+        Missed::NoReward => "the model has no reward, so that no novelty is known",
+        _ => {
+            "the reward's quantity is a number of the noise, and a guided picture is not made from a known noise; \
+             a reward of pictures measures them, see isoline list quantities"
+        }
+    };
+    Some(format!("{} of {} samples are unmeasured: {why}", without.len(), all.len()))
 }
 
 fn once() -> usize {

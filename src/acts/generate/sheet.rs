@@ -41,9 +41,13 @@ fn sheet_row(name: &str, folder: &Path, rows: &[SampleRow], columns: &[u64]) -> 
         None => Ok(Cell { picture: None, caption: "not asked for".into(), mark: None }),
         Some(row) => {
             let picture = row.file.as_ref().map(|f| read_picture(&folder.join(f))).transpose()?;
-            let caption = row.novelty_reached.map_or("no value".to_owned(), |n| format!("{n:.1}"));
+            let caption = match (row.novelty_reached, row.status) {
+                (Some(n), _) => format!("{n:.1}"),
+                (None, Status::Unmeasured) => "not measured".to_owned(),
+                (None, _) => "no value".to_owned(),
+            };
             let mark = match row.status {
-                Status::Ok => None,
+                Status::Ok | Status::Unmeasured => None,
                 Status::Unreached => Some(Mark::Missed),
                 Status::OffManifold | Status::NonFinite => Some(Mark::Odd),
             };

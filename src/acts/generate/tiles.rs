@@ -1,9 +1,10 @@
 //! The tiles of a run of pictures: jobs of seeds, each job with its own recipe, folder and records.
 
-use super::make::{check, make, row};
+use super::make::{check, make, plain_row, row};
 use super::recipe::{PictureRecipe, Recipe};
 use super::row::{SampleRow, picture_path, preview_path};
 use super::sheet::contact_sheet;
+use super::subject::Subject;
 use super::table::samples_table;
 use crate::acts::{ActRow, keys};
 use crate::cancel::Cancel;
@@ -12,7 +13,7 @@ use crate::error::{Error, Result, shown};
 use crate::generator::find_model;
 use crate::render::{Picture, png};
 use crate::run::{Lookup, Maker, Record, SampleEnd, Seeds, TileState, Work, as_recorded};
-use crate::steer::{Engine, Status};
+use crate::steer::Status;
 use crate::store;
 use crate::table::{write_csv, write_parquet};
 use crate::tile::Tiling;
@@ -57,8 +58,8 @@ pub struct PlannedJob {
     pub recipe: Recipe,
 }
 
-/// Models in memory, by the names of model and reward as a job gives them.
-pub type Engines = BTreeMap<(String, Option<String>), Engine>;
+/// Models in memory, by the names of model and reward as a job gives them, and by whether they are with a reward.
+pub type Subjects = BTreeMap<(String, Option<String>, bool), Subject>;
 
 /// A job with its tiles.
 struct Job {
@@ -137,8 +138,8 @@ impl Pictures {
     }
 
     /// A maker of tiles that starts with the models already in memory.
-    pub fn maker_with(&self, device: (DeviceName, Device), engines: Engines) -> Box<dyn Maker + '_> {
-        Box::new(PictureMaker { pictures: self, device, engines })
+    pub fn maker_with(&self, device: (DeviceName, Device), subjects: Subjects) -> Box<dyn Maker + '_> {
+        Box::new(PictureMaker { pictures: self, device, subjects })
     }
 
     /// The rows of every job, as (name, folder, rows), in the order its seeds were typed.
@@ -269,7 +270,12 @@ impl Work for Pictures {
         };
         let mut models: Vec<String> = self.jobs.iter().map(model).collect();
         models.dedup();
-        let title = format!("{}: novelty reached, in percent of the model's own samples", models.join(", "));
+        let taught = self.jobs.iter().any(|j| j.planned.recipe.has_reward());
+        let what = match taught {
+            true => "novelty reached, in percent of the model's own samples",
+            false => "no reward yet, so that no novelty is known",
+        };
+        let title = format!("{}: {what}", models.join(", "));
         let sheet = contact_sheet(&title, &views)?;
         store::write_atomic(&self.folder.join("grid.png"), &png::encode(&sheet, &png::PngText::default())?)?;
         let rows: Vec<(&str, &SampleRow)> =
@@ -301,7 +307,7 @@ impl Work for Pictures {
 struct PictureMaker<'a> {
     pictures: &'a Pictures,
     device: (DeviceName, Device),
-    engines: Engines,
+    subjects: Subjects,
 }
 
 impl Maker for PictureMaker<'_> {
@@ -320,18 +326,16 @@ impl Maker for PictureMaker<'_> {
             return Err(Error::key("device", message));
         }
         let name = &job.planned.model;
-        let engine = match self.engines.entry((name.clone(), recipe.reward.clone())) {
+        let subject = match self.subjects.entry((name.clone(), recipe.reward.clone(), recipe.has_reward())) {
             Entry::Occupied(found) => found.into_mut(),
-            Entry::Vacant(empty) => {
-                empty.insert(Engine::load(&find_model(name)?, recipe.reward.as_deref(), &self.device.1)?)
-            }
+            Entry::Vacant(empty) => empty.insert(Subject::of_recipe(recipe, &find_model(name)?, &self.device.1)?),
         };
-        check(engine, recipe).map_err(|m| {
+        check(subject, recipe).map_err(|m| {
             let model = find_model(name).unwrap_or_else(|_| name.into());
             Error::input(model, format!("{m}; the run was planned with that one"))
         })?;
-        engine.check_memory(job.tiling.size())?;
-        job.make(*number, wanted, force, engine, tell, cancel)
+        subject.check_memory(job.tiling.size())?;
+        job.make(*number, wanted, force, subject, tell, cancel)
     }
 }
 
@@ -341,22 +345,22 @@ impl Job {
         tile: u64,
         wanted: &[u64],
         force: bool,
-        engine: &Engine,
+        subject: &Subject,
         tell: &mut dyn FnMut(&SampleEnd) -> Result<()>,
         cancel: &Cancel,
     ) -> Result<()> {
         let recipe = &self.planned.recipe;
-        let spec = engine.generator.spec();
+        let spec = subject.generator().spec();
         let mut done = self.kept(tile, if force { wanted } else { &[] });
-        let needed = |seed: &u64| engine.needs_whole_tiles() || (wanted.contains(seed) && !done.contains_key(seed));
+        let needed = |seed: &u64| subject.needs_whole_tiles() || (wanted.contains(seed) && !done.contains_key(seed));
         let samples: Vec<u64> = self.tiling.samples(tile).filter(needed).collect();
-        let finished = if samples.is_empty() { Vec::new() } else { make(engine, recipe, &samples, cancel)? };
+        let finished = if samples.is_empty() { Vec::new() } else { make(subject, recipe, &samples, cancel)? };
         for one in finished.iter().filter(|f| wanted.contains(&f.steered.sample)) {
             let (s, values) = (&one.steered, &one.picture);
             if done.contains_key(&s.sample) {
                 continue;
             }
-            let mut row = row(engine, s, recipe.novelty);
+            let mut row = subject.engine().map_or_else(|| plain_row(s), |engine| row(engine, s, recipe.novelty));
             row.effective_sizes.clone_from(&one.effective_sizes);
             if recipe.latents.is_some() && s.latent.iter().all(|v| v.is_finite()) {
                 row.latent.clone_from(&s.latent);
@@ -379,7 +383,7 @@ impl Job {
                 let bytes = png::encode(&preview, &png::PngText::default())?;
                 store::write_atomic(&self.folder.join(preview_path(s.sample, *step)), &bytes)?;
             }
-            tell(&SampleEnd { job: Some(&self.planned.name), seed: s.sample, status: row.status })?;
+            tell(&SampleEnd { job: Some(&self.planned.name), seed: s.sample, status: row.status, ends_call: false })?;
             done.insert(s.sample, row);
         }
         Record::new(&self.run_id, tile, done.into_values().collect()).write(&self.folder)

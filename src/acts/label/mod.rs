@@ -14,7 +14,10 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+mod cost;
 mod parts;
+
+pub use cost::Cost;
 
 use parts::{CALL, PartState, Parts, table_bytes};
 
@@ -121,7 +124,13 @@ impl Work for Tiles {
     fn state(&self, tile: u64, hash: bool) -> TileState {
         let wanted = self.wanted(tile);
         match self.parts.state(tile as usize, hash) {
-            Ok(None) => TileState { wanted, ..TileState::default() },
+            Ok(None) => {
+                let Some((n, kept)) = self.parts.kept(tile as usize, hash) else {
+                    return TileState { wanted, ..TileState::default() };
+                };
+                let done = n as u64;
+                TileState { wanted, done, non_finite: kept.undefined, files: kept.files, ..TileState::default() }
+            }
             Ok(Some(PartState { files, undefined })) => {
                 TileState { wanted, done: wanted, non_finite: undefined, files, ..TileState::default() }
             }
@@ -192,11 +201,10 @@ impl Maker for PartMaker<'_> {
         let (spec, call) = (generator.spec(), CALL);
         let remedy = "choose an estimator of fewer directions (labels.estimator), or a machine with more";
         generator::check_memory(spec, call, quantity.directions(spec)?, generator::DEFAULT_MEMORY, remedy)?;
-        let defined = self.work.parts.make(tile as usize, &**generator, quantity, cancel)?;
-        for (index, defined) in defined {
+        let mut told = |seed: u64, defined: bool, ends_call: bool| {
             let status = if defined { Status::Ok } else { Status::NonFinite };
-            tell(&SampleEnd { job: None, seed: index, status })?;
-        }
-        Ok(())
+            tell(&SampleEnd { job: None, seed, status, ends_call })
+        };
+        self.work.parts.make(tile as usize, &**generator, quantity, &mut told, cancel)
     }
 }

@@ -1,13 +1,15 @@
 //! `trajectory`: the local geometry of a diffusion model's denoiser along the way from noise to picture.
 
-use super::{seeds, write_table};
+use super::{Report, seeds, write_page, write_table, write_text};
 use crate::cancel::Cancel;
 use crate::device::Device;
 use crate::diffusion::{Sampling, State, solvers::solver};
 use crate::error::{Error, Result};
 use crate::generator::{AtSigma, Generator, Sampler, find_model};
-use crate::geometry::{DESCRIPTORS, LocalGeometry, Spectrum, estimator, model_rank};
+use crate::geometry::{DESCRIPTORS, Descriptor, LocalGeometry, ShownIn, Spectrum, estimator, model_rank};
 use crate::progress::Progress;
+use crate::render::page::{Page, row};
+use crate::render::plot;
 use crate::table::{Column, Table, Values};
 use crate::tensors::{host, rows};
 use crate::units::Latents;
@@ -136,7 +138,7 @@ impl NoiseLevel {
 }
 
 /// The likelihood of a prior draw means nothing at a noised picture, so that descriptor is left out.
-fn descriptors() -> impl Iterator<Item = &'static crate::geometry::Descriptor> {
+fn descriptors() -> impl Iterator<Item = &'static Descriptor> {
     DESCRIPTORS.iter().filter(|d| d.name != "log_likelihood")
 }
 
@@ -181,13 +183,65 @@ impl DenoiserPathReport {
         Table::new(columns)
     }
 
-    /// Writes `trajectory.parquet` and `trajectory.csv`.
-    ///
-    /// # Errors
-    /// When a file cannot be written.
-    pub fn write(&self, folder: &Path) -> Result<()> {
+    /// The descriptors that are printed and drawn, each with its place among a point's values; not those that nothing here
+    /// measures.
+    fn shown(&self) -> impl Iterator<Item = (usize, &'static Descriptor)> {
+        let all = descriptors().enumerate().filter(|(_, d)| d.shown.contains(&ShownIn::Path));
+        all.filter(|(i, _)| self.points.iter().any(|p| p.values[*i].is_some()))
+    }
+
+    /// Lines of one descriptor over σ, one for each of the first seven seeds.
+    fn plot(&self, at: usize, descriptor: &Descriptor) -> Result<String> {
+        let mut seeds: Vec<u64> = self.points.iter().map(|p| p.seed).collect();
+        seeds.dedup();
+        let names: Vec<String> = seeds.iter().take(7).map(|seed| format!("seed {seed}")).collect();
+        let line = |seed: &u64| {
+            let own = self.points.iter().filter(|p| p.seed == *seed);
+            own.filter_map(|p| Some((p.sigma, p.values[at]?))).collect::<Vec<_>>()
+        };
+        let lines: Vec<(&str, Vec<(f64, f64)>)> =
+            names.iter().zip(&seeds).map(|(name, seed)| (name.as_str(), line(seed))).collect();
+        let title = format!("{} of the denoiser, from noise (right) to picture", descriptor.label);
+        plot::lines(&title, "sigma", descriptor.label, &lines, true)
+    }
+}
+
+impl Report for DenoiserPathReport {
+    fn rows(&self) -> Vec<Vec<String>> {
+        let number = |v: Option<f64>| match v {
+            None => "-".to_owned(),
+            Some(v) if v == 0.0 || (1e-3..1e6).contains(&v.abs()) => format!("{v:.4}"),
+            Some(v) => format!("{v:.4e}"),
+        };
+        let line = |p: &PathPoint| {
+            let first = row([&p.seed.to_string(), &format!("{:.4}", p.sigma), &p.k.to_string()]);
+            first.into_iter().chain(self.shown().map(|(i, _)| number(p.values[i]))).collect()
+        };
+        let names = self.shown().map(|(_, d)| d.name.to_owned());
+        let head = row(["seed", "sigma", "k"]).into_iter().chain(names).collect();
+        [head].into_iter().chain(self.points.iter().map(line)).collect()
+    }
+
+    /// Writes `trajectory.parquet` and `trajectory.csv` with every descriptor, a plot for each that is shown, `report.html`
+    /// and `study.json`.
+    fn write(&self, folder: &Path) -> Result<()> {
         let metadata =
             [("model", self.model.as_str()), ("model_sha256", &self.model_sha256), ("estimator", &self.estimator)];
-        write_table(folder, "trajectory", &self.table()?, &metadata)
+        write_table(folder, "trajectory", &self.table()?, &metadata)?;
+        let mut page = Page::new(&format!("From noise to picture in {}", self.model));
+        let text = format!(
+            "The local geometry of the denoiser's map x_sigma -> x_0 by {}, at the states that the sampler passes through. Each \
+             noise level has a k of its own: the directions that are strong in all states of that level.",
+            self.estimator
+        );
+        page.section("Descriptors over noise levels", &text);
+        for (at, descriptor) in self.shown() {
+            let svg = self.plot(at, descriptor)?;
+            write_text(folder, &format!("{}.svg", descriptor.name), &svg)?;
+            page.plot(&svg);
+        }
+        page.section("Every state", "From noise to picture, seed by seed; trajectory.csv has all descriptors.");
+        page.table(&self.rows());
+        write_page(folder, &page, self)
     }
 }

@@ -300,7 +300,9 @@ fn figures(name: &str, rows: &[SampleRow], evaluations: Option<f64>, seconds_per
         spearman_unadjusted: rho,
         misses: misses(None),
         levels: levels.into_iter().map(|l| misses(Some(l))).collect(),
-        off_manifold: rows.iter().filter(|r| !matches!(r.status, Status::Ok | Status::Unreached)).count() as f64 / n,
+        off_manifold: rows.iter().filter(|r| matches!(r.status, Status::OffManifold | Status::NonFinite)).count()
+            as f64
+            / n,
         undefined: rows.len() - pairs.len(),
         mean_angle: rows.iter().map(|r| r.angle).sum::<f64>() / n,
         attempts: rows.iter().map(|r| r.attempts as f64).sum::<f64>() / n,

@@ -10,7 +10,7 @@ mod neighbours;
 mod normal_bundle;
 mod score;
 
-pub use knee::knee;
+pub use knee::{SLOPE, WIDTH, knee};
 pub use manifolds::{MANIFOLDS, Points};
 pub use methods::{METHODS, MethodRow};
 pub use metrics::{concordance, mean_absolute_error, rounding_accuracy};

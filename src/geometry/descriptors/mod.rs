@@ -24,6 +24,8 @@ pub enum Undefined {
     ZeroRank,
     /// Fewer than k singular values are above 0, k the model rank.
     BelowModelRank,
+    /// It was measured along fewer directions than the model rank.
+    FewDirections,
     /// The value, or something it is computed from, is not finite.
     NonFinite,
     /// Too large or too small for an f64.
@@ -37,6 +39,7 @@ impl std::fmt::Display for Undefined {
         f.write_str(match self {
             Self::ZeroRank => "zero rank",
             Self::BelowModelRank => "below the model rank",
+            Self::FewDirections => "fewer directions than the model rank",
             Self::NonFinite => "not finite",
             Self::OutOfRange => "out of range",
             Self::NotMeasured => "not measured",
@@ -121,6 +124,9 @@ impl<'a> LocalGeometry<'a> {
     /// ψ_k at the model rank, with its standard error.
     fn psi_k(&self) -> Measured {
         let (spectrum, k) = (self.spectrum, self.model_rank);
+        if spectrum.singular_values.len() < k {
+            return Measured::Undefined(Undefined::FewDirections);
+        }
         super::psi_k(&spectrum.singular_values, k).map_or(Measured::Undefined(Undefined::BelowModelRank), |psi| {
             Measured::with_error(psi, spectrum.psi_stderr(k))
         })

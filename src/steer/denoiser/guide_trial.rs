@@ -2,6 +2,7 @@
 //! moves the aim. The reward tells where to go, the measurement how far.
 
 use super::keys::Denoising;
+use super::plain::{check_class, sampler_of};
 use super::task::Task;
 use super::walk::Finished;
 use super::{GuideRow, Run};
@@ -9,10 +10,10 @@ use crate::cancel::Cancel;
 use crate::diffusion::Denoiser;
 use crate::diffusion::guidance::{ClassifierFree, Interval};
 use crate::error::{Error, Result};
-use crate::generator::{Generator, Sampler};
+use crate::generator::Sampler;
 use crate::steer::closed_loop::{Attempt, Next, Trial, close};
 use crate::steer::open_loop::computed;
-use crate::steer::{Engine, Settings};
+use crate::steer::{Engine, Missed, Settings, Steered};
 use crate::units::{Latents, Level, Percentile};
 
 impl Engine {
@@ -31,14 +32,8 @@ impl Engine {
     }
 
     fn denoised(&self, guide: Option<&GuideRow>, asked: &Denoising) -> Result<&Sampler> {
-        let Some(sampler) = self.generator.as_sampler() else {
-            let message =
-                format!("\"{}\" is no diffusion model and has no denoiser to guide", self.generator.spec().id);
-            return Err(Error::key("method", message));
-        };
-        if let Some(class) = asked.condition.class {
-            crate::diffusion::condition_rows(&[0.0], Some(&[class]), sampler.denoiser().classes(), sampler.device())?;
-        }
+        let sampler = sampler_of(&*self.generator)?;
+        check_class(sampler, asked)?;
         if guide.is_some_and(|g| g.has_set_point) && self.reward.card.noised.is_none() {
             return Err(Error::config("reward", "it sees latents, not noised pictures; train one with [noised]"));
         }
@@ -79,7 +74,11 @@ impl Engine {
         let task =
             Task { engine: self, sampler, inner, asked, interval, samples, start: &self.latents(samples), cancel };
         let run: Run = guide.map_or(|task, _| task.guided(task.inner), |g| g.run);
-        let Some(novelty) = novelty.filter(|_| !asked.push) else { return run(&task, None) };
+        let Some(novelty) = novelty.filter(|_| !asked.push) else {
+            let mut finished = run(&task, None)?;
+            finished.iter_mut().for_each(|f| self.settle(&mut f.steered, None, settings.tolerance));
+            return Ok(finished);
+        };
         let targets = vec![self.reward.calibration.level_at(novelty); samples.len()];
         let mut trial = GuideTrial { task: &task, run, aims: targets.clone() };
         let closed = close(&mut trial, &targets, settings.corrections)?;
@@ -88,10 +87,18 @@ impl Engine {
             finished.steered.steps *= end.attempts;
             finished.steered.attempts = end.attempts;
             finished.steered.missed = Some(end.why);
-            self.judge(&mut finished.steered, Some(novelty), settings.tolerance);
+            self.settle(&mut finished.steered, Some(novelty), settings.tolerance);
             finished
         });
         Ok(finished.collect())
+    }
+
+    /// Compares a guided sample with what was asked for, where its measured value can be trusted.
+    fn settle(&self, steered: &mut Steered, asked: Option<Percentile>, tolerance: f64) {
+        match steered.by_way_back {
+            true => steered.unmeasured(Missed::NoNoise),
+            false => self.judge(steered, asked, tolerance),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod keys;
 mod minority;
 mod noise;
 mod particles;
+mod plain;
 mod task;
 mod walk;
 
@@ -17,6 +18,7 @@ pub use density::DensityScaled;
 pub use forward::{Forward, Normalisation};
 pub use keys::{ConditionKeys, Denoising, DenoisingKeys, WalkKeys};
 pub use minority::Minority;
+pub use plain::{check_class, plain, sampler_of};
 pub use task::Task;
 pub use walk::{Finished, pictures};
 

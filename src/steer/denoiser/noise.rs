@@ -52,7 +52,7 @@ fn run(task: &Task, aims: Option<&[Level]>) -> Result<Vec<Finished>> {
     let steered = match (reward.quantity.row().place, task.asked.condition.class) {
         (Place::Picture, _) => task.measured_pictures(&latents, &images.pictures, steps)?,
         (Place::Latent, None) => task.measured_at(&latents, steps)?,
-        (Place::Latent, Some(_)) => task.measured(&images.pictures, steps)?,
+        (Place::Latent, Some(_)) => task.measured(&latents, &images.pictures, steps)?,
     };
     finished(steered, images)
 }

@@ -95,7 +95,7 @@ fn run(task: &Task, aims: Option<&[Level]>) -> Result<Vec<Finished>> {
         sizes.push(effective);
     }
     let pictures = rows(pictures, task.start.width(), task.sampler.device());
-    let steered = task.measured(&pictures, steps)?;
+    let steered = task.measured(task.start, &pictures, steps)?;
     let mut all = finished(steered, Images { pictures, previews: Vec::new() })?;
     all.iter_mut().zip(sizes).for_each(|(f, sizes)| f.effective_sizes = sizes);
     Ok(all)

@@ -1,6 +1,7 @@
 //! What all guides have in common: a tile on its way through a guided sampler. If the reward's quantity is one of
 //! pictures, the guided picture itself is measured. If it is one of latents, as ψ_k of the sampler is, the picture is
-//! first carried back along the flow to the noise it would come from, which is biased.
+//! first carried back along the flow to the noise it would come from. That is so far off that the closed loop alone uses
+//! it, and nothing is reported.
 
 use super::keys::Denoising;
 use super::walk::{Finished, Images, Walk, finished};
@@ -69,7 +70,7 @@ impl Task<'_> {
     pub fn guided(&self, guided: &dyn Denoiser) -> Result<Vec<Finished>> {
         let images = self.walk(guided, self.rows(self.start))?;
         let steps = self.sampling()?.evaluations() * if self.asked.condition.class.is_some() { 2 } else { 1 };
-        let steered = self.measured(&images.pictures, steps)?;
+        let steered = self.measured(self.start, &images.pictures, steps)?;
         finished(steered, images)
     }
 
@@ -90,31 +91,28 @@ impl Task<'_> {
         walk.run(z, &mut denoise)
     }
 
-    /// The model's own sampling, each of its steps repeated if the recipe asks for that.
     fn sampling(&self) -> Result<Sampling> {
-        let config = self.sampler.config();
-        let own = solver(&config.solver, config.solver_settings.clone()).map_err(|e| Error::Bug(e.to_string()))?;
-        let sigmas = self.sampler.sampling().sigmas.clone();
-        Ok(match self.asked.walk.times() {
-            1 => Sampling::new(own, sigmas),
-            times => Sampling::new(Box::new(Recurrent { inner: own, times }), sigmas),
-        })
+        sampling(self.sampler, self.asked)
     }
 
-    /// Measures guided pictures, `[n, D]`: at the picture if the reward's quantity is one of pictures, else at the
-    /// noise it would come from.
+    /// Measures guided pictures, `[n, D]`, made from the noise `latents`: at the picture if the reward's quantity is one
+    /// of pictures, else at the noise it would come from. What the way back gives is too far off to be shown, but the
+    /// closed loop has nothing better.
     ///
     /// # Errors
     /// When the device fails.
-    pub fn measured(&self, pictures: &Rows, steps: usize) -> Result<Vec<Steered>> {
+    pub fn measured(&self, latents: &Latents, pictures: &Rows, steps: usize) -> Result<Vec<Steered>> {
         if self.engine.reward.quantity.row().place == Place::Picture {
-            return self.measured_pictures(self.start, pictures, steps);
+            return self.measured_pictures(latents, pictures, steps);
         }
         let [low, high] = self.sampler.config().sigma;
         let part = |i: usize| i as f64 / (BACK - 1) as f64;
         let levels: Vec<f64> = (0..BACK).map(|i| (low.ln() + (high / low).ln() * part(i)).exp()).collect();
         let noise = host(to_noise(self.sampler.denoiser(), pictures.clone(), &levels)? * (1.0 / high))?;
-        self.measured_at(&Latents::new(noise, self.start.width()), steps)
+        let readings = self.engine.read(&Latents::new(noise, self.start.width()))?;
+        let mut steered = self.steered(latents, readings, self.scores(pictures)?, steps);
+        steered.iter_mut().for_each(|s| s.by_way_back = true);
+        Ok(steered)
     }
 
     /// Measures samples at `latents`, through the sampler.
@@ -131,14 +129,17 @@ impl Task<'_> {
     /// # Errors
     /// When the device fails.
     pub fn measured_pictures(&self, latents: &Latents, pictures: &Rows, steps: usize) -> Result<Vec<Steered>> {
+        let readings = self.engine.reward.quantity.read(self.sampler, &host(pictures.clone())?)?;
+        Ok(self.steered(latents, readings, self.scores(pictures)?, steps))
+    }
+
+    /// What the reward says of pictures; nothing if it sees latents, since it cannot score a picture.
+    fn scores(&self, pictures: &Rows) -> Result<Vec<Score>> {
         let reward = &self.engine.reward;
-        // A reward that sees latents cannot score a picture.
-        let scores = match reward.card.noised {
-            Some(_) => reward.score_pictures(pictures.clone())?,
-            None => vec![Score { level: Level(f64::NAN), std: f64::NAN }; self.samples.len()],
-        };
-        let readings = reward.quantity.read(self.sampler, &host(pictures.clone())?)?;
-        Ok(self.steered(latents, readings, scores, steps))
+        match reward.card.noised {
+            Some(_) => reward.score_pictures(pictures.clone()),
+            None => Ok(vec![Score { level: Level(f64::NAN), std: f64::NAN }; self.samples.len()]),
+        }
     }
 
     fn steered(
@@ -156,8 +157,33 @@ impl Task<'_> {
                 _ => Status::OffManifold,
             };
             let (sample, start) = (self.samples[i], self.start.row(i).to_vec());
-            Steered { sample, start, latent, predicted, reading, steps, attempts: 1, status, missed: None }
+            Steered {
+                sample,
+                start,
+                latent,
+                predicted,
+                reading,
+                steps,
+                attempts: 1,
+                status,
+                missed: None,
+                by_way_back: false,
+            }
         };
         readings.into_iter().zip(scores).enumerate().map(one).collect()
     }
+}
+
+/// The model's own sampling, each of its steps repeated if the recipe asks for that.
+///
+/// # Errors
+/// [`Error::Bug`].
+pub fn sampling(sampler: &Sampler, asked: &Denoising) -> Result<Sampling> {
+    let config = sampler.config();
+    let own = solver(&config.solver, config.solver_settings.clone()).map_err(|e| Error::Bug(e.to_string()))?;
+    let sigmas = sampler.sampling().sigmas.clone();
+    Ok(match asked.walk.times() {
+        1 => Sampling::new(own, sigmas),
+        times => Sampling::new(Box::new(Recurrent { inner: own, times }), sigmas),
+    })
 }

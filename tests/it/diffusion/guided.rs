@@ -3,6 +3,7 @@
 
 use super::models::{setting, taught, train};
 use crate::cli::{Finished, Isoline};
+use isoline::render::png::read_picture;
 use isoline::steer::GUIDES;
 use serde_json::Value;
 use std::fs;
@@ -49,7 +50,8 @@ fn a_guided_sample_is_the_same_alone_among_others_and_again() {
         let all = rows(&again().succeeds());
         let six = all.iter().find(|r| r["seed"] == 6).unwrap();
         assert_eq!(&one[0], six, "{name}: a sample depends on its neighbours");
-        assert!(six["novelty_reached"].is_number() && six["psi_k"].is_number(), "{name}: {six}");
+        // ψ_k of the sampler is a number of the noise, and only optimised noise is known.
+        assert_eq!(six["psi_k"].is_number(), name == "noise", "{name}: {six}");
         // A lost picture is made again with the same bytes; so is one made from a picture's own recipe.
         let picture = dir.join(&among).join(six["file"].as_str().unwrap());
         let bytes = fs::read(&picture).unwrap();
@@ -74,11 +76,41 @@ fn a_guided_sample_is_the_same_alone_among_others_and_again() {
         }
     }
     // Every method changes the picture.
-    let plain = rows(&call(dir, "plain", &["--seeds", "6", "--mode", "balanced"]).succeeds())[0]["psi_k"].clone();
+    call(dir, "plain", &["--seeds", "6", "--mode", "balanced"]).succeeds();
+    let picture = |name: &str| read_picture(&dir.join(name).join("images/000006.png")).unwrap();
+    let plain = picture("plain");
     for (name, _) in &cases {
-        let table = fs::read_to_string(dir.join(format!("{name}-alone/records/tile-0000001.json"))).unwrap();
-        let record: Value = serde_json::from_str(&table).unwrap();
-        assert!(record["samples"][0]["psi_k"] != plain, "{name} did nothing");
+        assert!(picture(&format!("{name}-alone")) != plain, "{name} did nothing");
+    }
+}
+
+/// By a reward of the noise nothing is said of a guided picture: no number, no verdict, and the reason wherever a number
+/// would stand.
+#[test]
+fn a_guided_picture_is_unmeasured_by_a_reward_of_the_noise() {
+    let dir = taught();
+    let class = vec!["--method", "none", "--mode", "balanced", "--class", "2", "--cfg-scale", "1.5"];
+    for (name, more) in [("forward", asked("forward", true)), ("density", asked("density", false)), ("class", class)] {
+        let out = format!("unmeasured-{name}");
+        let more = [&["--seeds", "4-6", "--csv"], more.as_slice()].concat();
+        for row in rows(&call(dir, &out, &more).succeeds()) {
+            for key in ["novelty_reached", "beyond", "psi_k", "psi", "nu"] {
+                assert!(row[key].is_null(), "{name}: {key} in {row}");
+            }
+            assert_eq!([&row["status"], &row["missed"]], ["unmeasured", "no_noise"], "{name}");
+            // Its noise has not moved, and what the reward says of the picture is no measurement.
+            assert!(row["angle"] == 0.0 && row["novelty_predicted"].is_number() && row["file"].is_string(), "{name}");
+        }
+        let table = fs::read_to_string(dir.join(&out).join("samples.csv")).unwrap();
+        assert_eq!(table.matches(",unmeasured,no_noise,").count(), 3, "{table}");
+        let said = Isoline::new(&["generate", "--device", "cpu", "-m", "mini", "--set", "tile=4", "-o", &out])
+            .args(&more)
+            .cwd(dir)
+            .run();
+        assert!(said.code == 0 && said.stdout.matches("unmeasured (no_noise)").count() == 3, "{}", said.stdout);
+        assert!(said.stderr.contains("3 of 3 samples are unmeasured: the reward's quantity is a number of the noise"));
+        assert!(!said.stderr.contains("did not reach"), "{}", said.stderr);
+        Isoline::new(&["verify", "-q", &out]).cwd(dir).succeeds();
     }
 }
 

@@ -189,8 +189,11 @@ fn a_diffusion_model_is_steered_like_any_generator() {
     for guide in ["forward guidance, closed loop", "density guidance", "minority guidance"] {
         assert!(names.contains(&guide), "{names:?}");
     }
-    let undefined: u64 = report["methods"].as_array().unwrap().iter().map(|m| m["undefined"].as_u64().unwrap()).sum();
-    assert_eq!(undefined, 0, "{text}");
+    // By a reward of the noise nothing is known of guided pictures, and everything of the others.
+    for method in report["methods"].as_array().unwrap() {
+        let guided = method["name"].as_str().unwrap().contains("guidance");
+        assert_eq!(method["undefined"], if guided { 8 } else { 0 }, "{method}");
+    }
     // Without further flags, a description uses the estimator of the reward's labels, so that it has the novelty too.
     Isoline::new(&["describe", "-q", "--device", "cpu", "mini", "--seeds", "2-9", "-o", "described", "--csv"])
         .cwd(dir.path())
@@ -271,7 +274,11 @@ fn an_unchanged_card_is_described() {
 fn a_trajectory_wants_a_class_and_noise_that_the_model_knows() {
     let (dir, _) = trained();
     let trajectory = |more: &[&str]| in_folder(dir.path(), &[&["trajectory", "one", "--seeds", "0"], more].concat());
-    trajectory(&["--class", "2"]).succeeds();
+    // A table for people, and in a folder everything that a study leaves.
+    let table = trajectory(&["--class", "2", "-o", "path"]).succeeds();
+    assert!(table.starts_with("seed  sigma") && table.lines().count() == 4, "{table}");
+    let page = fs::read_to_string(dir.path().join("path/report.html")).unwrap();
+    assert!(page.matches("<svg").count() >= 3 && page.contains("From noise to picture in mini"), "{page}");
     trajectory(&["--class", "3"]).fails(2, &["--class", "0 to 2", "found 3"]);
     trajectory(&["--sigma", "30"]).fails(2, &["--sigma", "up to the sampler's 20"]);
 }
@@ -282,7 +289,38 @@ fn dimension_wants_two_probes_or_none() {
     let lid = |words: &[&str]| in_folder(dir.path(), words);
     lid(&["lid", "estimate", "one", "--probes", "1"]).fails(2, &["--probes", "at least 2"]);
     lid(&["lid", "doctor", "one", "--seeds", "0-3", "--probes", "0"]).succeeds();
-    lid(&["lid", "curve", "one", "--seeds", "0-1", "--probes", "0", "--points", "5"]).succeeds();
+    let curve = ["lid", "curve", "one", "--seeds", "0-1", "--probes", "0", "--points", "5", "-o", "curve"];
+    let table = lid(&curve).succeeds();
+    assert!(table.starts_with("seed  sigma") && table.lines().count() == 11, "{table}");
+    let page = fs::read_to_string(dir.path().join("curve/report.html")).unwrap();
+    // The rule of the knee, and the bounds of what a dimension can be.
+    assert!(page.contains("a factor of 2 from the first") && page.contains("16, the number of pixels"), "{page}");
+}
+
+/// Beside a number stands what it was measured at, and why there is none.
+#[test]
+fn a_dimension_says_its_noise_level_or_why_it_has_none() {
+    let (dir, _) = trained();
+    let lid = |more: &[&str]| {
+        let args = ["lid", "estimate", "one", "--seeds", "0-1", "--probes", "0", "--json"];
+        let text = in_folder(dir.path(), &[&args, more].concat()).succeeds();
+        let found: serde_json::Value = serde_json::from_str(&text).unwrap();
+        found["samples"].as_array().unwrap().clone()
+    };
+    for sample in lid(&["--sigma", "0.3"]) {
+        assert!(sample["sigma"] == 0.3 && sample["dimension"].is_number() && sample["stderr"] == 0.0, "{sample}");
+    }
+    // The network has hardly been trained: its curve falls to no plateau.
+    for sample in lid(&["--sigma", "auto"]) {
+        assert!(sample["sigma"].is_null() && sample["dimension"].is_null() && sample["stderr"].is_null(), "{sample}");
+        assert!(
+            sample["note"].as_str().is_some_and(|n| n.starts_with("no plateau from sigma 0.050 to 10.000")),
+            "{sample}"
+        );
+    }
+    for sample in lid(&["--method", "mle", "--reference", "stripes.idx", "--setting", "20"]) {
+        assert!(sample["stderr"].is_null() && sample["note"] == "stderr unknown: one query", "{sample}");
+    }
 }
 
 /// A training is refused if the card predicts something else, and a generator's card may not ask for a condition.

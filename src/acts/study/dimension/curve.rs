@@ -1,16 +1,17 @@
 //! `lid curve`: dimension over noise levels, and the knee of the curve.
 
-use super::super::write_text;
+use super::super::{Report, write_page, write_table, write_text};
 use super::{Pictures, check_sigma, diffusion, grid};
 use crate::cancel::Cancel;
 use crate::device::Device;
 use crate::diffusion::flipd;
-use crate::diffusion::lid::knee;
+use crate::diffusion::lid::{SLOPE, WIDTH, knee};
 use crate::error::{Error, Result};
 use crate::generator::Generator;
 use crate::progress::Progress;
-use crate::render::plot;
-use crate::table::{Column, Table, Values, write_csv};
+use crate::render::page::{Page, number, row};
+use crate::render::plot::{self, Extras};
+use crate::table::{Column, Table, Values};
 use crate::tensors::rows;
 use serde::Serialize;
 use std::path::Path;
@@ -35,6 +36,12 @@ pub struct Curve {
 /// What was found.
 #[derive(Clone, Debug, Serialize)]
 pub struct CurveReport {
+    /// Model id.
+    pub model: String,
+    /// SHA-256 of the model.
+    pub model_sha256: String,
+    /// The ambient dimension: the number of values of a picture.
+    pub ambient: usize,
     /// For each picture, by seed or index in the set, the σ at the knee of its curve, if there is one.
     pub knees: Vec<(u64, Option<f64>)>,
     /// One point per picture and noise level: picture by picture, each from the lowest level.
@@ -42,7 +49,7 @@ pub struct CurveReport {
 }
 
 /// The dimension at one picture and noise level.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct CurvePoint {
     /// Seed, or index in the set.
     pub seed: u64,
@@ -56,6 +63,8 @@ pub struct CurvePoint {
     pub trace: f64,
     /// ‖D(x) − x‖²/σ²
     pub residual: f64,
+    /// Why this is no dimension, where it is none.
+    pub note: Option<String>,
 }
 
 impl Curve {
@@ -86,7 +95,8 @@ impl Curve {
         check_sigma(&sampler, from)?;
         check_sigma(&sampler, to)?;
         let seeds = self.pictures.seeds()?;
-        let x = rows(self.pictures.values(&sampler)?, sampler.spec().latent_width, device);
+        let ambient = sampler.spec().latent_width;
+        let x = rows(self.pictures.values(&sampler)?, ambient, device);
         let grid = grid(from, to, self.points);
         let bar = progress.start("measuring", grid.len() as u64);
         let mut levels = Vec::new();
@@ -105,17 +115,24 @@ impl Curve {
                 stderr: dimension.stderr,
                 trace: found.trace.value,
                 residual: found.residual,
+                note: found.fault(ambient).map(|f| f.to_string()),
             }
         };
         let points: Vec<CurvePoint> =
             (0..seeds.len()).flat_map(|i| (0..grid.len()).map(move |j| (i, j))).map(|(i, j)| point(i, j)).collect();
-        let logs: Vec<f64> = grid.iter().map(|s| s.log10()).collect();
-        let knee_of = |curve: &[CurvePoint]| {
-            let dimensions: Vec<f64> = curve.iter().map(|p| p.dimension).collect();
-            (curve[0].seed, knee(&logs, &dimensions).map(|k| 10f64.powf(k)))
-        };
-        Ok(CurveReport { knees: points.chunks(grid.len()).map(knee_of).collect(), points })
+        let (model, model_sha256) = (sampler.spec().id.clone(), sampler.model_sha256().to_owned());
+        Ok(CurveReport { knees: knees(&points, &grid, ambient), model, model_sha256, ambient, points })
     }
+}
+
+/// The knee of each picture's curve; `points` has them one after another, each at the levels of `grid`.
+fn knees(points: &[CurvePoint], grid: &[f64], ambient: usize) -> Vec<(u64, Option<f64>)> {
+    let logs: Vec<f64> = grid.iter().map(|s| s.ln()).collect();
+    let of = |curve: &[CurvePoint]| {
+        let dimensions: Vec<f64> = curve.iter().map(|p| p.dimension).collect();
+        (curve[0].seed, knee(&logs, &dimensions, ambient as f64).map(|at| grid[at]))
+    };
+    points.chunks(grid.len()).map(of).collect()
 }
 
 impl CurveReport {
@@ -135,24 +152,158 @@ impl CurveReport {
             column("stderr", |p| p.stderr),
             column("trace", |p| p.trace),
             column("residual", |p| p.residual),
+            Column::new("note", Values::Text(self.points.iter().map(|p| p.note.clone()).collect())),
         ])
     }
 
-    /// Writes `curve.csv`, and `curve.svg` with the first eight pictures.
-    ///
-    /// # Errors
-    /// When a file cannot be written.
-    pub fn write(&self, folder: &Path) -> Result<()> {
+    /// One line for each picture: where the knee of its curve is, or that there is none.
+    pub fn knee_lines(&self) -> Vec<String> {
+        let line = |(seed, knee): &(u64, Option<f64>)| match knee {
+            Some(sigma) => format!("seed {seed}: knee at sigma {sigma:.4}"),
+            None => format!("seed {seed}: no knee, since the curve falls to no plateau"),
+        };
+        self.knees.iter().map(line).collect()
+    }
+
+    /// The curve of each picture, with its knee.
+    fn curves(&self) -> impl Iterator<Item = (&[CurvePoint], Option<f64>)> {
         let levels = self.points.len() / self.knees.len().max(1);
-        let curves: Vec<(String, Vec<(f64, f64)>)> = self
-            .points
-            .chunks(levels.max(1))
-            .take(8)
-            .map(|curve| (format!("seed {}", curve[0].seed), curve.iter().map(|p| (p.sigma, p.dimension)).collect()))
-            .collect();
-        let lines: Vec<(&str, Vec<(f64, f64)>)> = curves.iter().map(|(n, c)| (n.as_str(), c.clone())).collect();
-        let svg = plot::lines("local intrinsic dimension", "sigma", "dimension", &lines, true)?;
-        write_text(folder, "curve.csv", &write_csv(&self.table()?))?;
-        write_text(folder, "curve.svg", &svg)
+        self.points.chunks(levels.max(1)).zip(self.knees.iter().map(|k| k.1))
+    }
+
+    /// The curves of the first seven pictures, between 0 and the ambient dimension, with bars of 1.96 standard errors and a
+    /// ring at each knee.
+    fn plot(&self) -> Result<String> {
+        let drawn: Vec<_> = self.curves().take(7).collect();
+        let names: Vec<String> = drawn.iter().map(|(curve, _)| format!("seed {}", curve[0].seed)).collect();
+        let line = |curve: &[CurvePoint]| curve.iter().map(|p| (p.sigma, p.dimension)).collect::<Vec<_>>();
+        let bar = |p: &CurvePoint| (p.sigma, p.dimension - 1.96 * p.stderr, p.dimension + 1.96 * p.stderr);
+        let lines: Vec<(&str, Vec<(f64, f64)>)> =
+            names.iter().zip(&drawn).map(|(name, (curve, _))| (name.as_str(), line(curve))).collect();
+        let bars: Vec<Vec<(f64, f64, f64)>> = drawn.iter().map(|(c, _)| c.iter().map(bar).collect()).collect();
+        let ring = |(curve, knee): &(&[CurvePoint], Option<f64>)| {
+            let at = curve.iter().filter(|p| Some(p.sigma) == *knee);
+            at.map(|p| (p.sigma, p.dimension)).collect::<Vec<_>>()
+        };
+        let rings: Vec<Vec<(f64, f64)>> = drawn.iter().map(ring).collect();
+        let ambient = format!("{}, the number of pixels", self.ambient);
+        let extras = Extras {
+            bounds: &[(0.0, "0"), (self.ambient as f64, &ambient)],
+            bars: &bars,
+            rings: &rings,
+            said: if rings.iter().any(|r| !r.is_empty()) {
+                "bars: 95 % interval; rings: knees"
+            } else {
+                "bars: 95 % interval; no curve falls to a plateau, so there is no knee"
+            },
+        };
+        plot::lines_with("Local intrinsic dimension", "sigma", "dimension", &lines, true, &extras)
+    }
+}
+
+impl Report for CurveReport {
+    fn rows(&self) -> Vec<Vec<String>> {
+        let line = |p: &CurvePoint| {
+            let finite = |v: f64, digits: usize| number(Some(v).filter(|v| v.is_finite()), digits);
+            row([
+                &p.seed.to_string(),
+                &finite(p.sigma, 4),
+                &finite(p.dimension, 2),
+                &finite(p.stderr, 2),
+                &finite(p.trace, 2),
+                &finite(p.residual, 2),
+                p.note.as_deref().unwrap_or(""),
+            ])
+        };
+        let head = row(["seed", "sigma", "dimension", "stderr", "trace", "residual", "note"]);
+        [head].into_iter().chain(self.points.iter().map(line)).collect()
+    }
+
+    /// Writes `curve.csv`, `curve.parquet`, `curve.svg`, `report.html` and `study.json`.
+    fn write(&self, folder: &Path) -> Result<()> {
+        let metadata = [("model", self.model.as_str()), ("model_sha256", &self.model_sha256)];
+        write_table(folder, "curve", &self.table()?, &metadata)?;
+        let mut page = Page::new(&format!("Local intrinsic dimension of pictures of {}", self.model));
+        let text = format!(
+            "The number of directions in which the data extend by more than sigma around a picture, by FLIPD. A knee is where a \
+             curve falls to a plateau: at least three noise levels, a factor of {WIDTH} from the first to the last, between \
+             which the dimension changes by less than {:.0} % of itself per unit of ln sigma and lies between ½ and the number \
+             of pixels. Without a plateau there is no level at which the dimension could be read.",
+            100.0 * SLOPE
+        );
+        page.section("Dimension over noise levels", &text);
+        let svg = self.plot()?;
+        write_text(folder, "curve.svg", &svg)?;
+        page.plot(&svg);
+        let faults = self.points.iter().filter(|p| p.note.is_some()).count();
+        if faults > 0 {
+            let text = format!(
+                "{faults} of {} values are no dimension: below 0, above the number of pixels, or with a trace below 0, which no \
+                 denoiser has. The network is wrong there, and what lies between them is not to be trusted either.",
+                self.points.len()
+            );
+            page.section("Beyond what a dimension can be", &text);
+        }
+        let head = row(["seed", "knee at sigma", "dimension there"]);
+        let knee = |(curve, knee): (&[CurvePoint], Option<f64>)| {
+            let there = curve.iter().find(|p| Some(p.sigma) == knee).map(|p| p.dimension);
+            let at = knee.map_or("no plateau".to_owned(), |sigma| format!("{sigma:.4}"));
+            row([&curve[0].seed.to_string(), &at, &number(there, 2)])
+        };
+        page.section("Knees", "Where each curve can be read.");
+        page.table(&[head].into_iter().chain(self.curves().map(knee)).collect::<Vec<_>>());
+        page.section("Every point", "Dimension = trace + residual.");
+        page.table(&self.rows());
+        write_page(folder, &page, self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two pictures at eight levels: one falls to a plateau of 12, the other below 0.
+    fn report() -> CurveReport {
+        let sigma: Vec<f64> = (0..8).map(|i| 0.02 * 2f64.powi(i)).collect();
+        let curve = |seed: u64, values: [f64; 8]| {
+            let point = |(sigma, dimension): (f64, f64)| CurvePoint {
+                seed,
+                sigma,
+                dimension,
+                stderr: 0.5,
+                trace: dimension - 1.0,
+                residual: 1.0,
+                note: (dimension < 0.0).then(|| "below 0, which is no dimension".to_owned()),
+            };
+            sigma.iter().copied().zip(values).map(point).collect::<Vec<_>>()
+        };
+        let points =
+            [curve(3, [90., 40., 12.5, 12., 11.8, 8., 3., 1.]), curve(4, [90., 20., -30., -38., 10., 40., 20., 5.])];
+        let points = points.concat();
+        let knees = knees(&points, &sigma, 784);
+        CurveReport { model: "m".into(), model_sha256: "0".into(), ambient: 784, knees, points }
+    }
+
+    #[test]
+    fn a_knee_is_found_on_a_plateau_only() {
+        let report = report();
+        assert_eq!(report.knees, [(3, Some(0.08)), (4, None)]);
+        let lines = report.knee_lines();
+        assert_eq!(lines[0], "seed 3: knee at sigma 0.0800");
+        assert!(lines[1].starts_with("seed 4: no knee"), "{lines:?}");
+        // The note stands beside the number in print and in the table.
+        assert_eq!(report.rows()[11][2..7], ["-30.00", "0.50", "-31.00", "1.00", "below 0, which is no dimension"]);
+        let notes = report.table().unwrap().column("note").map(|c| c.values.clone());
+        assert!(matches!(notes, Some(Values::Text(n)) if n.iter().flatten().count() == 2));
+    }
+
+    #[test]
+    fn the_plot_has_bounds_bars_and_knees() {
+        let report = report();
+        let svg = report.plot().unwrap();
+        assert!(svg.contains("784, the number of pixels") && svg.contains("rings: knees"), "{svg}");
+        // Sixteen dots of radius 3 and one ring of radius 8.
+        let circles = |r: u32| svg.matches(&format!("r=\"{r}\"")).count();
+        assert_eq!((circles(3), circles(8)), (16, 1));
     }
 }

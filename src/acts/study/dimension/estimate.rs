@@ -4,11 +4,11 @@ use super::{Pictures, check_sigma, diffusion, grid, pictures};
 use crate::cancel::Cancel;
 use crate::device::Device;
 use crate::diffusion::lid::{Cloud, METHODS, knee};
-use crate::diffusion::{Estimate, flipd};
+use crate::diffusion::{Flipd, flipd};
 use crate::error::{Error, Result, did_you_mean};
 use crate::generator::{self, Generator, Sampler, find_model};
 use crate::geometry::{Spectrum, estimator, spectral_dimension};
-use crate::render::page::row;
+use crate::render::page::{number, row};
 use crate::tensors::rows;
 use crate::units::Latents;
 use serde::Serialize;
@@ -53,14 +53,42 @@ pub struct EstimatesReport {
 }
 
 /// The dimension at one picture.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct SampleDimension {
     /// Seed, or index in the set.
     pub seed: u64,
-    /// The dimension; NaN if it is not defined.
-    pub dimension: f64,
-    /// Standard error from the probes; 0 for a method that uses no random probes.
-    pub stderr: f64,
+    /// The noise level or scale at which it was measured; `None` for a method without one, or where none could be chosen.
+    pub sigma: Option<f64>,
+    /// The dimension, where there is one.
+    pub dimension: Option<f64>,
+    /// Its standard error from the probes; 0 for an exact trace; `None` where it is not known.
+    pub stderr: Option<f64>,
+    /// What has to be known about these numbers: why one is missing, or cannot be a dimension.
+    pub note: Option<String>,
+}
+
+/// A dimension at some picture, before it is known which.
+type Found = SampleDimension;
+
+impl SampleDimension {
+    fn at(sigma: f64, found: Flipd, ambient: usize) -> Found {
+        let estimate = found.dimension();
+        let finite = Some(estimate.value).filter(|v| v.is_finite());
+        Self {
+            seed: 0,
+            sigma: Some(sigma),
+            dimension: finite,
+            stderr: finite.map(|_| estimate.stderr).filter(|e| e.is_finite()),
+            note: found.fault(ambient).map(|f| f.to_string()),
+        }
+    }
+
+    /// A dimension without probes; `note` says why there is no standard error.
+    fn of(sigma: Option<f64>, dimension: Option<f64>, stderr: Option<f64>, note: Option<&str>) -> Found {
+        let note = if dimension.is_some() { note } else { Some("not defined") };
+        let stderr = stderr.filter(|_| dimension.is_some());
+        Self { seed: 0, sigma, dimension, stderr, note: note.map(str::to_owned) }
+    }
 }
 
 impl Estimates {
@@ -84,7 +112,7 @@ impl Estimates {
             _ => self.by_points(&*generator::load(&find_model(&self.model)?, device)?)?,
         };
         let samples = seeds.into_iter().zip(found);
-        let sample = |(seed, e): (u64, Estimate)| SampleDimension { seed, dimension: e.value, stderr: e.stderr };
+        let sample = |(seed, found): (u64, Found)| SampleDimension { seed, ..found };
         Ok(EstimatesReport {
             model: self.model.clone(),
             method: self.method.clone(),
@@ -102,32 +130,38 @@ impl Estimates {
         number.map(Some).ok_or_else(|| Error::key("sigma", message()))
     }
 
-    fn by_flipd(&self, sampler: &Sampler, cancel: &Cancel) -> Result<Vec<Estimate>> {
-        let x = rows(self.pictures.values(sampler)?, sampler.spec().latent_width, sampler.device());
-        let at = |sigma: f64| -> Result<Vec<Estimate>> {
+    fn by_flipd(&self, sampler: &Sampler, cancel: &Cancel) -> Result<Vec<Found>> {
+        let ambient = sampler.spec().latent_width;
+        let x = rows(self.pictures.values(sampler)?, ambient, sampler.device());
+        let at = |sigma: f64| -> Result<Vec<Flipd>> {
             check_sigma(sampler, sigma)?;
             cancel.check(|| "nothing was written".into())?;
-            let found = flipd(sampler.denoiser(), &x, sigma, self.pictures.trace())?;
-            Ok(found.into_iter().map(|f| f.dimension()).collect())
+            flipd(sampler.denoiser(), &x, sigma, self.pictures.trace())
         };
         if let Some(sigma) = self.sigma()? {
-            return at(sigma);
+            return Ok(at(sigma)?.into_iter().map(|f| Found::at(sigma, f, ambient)).collect());
         }
         let [low, high] = sampler.config().sigma;
         let grid = grid(low, high.min(10.0), 24);
         let curves = grid.iter().map(|s| at(*s)).collect::<Result<Vec<_>>>()?;
         let logs: Vec<f64> = grid.iter().map(|s| s.ln()).collect();
         let own = |i: usize| {
-            let curve: Vec<f64> = curves.iter().map(|c| c[i].value).collect();
-            // A curve without a knee is read at its lowest noise level. Its dimension there is the ambient one, or
-            // meaningless.
-            let at = knee(&logs, &curve).and_then(|k| logs.iter().position(|l| *l == k)).unwrap_or(0);
-            curves[at][i]
+            let curve: Vec<f64> = curves.iter().map(|c| c[i].dimension().value).collect();
+            match knee(&logs, &curve, ambient as f64) {
+                Some(at) => Found::at(grid[at], curves[at][i], ambient),
+                None => {
+                    let [from, to] = [grid[0], grid[grid.len() - 1]];
+                    let note = format!(
+                        "no plateau from sigma {from:.3} to {to:.3}, so that no level could be chosen; give one"
+                    );
+                    Found { seed: 0, sigma: None, dimension: None, stderr: None, note: Some(note) }
+                }
+            }
         };
         Ok((0..curves[0].len()).map(own).collect())
     }
 
-    fn by_jacobian(&self, generator: &dyn Generator) -> Result<Vec<Estimate>> {
+    fn by_jacobian(&self, generator: &dyn Generator) -> Result<Vec<Found>> {
         if self.pictures.pictures.is_some() {
             return Err(Error::key("pictures", "jacobian is measured at latents; give seeds"));
         }
@@ -137,10 +171,10 @@ impl Estimates {
         let z = Latents::of_seeds(&self.pictures.seeds()?, generator.spec().latent_width);
         let spectra = estimator("exact")?.spectra(generator, z.values())?;
         let dimension = |s: &Spectrum| spectral_dimension(&s.singular_values, &s.rotated_latent, scale);
-        Ok(spectra.iter().map(|s| Estimate { value: s.as_ref().map_or(f64::NAN, dimension), stderr: 0.0 }).collect())
+        Ok(spectra.iter().map(|s| Found::of(Some(scale), s.as_ref().map(dimension), Some(0.0), None)).collect())
     }
 
-    fn by_points(&self, generator: &dyn Generator) -> Result<Vec<Estimate>> {
+    fn by_points(&self, generator: &dyn Generator) -> Result<Vec<Found>> {
         let Some(row) = METHODS.iter().find(|m| m.name == self.method) else {
             let known: Vec<&str> = ["flipd", "jacobian"].into_iter().chain(METHODS.iter().map(|m| m.name)).collect();
             let near = did_you_mean(&self.method, known);
@@ -161,16 +195,60 @@ impl Estimates {
         }
         let queries = Cloud { values: self.pictures.values(generator)?.into_iter().map(f64::from).collect(), width };
         let found = (row.estimate)(&points, &queries, setting);
-        Ok(found.into_iter().map(|value| Estimate { value, stderr: 0.0 }).collect())
+        let one = |value: f64| Found::of(None, Some(value).filter(|v| v.is_finite()), None, Some(LONE));
+        Ok(found.into_iter().map(one).collect())
     }
 }
+
+/// Why a method of neighbours has no standard error.
+const LONE: &str = "stderr unknown: one query";
 
 impl EstimatesReport {
     /// The printed table, header first.
     pub fn rows(&self) -> Vec<Vec<String>> {
         let line = |s: &SampleDimension| {
-            row([&s.seed.to_string(), &format!("{:.3}", s.dimension), &format!("{:.3}", s.stderr)])
+            let sigma = s.sigma.map_or("-".to_owned(), |v| format!("{v:.4}"));
+            let stderr = s.stderr.map_or(String::new(), |v| format!("{v:.3}"));
+            let note = s.note.as_deref().unwrap_or("");
+            row([&s.seed.to_string(), &sigma, &number(s.dimension, 3), &stderr, note])
         };
-        [row(["seed", "dimension", "stderr"])].into_iter().chain(self.samples.iter().map(line)).collect()
+        let head = row(["seed", "sigma", "dimension", "stderr", "note"]);
+        [head].into_iter().chain(self.samples.iter().map(line)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diffusion::Estimate;
+
+    #[test]
+    fn a_number_that_is_no_dimension_says_so_beside_it() {
+        let at = |trace: f64, residual: f64| {
+            Found::at(0.1, Flipd { trace: Estimate { value: trace, stderr: 0.5 }, residual }, 784)
+        };
+        let samples = vec![
+            at(20.0, 5.0),
+            at(-121.0, 20.0),
+            at(-33.0, 58.0),
+            at(700.0, 100.0),
+            at(f64::INFINITY, 0.0),
+            Found::of(None, Some(2.0), None, Some(LONE)),
+            Found::of(Some(0.1), None, Some(0.0), None),
+        ];
+        let report = EstimatesReport { model: "m".into(), method: "flipd".into(), samples };
+        let rows = report.rows();
+        let cell = |i: usize, column: usize| rows[i + 1][column].as_str();
+        assert_eq!([cell(0, 2), cell(0, 3), cell(0, 4)], ["25.000", "0.500", ""]);
+        assert_eq!([cell(1, 2), cell(1, 4)], ["-101.000", "below 0, which is no dimension"]);
+        assert!(cell(2, 4).starts_with("trace below 0") && cell(3, 4) == "above the number of pixels");
+        assert_eq!([cell(4, 2), cell(4, 3), cell(4, 4)], ["-", "", "not finite"]);
+        assert_eq!([cell(5, 1), cell(5, 3), cell(5, 4)], ["-", "", "stderr unknown: one query"]);
+        assert_eq!([cell(6, 2), cell(6, 3), cell(6, 4)], ["-", "", "not defined"]);
+        let text = serde_json::to_string(&report).unwrap();
+        assert!(
+            text.contains("\"stderr\":null,\"note\":\"stderr unknown: one query\"") && !text.contains("NaN"),
+            "{text}"
+        );
     }
 }

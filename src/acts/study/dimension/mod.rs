@@ -7,7 +7,7 @@ mod estimate;
 
 pub use bench::{Bench, BenchMethod, Fit};
 pub use curve::{Curve, CurvePoint, CurveReport};
-pub use doctor::{Doctor, DoctorLevel, DoctorReport};
+pub use doctor::{CleanLevel, Doctor, DoctorLevel, DoctorReport};
 pub use estimate::{Estimates, EstimatesReport, SampleDimension};
 
 use super::seeds;

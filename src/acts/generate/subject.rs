@@ -1,0 +1,105 @@
+//! The model of a job, with its reward if it has one. Without a reward there are plain pictures and no numbers.
+
+use crate::cancel::Cancel;
+use crate::device::Device;
+use crate::error::Result;
+use crate::generator::{self, DEFAULT_MEMORY, Generator, check_memory};
+use crate::reward::reward_folder;
+use crate::steer::denoiser::plain;
+use crate::steer::{Denoising, Engine, Finished};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Stands in recipes in place of a reward's hash and of an estimator, where the model has no reward.
+pub const NO_REWARD: &str = "absent";
+
+/// A model in memory.
+pub enum Subject {
+    /// With its reward, so that it can be steered and its samples are measured.
+    Taught(Box<Engine>),
+    /// The model alone.
+    Plain(Arc<dyn Generator>),
+}
+
+impl Subject {
+    /// Loads the model in `folder` with its own reward, or the one of that name. If it has none of its own and nothing
+    /// `needs` one, it is loaded alone.
+    ///
+    /// # Errors
+    /// Those of [`Engine::load`].
+    pub fn load(folder: &Path, reward: Option<&str>, needs: bool, device: &Device) -> Result<Self> {
+        match needs || reward.is_some() || reward_folder(folder, None).join("card.toml").is_file() {
+            true => Ok(Self::Taught(Box::new(Engine::load(folder, reward, device)?))),
+            false => Self::alone(folder, device),
+        }
+    }
+
+    /// Loads the model that a recipe was made for: alone if it had no reward then.
+    ///
+    /// # Errors
+    /// Those of [`Engine::load`].
+    pub fn of_recipe(recipe: &super::Recipe, folder: &Path, device: &Device) -> Result<Self> {
+        match recipe.has_reward() {
+            true => Self::load(folder, recipe.reward.as_deref(), true, device),
+            false => Self::alone(folder, device),
+        }
+    }
+
+    fn alone(folder: &Path, device: &Device) -> Result<Self> {
+        failpoint!("engine.load").map_err(|e| crate::error::Error::io(folder, "load", e))?;
+        generator::load(folder, device).map(Self::Plain)
+    }
+
+    /// The model.
+    pub fn generator(&self) -> &Arc<dyn Generator> {
+        match self {
+            Self::Taught(engine) => &engine.generator,
+            Self::Plain(generator) => generator,
+        }
+    }
+
+    /// The model with its reward, if it has one.
+    pub fn engine(&self) -> Option<&Engine> {
+        match self {
+            Self::Taught(engine) => Some(engine),
+            Self::Plain(_) => None,
+        }
+    }
+
+    /// SHA-256 of the reward's card, or [`NO_REWARD`].
+    pub fn reward_sha256(&self) -> &str {
+        self.engine().map_or(NO_REWARD, |e| &e.reward.sha256)
+    }
+
+    /// How samples are measured, as recipes say it.
+    pub fn estimator(&self) -> String {
+        self.engine().map_or(NO_REWARD.to_owned(), |e| e.reward.quantity.how())
+    }
+
+    /// Whether a tile of this size fits into free memory.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Memory`].
+    pub fn check_memory(&self, tile: usize) -> Result<()> {
+        match self {
+            Self::Taught(engine) => engine.check_memory(tile),
+            Self::Plain(generator) => {
+                let remedy = "choose a smaller tile, or a machine with more";
+                check_memory(generator.spec(), tile, 1, DEFAULT_MEMORY, remedy)
+            }
+        }
+    }
+
+    /// Whether the device should see tiles of one shape, as [`Engine::needs_whole_tiles`] says.
+    pub fn needs_whole_tiles(&self) -> bool {
+        !crate::device::is_host(self.generator().device())
+    }
+
+    /// Plain pictures of the seeds, measured by nothing.
+    ///
+    /// # Errors
+    /// When the device fails or the run is stopped.
+    pub fn plain(&self, asked: Option<&Denoising>, samples: &[u64], cancel: &Cancel) -> Result<Vec<Finished>> {
+        plain(&**self.generator(), asked, samples, cancel)
+    }
+}
