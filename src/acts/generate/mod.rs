@@ -1,19 +1,31 @@
 //! Pictures of seeds, steered or plain: keys, recipe, tiles, contact sheet and table.
 
+mod engines;
 mod jobs;
 mod keys;
 mod make;
+mod name;
+mod origin;
 mod recipe;
 mod row;
+mod scale;
 mod sheet;
+mod sweep;
 mod table;
 mod tiles;
+mod vary;
 
+pub use engines::Engines;
 pub use jobs::{Jobs, models};
 pub use keys::{BatchConfig, JobConfig, JobKeys, Overrides};
 pub use make::{check, make, row};
+pub use name::sweep as sweep_levels;
+pub use origin::Origin;
 pub use recipe::{PictureRecipe, Recipe};
 pub use row::{SampleRow, Shown, missed};
-pub use sheet::contact_sheet;
+pub use scale::{Scale, Sort};
+pub use sheet::{SheetJob, sheet_pages};
+pub use sweep::animation_path;
 pub use table::samples_table;
-pub use tiles::{Engines, GeneratePlan, Pictures, PlannedJob, ROW};
+pub use tiles::{GeneratePlan, Pictures, PlannedJob, ROW};
+pub use vary::{Vary, keys_around, named_seed, turned};
