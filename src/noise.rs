@@ -40,6 +40,8 @@ pub enum Stream {
     Bootstrap = 8,
     /// Starting points for the inversion of a picture, by step.
     Inversion = 9,
+    /// Directions in which variations of a sample lie: the base's seed is the seed here, the variation's number the sample.
+    Vary = 10,
     /// Noise of a stochastic sampler, by step.
     Sampling = 16,
     /// Probes of measurements: vectors for a trace estimate, noise added to a point to test a network there.

@@ -17,6 +17,8 @@ pub enum Values {
     F64(Vec<Option<f64>>),
     /// Whole numbers.
     I64(Vec<Option<i64>>),
+    /// Whole numbers from 0 to 2^64 − 1, as seeds are.
+    U64(Vec<Option<u64>>),
     /// UTF-8 text.
     Text(Vec<Option<String>>),
     /// Booleans.
@@ -29,6 +31,7 @@ impl Values {
         match self {
             Self::F64(v) => v.len(),
             Self::I64(v) => v.len(),
+            Self::U64(v) => v.len(),
             Self::Text(v) => v.len(),
             Self::Bool(v) => v.len(),
         }
@@ -44,6 +47,7 @@ impl Values {
         let written = match self {
             Self::F64(v) => v.get(row).copied().flatten().map(|v| format!("{v:?}")),
             Self::I64(v) => v.get(row).copied().flatten().map(|v| v.to_string()),
+            Self::U64(v) => v.get(row).copied().flatten().map(|v| v.to_string()),
             Self::Bool(v) => v.get(row).copied().flatten().map(|v| v.to_string()),
             Self::Text(v) => v.get(row).and_then(|v| v.as_deref()).map(quoted),
         };

@@ -32,10 +32,11 @@ impl Tiling {
         (sample / self.size, (sample % self.size) as usize)
     }
 
-    /// All T samples of a tile in the order of their slots, wanted or not.
+    /// All T samples of a tile in the order of their slots, wanted or not. The last tile of all, where T does not divide
+    /// 2^64, is filled up with the first samples, so that it has the same shape.
     pub fn samples(self, tile: u64) -> impl Iterator<Item = u64> {
         let first = tile * self.size;
-        first..first.saturating_add(self.size)
+        (0..self.size).map(move |slot| first.wrapping_add(slot))
     }
 
     /// The tiles that hold any of `samples`, each with those it holds, ascending and without repeats.
@@ -64,5 +65,9 @@ mod tests {
         assert_eq!(cover.into_iter().collect::<Vec<_>>(), vec![(0, vec![0, 1, 2]), (2, vec![7])]);
         assert_eq!(t.place(7), (2, 1));
         assert_eq!(t.samples(2).collect::<Vec<_>>(), vec![6, 7, 8]);
+        // 2^64 - 1 is a multiple of 3, so the last seed begins a tile.
+        assert_eq!(t.place(u64::MAX), (u64::MAX / 3, 0));
+        assert_eq!(t.samples(u64::MAX / 3).collect::<Vec<_>>(), vec![u64::MAX, 0, 1]);
+        assert_eq!(Tiling::new(16).samples(u64::MAX / 16).last(), Some(u64::MAX));
     }
 }

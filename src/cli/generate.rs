@@ -1,19 +1,22 @@
 //! `isoline generate`: makes pictures, the main job of the program.
 
+mod jobs;
+
+pub use jobs::planned;
+
 use super::flags::Flags;
 use super::runs::{self, RunArgs, RunOptions};
 use super::{CommandRow, Context, output, parsed};
 use crate::acts::generate::{
-    BatchConfig, GeneratePlan, JobKeys, Jobs, PictureRecipe, Pictures, SampleRow, missed, models, unmeasured,
+    GeneratePlan, JobKeys, Jobs, PictureRecipe, Pictures, SampleRow, animation_path, missed, models, sheet_pages,
+    unmeasured,
 };
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
 use crate::generator::find_model;
 use crate::noise;
-use crate::render::png;
-use crate::run::{Seeds, Work, parse_seeds};
-use crate::units::Percentile;
-use std::collections::BTreeMap;
+use crate::run::{Seeds, Work};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The batch that runs when no config is given.
@@ -29,7 +32,6 @@ pub const ROW: CommandRow = CommandRow::new::<Args>(
 
 /// Arguments of `isoline generate`.
 #[derive(Debug, clap::Args)]
-#[command(mut_args(beside_from))]
 pub struct Args {
     /// Batch config [default: typical, balanced and novel rows of the default model]
     #[arg(short, long, value_name = "FILE")]
@@ -52,8 +54,11 @@ pub struct Args {
     /// Percentiles of the model's own samples to reach, 0 to 100: one row each
     #[arg(long, value_name = "LIST", value_delimiter = ',', display_order = 8)]
     novelty: Vec<f64>,
-    /// Make this picture again from the recipe inside it
-    #[arg(long, value_name = "PNG", display_order = 14)]
+    /// N percentiles from FIRST to LAST, as in 0-100:21, and an animation of each seed over them
+    #[arg(long, value_name = "FIRST-LAST:N", conflicts_with_all = ["mode", "novelty"], display_order = 8)]
+    sweep: Option<String>,
+    /// Make this picture again from the recipe inside it; keys that are typed beside it win over the recipe
+    #[arg(long, value_name = "PNG", conflicts_with = "config", display_order = 14)]
     from: Option<PathBuf>,
     /// Make samples again that are already there
     #[arg(long, display_order = 15)]
@@ -73,12 +78,13 @@ pub struct Args {
     run: RunArgs,
 }
 
-/// The picture's own recipe says everything about how it is made again. So `--from` only goes with flags that say
-/// where.
-fn beside_from(arg: clap::Arg) -> clap::Arg {
-    match arg.get_id().as_str() {
-        "from" | "model" | "outdir" | "force" | "metrics_file" => arg,
-        _ => arg.conflicts_with("from"),
+impl Args {
+    /// Whether anything is asked for besides a picture's own recipe and a place for it.
+    fn asks_more(&self) -> Result<bool> {
+        let keys = self.job.table()?.keys().any(|k| k != "model" && k != "outdir");
+        let seeds = self.seeds.is_some() || self.seed.is_some() || self.count.is_some();
+        let levels = !self.mode.is_empty() || !self.novelty.is_empty() || self.sweep.is_some();
+        Ok(keys || seeds || levels || !self.set.is_empty() || self.csv || self.json || self.print_config)
     }
 }
 
@@ -87,10 +93,12 @@ fn beside_from(arg: clap::Arg) -> clap::Arg {
 /// # Errors
 /// Those of the jobs; [`Error::SamplesNotFinite`] if some pictures could not be made.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
-    if let Some(picture) = &args.from {
+    if let Some(picture) = &args.from
+        && !args.asks_more()?
+    {
         return again(picture, args, context);
     }
-    let batch = batch(args, context)?;
+    let (batch, origin) = jobs::batch(args, context)?;
     if args.print_config {
         let text = batch
             .jobs
@@ -105,7 +113,14 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let single = args.config.is_none() && batch.jobs.len() == 1;
     // Locked before the model is loaded, so a second process learns at once that the folder is taken.
     let _lock = runs::alone(&outdir)?;
-    let jobs = Jobs::load(&batch, &models, single, context.open_device()?)?;
+    jobs::say_repeated(&batch, context)?;
+    let mut jobs = Jobs::load(&batch, &models, single, context.open_device()?)?;
+    if let Some(own) = &origin {
+        jobs::record_origin(&mut jobs, own, context)?;
+    }
+    let around: BTreeSet<String> =
+        jobs.jobs.iter().filter_map(|j| Some(j.recipe.vary.as_ref()?.sentence(j.recipe.denoising.is_some()))).collect();
+    around.iter().for_each(|sentence| context.say(sentence));
     let rows = make(jobs, args.csv, args.force, &outdir, &args.run, context)?;
     finish(args, context, &outdir, &rows)
 }
@@ -118,9 +133,12 @@ fn make(mut jobs: Jobs, csv: bool, force: bool, outdir: &Path, run: &RunArgs, co
     let asked: Vec<(String, Seeds)> = jobs.jobs.iter().map(|j| (j.name.clone(), j.seeds.clone())).collect();
     let there = jobs.plan(csv)?.check(outdir)?;
     let csv = jobs.added_to(there.as_ref(), outdir)? || csv;
-    let plan = jobs.plan(csv)?;
-    let work =
+    // A plan that is shared out stays so.
+    let plan = jobs.plan(csv)?.with_shards(there.and_then(|p| p.shards))?;
+    let mut work =
         Pictures::open(GeneratePlan { csv, jobs: jobs.jobs }, outdir).map_err(|e| crate::acts::of_plan(e, outdir))?;
+    // What others have asked for in this folder is not made again.
+    work.force_only(&asked);
     work.check_table_memory()?;
     work.claim()?;
     plan.write(outdir)?;
@@ -132,117 +150,6 @@ fn make(mut jobs: Jobs, csv: bool, force: bool, outdir: &Path, run: &RunArgs, co
     }
     let each = asked.iter().flat_map(|(name, seeds)| seeds.list().iter().map(move |s| (name.clone(), *s)));
     Ok(each.filter_map(|key| rows.remove(&key).map(|r| (key.0, r))).collect())
-}
-
-/// The jobs of a config file, as `isoline plan` uses them.
-///
-/// # Errors
-/// [`Error::Config`].
-pub fn planned(config: &Path, text: &str, set: &[String], outdir: &Path) -> Result<BatchConfig> {
-    let mut over = overrides(set)?;
-    over.insert("outdir".to_owned(), utf8("--outdir", outdir)?.into());
-    BatchConfig::resolve(Some(config), text, &over, None)
-}
-
-/// A path that is going to stand in a plan or a config, as UTF-8.
-fn utf8(flag: &str, path: &Path) -> Result<String> {
-    let text = path.to_str().map(str::to_owned);
-    text.ok_or_else(|| Error::config(format!("{flag} {}", shown(path)), "expected a name in UTF-8"))
-}
-
-/// The keys set by the environment, overridden by those of `--set`.
-fn overrides(set: &[String]) -> Result<toml::Table> {
-    let mut over = environment()?;
-    for pair in set {
-        let (key, value) = pair
-            .split_once('=')
-            .ok_or_else(|| Error::config(format!("--set {}", pair.escape_debug()), "expected KEY=VALUE"))?;
-        over.insert(key.trim().to_owned(), literal(key.trim(), value.trim()));
-    }
-    Ok(over)
-}
-
-fn batch(args: &Args, context: &Context) -> Result<BatchConfig> {
-    let text = match &args.config {
-        Some(path) => BatchConfig::text(path)?,
-        None => DEFAULT.to_owned(),
-    };
-    let mut over = overrides(&args.set)?;
-    args.job.typed("outdir", |k| k.outdir.as_path()).map_or(Ok(()), |p| utf8("--outdir", p).map(drop))?;
-    over.extend(args.job.table()?);
-    over.extend(seeds(args, context)?.map(|s| ("seeds".to_owned(), s.into())));
-    if args.mode.len() + args.novelty.len() > 0 {
-        over.remove("mode");
-        over.remove("novelty");
-    }
-    let mut put = |key: &str, value: Option<toml::Value>| value.and_then(|v| over.insert(key.to_owned(), v));
-    let rows: Vec<toml::Table> = if args.config.is_some() {
-        put("mode", args.mode.first().cloned().map(Into::into));
-        put("novelty", args.novelty.first().copied().map(Into::into));
-        Vec::new()
-    } else {
-        let modes = args.mode.iter().map(|m| {
-            toml::Table::from_iter([("name".to_owned(), m.as_str().into()), ("mode".to_owned(), m.as_str().into())])
-        });
-        let levels = args.novelty.iter().map(|n| {
-            toml::Table::from_iter([
-                ("name".to_owned(), format!("novelty-{n}").into()),
-                ("novelty".to_owned(), (*n).into()),
-            ])
-        });
-        // A method without a set-point gets a single row, because it cannot be asked for a level.
-        let method = args.job.typed("method", |k| k.method.as_str());
-        let method = method.filter(|m| args.job.keys().denoising.is_push(m));
-        let push = method.filter(|_| args.mode.len() + args.novelty.len() == 0);
-        let push = push.map(|m| toml::Table::from_iter([("name".to_owned(), m.into())]));
-        modes.chain(levels).chain(push).collect()
-    };
-    if args.config.is_some() && args.mode.len() + args.novelty.len() > 1 {
-        return Err(Error::config(
-            "--mode",
-            "several rows and a config are two ways to say the same; give one value or no --config",
-        ));
-    }
-    // Checked here, where the flag can be named.
-    args.novelty.iter().try_for_each(|n| Percentile::new(*n).map(drop)).map_err(|m| Error::config("--novelty", m))?;
-    BatchConfig::resolve(args.config.as_deref(), &text, &over, (!rows.is_empty()).then_some(rows))
-}
-
-/// The keys of a job that are set by the environment, as `ISOLINE_KEY=value`.
-fn environment() -> Result<toml::Table> {
-    let found = JobKeys::names()?.into_iter().filter(|k| k != "name").filter_map(|k| {
-        let value = std::env::var(format!("ISOLINE_{}", k.to_uppercase())).ok()?;
-        let value = literal(&k, &value);
-        Some((k, value))
-    });
-    Ok(found.collect())
-}
-
-/// Parses the text as a TOML value. It stays a text if it is not TOML, or if the key takes texts.
-fn literal(key: &str, text: &str) -> toml::Value {
-    let parsed = toml::from_str::<toml::Table>(&format!("v = {text}")).ok().and_then(|mut t| t.remove("v"));
-    parsed.filter(|v| v.is_str() || !JobKeys::takes_text(key)).unwrap_or_else(|| text.into())
-}
-
-fn seeds(args: &Args, context: &Context) -> Result<Option<String>> {
-    if let Some(seeds) = &args.seeds {
-        return parse_seeds(seeds).map(|_| Some(seeds.clone())).map_err(|m| Error::config("--seeds", m));
-    }
-    let Some(count) = args.count.or(args.seed.map(|_| 1)) else { return Ok(None) };
-    if count == 0 {
-        return Err(Error::config("--count", "expected at least 1, found 0"));
-    }
-    let first = match args.seed {
-        Some(seed) => seed,
-        None => {
-            let seed = u64::from(rand::random::<u32>());
-            context.say(&format!("random base: --seed {seed}"));
-            seed
-        }
-    };
-    let text = format!("{first}-{}", first.saturating_add(count - 1));
-    let flag = if args.seed.is_some() { "--seed" } else { "--count" };
-    parse_seeds(&text).map(|_| Some(text)).map_err(|m| Error::config(flag, m))
 }
 
 fn finish(args: &Args, context: &Context, outdir: &Path, rows: &Rows) -> Result<()> {
@@ -258,9 +165,29 @@ fn finish(args: &Args, context: &Context, outdir: &Path, rows: &Rows) -> Result<
     if let Some(unmeasured) = unmeasured(rows.iter().map(|r| &r.1)) {
         context.say(&unmeasured);
     }
-    context.say(&format!("sheet: {}", shown(&outdir.join("grid.png"))));
+    say_sheets(outdir, rows, context);
     let count = rows.iter().filter(|r| !r.1.is_finite()).count();
     runs::all_finite(count as u64, rows.len() as u64)
+}
+
+/// Says where the sheet is, with its pages, and the animations of a sweep.
+fn say_sheets(outdir: &Path, rows: &Rows, context: &Context) {
+    let pages = sheet_pages(outdir);
+    match (pages.first(), pages.last()) {
+        (Some(first), Some(last)) if pages.len() > 1 => {
+            let (first, pages) = (shown(&outdir.join(first)), pages.len());
+            context.say(&format!("sheet: {pages} pages, {first} to {last}"));
+        }
+        (Some(only), _) => context.say(&format!("sheet: {}", shown(&outdir.join(only)))),
+        _ => {}
+    }
+    let seeds: BTreeSet<u64> = rows.iter().map(|r| r.1.seed).collect();
+    let mut moving = seeds.iter().map(|s| outdir.join(animation_path(*s, 0))).filter(|p| p.is_file());
+    if let Some(first) = moving.next() {
+        let more = moving.count();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        context.say(&format!("animations, forth and back: {}{more}", shown(&first)));
+    }
 }
 
 /// One line per sample: asked, predicted, reached.
@@ -293,7 +220,7 @@ fn summary(rows: &Rows) -> String {
 
 /// Makes one picture again from the recipe stored in it.
 fn again(picture: &Path, args: &Args, context: &Context) -> Result<()> {
-    let own = PictureRecipe::parse(picture, &png::decode_metadata(picture)?)?;
+    let own = PictureRecipe::read(picture)?;
     let (name, device): (DeviceName, Device) =
         if context.device == "auto" { crate::device::open(&own.recipe.device)? } else { context.open_device()? };
     let model = args.job.typed("model", |k| &k.model).unwrap_or(&own.recipe.model).clone();

@@ -1,7 +1,10 @@
 #![allow(clippy::disallowed_methods)] // fixtures, and pictures to look at, may be cut short by a crash
 
 use super::*;
+use crate::limits;
 use crate::render::png::{PngText, encode};
+
+const SIDE: usize = 4 * limits::IMAGE_SIDE_OUT;
 
 /// Smooth noise that looks like a sample of a generator: a sum of waves from a small hash.
 fn noise(seed: u32, channels: usize, side: usize) -> Picture {
@@ -54,7 +57,7 @@ fn example(channels: usize, side: usize, columns: usize) -> Sheet {
             row("novel", "asked 95, reached 93.8 ± 1.2 of 100 by local scaling", NOVEL, 20),
         ],
         column_labels: (0..columns).map(|c| format!("{}", c * 111)).collect(),
-        more_columns: 0,
+        ..Sheet::default()
     }
 }
 
@@ -66,6 +69,7 @@ fn sheets_are_drawn_and_repeat_bit_for_bit() {
         ("rgb32", example(3, 32, 6)),
         ("rgb256", example(3, 256, 3)),
         ("one", example(1, 28, 1)),
+        ("wrapped", Sheet { wrap: 5, subtitle: Some("three rows, begun anew below".to_owned()), ..example(1, 28, 14) }),
     ] {
         let picture = sheet.draw();
         assert_eq!(picture, sheet.draw());
@@ -88,7 +92,7 @@ fn cells_reach_the_least_size_by_whole_factors() {
 fn large_sheets_are_cut_and_say_so() {
     let cell = Cell { picture: Some(noise(1, 1, 28)), caption: "1".to_owned(), mark: None };
     let row = SheetRow { label: "a".to_owned(), sublabel: String::new(), colour: NOVEL, cells: vec![cell; 300] };
-    let sheet = Sheet { title: None, rows: vec![row; 200], column_labels: vec!["0".to_owned(); 300], more_columns: 0 };
+    let sheet = Sheet { rows: vec![row; 200], column_labels: vec!["0".to_owned(); 300], ..Sheet::default() };
     let layout = Layout::of(&sheet);
     assert!(layout.width <= SIDE && layout.height <= SIDE);
     assert!(layout.columns < 300 && layout.rows < 200);
@@ -109,9 +113,14 @@ fn odd_sheets_do_not_panic() {
     let mixed = shapes.map(|s| cell(Some(Picture::from_pixels(vec![7; s.iter().product()], s).unwrap())));
     for rows in [vec![], vec![row(vec![])], vec![row(vec![cell(None)])], vec![row(mixed.to_vec()), row(vec![])]] {
         for title in [None, Some("t".repeat(2000))] {
-            let picture =
-                Sheet { title, rows: rows.clone(), column_labels: vec!["l".repeat(99)], more_columns: 7 }.draw();
-            assert!(picture.width <= SIDE && picture.height <= SIDE);
+            let column_labels = vec!["l".repeat(99)];
+            let subtitle = title.clone();
+            let sheet =
+                Sheet { title, subtitle, rows: rows.clone(), column_labels, more_columns: 7, ..Sheet::default() };
+            for wrap in [0, 1, 3] {
+                let picture = Sheet { wrap, ..sheet.clone() }.draw();
+                assert!(picture.width <= SIDE && picture.height <= SIDE);
+            }
         }
     }
     let huge = Picture::blank(1, 20_000, [0; 3]);

@@ -1,10 +1,12 @@
 //! From numbers to something to look at: pictures, PNG files that carry their recipe, contact sheets and plots.
 //! Everything here is pure: the same input gives the same bytes.
 
+pub mod animation;
 mod axis;
 mod canvas;
 pub mod figure;
 pub mod grid;
+mod grid_layout;
 pub mod page;
 pub mod plot;
 pub mod png;

@@ -15,7 +15,7 @@ pub use events::{Event, Session, sessions};
 pub use merge::{is_finished, merge, work_shard};
 pub use plan::Plan;
 pub use record::{Lookup, Record, as_recorded, record_path};
-pub use seeds::{Seeds, parse_seeds};
+pub use seeds::{Seeds, parse_seeds, repeated};
 pub use shard::{Manifest, Shard, array_expression};
 pub use status::{Problem, Survey, survey};
 pub use work::{Drive, Maker, SampleEnd, Tally, TileState, Work};

@@ -29,6 +29,11 @@ impl Seeds {
         Self { text: format!("{},{text}", self.text), list: self.list.iter().copied().chain(new).collect() }
     }
 
+    /// The text they were typed as.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The seeds in the order typed, each once.
     pub fn list(&self) -> &[u64] {
         &self.list
@@ -49,22 +54,48 @@ impl Serialize for Seeds {
     }
 }
 
-/// The largest seed. Tables keep seeds as 64-bit integers and many JSON readers as f64; both hold this one exactly.
-pub const MOST: u64 = u64::MAX >> 12;
-
-/// Parses a list of numbers and inclusive ranges. Seeds come in the order typed, each once.
+/// Parses a list of numbers and inclusive ranges. A seed is any number of 64 bits. Seeds come in the order typed, each
+/// once.
 ///
 /// # Errors
 /// What is wrong, for a message.
 pub fn parse_seeds(text: &str) -> Result<Vec<u64>, String> {
+    parse(text, |_| ())
+}
+
+/// A sentence about the seeds that `text` holds more than once; `None` where there are none.
+///
+/// # Errors
+/// Those of [`parse_seeds`].
+pub fn repeated(text: &str) -> Result<Option<String>, String> {
+    let mut twice = std::collections::BTreeSet::new();
+    parse(text, |seed| {
+        twice.insert(seed);
+    })?;
+    let shown: Vec<String> = twice.iter().take(3).map(u64::to_string).collect();
+    Ok(match twice.len() {
+        0 => None,
+        1 => Some(format!("seed {} was given twice; it is made once", shown[0])),
+        n if n > shown.len() => {
+            Some(format!("seeds {} and {} more were given twice; each is made once", shown.join(", "), n - shown.len()))
+        }
+        _ => Some(format!("seeds {} were given twice; each is made once", shown.join(", "))),
+    })
+}
+
+/// Parses a list and tells `again` of each seed that was there before.
+fn parse(text: &str, mut again: impl FnMut(u64)) -> Result<Vec<u64>, String> {
     let bad = |part: &str| format!("expected seeds as in 0-63,99, found \"{}\"", part.escape_debug());
     let mut seeds = Vec::new();
     let mut seen = std::collections::BTreeSet::new();
     for part in text.split(',').map(str::trim) {
-        let number = |t: &str| match t.trim().parse::<u64>() {
-            Ok(n) if n > MOST => Err(format!("expected seeds up to {MOST} (2^52 - 1), found {n}")),
-            Ok(n) => Ok(n),
-            Err(_) => Err(bad(part)),
+        let number = |t: &str| {
+            t.trim().parse::<u64>().map_err(|e| match e.kind() {
+                std::num::IntErrorKind::PosOverflow => {
+                    format!("expected seeds up to {} (2^64 - 1), found {}", u64::MAX, t.trim().escape_debug())
+                }
+                _ => bad(part),
+            })
         };
         let (first, last) = match part.split_once('-') {
             Some((a, b)) => (number(a)?, number(b)?),
@@ -76,14 +107,19 @@ pub fn parse_seeds(text: &str) -> Result<Vec<u64>, String> {
         if last - first >= (limits::SAMPLES - seeds.len().min(limits::SAMPLES)) as u64 {
             return Err(format!("more than {} seeds", limits::SAMPLES));
         }
-        seeds.extend((first..=last).filter(|s| seen.insert(*s)));
+        for seed in first..=last {
+            match seen.insert(seed) {
+                true => seeds.push(seed),
+                false => again(seed),
+            }
+        }
     }
     Ok(seeds)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::parse_seeds;
+    use super::{parse_seeds, repeated};
 
     #[test]
     fn lists_and_ranges() {
@@ -91,5 +127,21 @@ mod tests {
         for bad in ["", "a", "5-3", "-1", "1,,2", "99999999999999999999", "0-99999999999"] {
             assert!(parse_seeds(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn every_number_of_64_bits_is_a_seed() {
+        assert_eq!(parse_seeds("18446744073709551614-18446744073709551615"), Ok(vec![u64::MAX - 1, u64::MAX]));
+        let beyond = "expected seeds up to 18446744073709551615 (2^64 - 1), found 18446744073709551616";
+        assert_eq!(parse_seeds("18446744073709551616"), Err(beyond.to_owned()));
+    }
+
+    #[test]
+    fn seeds_given_twice_are_named() {
+        assert_eq!(repeated("0-63,99"), Ok(None));
+        assert_eq!(repeated("3,3,3"), Ok(Some("seed 3 was given twice; it is made once".into())));
+        assert_eq!(repeated("0-9,4,2"), Ok(Some("seeds 2, 4 were given twice; each is made once".into())));
+        let many = "seeds 0, 1, 2 and 7 more were given twice; each is made once";
+        assert_eq!(repeated("0-9,0-9"), Ok(Some(many.into())));
     }
 }

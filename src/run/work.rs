@@ -63,6 +63,11 @@ pub trait Work {
     /// record is read.
     fn state(&self, tile: u64, hash: bool) -> TileState;
 
+    /// How many of a tile's samples a pass that is forced makes again: all of them, unless the work was told which.
+    fn forced(&self, tile: u64) -> u64 {
+        self.wanted(tile)
+    }
+
     /// The device class that the plan was made for.
     fn device_class(&self) -> &str;
 
@@ -93,7 +98,8 @@ pub trait Work {
 
 /// Makes tiles.
 pub trait Maker {
-    /// Makes what is missing of a tile, or all of it with `force`, and writes its record last.
+    /// Makes what is missing of a tile, with `force` also what is [`forced`](Work::forced) there, and writes its record
+    /// last.
     ///
     /// # Errors
     /// Errors of the model, the device and the disk, or a stop.
@@ -114,7 +120,7 @@ pub struct Drive<'a> {
     pub plan: Option<&'a Plan>,
     /// The shard to make; `None` makes all tiles.
     pub shard: Option<Shard>,
-    /// Whether to make finished tiles again.
+    /// Whether to make finished samples again, as far as the work says that they are forced.
     pub force: bool,
     /// Whether a signal stops after the current tile instead of within it.
     pub whole_tiles: bool,
@@ -198,10 +204,11 @@ impl<'a> Drive<'a> {
                 let message = format!("{foreign}; move it away or choose another folder");
                 return Err(Error::config(shown(self.folder.unwrap_or(Path::new("."))), message));
             }
-            if state.is_done() && !self.force {
+            let forced = if self.force { work.forced(tile) } else { 0 };
+            if state.is_done() && forced == 0 {
                 reporter.skip(state.done);
             } else {
-                reporter.skip(if self.force { 0 } else { state.done });
+                reporter.skip(state.done.saturating_sub(forced));
                 let began = Instant::now();
                 let before = reporter.made;
                 let cancel = if self.whole_tiles { &never } else { self.cancel };
@@ -209,7 +216,7 @@ impl<'a> Drive<'a> {
                 let made = caught(|| {
                     let folder = self.folder.unwrap_or(Path::new("."));
                     failpoint!("tile.before").map_err(|e| Error::io(folder, "begin a tile in", e))?;
-                    maker.make(tile, self.force, &mut |end| reporter.sample(end), cancel)
+                    maker.make(tile, forced > 0, &mut |end| reporter.sample(end), cancel)
                 });
                 match made {
                     Ok(()) => {

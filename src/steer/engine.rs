@@ -13,6 +13,14 @@ use crate::units::{Latents, Level, Percentile};
 use std::path::Path;
 use std::sync::Arc;
 
+/// The samples of a tile, and where each of them starts.
+pub struct Starts<'a> {
+    /// Sample indices.
+    pub samples: &'a [u64],
+    /// The noise of each, `[samples.len(), latent width]`.
+    pub noise: Latents,
+}
+
 /// Generator and reward on one device.
 pub struct Engine {
     /// The generator.
@@ -74,10 +82,15 @@ impl Engine {
         seed_noise(samples, self.generator.spec().latent_width)
     }
 
-    /// Steers the samples of one tile, each to its own entry of `novelty`; `None` means plain sampling.
+    /// `samples`, each at the noise of its seed.
+    pub fn starts<'a>(&self, samples: &'a [u64]) -> Starts<'a> {
+        Starts { samples, noise: self.latents(samples) }
+    }
+
+    /// Steers the samples of one tile from the noise of their seeds, see [`steer_from`](Self::steer_from).
     ///
     /// # Errors
-    /// [`crate::error::Error::Key`] for an unknown method; when the device fails or the run is stopped.
+    /// Those of [`steer_from`](Self::steer_from).
     pub fn steer(
         &self,
         method_name: &str,
@@ -86,8 +99,23 @@ impl Engine {
         settings: &Settings,
         cancel: &Cancel,
     ) -> Result<Vec<Steered>> {
+        self.steer_from(method_name, &self.starts(samples), novelty, settings, cancel)
+    }
+
+    /// Steers the samples of one tile, each to its own entry of `novelty`; `None` means plain sampling.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Key`] for an unknown method; when the device fails or the run is stopped.
+    pub fn steer_from(
+        &self,
+        method_name: &str,
+        starts: &Starts,
+        novelty: &[Option<Percentile>],
+        settings: &Settings,
+        cancel: &Cancel,
+    ) -> Result<Vec<Steered>> {
         let method = method(method_name)?;
-        let noise = self.latents(samples);
+        let Starts { samples, noise } = starts;
         let starts = noise.rows().flat_map(|z| method.start(z, settings)).collect();
         let steers = method.moves() && novelty.iter().any(Option::is_some);
         let method: &dyn Steering = if steers { &*method } else { &Unsteered };
@@ -106,7 +134,7 @@ impl Engine {
         let starts = Latents::new(starts, noise.width());
         let mut steered =
             latent_trial::steer(method, samples, &starts, &targets, &self.reward, &settings, &measure, cancel)?;
-        // Distance and angle are reported from the seed's own noise, wherever the method started.
+        // Distance and angle are reported from the sample's own noise, wherever the method started.
         for ((s, z), asked) in steered.iter_mut().zip(noise.rows()).zip(novelty) {
             s.start = z.to_vec();
             // Nothing is missed where nothing was moved.

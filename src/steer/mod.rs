@@ -11,12 +11,12 @@ mod own_keys;
 mod sphere;
 
 pub use denoiser::{Denoising, DenoisingKeys, Finished, GUIDES, GuideRow, guide};
-pub use engine::{Engine, seed_noise, usual_settings};
+pub use engine::{Engine, Starts, seed_noise, usual_settings};
 pub use latent::{METHODS, MethodKeys, MethodRow, method};
 pub use latent_trial::{Measure, steer};
 pub use open_loop::{Missed, Slot, Status};
 pub use own_keys::OwnKeys;
-pub use sphere::{angle_between, arc, chord, distance, norm};
+pub use sphere::{angle_between, arc, chord, distance, norm, tangent, walk};
 
 use crate::reward::{Reading, Score};
 use crate::units::Percentile;

@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
 
-use ::parquet::basic::{Compression, ConvertedType, LogicalType, Repetition, Type as Physical};
+use ::parquet::basic::{Compression, ConvertedType, IntType, LogicalType, Repetition, Type as Physical};
 use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use ::parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, DoubleType, Int64Type};
 use ::parquet::errors::ParquetError;
@@ -22,6 +22,8 @@ use crate::limits;
 /// Written into every file in place of the Parquet library's version, so that updating the library alone does not
 /// change files.
 const CREATED_BY: &str = "isoline version 1.0.0 (build table)";
+/// How a Parquet file marks the bits of a 64-bit column as a number without a sign.
+const UNSIGNED: LogicalType = LogicalType::Integer(IntType { bit_width: 64, is_signed: false });
 /// Number of rows encoded together.
 const GROUP_ROWS: usize = 131_072;
 /// Number of rows decoded at a time.
@@ -58,6 +60,7 @@ fn try_write(table: &Table, metadata: &[(String, String)]) -> Outcome<Vec<u8>> {
             match &column.values {
                 Values::F64(v) => write_column::<DoubleType, _>(&mut group, &v[rows.clone()], |v| *v)?,
                 Values::I64(v) => write_column::<Int64Type, _>(&mut group, &v[rows.clone()], |v| *v)?,
+                Values::U64(v) => write_column::<Int64Type, _>(&mut group, &v[rows.clone()], |v| v.cast_signed())?,
                 Values::Bool(v) => write_column::<BoolType, _>(&mut group, &v[rows.clone()], |v| *v)?,
                 Values::Text(v) => {
                     write_column::<ByteArrayType, _>(&mut group, &v[rows.clone()], |v| {
@@ -74,13 +77,16 @@ fn try_write(table: &Table, metadata: &[(String, String)]) -> Outcome<Vec<u8>> {
 fn field_of(column: &Column) -> Outcome<TypePtr> {
     let physical = match column.values {
         Values::F64(_) => Physical::DOUBLE,
-        Values::I64(_) => Physical::INT64,
+        Values::I64(_) | Values::U64(_) => Physical::INT64,
         Values::Bool(_) => Physical::BOOLEAN,
         Values::Text(_) => Physical::BYTE_ARRAY,
     };
     let mut builder = Type::primitive_type_builder(&column.name, physical).with_repetition(Repetition::OPTIONAL);
     if matches!(column.values, Values::Text(_)) {
         builder = builder.with_logical_type(Some(LogicalType::String)).with_converted_type(ConvertedType::UTF8);
+    }
+    if matches!(column.values, Values::U64(_)) {
+        builder = builder.with_logical_type(Some(UNSIGNED)).with_converted_type(ConvertedType::UINT_64);
     }
     Ok(Arc::new(builder.build()?))
 }
@@ -180,6 +186,7 @@ fn empty_column(about: &ColumnDescriptor) -> Outcome<Column> {
         matches!(about.logical_type_ref(), Some(LogicalType::String)) || about.converted_type() == ConvertedType::UTF8;
     let values = match about.physical_type() {
         Physical::DOUBLE | Physical::FLOAT => Values::F64(Vec::new()),
+        Physical::INT64 if about.logical_type_ref() == Some(&UNSIGNED) => Values::U64(Vec::new()),
         Physical::INT64 | Physical::INT32 if plain_number => Values::I64(Vec::new()),
         Physical::BOOLEAN => Values::Bool(Vec::new()),
         Physical::BYTE_ARRAY if text => Values::Text(Vec::new()),
@@ -195,6 +202,9 @@ fn read_column(reader: ColumnReader, values: &mut Values, nullable: bool, room: 
             batches(r, to, nullable, room, |v| Ok((f64::from(v), 16)))
         }
         (ColumnReader::Int64ColumnReader(r), Values::I64(to)) => batches(r, to, nullable, room, |v| Ok((v, 16))),
+        (ColumnReader::Int64ColumnReader(r), Values::U64(to)) => {
+            batches(r, to, nullable, room, |v| Ok((v.cast_unsigned(), 16)))
+        }
         (ColumnReader::Int32ColumnReader(r), Values::I64(to)) => {
             batches(r, to, nullable, room, |v| Ok((i64::from(v), 16)))
         }

@@ -15,6 +15,7 @@ fn example(rows: usize) -> Table {
         ),
         Column::new("flagged", Values::Bool(at(5).map(|v| v.map(|i| i % 2 == 0)).collect())),
         Column::new("nothing", Values::F64(vec![None; rows])),
+        Column::new("seed", Values::U64(at(6).map(|v| v.map(|i| u64::MAX - i as u64)).collect())),
     ])
     .unwrap()
 }
@@ -84,8 +85,9 @@ fn damaged_files_are_input_errors() {
 #[test]
 fn csv_quotes_and_numbers_read_back() {
     let csv = write_csv(&example(4));
-    let expected = "sample,local_scaling,status,flagged,nothing\r\n\
-        -2,0.30000000000000004,\"\",true,\r\n-1,-0.0,kept,false,\r\n0,inf,,true,\r\n1,,\"\",false,\r\n";
+    let expected = "sample,local_scaling,status,flagged,nothing,seed\r\n\
+        -2,0.30000000000000004,\"\",true,,18446744073709551615\r\n-1,-0.0,kept,false,,18446744073709551614\r\n\
+        0,inf,,true,,18446744073709551613\r\n1,,\"\",false,,18446744073709551612\r\n";
     assert_eq!(csv, expected);
     assert_eq!(quoted("a, \"b\"\n"), "\"a, \"\"b\"\"\n\"");
     assert_eq!(Values::F64(vec![Some(1e300)]).field(0), "1e300");

@@ -75,7 +75,7 @@ const KNOWN: &[Known] = &[
     known("prediction", "flow", &["src/generator/train/denoising.rs"], "the objective of that name teaches it"),
     known("prediction", "flow", &["src/diffusion/schedules/flow.rs"], "a schedule of that name"),
     known("prediction", "epsilon", &["src/diffusion/lid/score.rs"], "what the networks of the LID benchmark predict"),
-    known("prediction", "v", &["src/acts/study/map.rs", "src/cli/generate.rs"], "an axis, and a key of a literal"),
+    known("prediction", "v", &["src/acts/study/map.rs", "src/cli/generate/jobs.rs"], "an axis, and a key of a literal"),
     known("schedule", "cosine", &["src/diffusion/clock.rs"], "a clock of that name"),
     known("schedule", "flow", &["src/diffusion/predictions/flow.rs"], "a prediction of that name"),
     known("schedule", "flow", &["src/generator/train/denoising.rs"], "an objective of that name"),

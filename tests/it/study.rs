@@ -32,6 +32,7 @@ fn column(table: &Table, name: &str) -> Vec<f64> {
     match &table.column(name).unwrap_or_else(|| panic!("no column {name}")).values {
         Values::F64(v) => v.iter().map(|v| v.unwrap_or(f64::NAN)).collect(),
         Values::I64(v) => v.iter().map(|v| v.unwrap_or(-1) as f64).collect(),
+        Values::U64(v) => v.iter().map(|v| v.map_or(-1.0, |v| v as f64)).collect(),
         other => panic!("{name}: {other:?}"),
     }
 }

@@ -58,7 +58,16 @@ pub struct About {
     pub stderr: Vec<String>,
 }
 
-/// Packs samples into a file; the hash is filled in.
+/// Up to here every whole number is one of f64, in which arrays are stored.
+const EXACT: u64 = 1 << 53;
+
+/// The part of a number that f64 holds exactly: all of it up to [`EXACT`], its leading 53 bits beyond.
+fn high(number: u64) -> u64 {
+    if number > EXACT { number & !0x7ff } else { number }
+}
+
+/// Packs samples into a file; the hash is filled in. Numbers beyond 2^53 are the sum of the arrays `samples` and
+/// `samples_low`; where there are none, the second is left out.
 ///
 /// # Errors
 /// [`Error::Bug`].
@@ -75,7 +84,11 @@ pub fn pack(about: &About, samples: &[Sample]) -> Result<Vec<u8>> {
         })
     };
     let mut arrays = Arrays::default();
-    arrays.insert("samples", &[n], samples.iter().map(|s| s.number as f64).collect());
+    arrays.insert("samples", &[n], samples.iter().map(|s| high(s.number) as f64).collect());
+    if samples.iter().any(|s| s.number > EXACT) {
+        let low = samples.iter().map(|s| (s.number - high(s.number)) as f64);
+        arrays.insert("samples_low", &[n], low.collect());
+    }
     arrays.insert("latents", &[n, d], samples.iter().flat_map(|s| &s.latent).map(|v| f64::from(*v)).collect());
     arrays.insert("residuals", &[n], samples.iter().map(|s| s.residual.unwrap_or(f64::NAN)).collect());
     arrays.insert("h", &[n], spectra().map(|s| s.and_then(|s| s.h).unwrap_or(f64::NAN)).collect());
@@ -151,6 +164,10 @@ pub fn samples(path: &Path, mut arrays: Arrays) -> Result<(About, Vec<Sample>)> 
     };
     let numbers = get("samples", 1)?;
     let n = numbers.values.len();
+    let low = arrays.arrays.get("samples_low");
+    if low.is_some_and(|l| l.values.len() != n) {
+        return Err(bad("array \"samples_low\" is of another length"));
+    }
     let rows = |name: &str| -> Result<Vec<&[f64]>> {
         let array = get(name, 2)?;
         if array.shape[0] != n {
@@ -184,7 +201,7 @@ pub fn samples(path: &Path, mut arrays: Arrays) -> Result<(About, Vec<Sample>)> 
         h: some(h[i]),
     };
     let sample = |i: usize| Sample {
-        number: numbers.values[i] as u64,
+        number: (numbers.values[i] as u64).saturating_add(low.map_or(0, |l| l.values[i] as u64)),
         latent: latents[i].iter().map(|v| *v as f32).collect(),
         residual: some(residuals[i]),
         spectrum: Some(spectrum(i)).filter(|s| !s.singular_values.is_empty()),

@@ -155,8 +155,8 @@ impl Description {
     /// When the columns do not make a valid table.
     pub fn table(&self, calibration: Result<&Calibration, &str>, files: &[Option<String>]) -> Result<Table> {
         let real = |get: &dyn Fn(&Row) -> Option<f64>| Values::F64(self.rows.iter().map(get).collect());
-        let numbers = self.rows.iter().map(|r| i64::try_from(r.sample.number).ok()).collect();
-        let mut columns = vec![Column::new(self.column.clone(), Values::I64(numbers))];
+        let numbers = self.rows.iter().map(|r| Some(r.sample.number)).collect();
+        let mut columns = vec![Column::new(self.column.clone(), Values::U64(numbers))];
         if files.iter().any(Option::is_some) {
             columns.push(Column::new("file", Values::Text(files.to_vec())));
             columns.push(Column::new("residual", real(&|r| r.sample.residual)));

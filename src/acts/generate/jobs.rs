@@ -2,9 +2,12 @@
 
 use super::keys::{BatchConfig, JobKeys};
 use super::make::check;
+use super::origin::Origin;
 use super::recipe::{PictureRecipe, Recipe};
+use super::scale::Scale;
 use super::subject::Subject;
-use super::tiles::{GeneratePlan, PlannedJob, Subjects};
+use super::subjects::{Subjects, subject};
+use super::tiles::{GeneratePlan, PlannedJob};
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
 use crate::generator::find_model;
@@ -30,7 +33,7 @@ impl Jobs {
     /// When a model cannot be used, or a job asks for what its model cannot do.
     pub fn load(batch: &BatchConfig, models: &[PathBuf], single: bool, device: (DeviceName, Device)) -> Result<Self> {
         let mut subjects = Subjects::new();
-        let mut jobs = Vec::new();
+        let mut jobs: Vec<PlannedJob> = Vec::new();
         for (job, model) in batch.jobs.iter().zip(models) {
             let keys = &job.keys;
             let same = |k: &JobKeys| (&k.model, &k.reward) == (&keys.model, &keys.reward);
@@ -51,8 +54,17 @@ impl Jobs {
                 model: keys.model.clone(),
                 seeds: keys.seeds.clone(),
                 subdirs: keys.subdirs,
+                large: keys.scale == Some(Scale::Auto),
+                sort: keys.sort,
+                sweep: keys.sweep == Some(true),
+                from: None,
                 recipe: Recipe::of(keys, &subjects[&key], device.0).map_err(|e| job.refuse(e))?,
             });
+            // What a variation is made around may need another reward: found out before the first tile.
+            let made_by: Vec<Recipe> = jobs.last().map(|j| j.chain()).unwrap_or_default();
+            for recipe in made_by {
+                subject(&mut subjects, &keys.model, &recipe, &device.1)?;
+            }
         }
         let latents = |j: &PlannedJob| j.recipe.latents;
         if jobs.iter().any(|j| latents(j) != latents(&jobs[0])) {
@@ -82,10 +94,34 @@ impl Jobs {
             model: model.clone(),
             seeds: own.seed.to_string().try_into().map_err(Error::Bug)?,
             subdirs: false,
+            large: false,
+            sort: None,
+            sweep: false,
+            from: None,
             recipe,
         };
         let key = (model, job.recipe.reward.clone(), subject.engine().is_some());
         Ok(Self { jobs: vec![job], subjects: Subjects::from([(key, subject)]), device })
+    }
+
+    /// Records that the keys of these jobs were at first those of the picture `own`, and what differs. What the picture is
+    /// a variation of stays, unless a job varies something else.
+    ///
+    /// # Errors
+    /// [`Error::Key`] for the variation of a sample of another model.
+    pub fn begin_with(&mut self, own: &PictureRecipe) -> Result<()> {
+        for job in &mut self.jobs {
+            if let (None, Some(vary)) = (&job.recipe.vary, own.recipe.vary.as_ref().filter(|v| v.of.is_some())) {
+                if own.recipe.model_sha256 != job.recipe.model_sha256 {
+                    let message =
+                        "the picture is a variation of a latent of its own model; another model has none like it";
+                    return Err(Error::key("from", message));
+                }
+                job.recipe.vary = Some(vary.clone());
+            }
+            job.from = Some(Origin::of(own, &job.recipe)?);
+        }
+        Ok(())
     }
 
     /// These jobs added to those that a run folder already holds, so that nothing made there is lost: more seeds of a
@@ -101,6 +137,9 @@ impl Jobs {
                 Some(there) if there.recipe == job.recipe && there.subdirs == job.subdirs => {
                     there.seeds = there.seeds.and(&job.seeds);
                     there.model = job.model;
+                    there.large |= job.large;
+                    there.sort = job.sort.or(there.sort);
+                    there.sweep |= job.sweep;
                 }
                 Some(there) => {
                     let differ = match there.subdirs == job.subdirs {

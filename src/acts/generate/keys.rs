@@ -1,5 +1,8 @@
 //! A batch config: shared keys at the top, one table per job. Flags, environment and `--set` override both.
 
+use super::name::run_name;
+use super::scale::{Scale, Sort};
+use super::vary::is_angle;
 use crate::error::{Error, Result, did_you_mean, explain_toml, shown};
 use crate::limits;
 use crate::run::Seeds;
@@ -57,9 +60,24 @@ pub struct JobKeys {
     #[command(flatten)]
     #[serde(flatten)]
     pub own: MethodKeys,
+    /// Make variations of this picture, or of the sample of this seed: --count of them, or --seeds for some by number
+    #[arg(long, value_name = "PICTURE|SEED", display_order = 8)]
+    pub vary: Option<String>,
+    /// Angle between a variation and what it varies, radians [default: 0.2]
+    #[arg(long, value_name = "RADIANS", display_order = 9)]
+    pub angle: Option<f64>,
     /// Samples per tile.
     #[arg(skip)]
     pub tile: usize,
+    /// Save pictures N times as large, each pixel as a square; auto: large on the sheet only
+    #[arg(long, value_name = "N|auto", display_order = 18)]
+    pub scale: Option<Scale>,
+    /// Order of the seeds on the sheet: typed, seed, or novelty as reached
+    #[arg(long, value_name = "ORDER", display_order = 18)]
+    pub sort: Option<Sort>,
+    /// Whether the row is a frame of the animation of each seed.
+    #[arg(skip)]
+    pub sweep: Option<bool>,
     /// Leave the recipe out of the pictures
     #[arg(long = "no-metadata", action = clap::ArgAction::SetFalse, display_order = 16)]
     pub metadata: bool,
@@ -93,7 +111,12 @@ impl Default for JobKeys {
             corrections: None,
             tolerance: None,
             own: MethodKeys::default(),
+            vary: None,
+            angle: None,
             tile: 16,
+            scale: None,
+            sort: None,
+            sweep: None,
             metadata: true,
             save_latents: false,
             subdirs: false,
@@ -199,7 +222,8 @@ impl BatchConfig {
         }
         let mut outdir = jobs[0].keys.outdir.clone();
         if outdir.as_os_str().is_empty() {
-            outdir = Path::new("runs").join(run_name(&jobs)?);
+            let keys: Vec<&JobKeys> = jobs.iter().map(|j| &j.keys).collect();
+            outdir = Path::new("runs").join(run_name(&keys)?);
             jobs.iter_mut().for_each(|j| j.keys.outdir.clone_from(&outdir));
         }
         Ok(Self { outdir, jobs })
@@ -213,39 +237,6 @@ impl BatchConfig {
         let bytes = store::read_bounded(path, limits::CONFIG_BYTES)?;
         String::from_utf8(bytes).map_err(|_| Error::config(shown(path), "expected UTF-8 text"))
     }
-}
-
-/// A name for the run of these jobs: model and rows, as in `digits-gan-novelty-90`. Jobs that ask for anything else
-/// besides get six digits more, so that two runs of one name are two runs of one kind, which may share a folder.
-fn run_name(jobs: &[JobConfig]) -> Result<String> {
-    let first = &jobs[0].keys;
-    let model = Path::new(&first.model).file_name().map_or("model".into(), |n| n.to_string_lossy().into_owned());
-    let rows: Vec<&str> = jobs.iter().map(|j| j.keys.name.as_str()).take(3).collect();
-    let mut name = format!("{model}-{}", rows.join("-"));
-    if jobs.len() > rows.len() {
-        name.push_str(&format!("-and-{}-more", jobs.len() - rows.len()));
-    }
-    // What the name does not tell. Seeds are not part of it: more of them can be added to a run.
-    let said = |k: &JobKeys| k.model == first.model && (k.mode.as_deref() == Some(&k.name) || k.name == level_name(k));
-    let told = jobs.iter().all(|j| said(&j.keys)) && jobs.len() == rows.len();
-    let plain = |k: &JobKeys| {
-        let told = if told { (String::new(), None, None) } else { (k.name.clone(), k.mode.clone(), k.novelty) };
-        let keys = JobKeys { seeds: Seeds::default(), outdir: PathBuf::new(), ..k.clone() };
-        let model = if told.0.is_empty() { String::new() } else { k.model.clone() };
-        JobKeys { name: told.0, mode: told.1, novelty: told.2, model, ..keys }
-    };
-    let text = |k: &JobKeys| toml::to_string(k).map_err(|e| Error::Bug(e.to_string()));
-    let usual = text(&JobKeys::default())?;
-    let all: String = jobs.iter().map(|j| text(&plain(&j.keys))).collect::<Result<Vec<_>>>()?.concat();
-    if all != usual.repeat(jobs.len()) {
-        name.push_str(&format!("-{:.6}", store::sha256_hex(all.as_bytes())));
-    }
-    Ok(name)
-}
-
-/// The name of a row that asks for a percentile.
-fn level_name(keys: &JobKeys) -> String {
-    keys.novelty.map_or(String::new(), |n| format!("novelty-{n}"))
 }
 
 fn has_level(keys: &toml::Table) -> bool {
@@ -350,6 +341,13 @@ impl JobKeys {
         if !(s.max_angle > 0.0 && s.max_angle <= 1.0) {
             return bad("max_angle", format!("expected an angle from 0 to 1 radian, found {}", s.max_angle));
         }
+        match self.angle {
+            Some(_) if self.vary.is_none() => return bad("angle", "needs vary, which says around what".into()),
+            Some(angle) if !is_angle(angle) => {
+                return bad("angle", format!("expected an angle above 0 and up to π radians, found {angle}"));
+            }
+            _ => {}
+        }
         self.denoising.check(&self.method, self.target())?;
         self.own.check()?;
         self.own.check_use(&self.method, self.target())
@@ -370,6 +368,14 @@ impl JobKeys {
     /// Whether it can only be done with a reward; plain sampling needs none.
     pub fn needs_reward(&self) -> bool {
         self.target().is_some() || guide(&self.method).is_some() || self.own != MethodKeys::default()
+    }
+
+    /// The same without the keys that belong to its method, for a job that takes another one.
+    #[must_use]
+    pub fn without_method(self) -> Self {
+        let DenoisingKeys { condition, preview_every, .. } = self.denoising;
+        let denoising = DenoisingKeys { condition, preview_every, ..DenoisingKeys::default() };
+        Self { method: Self::default().method, own: MethodKeys::default(), denoising, ..self }
     }
 
     /// The percentile to reach; `None` for plain sampling.

@@ -7,7 +7,7 @@ use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::geometry::LocalGeometry;
 use crate::reward::{Place, Reading};
-use crate::steer::{self, Engine, Finished, Status, Steered, guide};
+use crate::steer::{self, Engine, Finished, Starts, Status, Steered, guide};
 use crate::units::Percentile;
 
 /// Whether `subject` is the model, with the reward and calibration, that `recipe` names.
@@ -26,21 +26,22 @@ pub fn check(subject: &Subject, recipe: &Recipe) -> Result<(), String> {
     Ok(())
 }
 
-/// Makes the samples of one tile by `recipe`: steers or guides them, measures them and makes their pictures.
+/// Makes the samples of one tile by `recipe`: steers or guides them from where they start, measures them and makes their
+/// pictures.
 ///
 /// # Errors
 /// When the device fails or the run is stopped; [`crate::error::Error::Config`] if the model cannot do what is asked.
-pub fn make(subject: &Subject, recipe: &Recipe, samples: &[u64], cancel: &Cancel) -> Result<Vec<Finished>> {
+pub fn make(subject: &Subject, recipe: &Recipe, starts: &Starts, cancel: &Cancel) -> Result<Vec<Finished>> {
     let denoising = recipe.denoising.as_ref();
     let guide = guide(&recipe.method);
     let mut finished = match (subject.engine(), denoising) {
-        (None, asked) => subject.plain(asked, samples, cancel)?,
+        (None, asked) => subject.plain(asked, starts, cancel)?,
         (Some(engine), Some(asked)) if asked.is_guided(guide) => {
-            engine.guide(guide, asked, samples, recipe.novelty, &recipe.settings, cancel)?
+            engine.guide_from(guide, asked, starts, recipe.novelty, &recipe.settings, cancel)?
         }
         (Some(engine), _) => {
-            let novelty = vec![recipe.novelty; samples.len()];
-            let steered = engine.steer(&recipe.method, samples, &novelty, &recipe.settings, cancel)?;
+            let novelty = vec![recipe.novelty; starts.samples.len()];
+            let steered = engine.steer_from(&recipe.method, starts, &novelty, &recipe.settings, cancel)?;
             engine.pictures(steered, denoising.map_or(0, |d| d.preview_every), cancel)?
         }
     };

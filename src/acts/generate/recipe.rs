@@ -2,11 +2,14 @@
 //! 17 gives the same picture whatever other seeds are made with it.
 
 use super::keys::JobKeys;
+use super::scale;
 use super::subject::{NO_REWARD, Subject};
+use super::vary::Vary;
 use crate::device::DeviceName;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::noise;
+use crate::render::png;
 use crate::steer::denoiser::{check_class, sampler_of};
 use crate::steer::{Denoising, MethodKeys, Settings, guide, usual_settings};
 use crate::store;
@@ -49,11 +52,17 @@ pub struct Recipe {
     /// Length of a latent, if records keep the latents of their samples.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub latents: Option<usize>,
+    /// By how much files are enlarged, if they are.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub scale: Option<usize>,
     /// Steering settings.
     pub settings: Settings,
     /// What is done during denoising, if anything.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub denoising: Option<Denoising>,
+    /// What the samples are variations of, if they are. Then a sample's number takes the place of its seed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub vary: Option<Vary>,
 }
 
 impl Recipe {
@@ -83,7 +92,18 @@ impl Recipe {
             let message = format!("a latent has {d} values; take tiles of at most {most} samples");
             return Err(Error::key("save_latents", message));
         }
-        Ok(Self {
+        let scale = job.scale.and_then(scale::Scale::times);
+        let [_, height, width] = spec.sample_shape;
+        let side = height.max(width);
+        if let Some(n) = scale.filter(|n| n * side > limits::IMAGE_SIDE_OUT) {
+            let most = limits::IMAGE_SIDE_OUT / side.max(1);
+            let message = format!(
+                "pictures of {width}×{height} grow to sides of at most {} pixels, so at most {most} times, found {n}",
+                limits::IMAGE_SIDE_OUT
+            );
+            return Err(Error::key("scale", message));
+        }
+        let recipe = Self {
             format: 1,
             version: env!("CARGO_PKG_VERSION").into(),
             noise_scheme: noise::SCHEME,
@@ -98,9 +118,23 @@ impl Recipe {
             device: device.class().into(),
             metadata: job.metadata,
             latents,
+            scale,
             settings: job.settings(&usual_settings(spec)),
             denoising,
-        })
+            vary: None,
+        };
+        Ok(Self { vary: Vary::asked(job, &recipe, spec.latent_width, device)?, ..recipe })
+    }
+
+    /// Whether a method or a guide acts on its samples.
+    pub fn is_steered(&self) -> bool {
+        self.method != "none"
+    }
+
+    /// The same without anything that acts on its samples: what is left is where they start.
+    #[must_use]
+    pub fn unsteered(self) -> Self {
+        Self { method: "none".into(), novelty: None, denoising: None, ..self }
     }
 
     /// Whether the model had a reward.
@@ -122,7 +156,9 @@ impl Recipe {
         (1..=limits::TILE).contains(&self.tile)
             && self.settings.is_bounded()
             && self.latents.is_none_or(|d| self.tile.saturating_mul(d) <= limits::RECORD_LATENTS)
+            && self.scale.is_none_or(|n| (2..=scale::MOST).contains(&n))
             && self.denoising.as_ref().is_none_or(Denoising::is_bounded)
+            && self.vary.as_ref().is_none_or(Vary::is_bounded)
             // The name becomes part of a path.
             && self.reward.as_deref().is_none_or(|r| store::check_id(r).is_ok())
     }
@@ -149,6 +185,45 @@ pub struct PictureRecipe {
 }
 
 impl PictureRecipe {
+    /// The recipe inside the picture `file`.
+    ///
+    /// # Errors
+    /// Those of [`png::decode_metadata`] and [`parse`](Self::parse).
+    pub fn read(file: &std::path::Path) -> Result<Self> {
+        Self::parse(file, &png::decode_metadata(file)?)
+    }
+
+    /// The keys of a job that makes this picture again. Those that follow from others are left at their defaults.
+    pub fn keys(&self) -> JobKeys {
+        let r = &self.recipe;
+        let denoising = r.denoising.as_ref().map(|d| d.keys(&r.method, r.novelty)).unwrap_or_default();
+        let conditioned = denoising.condition.class.is_some() || denoising.walk.recurrence.is_some();
+        // A plain picture says nothing about how it would have been steered.
+        let plain = !r.is_steered() && r.novelty.is_none() && !conditioned;
+        let usual = JobKeys::default();
+        // No key says what else is varied; see `Jobs::begin_with`.
+        let seed_varied = || r.vary.as_ref().filter(|v| v.of.is_none());
+        JobKeys {
+            model: r.model.clone(),
+            reward: r.reward.clone(),
+            method: if plain { usual.method.clone() } else { r.method.clone() },
+            novelty: r.novelty,
+            steps: Some(r.settings.steps),
+            drift: r.settings.drift,
+            max_angle: Some(r.settings.max_angle),
+            corrections: Some(r.settings.corrections),
+            tolerance: Some(r.settings.tolerance),
+            own: r.settings.own.clone(),
+            vary: seed_varied().map(|v| v.seed.to_string()),
+            angle: seed_varied().map(|v| v.angle),
+            tile: r.tile,
+            scale: r.scale.map(scale::Scale::Times),
+            metadata: r.metadata,
+            denoising,
+            ..usual
+        }
+    }
+
     /// Parses the text of the chunk found in `file`.
     ///
     /// # Errors
@@ -166,8 +241,8 @@ impl PictureRecipe {
         if found.schema != 1 || found.recipe.format != 1 {
             return Err(Error::input(file, format!("the recipe inside has schema {}, expected 1", found.schema)));
         }
-        if !found.recipe.is_bounded() || found.seed > u64::MAX >> 12 {
-            let message = "the recipe inside asks for a seed, tile, steps, corrections, novelty or reward beyond what isoline writes; it is damaged";
+        if !found.recipe.is_bounded() {
+            let message = "the recipe inside asks for a tile, steps, corrections, novelty or reward beyond what isoline writes; it is damaged";
             return Err(Error::input(file, message));
         }
         Ok(found)
@@ -177,10 +252,14 @@ impl PictureRecipe {
     pub fn parameters(&self) -> String {
         let r = &self.recipe;
         let novelty = r.novelty.map_or("unguided".to_owned(), |n| n.percent().to_string());
+        let seed = match &r.vary {
+            None => self.seed.to_string(),
+            Some(v) => format!("{}, Variation: {}, Variation angle: {}", v.seed, self.seed, v.angle),
+        };
         let reward = r.reward.as_ref().map_or(String::new(), |n| format!("Reward: {n}, "));
         format!(
-            "isoline {}, Model: {}, Model hash: {:.10}, {reward}Seed: {}, Novelty: {novelty}, Method: {}, Steps: {}, Corrections: {}",
-            r.version, r.model, r.model_sha256, self.seed, r.method, r.settings.steps, r.settings.corrections
+            "isoline {}, Model: {}, Model hash: {:.10}, {reward}Seed: {seed}, Novelty: {novelty}, Method: {}, Steps: {}, Corrections: {}",
+            r.version, r.model, r.model_sha256, r.method, r.settings.steps, r.settings.corrections
         )
     }
 }

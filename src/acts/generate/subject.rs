@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::generator::{self, DEFAULT_MEMORY, Generator, check_memory};
 use crate::reward::reward_folder;
 use crate::steer::denoiser::plain;
-use crate::steer::{Denoising, Engine, Finished};
+use crate::steer::{Denoising, Engine, Finished, Starts};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -95,11 +95,11 @@ impl Subject {
         !crate::device::is_host(self.generator().device())
     }
 
-    /// Plain pictures of the seeds, measured by nothing.
+    /// Plain pictures of the samples, measured by nothing.
     ///
     /// # Errors
     /// When the device fails or the run is stopped.
-    pub fn plain(&self, asked: Option<&Denoising>, samples: &[u64], cancel: &Cancel) -> Result<Vec<Finished>> {
-        plain(&**self.generator(), asked, samples, cancel)
+    pub fn plain(&self, asked: Option<&Denoising>, starts: &Starts, cancel: &Cancel) -> Result<Vec<Finished>> {
+        plain(&**self.generator(), asked, starts, cancel)
     }
 }

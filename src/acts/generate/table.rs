@@ -18,7 +18,7 @@ pub fn samples_table(rows: &[(&str, &SampleRow)]) -> Result<Table> {
     };
     let mut columns = vec![
         text("job", &|r| Some(r.0.to_owned())),
-        Column::new("seed", Values::I64(rows.iter().map(|r| i64::try_from(r.1.seed).ok()).collect())),
+        Column::new("seed", Values::U64(rows.iter().map(|r| Some(r.1.seed)).collect())),
         number("novelty_asked", |r| r.novelty_asked),
         number("novelty_predicted", |r| r.novelty_predicted),
         number("novelty_reached", |r| r.novelty_reached),

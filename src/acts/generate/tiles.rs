@@ -1,16 +1,20 @@
 //! The tiles of a run of pictures: jobs of seeds, each job with its own recipe, folder and records.
 
-use super::make::{check, make, plain_row, row};
+use super::make::{make, plain_row, row};
+use super::origin::Origin;
 use super::recipe::{PictureRecipe, Recipe};
 use super::row::{SampleRow, picture_path, preview_path};
-use super::sheet::contact_sheet;
+use super::scale::Sort;
+use super::sheet::{self, SheetJob};
 use super::subject::Subject;
+use super::subjects::{Subjects, subject};
+use super::sweep;
 use super::table::samples_table;
+use super::vary::{centre, starts};
 use crate::acts::{ActRow, keys};
 use crate::cancel::Cancel;
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
-use crate::generator::find_model;
 use crate::render::{Picture, png};
 use crate::run::{Lookup, Maker, Record, SampleEnd, Seeds, TileState, Work, as_recorded};
 use crate::steer::Status;
@@ -18,7 +22,6 @@ use crate::store;
 use crate::table::{write_csv, write_parquet};
 use crate::tile::Tiling;
 use serde::{Deserialize, Serialize};
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -54,12 +57,28 @@ pub struct PlannedJob {
     /// Whether pictures lie in a separate folder for each thousand seeds.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub subdirs: bool,
+    /// Whether its pictures are enlarged on the sheet to a size that is easy to look at.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub large: bool,
+    /// Order of the seeds on the sheet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sort: Option<Sort>,
+    /// Whether its pictures are frames of an animation of each seed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sweep: bool,
+    /// The picture whose recipe it was made from, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Origin>,
     /// Everything that its samples depend on besides the seed.
     pub recipe: Recipe,
 }
 
-/// Models in memory, by the names of model and reward as a job gives them, and by whether they are with a reward.
-pub type Subjects = BTreeMap<(String, Option<String>, bool), Subject>;
+impl PlannedJob {
+    /// The recipes that have to be followed before its own: those of what its samples are variations of.
+    pub fn chain(&self) -> Vec<Recipe> {
+        self.recipe.vary.iter().flat_map(|v| v.chain().cloned()).collect()
+    }
+}
 
 /// A job with its tiles.
 struct Job {
@@ -70,6 +89,8 @@ struct Job {
     tiling: Tiling,
     /// Each tile's number within the job, with the wanted seeds in it.
     tiles: Vec<(u64, Vec<u64>)>,
+    /// The seeds that a forced pass makes again; `None` for all.
+    again: Option<BTreeSet<u64>>,
 }
 
 /// The tiles of all jobs, numbered one job after the other.
@@ -106,10 +127,19 @@ impl Pictures {
                 recipe,
                 tiles: tiling.cover(planned.seeds.list()).into_iter().collect(),
                 tiling,
+                again: None,
                 planned,
             });
         }
         Ok(Self { folder: folder.to_owned(), csv: plan.csv, jobs })
+    }
+
+    /// From now on a forced pass makes only these seeds of the jobs of these names again.
+    pub fn force_only(&mut self, asked: &[(String, Seeds)]) {
+        for job in &mut self.jobs {
+            let seeds = asked.iter().filter(|a| a.0 == job.planned.name).flat_map(|a| a.1.list());
+            job.again = Some(seeds.copied().collect());
+        }
     }
 
     /// Whether the table made at the end fits into free memory.
@@ -139,7 +169,7 @@ impl Pictures {
 
     /// A maker of tiles that starts with the models already in memory.
     pub fn maker_with(&self, device: (DeviceName, Device), subjects: Subjects) -> Box<dyn Maker + '_> {
-        Box::new(PictureMaker { pictures: self, device, subjects })
+        Box::new(PictureMaker { pictures: self, device, subjects, centres: BTreeMap::new() })
     }
 
     /// The rows of every job, as (name, folder, rows), in the order its seeds were typed.
@@ -243,6 +273,11 @@ impl Work for Pictures {
         job.state(*number, wanted, hash)
     }
 
+    fn forced(&self, tile: u64) -> u64 {
+        let (job, (_, wanted)) = self.place(tile);
+        job.forced(wanted).len() as u64
+    }
+
     fn device_class(&self) -> &str {
         self.jobs.first().map_or("cpu", |j| &j.planned.recipe.device)
     }
@@ -262,24 +297,16 @@ impl Work for Pictures {
     fn finish(&self) -> Result<()> {
         self.check_table_memory()?;
         let jobs = self.rows()?;
-        let views: Vec<(&str, &Path, &[SampleRow])> =
-            jobs.iter().map(|(name, folder, rows)| (name.as_str(), folder.as_path(), rows.as_slice())).collect();
-        let model = |j: &Job| match &j.planned.recipe {
-            Recipe { model, reward: Some(name), .. } => format!("{model} (reward {name})"),
-            Recipe { model, .. } => model.clone(),
-        };
-        let mut models: Vec<String> = self.jobs.iter().map(model).collect();
-        models.dedup();
-        let taught = self.jobs.iter().any(|j| j.planned.recipe.has_reward());
-        let what = match taught {
-            true => "novelty reached, in percent of the model's own samples",
-            false => "no reward yet, so that no novelty is known",
-        };
-        let title = format!("{}: {what}", models.join(", "));
-        let sheet = contact_sheet(&title, &views)?;
-        store::write_atomic(&self.folder.join("grid.png"), &png::encode(&sheet, &png::PngText::default())?)?;
+        let views: Vec<SheetJob> = self
+            .jobs
+            .iter()
+            .zip(&jobs)
+            .map(|(job, (_, folder, rows))| SheetJob { planned: &job.planned, folder, rows })
+            .collect();
+        sheet::write(&self.folder, &views)?;
+        sweep::write(&self.folder, &views)?;
         let rows: Vec<(&str, &SampleRow)> =
-            views.iter().flat_map(|(name, _, rows)| rows.iter().map(move |r| (*name, r))).collect();
+            jobs.iter().flat_map(|(name, _, rows)| rows.iter().map(move |r| (name.as_str(), r))).collect();
         let table = samples_table(&rows)?;
         let metadata = [("isoline".to_owned(), env!("CARGO_PKG_VERSION").to_owned())];
         store::write_atomic(&self.folder.join("samples.parquet"), &write_parquet(&table, &metadata)?)?;
@@ -308,6 +335,8 @@ struct PictureMaker<'a> {
     pictures: &'a Pictures,
     device: (DeviceName, Device),
     subjects: Subjects,
+    /// The latents around which the jobs that vary one lie, by run id.
+    centres: BTreeMap<String, Vec<f32>>,
 }
 
 impl Maker for PictureMaker<'_> {
@@ -326,35 +355,39 @@ impl Maker for PictureMaker<'_> {
             return Err(Error::key("device", message));
         }
         let name = &job.planned.model;
-        let subject = match self.subjects.entry((name.clone(), recipe.reward.clone(), recipe.has_reward())) {
-            Entry::Occupied(found) => found.into_mut(),
-            Entry::Vacant(empty) => empty.insert(Subject::of_recipe(recipe, &find_model(name)?, &self.device.1)?),
-        };
-        check(subject, recipe).map_err(|m| {
-            let model = find_model(name).unwrap_or_else(|_| name.into());
-            Error::input(model, format!("{m}; the run was planned with that one"))
-        })?;
-        subject.check_memory(job.tiling.size())?;
-        job.make(*number, wanted, force, subject, tell, cancel)
+        let loaded = subject(&mut self.subjects, name, recipe, &self.device.1)?;
+        loaded.check_memory(job.tiling.size())?;
+        let width = loaded.generator().spec().latent_width;
+        if let (Some(vary), false) = (&recipe.vary, self.centres.contains_key(&job.run_id)) {
+            let z = centre(vary, name, &mut self.subjects, &self.device, width, cancel)?;
+            self.centres.insert(job.run_id.clone(), z);
+        }
+        let loaded = subject(&mut self.subjects, name, recipe, &self.device.1)?;
+        let centre = self.centres.get(&job.run_id).map(Vec::as_slice);
+        job.make((*number, wanted), force, loaded, centre, tell, cancel)
     }
 }
 
 impl Job {
     fn make(
         &self,
-        tile: u64,
-        wanted: &[u64],
+        (tile, wanted): (u64, &[u64]),
         force: bool,
         subject: &Subject,
+        centre: Option<&[f32]>,
         tell: &mut dyn FnMut(&SampleEnd) -> Result<()>,
         cancel: &Cancel,
     ) -> Result<()> {
         let recipe = &self.planned.recipe;
         let spec = subject.generator().spec();
-        let mut done = self.kept(tile, if force { wanted } else { &[] });
+        let mut done = self.kept(tile, &if force { self.forced(wanted) } else { Vec::new() });
         let needed = |seed: &u64| subject.needs_whole_tiles() || (wanted.contains(seed) && !done.contains_key(seed));
         let samples: Vec<u64> = self.tiling.samples(tile).filter(needed).collect();
-        let finished = if samples.is_empty() { Vec::new() } else { make(subject, recipe, &samples, cancel)? };
+        let finished = if samples.is_empty() {
+            Vec::new()
+        } else {
+            make(subject, recipe, &starts(recipe, centre, &samples, spec.latent_width), cancel)?
+        };
         for one in finished.iter().filter(|f| wanted.contains(&f.steered.sample)) {
             let (s, values) = (&one.steered, &one.picture);
             if done.contains_key(&s.sample) {
@@ -371,6 +404,7 @@ impl Job {
             }
             if row.status != Status::NonFinite {
                 let picture = Picture::from_values(values, spec.sample_shape, spec.range)?;
+                let picture = picture.enlarge(recipe.scale.unwrap_or(1));
                 let bytes = png::encode(&picture, &text(recipe, s.sample)?)?;
                 let file = self.picture(s.sample);
                 store::write_atomic(&self.folder.join(&file), &bytes)?;
@@ -387,6 +421,12 @@ impl Job {
             done.insert(s.sample, row);
         }
         Record::new(&self.run_id, tile, done.into_values().collect()).write(&self.folder)
+    }
+
+    /// Those of `wanted` that a forced pass makes again.
+    fn forced(&self, wanted: &[u64]) -> Vec<u64> {
+        let again = |s: &u64| self.again.as_ref().is_none_or(|again| again.contains(s));
+        wanted.iter().copied().filter(again).collect()
     }
 
     /// The rows of a tile that are recorded and intact, except those of the seeds `again`.

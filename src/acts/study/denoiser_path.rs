@@ -174,7 +174,7 @@ impl DenoiserPathReport {
     pub fn table(&self) -> Result<Table> {
         let points = || self.points.iter();
         let mut columns = vec![
-            Column::new("seed", Values::I64(points().map(|p| i64::try_from(p.seed).ok()).collect())),
+            Column::new("seed", Values::U64(points().map(|p| Some(p.seed)).collect())),
             Column::new("sigma", Values::F64(points().map(|p| Some(p.sigma)).collect())),
             Column::new("k", Values::I64(points().map(|p| i64::try_from(p.k).ok()).collect())),
         ];

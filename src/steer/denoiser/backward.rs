@@ -17,6 +17,7 @@ pub const ROW: GuideRow = GuideRow {
     ),
     strength: 1.0,
     trial_strengths: &[],
+    draws: false,
     has_set_point: true,
     run,
 };

@@ -21,6 +21,7 @@ pub const ROW: GuideRow = GuideRow {
     formula: Some("the flow's slope scaled by 1 + c√(2D)/(|D − x|²/σ²): c > 0 likelier, c < 0 less likely (baseline)"),
     strength: 0.1,
     trial_strengths: &[-0.2, -0.05, 0.0, 0.05, 0.2],
+    draws: false,
     has_set_point: false,
     run,
 };

@@ -16,6 +16,7 @@ pub const ROW: GuideRow = GuideRow {
     ),
     strength: 0.3,
     trial_strengths: &[0.15, 0.3, 0.6],
+    draws: false,
     has_set_point: true,
     run,
 };

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::generator::Sampler;
 use crate::steer::closed_loop::{Attempt, Next, Trial, close};
 use crate::steer::open_loop::computed;
-use crate::steer::{Engine, Missed, Settings, Steered};
+use crate::steer::{Engine, Missed, Settings, Starts, Steered};
 use crate::units::{Latents, Level, Percentile};
 
 impl Engine {
@@ -51,12 +51,10 @@ impl Engine {
         Interval { low: worth().fold(f64::INFINITY, f64::min), high: worth().fold(0.0, f64::max) }
     }
 
-    /// Guides the samples of one tile to `novelty`, or, if that is `None`, as strongly as `asked` says. Without a guide
-    /// the samples are only pushed towards their class. With a set-point, up to `corrections` measurements move the
-    /// aim, and the picture that came nearest is kept.
+    /// Guides the samples of one tile from the noise of their seeds, see [`guide_from`](Self::guide_from).
     ///
     /// # Errors
-    /// As [`check_denoising`](Self::check_denoising); of the device, or a stop.
+    /// Those of [`guide_from`](Self::guide_from).
     pub fn guide(
         &self,
         guide: Option<&GuideRow>,
@@ -66,13 +64,31 @@ impl Engine {
         settings: &Settings,
         cancel: &Cancel,
     ) -> Result<Vec<Finished>> {
+        self.guide_from(guide, asked, &self.starts(samples), novelty, settings, cancel)
+    }
+
+    /// Guides the samples of one tile to `novelty`, or, if that is `None`, as strongly as `asked` says. Without a guide
+    /// the samples are only pushed towards their class. With a set-point, up to `corrections` measurements move the
+    /// aim, and the picture that came nearest is kept.
+    ///
+    /// # Errors
+    /// As [`check_denoising`](Self::check_denoising); of the device, or a stop.
+    pub fn guide_from(
+        &self,
+        guide: Option<&GuideRow>,
+        asked: &Denoising,
+        starts: &Starts,
+        novelty: Option<Percentile>,
+        settings: &Settings,
+        cancel: &Cancel,
+    ) -> Result<Vec<Finished>> {
+        let Starts { samples, noise } = starts;
         let sampler = self.denoised(guide, asked)?;
         let free =
             ClassifierFree { inner: sampler.denoiser(), scale: asked.condition.scale(), interval: Interval::ALL };
         let inner: &dyn Denoiser = if asked.condition.class.is_some() { &free } else { sampler.denoiser() };
         let interval = self.interval(sampler, asked);
-        let task =
-            Task { engine: self, sampler, inner, asked, interval, samples, start: &self.latents(samples), cancel };
+        let task = Task { engine: self, sampler, inner, asked, interval, samples, start: noise, cancel };
         let run: Run = guide.map_or(|task, _| task.guided(task.inner), |g| g.run);
         let Some(novelty) = novelty.filter(|_| !asked.push) else {
             let mut finished = run(&task, None)?;

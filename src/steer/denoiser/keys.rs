@@ -207,6 +207,22 @@ impl Denoising {
         check_values(condition, Some(*strength), walk, own, Some(*preview_every)).is_ok()
     }
 
+    /// The keys that give this again, in a job of `method` that steers to `target`. Keys that would mean nothing there are
+    /// left out.
+    pub fn keys(&self, method: &str, target: Option<Percentile>) -> DenoisingKeys {
+        let row = guide(method);
+        let Self { condition, strength, push, walk, own, preview_every } = self;
+        let form = (*push && row.is_some_and(|r| r.has_set_point)).then(|| "push".to_owned());
+        DenoisingKeys {
+            condition: ConditionKeys { class: condition.class, cfg_scale: condition.class.and(condition.cfg_scale) },
+            guidance: row.map(|_| *strength),
+            form,
+            walk: WalkKeys { recurrence: walk.recurrence.filter(|times| *times > 1), ..walk.clone() },
+            own: if own.check_use(method, target).is_ok() { own.clone() } else { GuideKeys::default() },
+            preview_every: Some(*preview_every).filter(|steps| *steps > 0),
+        }
+    }
+
     /// Whether a picture is more than the sampler's map of its noise. Then it must be measured as a picture, or carried
     /// back to noise.
     pub fn is_guided(&self, guide: Option<&GuideRow>) -> bool {

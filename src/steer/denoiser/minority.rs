@@ -22,6 +22,7 @@ pub const ROW: GuideRow = GuideRow {
     ),
     strength: 0.1,
     trial_strengths: &[-0.3, -0.1, 0.0, 0.1, 0.3],
+    draws: true,
     has_set_point: false,
     run,
 };

@@ -45,6 +45,8 @@ pub struct GuideRow {
     /// Strengths from which `isoline steer-report` chooses one for each level; empty for a guide that the report leaves
     /// out.
     pub trial_strengths: &'static [f64],
+    /// Whether it draws noise of its own on the way, so that its pictures depend on more than the noise they start from.
+    pub draws: bool,
     /// Whether it follows the reward and so can be given a value to reach; other guides only have a strength.
     pub has_set_point: bool,
     /// Takes a tile through the guide.

@@ -19,6 +19,7 @@ pub const ROW: GuideRow = GuideRow {
     formula: None,
     strength: 0.1,
     trial_strengths: &[],
+    draws: false,
     has_set_point: true,
     run,
 };

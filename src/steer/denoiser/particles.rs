@@ -25,6 +25,7 @@ pub const ROW: GuideRow = GuideRow {
     formula: None,
     strength: 4.0,
     trial_strengths: &[],
+    draws: true,
     has_set_point: true,
     run,
 };

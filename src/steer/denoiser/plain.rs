@@ -10,7 +10,7 @@ use crate::diffusion::{Classes, Denoiser, State};
 use crate::error::{Error, Result};
 use crate::generator::{Generator, Sampler};
 use crate::reward::Score;
-use crate::steer::{Missed, Status, Steered, seed_noise};
+use crate::steer::{Missed, Starts, Status, Steered};
 use crate::tensors::rows;
 use crate::units::Level;
 
@@ -34,17 +34,17 @@ pub fn check_class(sampler: &Sampler, asked: &Denoising) -> Result<()> {
     crate::diffusion::condition_rows(&[0.0], Some(&[class]), sampler.denoiser().classes(), sampler.device()).map(drop)
 }
 
-/// The pictures of the seeds `samples`, made without a reward: the bytes are those that plain sampling has with one.
+/// The pictures of samples, made without a reward: the bytes are those that plain sampling has with one.
 ///
 /// # Errors
 /// [`Error::Key`] for a class that the model does not know; when the device fails or the run is stopped.
 pub fn plain(
     generator: &dyn Generator,
     asked: Option<&Denoising>,
-    samples: &[u64],
+    starts: &Starts,
     cancel: &Cancel,
 ) -> Result<Vec<Finished>> {
-    let noise = seed_noise(samples, generator.spec().latent_width);
+    let Starts { samples, noise } = starts;
     let one = |(sample, z): (&u64, &[f32])| Steered {
         sample: *sample,
         start: z.to_vec(),
@@ -71,6 +71,7 @@ pub fn plain(
     let classes = asked.condition.class.map(|c| vec![c; samples.len()]);
     let walk = Walk { sampler, sampling: &sampling, samples, preview_every: asked.preview_every, cancel };
     let mut denoise = |x: &State, sigma: f64| inner.denoise(x, sigma, classes.as_deref() as Classes);
-    let images = walk.run(rows(noise.into_values(), sampler.spec().latent_width, sampler.device()), &mut denoise)?;
+    let images =
+        walk.run(rows(noise.values().to_vec(), sampler.spec().latent_width, sampler.device()), &mut denoise)?;
     finished(steered, images)
 }

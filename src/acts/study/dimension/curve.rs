@@ -146,7 +146,7 @@ impl CurveReport {
             Column::new(name, Values::F64(self.points.iter().map(finite).collect()))
         };
         Table::new(vec![
-            Column::new("seed", Values::I64(self.points.iter().map(|p| i64::try_from(p.seed).ok()).collect())),
+            Column::new("seed", Values::U64(self.points.iter().map(|p| Some(p.seed)).collect())),
             column("sigma", |p| p.sigma),
             column("dimension", |p| p.dimension),
             column("stderr", |p| p.stderr),

@@ -268,7 +268,7 @@ impl RelationsReport {
     }
 
     fn table(&self) -> Result<Table> {
-        let seeds = Values::I64(self.seeds.iter().map(|s| i64::try_from(*s).ok()).collect());
+        let seeds = Values::U64(self.seeds.iter().copied().map(Some).collect());
         let mut columns = vec![Column::new("seed", seeds)];
         let all = self.descriptors.iter().chain(&self.measures);
         columns.extend(all.map(|(name, v)| Column::new(name.clone(), Values::F64(v.clone()))));
