@@ -3,10 +3,10 @@
 use super::{Pictures, check_sigma, diffusion, grid, pictures};
 use crate::cancel::Cancel;
 use crate::device::Device;
-use crate::diffusion::lid::{Cloud, METHODS, knee};
+use crate::diffusion::lid::{Cloud, Local, METHODS, MethodRow, knee};
 use crate::diffusion::{Estimate, flipd};
 use crate::error::{Error, Result, did_you_mean};
-use crate::generator::{self, Generator, Sampler, find_model};
+use crate::generator::{self, Card, Generator, Sampler, find_model};
 use crate::geometry::{Spectrum, estimator, spectral_dimension};
 use crate::render::page::row;
 use crate::tensors::rows;
@@ -53,7 +53,7 @@ pub struct EstimatesReport {
 }
 
 /// The dimension at one picture.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct SampleDimension {
     /// Seed, or index in the set.
     pub seed: u64,
@@ -61,6 +61,8 @@ pub struct SampleDimension {
     pub dimension: f64,
     /// Standard error from the probes; 0 for a method that uses no random probes.
     pub stderr: f64,
+    /// Why there is no dimension, where there is none.
+    pub note: Option<String>,
 }
 
 impl Estimates {
@@ -78,18 +80,42 @@ impl Estimates {
     /// Those of the model, the pictures and the device, or a stop.
     pub fn run(&self, device: &Device, cancel: &Cancel) -> Result<EstimatesReport> {
         let seeds = self.pictures.seeds()?;
-        let found = match self.method.as_str() {
-            "flipd" => self.by_flipd(&diffusion(&self.model, device)?, cancel)?,
-            "jacobian" => self.by_jacobian(&*generator::load(&find_model(&self.model)?, device)?)?,
-            _ => self.by_points(&*generator::load(&find_model(&self.model)?, device)?)?,
+        let row = self.row()?;
+        let load = || generator::load(&find_model(&self.model)?, device);
+        let found: Vec<Local<Estimate>> = match (self.method.as_str(), row) {
+            (_, Some(row)) => self.by_points(row, &*load()?)?,
+            ("jacobian", _) => self.by_jacobian(&*load()?)?,
+            _ => self.by_flipd(&diffusion(&self.model, device)?, cancel)?.into_iter().map(Ok).collect(),
         };
         let samples = seeds.into_iter().zip(found);
-        let sample = |(seed, e): (u64, Estimate)| SampleDimension { seed, dimension: e.value, stderr: e.stderr };
+        let sample = |(seed, found): (u64, Local<Estimate>)| match found {
+            Ok(e) => SampleDimension { seed, dimension: e.value, stderr: e.stderr, note: None },
+            Err(why) => SampleDimension { seed, dimension: f64::NAN, stderr: f64::NAN, note: Some(why) },
+        };
         Ok(EstimatesReport {
             model: self.model.clone(),
             method: self.method.clone(),
             samples: samples.map(sample).collect(),
         })
+    }
+
+    /// The method's row, unless it is one of the two that measure the model itself.
+    fn row(&self) -> Result<Option<&'static MethodRow>> {
+        let card = Card::read(&find_model(&self.model)?.join("card.toml"))?;
+        let own = ["flipd", "jacobian"].into_iter().filter(|m| *m != "flipd" || card.raw.denoiser.is_some());
+        let known: Vec<&str> = own.chain(METHODS.iter().map(|m| m.name)).collect();
+        let found = METHODS.iter().find(|m| m.name == self.method);
+        if found.is_none() && !known.contains(&self.method.as_str()) {
+            let near = did_you_mean(&self.method, known.iter().copied());
+            let (name, id) = (self.method.escape_debug(), &card.raw.id);
+            let message = match self.method.as_str() {
+                "flipd" => format!("flipd needs a diffusion model; {id} has {}", known.join(", ")),
+                _ if near.contains("known") => format!("no such method \"{name}\"; {id} has {}", known.join(", ")),
+                _ => format!("no such method \"{name}\"{near} {id} has {}", known.join(", ")),
+            };
+            return Err(Error::key("method", message));
+        }
+        Ok(found)
     }
 
     /// The noise level asked for; `None` means that each picture gets its own.
@@ -127,7 +153,7 @@ impl Estimates {
         Ok((0..curves[0].len()).map(own).collect())
     }
 
-    fn by_jacobian(&self, generator: &dyn Generator) -> Result<Vec<Estimate>> {
+    fn by_jacobian(&self, generator: &dyn Generator) -> Result<Vec<Local<Estimate>>> {
         if self.pictures.pictures.is_some() {
             return Err(Error::key("pictures", "jacobian is measured at latents; give seeds"));
         }
@@ -137,15 +163,14 @@ impl Estimates {
         let z = Latents::of_seeds(&self.pictures.seeds()?, generator.spec().latent_width);
         let spectra = estimator("exact")?.spectra(generator, z.values())?;
         let dimension = |s: &Spectrum| spectral_dimension(&s.singular_values, &s.rotated_latent, scale);
-        Ok(spectra.iter().map(|s| Estimate { value: s.as_ref().map_or(f64::NAN, dimension), stderr: 0.0 }).collect())
+        let found = spectra.iter().map(|s| match s {
+            Some(spectrum) => Ok(Estimate { value: dimension(spectrum), stderr: 0.0 }),
+            None => Err("its Jacobian is not finite".into()),
+        });
+        Ok(found.collect())
     }
 
-    fn by_points(&self, generator: &dyn Generator) -> Result<Vec<Estimate>> {
-        let Some(row) = METHODS.iter().find(|m| m.name == self.method) else {
-            let known: Vec<&str> = ["flipd", "jacobian"].into_iter().chain(METHODS.iter().map(|m| m.name)).collect();
-            let near = did_you_mean(&self.method, known);
-            return Err(Error::key("method", format!("no such method \"{}\"{near}", self.method.escape_debug())));
-        };
+    fn by_points(&self, row: &MethodRow, generator: &dyn Generator) -> Result<Vec<Local<Estimate>>> {
         let Some(path) = &self.reference else {
             return Err(Error::key("reference", format!("missing; {} measures among other pictures", self.method)));
         };
@@ -156,20 +181,29 @@ impl Estimates {
         let points = Cloud { values: (0..set.count().min(self.count)).flat_map(take).collect(), width };
         let setting = self.setting.unwrap_or(row.setting.1[0]);
         let most = points.len().saturating_sub(1);
-        if row.setting.0 == "k" && !(2.0..=most as f64).contains(&setting) {
+        let is_k = row.setting.0 == "k";
+        if is_k && most < 2 {
+            let message = format!("{} pictures, expected at least 3 for a neighbourhood", points.len());
+            return Err(Error::key("reference", message));
+        }
+        if is_k && (!(2.0..=most as f64).contains(&setting) || setting.fract() != 0.0) {
             return Err(Error::key("setting", format!("expected 2 to {most} neighbours, found {setting}")));
+        }
+        if !(is_k || setting > 0.0 && setting.is_finite()) {
+            return Err(Error::key("setting", format!("expected a {} above 0, found {setting}", row.setting.0)));
         }
         let queries = Cloud { values: self.pictures.values(generator)?.into_iter().map(f64::from).collect(), width };
         let found = (row.estimate)(&points, &queries, setting);
-        Ok(found.into_iter().map(|value| Estimate { value, stderr: 0.0 }).collect())
+        Ok(found.into_iter().map(|found| found.map(|value| Estimate { value, stderr: 0.0 })).collect())
     }
 }
 
 impl EstimatesReport {
     /// The printed table, header first.
     pub fn rows(&self) -> Vec<Vec<String>> {
-        let line = |s: &SampleDimension| {
-            row([&s.seed.to_string(), &format!("{:.3}", s.dimension), &format!("{:.3}", s.stderr)])
+        let line = |s: &SampleDimension| match &s.note {
+            Some(why) => row([&s.seed.to_string(), "-", "", why]),
+            None => row([&s.seed.to_string(), &format!("{:.3}", s.dimension), &format!("{:.3}", s.stderr)]),
         };
         [row(["seed", "dimension", "stderr"])].into_iter().chain(self.samples.iter().map(line)).collect()
     }
