@@ -32,8 +32,8 @@ impl Engine {
 
     fn denoised(&self, guide: Option<&GuideRow>, asked: &Denoising) -> Result<&Sampler> {
         let Some(sampler) = self.generator.as_sampler() else {
-            let message =
-                format!("\"{}\" is no diffusion model and has no denoiser to guide", self.generator.spec().id);
+            let (id, has) = (&self.generator.spec().id, crate::steer::methods_of(false).join(", "));
+            let message = format!("\"{id}\" is no diffusion model and has no denoiser to guide; it has: {has}");
             return Err(Error::key("method", message));
         };
         if let Some(class) = asked.condition.class {
