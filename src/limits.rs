@@ -18,8 +18,8 @@ pub const TILE: usize = 256;
 pub const SAMPLES: usize = 10_000_000;
 /// Bytes of a weights file.
 pub const WEIGHTS_BYTES: u64 = 16 << 30;
-/// Bytes of a safetensors header.
-pub const HEADER_BYTES: u64 = 16 << 20;
+/// Bytes of a safetensors header: the format's own limit. Of a long one nothing but the list of tensors is kept.
+pub const HEADER_BYTES: u64 = 100_000_000;
 /// Tensors in a weights file.
 pub const TENSORS: usize = 10_000;
 /// Dimensions of a tensor in a weights file.

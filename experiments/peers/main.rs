@@ -7,7 +7,7 @@
 #![allow(clippy::expect_used, clippy::print_stdout)]
 
 use isoline::device;
-use isoline::generator::{Card, Generator, OneShot, build, finish_card, import};
+use isoline::generator::{Card, Generator, ImportOptions, OneShot, build, finish_card, import};
 use isoline::geometry::{EstimatorSettings, estimator_with};
 use isoline::noise::{Stream, normals};
 use isoline::store::{self, WeightTensor, write_atomic, write_safetensors};
@@ -47,7 +47,7 @@ fn prepare(dir: &Path) {
     for (id, weights) in SHARED {
         let Some(weights) = shared.as_ref().map(|s| Path::new(s).join("weights").join(weights)) else { continue };
         let card = root.join("tests/cards").join(format!("{id}.toml"));
-        import(&weights, &card, &dir.join(id), None).expect("a card of the tests fits its weights");
+        import(&weights, &card, &dir.join(id), ImportOptions::default()).expect("a card of the tests fits its weights");
     }
     for entry in std::fs::read_dir(dir).expect("the folder was just written") {
         let folder = entry.expect("a folder can be listed").path();

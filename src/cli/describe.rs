@@ -3,6 +3,7 @@
 use super::runs::{self, RunArgs, RunOptions};
 use super::{CommandRow, Context, output, parsed};
 use crate::acts::describe::{DescribePlan, Description, Keys, Measurer, Report, Subject, Tiles, summary, unpack};
+use crate::data::PictureFiles;
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
 use crate::generator::Generator;
@@ -37,6 +38,9 @@ pub struct Args {
 /// Those of the model, the latents, the estimator and the disk; [`Error::SamplesNotFinite`] at the end if some samples
 /// were not finite.
 pub fn run(args: &Args, context: &Context) -> Result<()> {
+    if let Some(folder) = args.keys.images.as_ref().filter(|f| f.is_dir()) {
+        context.say_skipped(Some(PictureFiles::list(folder, false)?.skipped));
+    }
     match (&args.keys.spectra, &args.outdir) {
         (Some(spectra), _) => again(args, spectra, context),
         (None, Some(outdir)) => in_folder(args, outdir, context),

@@ -3,7 +3,7 @@
 use super::{CommandRow, Context, output, parsed};
 use crate::error::{Error, Result};
 use crate::generator::{FAMILIES, Inspection, OneShot, Output, find_model};
-use crate::nn::{Layer, Network};
+use crate::nn::{Layer, Mismatch, Network};
 use serde_json::{Value, json};
 
 /// The row of `isoline inspect`.
@@ -100,9 +100,9 @@ fn as_text(found: &Inspection, encoder: Option<usize>) -> String {
     }
     format!(
         "{}\n{}\n{}",
-        output::columns(&card_rows(found)),
-        output::columns(&layers),
-        output::columns(&fit_rows(found))
+        output::wrapped(&card_rows(found)),
+        output::wrapped(&layers),
+        output::wrapped(&fit_rows(found))
     )
 }
 
@@ -143,6 +143,9 @@ fn fit_rows(found: &Inspection) -> Vec<Vec<String>> {
     for (name, expected, found) in &found.mismatch.misshaped {
         rows.push(output::row(["misshaped tensor", &format!("\"{name}\": expected {expected:?}, found {found:?}")]));
     }
+    for (name, found) in &found.mismatch.unread {
+        rows.push(output::row(["tensor", &format!("\"{name}\": {}", Mismatch::unread_as(found))]));
+    }
     rows.extend(found.mismatch.extra.iter().map(|name| output::row(["extra tensor", &format!("\"{name}\"")])));
     if found.mismatch.is_empty() {
         rows.push(output::row(["tensors", "all there, all read"]));
@@ -164,6 +167,7 @@ fn as_json(found: &Inspection, encoder: Option<usize>) -> Value {
         "weights": {"file": card.weights.file, "sha256": card.weights.sha256, "hash_matches": found.hash_matches},
         "missing": mismatch.missing.iter().map(|(name, near)| json!({"name": name, "nearest": near})).collect::<Vec<_>>(),
         "misshaped": mismatch.misshaped.iter().map(|(name, expected, found)| json!({"name": name, "expected": expected, "found": found})).collect::<Vec<_>>(),
+        "unread": mismatch.unread.iter().map(|(name, found)| json!({"name": name, "found": found})).collect::<Vec<_>>(),
         "extra": mismatch.extra,
         "fits": found.hash_matches && mismatch.is_empty(),
     })

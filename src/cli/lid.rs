@@ -3,6 +3,7 @@
 use super::{CommandRow, Context, output, parsed, run_of, with};
 use crate::acts::study::Report;
 use crate::acts::study::dimension::{Bench, Curve, Doctor, Estimates, Fit};
+use crate::data::PictureFiles;
 use crate::error::{Result, shown};
 use std::path::PathBuf;
 
@@ -48,9 +49,18 @@ struct EstimateArgs {
 
 fn estimate(args: &EstimateArgs, context: &Context) -> Result<()> {
     args.estimates.check()?;
+    say_skipped(context, [&args.estimates.pictures.pictures, &args.estimates.reference])?;
     let (_, device) = context.open_device()?;
     let report = args.estimates.run(&device, &context.cancel)?;
     output::print_report(args.json, &report, &report.rows())
+}
+
+/// Says of each folder of pictures what lies there and is not read.
+fn say_skipped<const N: usize>(context: &Context, folders: [&Option<PathBuf>; N]) -> Result<()> {
+    for folder in folders.into_iter().flatten().filter(|f| f.is_dir()) {
+        context.say_skipped(Some(PictureFiles::list(folder, true)?.skipped));
+    }
+    Ok(())
 }
 
 #[derive(Debug, clap::Args)]
@@ -67,6 +77,7 @@ struct CurveArgs {
 
 fn curve(args: &CurveArgs, context: &Context) -> Result<()> {
     args.curve.check()?;
+    say_skipped(context, [&args.curve.pictures.pictures])?;
     let (_, device) = context.open_device()?;
     let report = args.curve.run(&device, &context.progress, &context.cancel)?;
     if let Some(outdir) = &args.outdir {
@@ -111,6 +122,7 @@ struct DoctorArgs {
 
 fn doctor(args: &DoctorArgs, context: &Context) -> Result<()> {
     args.doctor.check()?;
+    say_skipped(context, [&args.doctor.pictures.pictures])?;
     let (_, device) = context.open_device()?;
     let report = args.doctor.run(&device, &context.cancel)?;
     output::print_report(args.json, &report, &report.rows())?;

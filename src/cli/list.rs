@@ -9,6 +9,7 @@ use crate::geometry::{DESCRIPTORS, ESTIMATORS};
 use crate::nn::layers::KINDS;
 use crate::reward::{QUANTITIES, RewardCard};
 use crate::steer::{GUIDES, METHODS, denoiser};
+use crate::store::check_id;
 use serde_json::json;
 
 /// The row of `isoline list`.
@@ -107,6 +108,9 @@ fn models(context: &Context) -> Vec<(String, String)> {
         context.say(&format!("no models in {}; set ISOLINE_MODELS", crate::error::shown(&root)));
     }
     let about = |name: &String| match Card::read(&root.join(name).join("card.toml")) {
+        Ok(_) if check_id(name).is_err() => {
+            format!("not usable by this name: {}", check_id(name).err().unwrap_or_default())
+        }
         Ok(card) => format!("{}: {}", card.raw.family, card.raw.about),
         Err(e) => format!("not usable: {e}"),
     };

@@ -27,6 +27,7 @@ mod verify;
 mod work;
 
 use crate::cancel::Cancel;
+use crate::data::Skipped;
 use crate::device::{self, Device, DeviceName};
 use crate::error::{Error, Result};
 use crate::progress::{Progress, ProgressMode};
@@ -201,6 +202,13 @@ impl Context {
     pub fn say(&self, text: &str) {
         if !self.quiet {
             output::tell(text);
+        }
+    }
+
+    /// Says what lies in a folder of pictures and is not read.
+    pub fn say_skipped(&self, skipped: Option<Skipped>) {
+        if let Some(skipped) = skipped.filter(|s| !s.is_empty()) {
+            self.say(&skipped.to_string());
         }
     }
 

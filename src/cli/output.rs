@@ -63,6 +63,57 @@ pub fn columns(rows: &[Vec<String>]) -> String {
     rows.iter().map(line).collect()
 }
 
+/// Width of a printed page in columns.
+const PAGE: usize = 100;
+
+/// The same as [`columns`], no wider than a page of 100 columns: the widest column of cells is broken between words and
+/// goes on below its beginning. A single word that is too long is not broken.
+pub fn wrapped(rows: &[Vec<String>]) -> String {
+    let widths = rows.iter().fold(Vec::new(), |mut widths: Vec<usize>, row| {
+        widths.resize(widths.len().max(row.len()), 0);
+        widths.iter_mut().zip(row).for_each(|(w, cell)| *w = (*w).max(cell.chars().count()));
+        widths
+    });
+    let total = widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1);
+    let widest = widths.iter().enumerate().max_by_key(|(_, w)| **w).map_or(0, |(i, _)| i);
+    let Some(room) = total.checked_sub(PAGE).map(|over| widths[widest].saturating_sub(over).max(PAGE / 4)) else {
+        return columns(rows);
+    };
+    let broken = |row: &Vec<String>| -> Vec<Vec<String>> {
+        let Some(cell) = row.get(widest) else { return vec![row.clone()] };
+        let lines = lines(cell, room);
+        let line = |(i, text): (usize, String)| {
+            row.iter()
+                .enumerate()
+                .map(|(j, cell)| match (j == widest, i) {
+                    (true, _) => text.clone(),
+                    (false, 0) => cell.clone(),
+                    (false, _) => String::new(),
+                })
+                .collect()
+        };
+        lines.into_iter().enumerate().map(line).collect()
+    };
+    columns(&rows.iter().flat_map(broken).collect::<Vec<_>>())
+}
+
+/// `text` in lines of at most `room` characters, broken between words.
+fn lines(text: &str, room: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let last = lines.len() - 1;
+        match lines[last].is_empty() {
+            true => lines[last].push_str(word),
+            false if lines[last].chars().count() + 1 + word.chars().count() <= room => {
+                lines[last].push(' ');
+                lines[last].push_str(word);
+            }
+            false => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// A count with a comma before every third digit from the end.
 pub fn count(n: usize) -> String {
     let digits = n.to_string();
@@ -78,6 +129,20 @@ mod tests {
     fn columns_line_up_by_characters() {
         let rows = [row(["a", "bc", ""]), row(["ψ∑x", "d"])];
         assert_eq!(columns(&rows), "a    bc\nψ∑x  d\n");
+    }
+
+    #[test]
+    fn long_cells_go_on_below_themselves() {
+        let long = "word ".repeat(60);
+        let rows = [row(["a", long.trim(), "end"]), row(["b", "short", "END"])];
+        let text = wrapped(&rows);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines.iter().all(|l| l.chars().count() <= 100), "{text}");
+        assert_eq!(lines.len(), 5, "{text}");
+        assert!(lines[0].starts_with("a  word") && lines[0].ends_with("  end"), "{text}");
+        assert!(lines[1].starts_with("   word") && lines[4].starts_with("b  short"), "{text}");
+        assert_eq!(text.matches("word").count(), 60);
+        assert_eq!(wrapped(&[row(["a", "b"])]), columns(&[row(["a", "b"])]));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::{CommandRow, Context, output, parsed};
 use crate::error::{Error, Result, shown};
+use crate::generator::other_rewards;
 use crate::generator::train::{Training, train};
 use std::path::PathBuf;
 
@@ -50,11 +51,21 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         device_class: device_name.class(),
         stop_after: args.stop_after,
     };
+    context.say_skipped(job.skipped()?);
+    if args.stop_after.is_none() && job.model.join("card.toml").exists() {
+        context.say(&format!("{} holds a model, which is replaced when the training is done", shown(&job.model)));
+    }
     train(&job, &device, &context.progress, &context.cancel)?;
     match args.stop_after {
         Some(_) => context.say(&format!("checkpoint in {}", shown(&job.work))),
         None => {
             output::print(&format!("{}\n", shown(&job.model)))?;
+            for reward in other_rewards(&job.model)? {
+                let model = shown(&job.model);
+                context.say(&format!(
+                    "{model}/{reward} was taught on another model; isoline train-reward teaches a new one"
+                ));
+            }
             context.say("next: isoline train-reward for it");
         }
     }

@@ -1,29 +1,19 @@
 //! A folder of PNG and JPEG files as a data set. One level of subfolders is read too, as data sets with a folder per
 //! class have; pictures come in the order of their names. Folder names are not read as labels.
 
-use super::Dataset;
+use super::{Dataset, PictureFiles};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::render::png::read_picture;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Reads every picture below `path` as `shape` = `[channels, height, width]`. Nothing is resized: height and width must
 /// match. Channels may differ: a grey picture is repeated over the channels of a colour model, and a grey model gets
 /// the luma of a colour picture.
 pub fn read(path: &Path, shape: [usize; 3]) -> Result<Dataset> {
-    let mut files = Vec::new();
-    for entry in sorted(path)? {
-        if entry.is_dir() && !entry.is_symlink() {
-            files.extend(sorted(&entry)?);
-        } else {
-            files.push(entry);
-        }
-    }
-    files.retain(|f| {
-        f.extension()
-            .and_then(|e| e.to_str())
-            .is_some_and(|e| matches!(e.to_ascii_lowercase().as_str(), "png" | "jpg" | "jpeg"))
-    });
+    let listed = PictureFiles::list(path, true)?;
+    listed.check(path)?;
+    let files = listed.files;
     let [channels, height, width] = shape;
     if files.len() > limits::DATASET_ITEMS || (files.len() * channels * height * width) as u64 > limits::DATASET_BYTES {
         let message = format!(
@@ -60,15 +50,4 @@ fn channel(pixel: &[u8], c: usize, wanted: usize) -> u8 {
         ([r, g, b], 1) => ((299 * u32::from(*r) + 587 * u32::from(*g) + 114 * u32::from(*b) + 500) / 1000) as u8,
         (colour, _) => colour[c],
     }
-}
-
-/// The entries of a folder, sorted by name.
-fn sorted(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, "list", e))?;
-    let mut paths = entries
-        .map(|e| e.map(|e| e.path()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|e| Error::io(folder, "list", e))?;
-    paths.sort();
-    Ok(paths)
 }

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::store;
 use flate2::read::MultiGzDecoder;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 /// Reads a file of pictures: grey, row-major, without labels.
@@ -16,8 +16,12 @@ pub fn read(path: &Path) -> Result<Dataset> {
 }
 
 fn open(path: &Path) -> Result<Box<dyn Read>> {
-    let file = store::open_file(path)?;
+    let mut file = BufReader::new(store::open_file(path)?);
     let zipped = path.extension().is_some_and(|e| e == "gz");
+    let head = file.fill_buf().map_err(|e| Error::io(path, "read", e))?;
+    if let Some(found) = store::told(head).filter(|_| !(zipped && head.starts_with(b"\x1f\x8b"))) {
+        return Err(Error::input(path, format!("expected an IDX file, found {found}")));
+    }
     Ok(if zipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
 }
 

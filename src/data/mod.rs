@@ -3,6 +3,9 @@
 
 mod folder;
 mod idx;
+mod picture_files;
+
+pub use picture_files::{PictureFiles, Skipped};
 
 use crate::error::{Error, Result};
 use std::path::Path;
@@ -26,6 +29,20 @@ pub struct DataConfig {
     /// An IDX file with the class of each picture, relative to `--data`; none for data without classes.
     #[serde(default)]
     pub labels: Option<String>,
+}
+
+impl DataConfig {
+    /// What lies in the folder of pictures below `root` and is not read; `None` if there is nothing, or it is no folder.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the folder cannot be listed.
+    pub fn skipped(&self, root: &Path) -> Result<Option<Skipped>> {
+        let path = root.join(&self.path);
+        if self.kind != "folder" || !path.is_dir() {
+            return Ok(None);
+        }
+        Ok(Some(PictureFiles::list(&path, true)?.skipped).filter(|s| !s.is_empty()))
+    }
 }
 
 impl Dataset {

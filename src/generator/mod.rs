@@ -1,5 +1,6 @@
 //! From a model folder to a map noise → picture that carries tangents.
 
+mod beside;
 mod card;
 mod footprint;
 mod host_sampler;
@@ -10,9 +11,10 @@ mod sampler;
 pub mod train;
 mod usual;
 
+pub use beside::{other_rewards, rewards};
 pub use card::{Card, FAMILIES, Output, Provenance, RawCard, finish_card};
 pub use footprint::{DEFAULT_MEMORY, check_memory};
-pub use import::{Imported, import};
+pub use import::{ImportOptions, Imported, import, prefix_told};
 pub use one_shot::{Inspection, OneShot, anchored_model, build, card_parameters, find_model, known_models, read_model};
 pub use pictures::pictures;
 pub use sampler::{AtSigma, Sampler, spoilt};

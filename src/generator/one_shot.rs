@@ -47,10 +47,22 @@ pub fn find_model(name: &str) -> Result<PathBuf> {
         return Ok(path.parent().unwrap_or(Path::new(".")).to_owned());
     }
     let (root, known) = known_models();
-    if store::check_id(name).is_ok() && root.join(name).join("card.toml").is_file() {
-        return Ok(root.join(name));
+    let path_like = name.contains(['/', '\\']);
+    let there = !path_like && root.join(name).join("card.toml").is_file();
+    match store::check_id(name) {
+        Ok(()) if there => return Ok(root.join(name)),
+        Err(rule) if there => {
+            return Err(Error::input(root.join(name), format!("{rule}; rename the folder, or give its path")));
+        }
+        Err(rule) if !path_like => {
+            return Err(Error::input(
+                name,
+                format!("no such model: not the path of a folder with a card.toml, and no name: {rule}"),
+            ));
+        }
+        _ => {}
     }
-    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let known: Vec<&str> = known.iter().map(String::as_str).filter(|k| store::check_id(k).is_ok()).collect();
     let hint = if known.is_empty() {
         format!("; no models in {}, set ISOLINE_MODELS or give a path", root.display())
     } else {

@@ -45,6 +45,8 @@ pub struct Mismatch {
     pub missing: Vec<(String, Option<String>)>,
     /// Tensors whose shape differs: (name, shape expected, shape found).
     pub misshaped: Vec<(String, Vec<usize>, Vec<usize>)>,
+    /// Tensors that a layer reads, but whose values are not floats: (name, what was found).
+    pub unread: Vec<(String, String)>,
     /// Tensors in the file that no layer reads.
     pub extra: Vec<String>,
 }
@@ -56,6 +58,9 @@ impl Mismatch {
         let mut found = Self::default();
         for spec in specs {
             match weights.get(&spec.key) {
+                None if weights.unread().contains_key(&spec.key) => {
+                    found.unread.push((spec.key.clone(), weights.unread()[&spec.key].clone()));
+                }
                 None => {
                     let near = crate::error::nearest(&spec.key, weights.names()).map(str::to_owned);
                     found.missing.push((spec.key.clone(), near));
@@ -78,7 +83,12 @@ impl Mismatch {
 
     /// Whether there are no differences.
     pub fn is_empty(&self) -> bool {
-        self.missing.is_empty() && self.misshaped.is_empty() && self.extra.is_empty()
+        self.missing.is_empty() && self.misshaped.is_empty() && self.unread.is_empty() && self.extra.is_empty()
+    }
+
+    /// What is said of a tensor whose values are not floats but `found`.
+    pub fn unread_as(found: &str) -> String {
+        format!("expected floats, found {found}; quantised weights are not read, take or save them in f16 or f32")
     }
 
     /// The differences in one line, for an error: the first of each kind and the number of others.
@@ -93,6 +103,9 @@ impl Mismatch {
                 "tensor \"{name}\": expected shape {expected:?}, found {found:?}{}",
                 more(self.misshaped.len())
             ));
+        }
+        if let Some((name, found)) = self.unread.first() {
+            parts.push(format!("tensor \"{name}\": {}{}", Self::unread_as(found), more(self.unread.len())));
         }
         if let Some(name) = self.extra.first() {
             parts.push(format!(

@@ -222,10 +222,14 @@ pub fn read_picture(path: &Path) -> Result<Picture> {
     if !about.is_file() || about.len() > FILE_BYTES {
         return Err(Error::input(path, format!("expected a picture file of at most {} MiB", FILE_BYTES >> 20)));
     }
-    let reader = image::ImageReader::new(BufReader::new(file)).with_guessed_format();
-    let mut reader = reader.map_err(|e| Error::io(path, "read the picture", e))?;
+    let failed = |e| Error::io(path, "read the picture", e);
+    let mut source = BufReader::new(file);
+    let head = source.fill_buf().map_err(failed)?;
+    let found = crate::store::told(head).filter(|_| !head.starts_with(b"\x89PNG") && !head.starts_with(b"\xff\xd8"));
+    let mut reader = image::ImageReader::new(source).with_guessed_format().map_err(failed)?;
     if !matches!(reader.format(), Some(image::ImageFormat::Png | image::ImageFormat::Jpeg)) {
-        return Err(Error::input(path, "expected a PNG or JPEG picture, found another format"));
+        let found = found.unwrap_or_else(|| "another format".into());
+        return Err(Error::input(path, format!("expected a PNG or JPEG picture, found {found}")));
     }
     let mut bounds = image::Limits::default();
     bounds.max_image_width = Some(limits::IMAGE_SIDE_IN);

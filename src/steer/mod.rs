@@ -22,6 +22,12 @@ use crate::reward::{Reading, Score};
 use crate::units::Percentile;
 use serde::{Deserialize, Serialize};
 
+/// The names of the methods that a model has: those that move latents, and, if it is a diffusion model, the guides.
+pub fn methods_of(denoises: bool) -> Vec<&'static str> {
+    let guides = GUIDES.iter().map(|g| g.name).filter(|_| denoises);
+    METHODS.iter().map(|m| m.name).chain(guides).collect()
+}
+
 /// A steered sample: what was asked, predicted and measured.
 #[derive(Clone, Debug)]
 pub struct Steered {

@@ -97,6 +97,9 @@ impl Arrays {
     /// Those of [`read_npz`](Self::read_npz).
     pub fn parse_npz(path: &Path, bytes: Vec<u8>) -> Result<Self> {
         let bad = |e: String| Error::input(path, format!("expected a whole .npz file: {e}"));
+        if let Some(found) = super::told(&bytes).filter(|_| !bytes.starts_with(b"PK")) {
+            return Err(Error::input(path, format!("expected an .npz file, found {found}")));
+        }
         let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|e| bad(e.to_string()))?;
         if archive.len() > limits::TENSORS {
             return Err(bad(format!("{} members, at most {} are read", archive.len(), limits::TENSORS)));

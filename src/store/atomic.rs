@@ -142,6 +142,12 @@ pub fn create_dir(path: &Path) -> Result<()> {
 /// # Errors
 /// [`Error::Io`]; the old folder is then as it was.
 pub fn replace_folder(folder: &Path, files: &[(&str, &[u8])]) -> Result<()> {
+    // Of a link the folder behind it is replaced.
+    let folder = &folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    if folder.exists() && !folder.is_dir() {
+        let source = std::io::Error::from(std::io::ErrorKind::NotADirectory);
+        return Err(Error::io(folder, "create the folder", source));
+    }
     let parent = folder.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     create_dir(parent)?;
     let beside = |prefix: &str| {

@@ -1,10 +1,12 @@
 //! Safetensors files, read within bounds and checked before use.
 
-use super::read_bounded;
+use super::head::{like_safetensors, told};
+use super::{float8, header, read_bounded};
 use crate::error::{Error, Result};
 use crate::limits;
-use safetensors::{Dtype, SafeTensors};
-use std::collections::BTreeMap;
+use safetensors::Dtype;
+use safetensors::tensor::TensorInfo;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// A tensor on the host.
@@ -12,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub struct WeightTensor {
     /// The shape, as in the file.
     pub shape: Vec<usize>,
-    /// Row-major values; f16, bf16 and f64 are cast to f32.
+    /// Row-major values; floats of other types than f32 are cast to it.
     pub values: Vec<f32>,
 }
 
@@ -21,7 +23,8 @@ pub struct WeightTensor {
 pub struct Weights {
     file: PathBuf,
     tensors: BTreeMap<String, WeightTensor>,
-    cast: Vec<String>,
+    cast: BTreeSet<String>,
+    unread: BTreeMap<String, String>,
 }
 
 impl Weights {
@@ -37,72 +40,100 @@ impl Weights {
     /// The same from bytes that are already read; `file` is only for messages.
     pub fn parse(file: &Path, bytes: &[u8]) -> Result<Self> {
         let bad = |message: String| Error::input(file, message);
-        let header = bytes.first_chunk::<8>().map(|b| u64::from_le_bytes(*b));
-        match header {
-            None => {
-                return Err(bad(format!("expected a safetensors file, found {} bytes; it is cut short", bytes.len())));
-            }
+        let length = bytes.first_chunk::<8>().map(|b| u64::from_le_bytes(*b));
+        if !like_safetensors(bytes)
+            && let Some(found) = told(bytes)
+        {
+            return Err(bad(format!("expected a safetensors file, found {found}")));
+        }
+        let header = match length {
+            None => Err(format!("expected a safetensors file, found {} bytes; it is cut short", bytes.len())),
             Some(n) if n > limits::HEADER_BYTES => {
-                return Err(bad(format!(
-                    "header of {n} bytes, at most {} are read; it is not a safetensors file",
-                    limits::HEADER_BYTES
-                )));
+                let most = limits::HEADER_BYTES;
+                Err(format!("header of {n} bytes, at most {most} are read; it is not a safetensors file"))
             }
             Some(n) if n > bytes.len() as u64 - 8 => {
-                return Err(bad(format!("header of {n} bytes in a file of {}; it is cut short", bytes.len())));
+                Err(format!("header of {n} bytes in a file of {}; it is cut short", bytes.len()))
             }
-            Some(_) => {}
+            Some(n) => Ok(n as usize),
+        };
+        let header = header.map_err(bad)?;
+        let (header, data) = bytes[8..].split_at(header);
+        let listed = header::read(header, data.len()).map_err(bad)?;
+        let mut weights = Self::empty(file);
+        for (name, info) in &listed {
+            let (from, to) = info.data_offsets;
+            let Some(values) = floats(info.dtype, &data[from..to]) else {
+                weights.unread.insert(name.clone(), info.dtype.to_string());
+                continue;
+            };
+            if let Some(scale) = scale_of(name, info.dtype, &listed) {
+                let found = format!("{} with a scale of its own in \"{}\"", info.dtype, scale.escape_debug());
+                weights.unread.insert(name.clone(), found);
+                continue;
+            }
+            weights.insert(name, info.shape.clone(), values, info.dtype == Dtype::F32)?;
         }
-        let header = bytes.get(8..8 + header.unwrap_or(0) as usize).unwrap_or_default();
-        if let Some(name) = twice(header) {
-            let name = name.escape_debug();
-            return Err(bad(format!("tensor \"{name}\" is listed twice; which of the two is meant cannot be told")));
-        }
-        let parsed = SafeTensors::deserialize(bytes).map_err(|e| bad(format!("not a whole safetensors file: {e}")))?;
-        if parsed.len() > limits::TENSORS {
-            return Err(bad(format!("{} tensors, at most {} are read", parsed.len(), limits::TENSORS)));
-        }
-        let (mut tensors, mut cast) = (BTreeMap::new(), Vec::new());
-        for (name, view) in parsed.iter() {
-            let shown = name.escape_debug();
-            if name.len() > limits::NAME_BYTES || !name.bytes().all(|b| (0x20..0x7f).contains(&b)) {
-                return Err(bad(format!(
-                    "tensor name \"{shown}\": expected at most {} bytes of printable ASCII",
-                    limits::NAME_BYTES
-                )));
-            }
-            if view.shape().len() > limits::RANK {
-                return Err(bad(format!(
-                    "tensor \"{shown}\": rank {}, at most {} is read",
-                    view.shape().len(),
-                    limits::RANK
-                )));
-            }
-            let Some(values) = floats(view.dtype(), view.data()) else { continue };
-            if let Some(i) = values.iter().position(|v| !v.is_finite()) {
-                return Err(bad(format!(
-                    "tensor \"{shown}\": value {i} is {}, expected finite numbers; the file is damaged or the training diverged",
-                    values[i]
-                )));
-            }
-            if view.dtype() != Dtype::F32 {
-                cast.push(name.to_owned());
-            }
-            tensors.insert(name.to_owned(), WeightTensor { shape: view.shape().to_vec(), values });
-        }
-        cast.sort_unstable();
-        Ok(Self { file: file.to_owned(), tensors, cast })
+        Ok(weights)
     }
 
-    /// Weights from tensors already in memory. `cast` names those that had another float type; `file` is only for
-    /// messages.
-    pub fn from_tensors(file: &Path, tensors: BTreeMap<String, WeightTensor>, cast: Vec<String>) -> Self {
-        Self { file: file.to_owned(), tensors, cast }
+    /// Adds a tensor; `as_it_was` says that its values were f32 in the file.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a value that is not finite.
+    pub fn insert(&mut self, name: &str, shape: Vec<usize>, values: Vec<f32>, as_it_was: bool) -> Result<()> {
+        if let Some(i) = values.iter().position(|v| !v.is_finite()) {
+            let (name, value) = (name.escape_debug(), values[i]);
+            let message = format!(
+                "tensor \"{name}\": value {i} is {value}, expected finite numbers; the file is damaged or the training diverged"
+            );
+            return Err(Error::input(&self.file, message));
+        }
+        if !as_it_was {
+            self.cast.insert(name.to_owned());
+        }
+        self.tensors.insert(name.to_owned(), WeightTensor { shape, values });
+        Ok(())
+    }
+
+    /// Notes a tensor whose values are not read, and what was found instead of floats, as in "I8".
+    pub fn insert_unread(&mut self, name: &str, found: String) {
+        self.unread.insert(name.to_owned(), found);
+    }
+
+    /// No tensors yet; `file` is only for messages.
+    pub fn empty(file: &Path) -> Self {
+        Self { file: file.to_owned(), tensors: BTreeMap::new(), cast: BTreeSet::new(), unread: BTreeMap::new() }
+    }
+
+    /// The same tensors and remarks with `rename` over every name; those for which it is `None` are left out.
+    #[must_use]
+    pub fn renamed(self, rename: impl Fn(&str) -> Option<String>) -> Self {
+        let named = |name: String| rename(&name);
+        Self {
+            tensors: self.tensors.into_iter().filter_map(|(n, t)| Some((named(n)?, t))).collect(),
+            cast: self.cast.into_iter().filter_map(named).collect(),
+            unread: self.unread.into_iter().filter_map(|(n, f)| Some((named(n)?, f))).collect(),
+            file: self.file,
+        }
+    }
+
+    /// Adds all that `other` holds; of two tensors of one name that one is kept.
+    pub fn absorb(&mut self, other: Self) {
+        self.tensors.extend(other.tensors);
+        self.cast.extend(other.cast);
+        self.unread.extend(other.unread);
     }
 
     /// Names of the tensors that were not f32 in the file.
-    pub fn cast(&self) -> &[String] {
+    pub fn cast(&self) -> &BTreeSet<String> {
         &self.cast
+    }
+
+    /// Tensors of the file whose values are not read, by name, and what was found instead of floats: whole numbers,
+    /// bits, or floats that mean something only together with a scale.
+    pub fn unread(&self) -> &BTreeMap<String, String> {
+        &self.unread
     }
 
     /// The tensor called `name`.
@@ -129,30 +160,23 @@ impl Weights {
     }
 }
 
-/// The first key that appears twice in a JSON object. Readers differ in which of the two they take, so such a file is
-/// refused. `None` also for anything that is no object, which is refused elsewhere.
-fn twice(header: &[u8]) -> Option<String> {
-    struct Keys;
-    impl<'de> serde::de::Visitor<'de> for Keys {
-        type Value = Option<String>;
-
-        fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let (mut seen, mut found) = (std::collections::BTreeSet::new(), None);
-            while let Some((key, _)) = map.next_entry::<String, serde::de::IgnoredAny>()? {
-                found = found.or(seen.replace(key));
-            }
-            Ok(found)
-        }
-    }
-    let mut reader = serde_json::Deserializer::from_slice(header);
-    serde::Deserializer::deserialize_map(&mut reader, Keys).ok().flatten()
+/// The tensor of the file that scales the eight-bit floats of `name`, if there is one. Files that were quantised put it
+/// beside them, as `x.weight_scale` or `x.scale_weight` beside `x.weight`; without it the values are wrong.
+fn scale_of<'a>(name: &str, dtype: Dtype, listed: &'a [(String, TensorInfo)]) -> Option<&'a str> {
+    float8::value(dtype, 0)?;
+    let (module, leaf) = name.rsplit_once('.').unwrap_or(("", name));
+    let beside = |other: &str| {
+        let inside = match module {
+            "" => Some(other),
+            _ => other.strip_prefix(module).and_then(|rest| rest.strip_prefix('.')),
+        };
+        inside.is_some_and(|rest| rest == "scale" || (rest.contains("scale") && rest.contains(leaf)))
+    };
+    let mut names = listed.iter().map(|(other, _)| other.as_str());
+    names.find(|other| *other == "scaled_fp8" || (*other != name && beside(other)))
 }
 
-/// Little-endian floats of any width as f32. `None` for integer and boolean tensors, which no layer reads.
+/// Little-endian floats of eight to 64 bits as f32. `None` for any other type, which no layer reads.
 pub fn floats(dtype: Dtype, data: &[u8]) -> Option<Vec<f32>> {
     fn each<const N: usize>(data: &[u8], f: impl Fn([u8; N]) -> f32) -> Vec<f32> {
         data.as_chunks::<N>().0.iter().map(|b| f(*b)).collect()
@@ -162,7 +186,10 @@ pub fn floats(dtype: Dtype, data: &[u8]) -> Option<Vec<f32>> {
         Dtype::F64 => each(data, |b| f64::from_le_bytes(b) as f32),
         Dtype::F16 => each(data, |b| half::f16::from_le_bytes(b).to_f32()),
         Dtype::BF16 => each(data, |b| half::bf16::from_le_bytes(b).to_f32()),
-        _ => return None,
+        other => {
+            float8::value(other, 0)?;
+            return data.iter().map(|b| float8::value(other, *b)).collect();
+        }
     })
 }
 

@@ -19,9 +19,8 @@ use super::{COLUMNS, Column, Table, Values};
 use crate::error::{Error, Result};
 use crate::limits;
 
-/// Written into every file in place of the Parquet library's version, so that updating the library alone does not
-/// change files.
-const CREATED_BY: &str = "isoline version 1.0.0 (build table)";
+/// Written into every file in place of the Parquet library's version: what made the file is this program.
+const CREATED_BY: &str = concat!("isoline version ", env!("CARGO_PKG_VERSION"));
 /// How a Parquet file marks the bits of a 64-bit column as a number without a sign.
 const UNSIGNED: LogicalType = LogicalType::Integer(IntType { bit_width: 64, is_signed: false });
 /// Number of rows encoded together.
@@ -121,6 +120,10 @@ pub fn read_parquet(path: &Path) -> Result<(Table, Vec<(String, String)>)> {
     }
     // The library panics on some damaged pages (for example a data page whose dictionary is missing). Nothing outlives
     // the call except its result, so unwinding out of it leaves no broken state.
+    let head = crate::store::read_head(path)?;
+    if let Some(found) = crate::store::told(&head).filter(|_| !head.starts_with(b"PAR1")) {
+        return Err(Error::input(path, format!("expected a Parquet table, found {found}")));
+    }
     let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| try_read(file, about.len())))
         .unwrap_or_else(|_| refuse("damaged pages".to_owned()));
     outcome.map_err(|error| {

@@ -102,3 +102,15 @@ fn uneven_tables_are_refused() {
     assert!(Table::new(vec![column("", 2)]).is_err());
     assert_eq!(Table::new(vec![column("a", 2)]).unwrap().rows(), 2);
 }
+
+#[test]
+fn files_say_which_program_made_them() {
+    use ::parquet::file::reader::FileReader;
+    let table = Table::new(vec![Column::new("a", Values::I64(vec![Some(1)]))]).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.parquet");
+    std::fs::write(&path, write_parquet(&table, &[]).unwrap()).unwrap();
+    let reader = ::parquet::file::reader::SerializedFileReader::new(std::fs::File::open(path).unwrap()).unwrap();
+    let by = reader.metadata().file_metadata().created_by().unwrap().to_owned();
+    assert_eq!(by, format!("isoline version {}", env!("CARGO_PKG_VERSION")));
+}

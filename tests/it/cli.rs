@@ -185,16 +185,15 @@ impl TinyModel {
     }
 
     pub fn import(&self, source: &Path, folder: &Path) -> Isoline {
-        Isoline::new(&["-q", "import"])
-            .arg(source)
-            .arg("--card")
-            .arg(self.root().join("draft.toml"))
-            .arg("-o")
-            .arg(folder)
+        self.loud_import(source, folder).arg("-q")
+    }
+
+    pub fn loud_import(&self, source: &Path, folder: &Path) -> Isoline {
+        Isoline::new(&["import"]).arg(source).arg("--card").arg(self.root().join("draft.toml")).arg("-o").arg(folder)
     }
 }
 
-fn json(text: &str) -> serde_json::Value {
+pub fn json(text: &str) -> serde_json::Value {
     serde_json::from_str(text).unwrap()
 }
 
@@ -406,6 +405,32 @@ fn devices_that_are_not_there() {
     }
 }
 
+/// More threads than cores wait for one another, and a hundred thousand would bring the machine down.
+#[cfg(target_os = "linux")]
+#[test]
+fn no_more_threads_are_started_than_are_of_use() {
+    let model = TinyModel::new();
+    let call = |threads: &str, seeds: &str| {
+        let args = ["describe", "--device", "cpu", "--progress", "none", "--seeds", seeds, "tiny"];
+        Isoline::new(&args).env("ISOLINE_MODELS", model.root()).env("RAYON_NUM_THREADS", threads)
+    };
+    let [few, many] = ["1", "100000"].map(|threads| call(threads, "0-3").run());
+    assert_eq!((many.code, &many.stdout), (0, &few.stdout), "{}", many.stderr);
+    assert!(few.stderr.is_empty() && many.stderr.contains("asks for 100000 threads; using"), "{}", many.stderr);
+    assert_eq!(call("100000", "0-3").arg("-q").run().stderr, "");
+    let mut command = call("100000", "0-3999").into_command();
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let (mut most, mut looks) = (0, 0);
+    while child.try_wait().unwrap().is_none() {
+        let tasks = fs::read_dir(format!("/proc/{}/task", child.id())).map_or(0, Iterator::count);
+        (most, looks) = (most.max(tasks), looks + 1);
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let cores = std::thread::available_parallelism().unwrap().get();
+    println!("at most {most} threads seen in {looks} looks");
+    assert!((1..=cores.max(16) + 16).contains(&most), "{most} threads, {cores} cores");
+}
+
 // ---- import ------------------------------------------------------------------------------------------------------
 
 #[test]
@@ -414,8 +439,10 @@ fn an_imported_model_can_be_inspected() {
         t.insert("unread".into(), WeightTensor { shape: vec![1], values: vec![1.0] });
     });
     let folder = model.root().join("imported");
-    let text = model.import(&model.weights(), &folder).succeeds();
-    assert!(text.contains("2 tensors") && text.contains("left out") && text.contains("unread"), "{text}");
+    assert_eq!(model.import(&model.weights(), &folder).succeeds(), "", "-q is not quiet");
+    let loud = model.loud_import(&model.weights(), &model.root().join("another")).run();
+    let (text, code) = (loud.stdout, loud.code);
+    assert!(code == 0 && text.contains("2 tensors") && text.contains("left out") && text.contains("unread"), "{text}");
     assert_eq!(json(&Isoline::new(&["inspect", "--json"]).arg(folder).succeeds())["fits"], true);
 }
 

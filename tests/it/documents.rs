@@ -103,6 +103,58 @@ fn named_files_exist() {
     assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
 
+/// The keys in the first column of the table whose heading begins so, and the text of the rows.
+fn table(text: &str, heading: &str) -> (BTreeSet<String>, String) {
+    let rows: Vec<&str> = text
+        .lines()
+        .skip_while(|l| !l.starts_with(&format!("| {heading} |")))
+        .skip(2)
+        .take_while(|l| l.starts_with('|'))
+        .collect();
+    let key = |row: &&str| row.split('`').nth(1).unwrap().to_owned();
+    (rows.iter().map(key).collect(), rows.join("\n"))
+}
+
+#[test]
+fn keys_of_configs_are_those_of_the_program() {
+    let text = fs::read_to_string(root().join("docs/configs.md")).unwrap();
+    let (documented, rows) = table(&text, "key of a job");
+    let known: BTreeSet<String> = isoline::acts::generate::JobKeys::names().unwrap().into_iter().collect();
+    assert_eq!(documented, known, "docs/configs.md against the keys of a job");
+    let usual = serde_json::to_value(isoline::acts::generate::JobKeys::default()).unwrap();
+    for key in ["method", "tile", "metadata", "save_latents", "subdirs"] {
+        let row = rows.lines().find(|r| r.contains(&format!("| `{key}` |"))).unwrap();
+        let default = usual[key].to_string();
+        assert!(
+            row.ends_with(&format!("| {default} |")) || row.ends_with(&format!("| `{}` |", default.trim_matches('"'))),
+            "{row}: {default}"
+        );
+    }
+    // The batch that the page shows is one.
+    let example = text.split("```toml").nth(1).unwrap().split("```").next().unwrap();
+    let batch =
+        isoline::acts::generate::BatchConfig::resolve(Some(Path::new("job.toml")), example, &toml::Table::new(), None);
+    assert_eq!(batch.unwrap().jobs.len(), 2);
+}
+
+#[test]
+fn the_card_that_is_shown_is_one_and_its_geometry_is_explained() {
+    let extending = fs::read_to_string(root().join("docs/extending.md")).unwrap();
+    let blocks: Vec<&str> = extending.split("```toml").skip(1).map(|b| b.split("```").next().unwrap()).collect();
+    let card: isoline::generator::RawCard = toml::from_str(blocks[0]).unwrap();
+    isoline::generator::Card::check(card.clone(), Path::new("card.toml")).unwrap();
+    let _: toml::Table = toml::from_str(blocks[1]).unwrap();
+    let keys = serde_json::to_value(card.geometry).unwrap();
+    let keys: BTreeSet<String> = keys.as_object().unwrap().keys().cloned().collect();
+    let configs = fs::read_to_string(root().join("docs/configs.md")).unwrap();
+    let (documented, rows) = table(&configs, "key of `[geometry]`");
+    assert_eq!(documented, keys);
+    for output in [isoline::generator::Output::Image, isoline::generator::Output::Preactivation] {
+        let name = serde_json::to_value(output).unwrap();
+        assert!(rows.contains(&format!("`{}`:", name.as_str().unwrap())), "{name} is not explained");
+    }
+}
+
 #[test]
 fn a_wrong_path_would_be_seen() {
     let files = BTreeSet::from(["src/geometry/frame.rs".to_owned(), "src/geometry/".to_owned()]);

@@ -5,7 +5,7 @@ use crate::layers::{bits, to_rows_on};
 use crate::psi_gradient::{PsiGradient, psi_gradient, stencil_gradient};
 use isoline::device;
 use isoline::error::Error;
-use isoline::generator::{Card, Generator, OneShot, RawCard, finish_card, import};
+use isoline::generator::{Card, Generator, ImportOptions, OneShot, RawCard, finish_card, import};
 use isoline::geometry::{DESCRIPTORS, EstimatorSettings, LocalGeometry, Measured, Spectrum, Undefined, estimator};
 use isoline::host::{Directions, grams};
 use isoline::nn::{Network, Parameters, Pass, Tangents};
@@ -225,7 +225,7 @@ fn nan_is_refused_in_weights_and_stays_in_its_row() {
     let (_, device) = device::open("cpu").unwrap();
     let weights = temp.path().join("weights.safetensors");
     let loaded = OneShot::load(temp.path(), &device).err();
-    let imported = import(&weights, &draft, &temp.path().join("out"), None).err();
+    let imported = import(&weights, &draft, &temp.path().join("out"), ImportOptions::default()).err();
     for error in [loaded.unwrap(), imported.unwrap()] {
         let text = error.to_string();
         assert!(matches!(error, Error::Input { .. }) && text.contains("w.weight") && text.contains("NaN"), "{text}");

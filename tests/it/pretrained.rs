@@ -7,7 +7,7 @@
 
 use crate::shared::{self, Fixtures, relative_l2};
 use isoline::device::{self, Device};
-use isoline::generator::{Generator, Imported, OneShot, import};
+use isoline::generator::{Generator, ImportOptions, Imported, OneShot, import};
 use isoline::geometry::estimator;
 use isoline::nn::Tangents;
 use isoline::store::{Weights, write_atomic};
@@ -132,7 +132,7 @@ fn cards() -> PathBuf {
 }
 
 fn import_into(model: &Model, source: &Path, folder: &Path) -> Imported {
-    import(source, &cards().join(format!("{}.toml", model.id)), folder, None).unwrap()
+    import(source, &cards().join(format!("{}.toml", model.id)), folder, ImportOptions::default()).unwrap()
 }
 
 /// Compares everything for which `model` has reference values.

@@ -1,6 +1,7 @@
 //! Where the latents of a description come from: seeds, a file, or pictures.
 
 use super::invert::Inverter;
+use crate::data::PictureFiles;
 use crate::error::{Error, Result, shown};
 use crate::render::Picture;
 use crate::render::png::read_picture;
@@ -74,12 +75,9 @@ impl Source {
     /// # Errors
     /// [`Error::Input`] naming a picture of another size, or if there is none at all.
     pub fn from_images(folder: &Path, inverter: Inverter) -> Result<Self> {
-        let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, "list", e))?;
-        let mut files: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(|p| is_picture(p)).collect();
-        files.sort();
-        if files.is_empty() {
-            return Err(Error::input(folder, "expected PNG or JPEG pictures, found none"));
-        }
+        let listed = PictureFiles::list(folder, false)?;
+        listed.check(folder)?;
+        let files = listed.files;
         let mut hashes = String::new();
         for file in &files {
             picture(file, inverter.spec().sample_shape)?;
@@ -156,11 +154,6 @@ impl Source {
         };
         Ok((rows, vec![None; samples.len()]))
     }
-}
-
-fn is_picture(path: &Path) -> bool {
-    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
-    path.is_file() && matches!(extension.as_str(), "png" | "jpg" | "jpeg")
 }
 
 fn picture(file: &Path, [_, height, width]: [usize; 3]) -> Result<Picture> {

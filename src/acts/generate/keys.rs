@@ -3,10 +3,11 @@
 use super::name::run_name;
 use super::scale::{Scale, Sort};
 use super::vary::is_angle;
-use crate::error::{Error, Result, did_you_mean, explain_toml, shown};
+use crate::error::{Error, Result, did_you_mean, explain_toml, nearest, shown};
+use crate::generator::{Card, find_model};
 use crate::limits;
 use crate::run::Seeds;
-use crate::steer::{self, DenoisingKeys, GUIDES, MethodKeys, OwnKeys, Settings, guide};
+use crate::steer::{self, DenoisingKeys, METHODS, MethodKeys, OwnKeys, Settings, guide};
 use crate::store;
 use crate::units::Percentile;
 use serde::{Deserialize, Serialize};
@@ -294,17 +295,18 @@ impl JobKeys {
         })
     }
 
+    /// Refuses a method that there is not, naming those that the model has, if it can be found.
     fn check_method(&self) -> Result<()> {
-        if guide(&self.method).is_some() {
+        if guide(&self.method).is_some() || METHODS.iter().any(|m| m.name == self.method) {
             return Ok(());
         }
-        let also = GUIDES.iter().map(|g| g.name);
-        steer::method(&self.method).map(drop).map_err(|e| match did_you_mean(&self.method, also) {
-            near if near.contains("did you mean") => {
-                Error::key_found("method", &self.method, format!("no such method{near}"))
-            }
-            _ => e,
-        })
+        let card = find_model(&self.model).and_then(|folder| Card::read(&folder.join("card.toml"))).ok();
+        let known = steer::methods_of(card.as_ref().is_none_or(|c| c.raw.denoiser.is_some()));
+        let near = nearest(&self.method, known.iter().copied());
+        let near = near.map_or(";".to_owned(), |n| format!("; did you mean \"{n}\"?"));
+        let own = card.map_or("known".into(), |c| format!("{} has", c.raw.id));
+        let message = format!("no such steering method{near} {own}: {}", known.join(", "));
+        Err(Error::key_found("method", &self.method, message))
     }
 
     fn check(&self) -> Result<()> {

@@ -14,6 +14,6 @@ pub use knee::{SLOPE, WIDTH, knee};
 pub use manifolds::{MANIFOLDS, Points};
 pub use methods::{METHODS, MethodRow};
 pub use metrics::{concordance, mean_absolute_error, rounding_accuracy};
-pub use neighbours::{Cloud, purity};
+pub use neighbours::{Cloud, Local, purity};
 pub use normal_bundle::normal_bundle;
 pub use score::{ScoreConfig, train_score};

@@ -11,7 +11,7 @@ mod vae;
 
 use super::Card;
 use crate::cancel::Cancel;
-use crate::data::{DataConfig, Dataset};
+use crate::data::{DataConfig, Dataset, Skipped};
 use crate::device::Device;
 use crate::error::{Error, Result, did_you_mean};
 use crate::nn::adam::{AdamConfig, AdamState};
@@ -151,6 +151,16 @@ pub struct Training<'a> {
     pub device_class: &'a str,
     /// Stop after this many of the config's epochs and leave a checkpoint, for tests and quick looks.
     pub stop_after: Option<u32>,
+}
+
+impl Training<'_> {
+    /// What lies in the folder of the pictures and is not read.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for the config; [`Error::Io`] if the folder cannot be listed.
+    pub fn skipped(&self) -> Result<Option<Skipped>> {
+        read_config(self.config_path)?.0.data.skipped(self.data_root)
+    }
 }
 
 /// Trains from the start or from the last checkpoint, and writes the model folder at the end.

@@ -117,7 +117,6 @@ impl Output<'_> {
             specs.iter().map(|s| s.shape.iter().product::<usize>()).sum::<usize>() as f64,
         ));
         let card = finish_card(self.draft, &self.card.path, &store::sha256_hex(&bytes), Some(&self.job.how), &figures)?;
-        store::write_atomic(&self.job.model.join("weights.safetensors"), &bytes)?;
-        store::write_atomic(&self.job.model.join("card.toml"), card.as_bytes())
+        store::replace_folder(&self.job.model, &[("weights.safetensors", &bytes), ("card.toml", card.as_bytes())])
     }
 }

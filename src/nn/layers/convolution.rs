@@ -222,8 +222,13 @@ impl Layer for Convolution {
             Way::Plain { .. } => PLAIN.name,
             Way::Transposed { .. } => TRANSPOSED.name,
         };
+        let also = match self.way {
+            Way::Transposed { output_padding } if output_padding > 0 => format!(", output padding {output_padding}"),
+            _ => String::new(),
+        };
+        let bias = if self.bias.is_some() { "" } else { ", no bias" };
         format!(
-            "{name} {} → {}, kernel {}, stride {}, padding {}",
+            "{name} {} → {}, kernel {}, stride {}, padding {}{also}{bias}",
             self.input[0], self.output[0], self.kernel, self.stride, self.padding
         )
     }

@@ -92,6 +92,7 @@ impl Layer for Linear {
     }
 
     fn describe(&self) -> String {
-        format!("linear {} → {}", self.fan_in, self.output[0])
+        let bias = if self.bias.is_some() { "" } else { ", no bias" };
+        format!("linear {} → {}{bias}", self.fan_in, self.output[0])
     }
 }

@@ -20,8 +20,8 @@ use crate::units::Level;
 /// [`Error::Key`] for any other model.
 pub fn sampler_of(generator: &dyn Generator) -> Result<&Sampler> {
     generator.as_sampler().ok_or_else(|| {
-        let message = format!("\"{}\" is no diffusion model and has no denoiser to guide", generator.spec().id);
-        Error::key("method", message)
+        let (id, has) = (&generator.spec().id, crate::steer::methods_of(false).join(", "));
+        Error::key("method", format!("\"{id}\" is no diffusion model and has no denoiser to guide; it has: {has}"))
     })
 }
 

@@ -199,7 +199,7 @@ fn methods_equal_scikit_dimension() {
     for (name, row) in expected.as_object().unwrap() {
         let Some(width) = row["ambient"].as_u64().filter(|_| fixtures.has(name)) else { continue };
         let cloud = Cloud { values: fixtures.get(name).to_vec(), width: width as usize };
-        let all = method("mle")(&cloud, &cloud, 20.0);
+        let all: Vec<f64> = method("mle")(&cloud, &cloud, 20.0).into_iter().map(Result::unwrap).collect();
         let mean = all.iter().sum::<f64>() / all.len() as f64;
         let reference = row["MLE_k20"].as_f64().unwrap();
         println!("{name:<18} MLE {mean:.6}, reference {reference:.6}");
@@ -207,7 +207,7 @@ fn methods_equal_scikit_dimension() {
         assert!((mean / reference - 1.0).abs() < 1e-9, "{name}: {mean} {reference}");
         compared += 1;
         let query = Cloud { values: cloud.point(0).to_vec(), width: cloud.width };
-        assert_eq!(method("lpca")(&cloud, &query, 999.0)[0], row["lPCA_FO"].as_f64().unwrap(), "{name}: local PCA");
+        assert_eq!(method("lpca")(&cloud, &query, 999.0)[0], Ok(row["lPCA_FO"].as_f64().unwrap()), "{name}: local PCA");
     }
     assert!(compared >= 15, "{compared} manifolds compared");
 }
@@ -229,4 +229,47 @@ fn the_denoisers_own_tangents_give_its_trace() {
         })
         .sum();
     assert!((exact - by_differences).abs() < 1e-8, "{exact} {by_differences}");
+}
+
+/// Where there is no neighbourhood there is no dimension: the reason is said, and no method panics or makes up a number.
+#[test]
+fn degenerate_neighbourhoods_have_no_dimension() {
+    let cloud = |points: &[[f64; 3]]| Cloud { values: points.concat(), width: 3 };
+    let one = [0.1, 0.7, -0.3];
+    let far = |i: usize| [i as f64, 0.25 * (i * i) as f64, 1.0];
+    let line: Vec<[f64; 3]> = (0..12).map(far).collect();
+    // Corners of an octahedron around the query: all at the same distance.
+    let mut corners = Vec::new();
+    for axis in 0..3 {
+        for sign in [1.0, -1.0] {
+            let mut corner = [0.0; 3];
+            corner[axis] = sign;
+            corners.push(corner);
+        }
+    }
+    let cases: [(&str, Vec<[f64; 3]>, [f64; 3], &str); 5] = [
+        ("all points are the query", vec![one; 12], one, "only 0 of 12 points lie at another place"),
+        ("all points are one other", vec![one; 12], [0.0; 3], "its 5 neighbours all lie at one place"),
+        ("one point", vec![one], one, "only 0 of 1 points"),
+        ("no point", Vec::new(), one, "only 0 of 0 points"),
+        ("fewer than k", line[..4].to_vec(), [9.0; 3], "only 4 of 4 points lie at another place than it, expected 5"),
+    ];
+    let method = |name: &str| METHODS.iter().find(|m| m.name == name).unwrap().estimate;
+    for name in ["lpca", "ess", "mle"] {
+        for (case, points, query, reason) in &cases {
+            let found = method(name)(&cloud(points), &cloud(&[*query]), 5.0).remove(0);
+            assert!(found.as_ref().is_err_and(|why| why.contains(reason)), "{name}, {case}: {found:?}");
+        }
+        // Duplicates of the query among enough other points do no harm.
+        let mixed = [vec![line[3]; 7], line.clone()].concat();
+        let [with, without] = [&mixed, &line].map(|p| method(name)(&cloud(p), &cloud(&[line[3]]), 5.0).remove(0));
+        assert!(with.is_ok() && with == without, "{name}: {with:?} {without:?}");
+    }
+    let equal = |name: &str| method(name)(&cloud(&corners), &cloud(&[[0.0; 3]]), 6.0).remove(0);
+    assert!(equal("mle").is_err_and(|why| why.contains("all equally far away")));
+    assert_eq!(equal("lpca"), Ok(3.0));
+    // FLIPD of the empirical density needs no neighbourhood: noise around a single point has dimension 0.
+    assert_eq!(method("cfdm")(&cloud(&[one; 12]), &cloud(&[one]), 0.1), [Ok(0.0)]);
+    assert!(method("cfdm")(&cloud(&[]), &cloud(&[one]), 0.1)[0].is_err());
+    assert!(method("cfdm")(&cloud(&[one]), &cloud(&[[1.0; 3]]), 1e-200)[0].is_err());
 }

@@ -3,7 +3,7 @@
 use super::cpu;
 use crate::shared::{self, Fixtures, relative_l2};
 use isoline::diffusion::{Clock, Denoiser, Sampling, State, solvers::solver};
-use isoline::generator::{Sampler, import};
+use isoline::generator::{ImportOptions, Sampler, import};
 use isoline::nn::Tangents;
 use isoline::tensors::{host, rows};
 use std::path::Path;
@@ -14,7 +14,8 @@ fn model() -> (Sampler, Fixtures) {
     let folder = shared::data().join("weights/mnist-ddpm-cnn");
     let temp = tempfile::tempdir().unwrap();
     let card = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cards/mnist-ddpm-cnn.toml");
-    let imported = import(&folder.join("hughes_0001_0400.safetensors"), &card, temp.path(), None).unwrap();
+    let imported =
+        import(&folder.join("hughes_0001_0400.safetensors"), &card, temp.path(), ImportOptions::default()).unwrap();
     assert_eq!(imported.left_out, ["alpha_t", "beta_t"]);
     let sampler = Sampler::load(temp.path(), &cpu()).unwrap();
     (sampler, Fixtures::read(&folder.join("hughes_0001_0400.fixtures.safetensors")))

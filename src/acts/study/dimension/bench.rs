@@ -4,8 +4,8 @@ use super::super::seeds;
 use crate::cancel::Cancel;
 use crate::device::Device;
 use crate::diffusion::lid::{
-    Cloud, MANIFOLDS, METHODS, ScoreConfig, concordance, manifolds::ManifoldRow, mean_absolute_error, normal_bundle,
-    purity, rounding_accuracy, train_score,
+    Cloud, Local, MANIFOLDS, METHODS, ScoreConfig, concordance, manifolds::ManifoldRow, mean_absolute_error,
+    normal_bundle, purity, rounding_accuracy, train_score,
 };
 use crate::diffusion::{Clock, NetworkDenoiser, Trace, flipd};
 use crate::error::{Error, Result, did_you_mean};
@@ -70,11 +70,26 @@ pub struct BenchMethod {
     pub concordance: f64,
     /// Share of queries that are right after rounding.
     pub rounding: f64,
+    /// Queries where the method has no answer, which are in none of these figures.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub undefined: usize,
+}
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
+/// The answers that there are, and the truth beside them.
+fn defined(found: &[Local<f64>], truth: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    found.iter().zip(truth).filter_map(|(found, truth)| Some((*found.as_ref().ok()?, *truth))).unzip()
 }
 
 impl BenchMethod {
-    fn new(method: &str, setting: String, found: &[f64], truth: &[f64]) -> Self {
+    fn new(method: &str, setting: String, found: &[Local<f64>], truth: &[f64]) -> Self {
+        let undefined = found.iter().filter(|f| f.is_err()).count();
+        let (found, truth) = &defined(found, truth);
         Self {
+            undefined,
             method: method.into(),
             setting,
             mae: mean_absolute_error(found, truth),
@@ -93,6 +108,9 @@ struct Trial {
     query_parts: Vec<usize>,
     truth: Vec<f64>,
 }
+
+/// How much a setting misses (queries without an answer, then the error), the setting, and what it found.
+type Best = ((usize, f64), f64, Vec<Local<f64>>);
 
 impl Trial {
     fn new(row: &ManifoldRow, points: usize, queries: usize, seed: u64) -> Self {
@@ -118,13 +136,15 @@ impl Trial {
         name: &str,
         key: &str,
         settings: &[f64],
-        measure: impl Fn(f64) -> Result<Vec<f64>>,
+        measure: impl Fn(f64) -> Result<Vec<Local<f64>>>,
     ) -> Result<BenchMethod> {
         let half = self.half();
-        let mut best: Option<(f64, f64, Vec<f64>)> = None;
+        let mut best: Option<Best> = None;
         for setting in settings {
             let found = measure(*setting)?;
-            let error = mean_absolute_error(&found[..half], &self.truth[..half]);
+            let (some, truth) = defined(&found[..half], &self.truth[..half]);
+            // A setting that answers more often is better than one with less error.
+            let error = (half - some.len(), mean_absolute_error(&some, &truth));
             if best.as_ref().is_none_or(|b| error < b.0) {
                 best = Some((error, *setting, found));
             }
@@ -216,7 +236,11 @@ impl Fit {
     pub fn rows(&self) -> Vec<Vec<String>> {
         let line = |m: &BenchMethod| {
             let [mae, rounding] = [m.mae, m.rounding].map(|v| format!("{v:.3}"));
-            row([&m.method, &m.setting, &mae, &format!("{:.4}", m.concordance), &rounding])
+            let setting = match m.undefined {
+                0 => m.setting.clone(),
+                n => format!("{}; {n} undefined", m.setting),
+            };
+            row([&m.method, &setting, &mae, &format!("{:.4}", m.concordance), &rounding])
         };
         let head = row(["method", "setting", "MAE", "concordance", "rounding"]);
         [head].into_iter().chain(self.methods.iter().map(line)).collect()
@@ -230,14 +254,15 @@ fn by_score(trial: &Trial, denoiser: &NetworkDenoiser, time: f64) -> Result<Vec<
     let (d, half) = (trial.queries.width, trial.half());
     let truth = &trial.truth[half..];
     let to_rows = |values: &[f64]| rows(values.iter().map(|v| *v as f32).collect(), d, denoiser.device());
-    let measured = |time: f64, how: Trace, noised: bool| -> Result<Vec<f64>> {
+    let measured = |time: f64, how: Trace, noised: bool| -> Result<Vec<Local<f64>>> {
         let sigma = vp.sigma_at(time);
         let mut values = trial.queries.values.clone();
         if noised {
             let noise = normals(0, 0, Stream::Probe, 3, values.len());
             values.iter_mut().zip(noise).for_each(|(v, e)| *v += sigma * f64::from(e));
         }
-        Ok(flipd(denoiser, &to_rows(&values), sigma, how)?.iter().map(|f| f.dimension().value).collect())
+        let value = |v: f64| if v.is_finite() { Ok(v) } else { Err("the network's answer is not finite".into()) };
+        Ok(flipd(denoiser, &to_rows(&values), sigma, how)?.iter().map(|f| value(f.dimension().value)).collect())
     };
     let mut lines = vec![BenchMethod::new(
         "flipd",
@@ -251,7 +276,8 @@ fn by_score(trial: &Trial, denoiser: &NetworkDenoiser, time: f64) -> Result<Vec<
         lines.push(BenchMethod::new("flipd", format!("t {time}, {probes} probes"), &found[half..], truth));
     }
     let noised = measured(time, Trace::Exact, true)?;
-    let mean = noised.iter().sum::<f64>() / noised.len() as f64;
+    let finite = defined(&noised, &trial.truth).0;
+    let mean = finite.iter().sum::<f64>() / finite.len() as f64;
     lines.push(BenchMethod::new("noised (control)", format!("mean {mean:.3} of {d}"), &noised[half..], truth));
     let few: Vec<f64> = trial.queries.values.clone();
     let bundle = |t: f64| normal_bundle(denoiser, &few, vp.sigma_at(t), 0, denoiser.device());

@@ -3,10 +3,10 @@
 use super::{Pictures, check_sigma, diffusion, grid, pictures};
 use crate::cancel::Cancel;
 use crate::device::Device;
-use crate::diffusion::lid::{Cloud, METHODS, knee};
+use crate::diffusion::lid::{Cloud, Local, METHODS, MethodRow, knee};
 use crate::diffusion::{Flipd, flipd};
 use crate::error::{Error, Result, did_you_mean};
-use crate::generator::{self, Generator, Sampler, find_model};
+use crate::generator::{self, Card, Generator, Sampler, find_model};
 use crate::geometry::{Spectrum, estimator, spectral_dimension};
 use crate::render::page::{number, row};
 use crate::tensors::rows;
@@ -84,10 +84,13 @@ impl SampleDimension {
     }
 
     /// A dimension without probes; `note` says why there is no standard error.
-    fn of(sigma: Option<f64>, dimension: Option<f64>, stderr: Option<f64>, note: Option<&str>) -> Found {
-        let note = if dimension.is_some() { note } else { Some("not defined") };
-        let stderr = stderr.filter(|_| dimension.is_some());
-        Self { seed: 0, sigma, dimension, stderr, note: note.map(str::to_owned) }
+    fn of(sigma: Option<f64>, found: Local<f64>, stderr: Option<f64>, note: Option<&str>) -> Found {
+        let (dimension, note) = match found {
+            Ok(value) if value.is_finite() => (Some(value), note.map(str::to_owned)),
+            Ok(_) => (None, Some("not defined".to_owned())),
+            Err(why) => (None, Some(why)),
+        };
+        Self { seed: 0, sigma, dimension, stderr: stderr.filter(|_| dimension.is_some()), note }
     }
 }
 
@@ -106,10 +109,12 @@ impl Estimates {
     /// Those of the model, the pictures and the device, or a stop.
     pub fn run(&self, device: &Device, cancel: &Cancel) -> Result<EstimatesReport> {
         let seeds = self.pictures.seeds()?;
-        let found = match self.method.as_str() {
-            "flipd" => self.by_flipd(&diffusion(&self.model, device)?, cancel)?,
-            "jacobian" => self.by_jacobian(&*generator::load(&find_model(&self.model)?, device)?)?,
-            _ => self.by_points(&*generator::load(&find_model(&self.model)?, device)?)?,
+        let row = self.row()?;
+        let load = || generator::load(&find_model(&self.model)?, device);
+        let found = match (self.method.as_str(), row) {
+            (_, Some(row)) => self.by_points(row, &*load()?)?,
+            ("jacobian", _) => self.by_jacobian(&*load()?)?,
+            _ => self.by_flipd(&diffusion(&self.model, device)?, cancel)?,
         };
         let samples = seeds.into_iter().zip(found);
         let sample = |(seed, found): (u64, Found)| SampleDimension { seed, ..found };
@@ -118,6 +123,25 @@ impl Estimates {
             method: self.method.clone(),
             samples: samples.map(sample).collect(),
         })
+    }
+
+    /// The method's row, unless it is one of the two that measure the model itself.
+    fn row(&self) -> Result<Option<&'static MethodRow>> {
+        let card = Card::read(&find_model(&self.model)?.join("card.toml"))?;
+        let own = ["flipd", "jacobian"].into_iter().filter(|m| *m != "flipd" || card.raw.denoiser.is_some());
+        let known: Vec<&str> = own.chain(METHODS.iter().map(|m| m.name)).collect();
+        let found = METHODS.iter().find(|m| m.name == self.method);
+        if found.is_none() && !known.contains(&self.method.as_str()) {
+            let near = did_you_mean(&self.method, known.iter().copied());
+            let (name, id) = (self.method.escape_debug(), &card.raw.id);
+            let message = match self.method.as_str() {
+                "flipd" => format!("flipd needs a diffusion model; {id} has {}", known.join(", ")),
+                _ if near.contains("known") => format!("no such method \"{name}\"; {id} has {}", known.join(", ")),
+                _ => format!("no such method \"{name}\"{near} {id} has {}", known.join(", ")),
+            };
+            return Err(Error::key("method", message));
+        }
+        Ok(found)
     }
 
     /// The noise level asked for; `None` means that each picture gets its own.
@@ -171,15 +195,14 @@ impl Estimates {
         let z = Latents::of_seeds(&self.pictures.seeds()?, generator.spec().latent_width);
         let spectra = estimator("exact")?.spectra(generator, z.values())?;
         let dimension = |s: &Spectrum| spectral_dimension(&s.singular_values, &s.rotated_latent, scale);
-        Ok(spectra.iter().map(|s| Found::of(Some(scale), s.as_ref().map(dimension), Some(0.0), None)).collect())
+        let found = spectra.iter().map(|s| match s {
+            Some(spectrum) => Found::of(Some(scale), Ok(dimension(spectrum)), Some(0.0), None),
+            None => Found::of(Some(scale), Err("its Jacobian is not finite".into()), None, None),
+        });
+        Ok(found.collect())
     }
 
-    fn by_points(&self, generator: &dyn Generator) -> Result<Vec<Found>> {
-        let Some(row) = METHODS.iter().find(|m| m.name == self.method) else {
-            let known: Vec<&str> = ["flipd", "jacobian"].into_iter().chain(METHODS.iter().map(|m| m.name)).collect();
-            let near = did_you_mean(&self.method, known);
-            return Err(Error::key("method", format!("no such method \"{}\"{near}", self.method.escape_debug())));
-        };
+    fn by_points(&self, row: &MethodRow, generator: &dyn Generator) -> Result<Vec<Found>> {
         let Some(path) = &self.reference else {
             return Err(Error::key("reference", format!("missing; {} measures among other pictures", self.method)));
         };
@@ -190,13 +213,20 @@ impl Estimates {
         let points = Cloud { values: (0..set.count().min(self.count)).flat_map(take).collect(), width };
         let setting = self.setting.unwrap_or(row.setting.1[0]);
         let most = points.len().saturating_sub(1);
-        if row.setting.0 == "k" && !(2.0..=most as f64).contains(&setting) {
+        let is_k = row.setting.0 == "k";
+        if is_k && most < 2 {
+            let message = format!("{} pictures, expected at least 3 for a neighbourhood", points.len());
+            return Err(Error::key("reference", message));
+        }
+        if is_k && (!(2.0..=most as f64).contains(&setting) || setting.fract() != 0.0) {
             return Err(Error::key("setting", format!("expected 2 to {most} neighbours, found {setting}")));
+        }
+        if !(is_k || setting > 0.0 && setting.is_finite()) {
+            return Err(Error::key("setting", format!("expected a {} above 0, found {setting}", row.setting.0)));
         }
         let queries = Cloud { values: self.pictures.values(generator)?.into_iter().map(f64::from).collect(), width };
         let found = (row.estimate)(&points, &queries, setting);
-        let one = |value: f64| Found::of(None, Some(value).filter(|v| v.is_finite()), None, Some(LONE));
-        Ok(found.into_iter().map(one).collect())
+        Ok(found.into_iter().map(|found| Found::of(None, found, None, Some(LONE))).collect())
     }
 }
 
@@ -233,8 +263,8 @@ mod tests {
             at(-33.0, 58.0),
             at(700.0, 100.0),
             at(f64::INFINITY, 0.0),
-            Found::of(None, Some(2.0), None, Some(LONE)),
-            Found::of(Some(0.1), None, Some(0.0), None),
+            Found::of(None, Ok(2.0), None, Some(LONE)),
+            Found::of(Some(0.1), Err("its Jacobian is not finite".into()), Some(0.0), None),
         ];
         let report = EstimatesReport { model: "m".into(), method: "flipd".into(), samples };
         let rows = report.rows();
@@ -244,7 +274,7 @@ mod tests {
         assert!(cell(2, 4).starts_with("trace below 0") && cell(3, 4) == "above the number of pixels");
         assert_eq!([cell(4, 2), cell(4, 3), cell(4, 4)], ["-", "", "not finite"]);
         assert_eq!([cell(5, 1), cell(5, 3), cell(5, 4)], ["-", "", "stderr unknown: one query"]);
-        assert_eq!([cell(6, 2), cell(6, 3), cell(6, 4)], ["-", "", "not defined"]);
+        assert_eq!([cell(6, 2), cell(6, 3), cell(6, 4)], ["-", "", "its Jacobian is not finite"]);
         let text = serde_json::to_string(&report).unwrap();
         assert!(
             text.contains("\"stderr\":null,\"note\":\"stderr unknown: one query\"") && !text.contains("NaN"),

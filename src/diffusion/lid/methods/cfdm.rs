@@ -2,7 +2,7 @@
 //! denoiser; its FLIPD is Σ w_i·‖x − x_i‖²/δ² with weights w_i ∝ exp(−‖x − x_i‖²/(2δ²)) that add up to 1.
 
 use super::MethodRow;
-use crate::diffusion::lid::Cloud;
+use crate::diffusion::lid::{Cloud, Local};
 use rayon::prelude::*;
 
 pub const ROW: MethodRow = MethodRow {
@@ -12,7 +12,7 @@ pub const ROW: MethodRow = MethodRow {
     estimate,
 };
 
-fn estimate(points: &Cloud, queries: &Cloud, delta: f64) -> Vec<f64> {
+fn estimate(points: &Cloud, queries: &Cloud, delta: f64) -> Vec<Local<f64>> {
     let dimension = |q: usize| {
         let query = queries.point(q);
         let square = |i: usize| points.point(i).iter().zip(query).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
@@ -22,7 +22,11 @@ fn estimate(points: &Cloud, queries: &Cloud, delta: f64) -> Vec<f64> {
             let w = (-0.5 * (s - least)).exp();
             (total + w, sum + w * s)
         });
-        sum / total
+        let dimension = sum / total;
+        match dimension.is_finite() {
+            true => Ok(dimension),
+            false => Err(format!("{} points at δ = {delta} have no density in numbers of this size", points.len())),
+        }
     };
     (0..queries.len()).into_par_iter().map(dimension).collect()
 }

@@ -3,7 +3,8 @@
 //! random directions in m dimensions. The estimate is the m at which the two agree, interpolated.
 
 use super::MethodRow;
-use crate::diffusion::lid::Cloud;
+use crate::diffusion::lid::neighbours::Neighbour;
+use crate::diffusion::lid::{Cloud, Local};
 use rayon::prelude::*;
 
 pub const ROW: MethodRow = MethodRow {
@@ -13,15 +14,19 @@ pub const ROW: MethodRow = MethodRow {
     estimate,
 };
 
-fn estimate(points: &Cloud, queries: &Cloud, k: f64) -> Vec<f64> {
-    let near = points.nearest(queries, k as usize);
-    near.par_iter()
-        .map(|n| dimension(skewness(points, &n.iter().map(|n| n.1).collect::<Vec<_>>()), points.width))
-        .collect()
+fn estimate(points: &Cloud, queries: &Cloud, k: f64) -> Vec<Local<f64>> {
+    let at = |near: Local<Vec<Neighbour>>| {
+        let members: Vec<usize> = near?.iter().map(|n| n.1).collect();
+        match skewness(points, &members) {
+            skewness if skewness.is_finite() => Ok(dimension(skewness, points.width)),
+            _ => Err("its neighbours cannot be told apart in numbers of this size".into()),
+        }
+    };
+    points.neighbourhoods(queries, k as usize).into_par_iter().map(at).collect()
 }
 
 /// Σ |v_i||v_j| sin θ_ij / Σ |v_i||v_j| over the pairs of points with indices `members`; v are the vectors from their
-/// mean.
+/// mean. They must not all lie at one place.
 fn skewness(points: &Cloud, members: &[usize]) -> f64 {
     let d = points.width;
     let n = members.len() as f64;
@@ -38,7 +43,7 @@ fn skewness(points: &Cloud, members: &[usize]) -> f64 {
             weight += product.sqrt();
         }
     }
-    if weight > 0.0 { area / weight } else { 0.0 }
+    area / weight
 }
 
 /// E sin θ between two random directions in m = 1, …, `most` dimensions: s(m) = Γ(m/2)²/(Γ((m + 1)/2)·Γ((m − 1)/2)),

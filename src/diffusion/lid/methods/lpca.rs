@@ -1,7 +1,8 @@
 //! Local PCA (Fukunaga and Olsen): the number of eigenvalues of the neighbours' covariance above 5 % of the largest.
 
 use super::MethodRow;
-use crate::diffusion::lid::Cloud;
+use crate::diffusion::lid::neighbours::Neighbour;
+use crate::diffusion::lid::{Cloud, Local};
 use nalgebra::DMatrix;
 use rayon::prelude::*;
 
@@ -15,12 +16,15 @@ pub const ROW: MethodRow = MethodRow {
 /// Eigenvalues count when they are above this share of the largest.
 const SHARE: f64 = 0.05;
 
-fn estimate(points: &Cloud, queries: &Cloud, k: f64) -> Vec<f64> {
-    let near = points.nearest(queries, k as usize);
-    near.par_iter().map(|n| dimension(points, n.iter().map(|n| n.1))).collect()
+fn estimate(points: &Cloud, queries: &Cloud, k: f64) -> Vec<Local<f64>> {
+    let at = |near: Local<Vec<Neighbour>>| match dimension(points, near?.iter().map(|n| n.1)) {
+        0.0 => Err("its neighbours cannot be told apart in numbers of this size".into()),
+        dimension => Ok(dimension),
+    };
+    points.neighbourhoods(queries, k as usize).into_par_iter().map(at).collect()
 }
 
-/// The dimension at the neighbours with indices `members`.
+/// The dimension at the neighbours with indices `members`, which must not all lie at one place.
 fn dimension(points: &Cloud, members: impl Iterator<Item = usize>) -> f64 {
     let rows: Vec<&[f64]> = members.map(|i| points.point(i)).collect();
     let m = DMatrix::from_fn(rows.len(), points.width, |i, j| rows[i][j]);
@@ -47,6 +51,6 @@ mod tests {
             .collect();
         let cloud = Cloud { values, width: 5 };
         let queries = Cloud { values: cloud.point(210).to_vec(), width: 5 };
-        assert_eq!(estimate(&cloud, &queries, 40.0), [2.0]);
+        assert_eq!(estimate(&cloud, &queries, 40.0), [Ok(2.0)]);
     }
 }

@@ -2,7 +2,8 @@
 //! where T_j is the distance to neighbour j.
 
 use super::MethodRow;
-use crate::diffusion::lid::Cloud;
+use crate::diffusion::lid::neighbours::Neighbour;
+use crate::diffusion::lid::{Cloud, Local};
 
 pub const ROW: MethodRow = MethodRow {
     name: "mle",
@@ -11,12 +12,17 @@ pub const ROW: MethodRow = MethodRow {
     estimate,
 };
 
-fn estimate(points: &Cloud, queries: &Cloud, k: f64) -> Vec<f64> {
-    let dimension = |near: Vec<(f64, usize)>| {
-        let Some((farthest, nearer)) = near.split_last() else { return 0.0 };
+fn estimate(points: &Cloud, queries: &Cloud, k: f64) -> Vec<Local<f64>> {
+    let dimension = |near: Local<Vec<Neighbour>>| {
+        let near = near?;
+        let (farthest, nearer) = (near[near.len() - 1], &near[..near.len() - 1]);
         // Distances are squared, so each logarithm is halved.
         let sum: f64 = nearer.iter().map(|n| 0.5 * (farthest.0 / n.0).ln()).sum();
-        nearer.len() as f64 / sum
+        let dimension = nearer.len() as f64 / sum;
+        match dimension.is_finite() {
+            true => Ok(dimension),
+            false => Err(format!("its {} neighbours are all equally far away", near.len())),
+        }
     };
-    points.nearest(queries, k as usize).into_iter().map(dimension).collect()
+    points.neighbourhoods(queries, k as usize).into_iter().map(dimension).collect()
 }

@@ -6,7 +6,7 @@ mod ess;
 mod lpca;
 mod mle;
 
-use super::neighbours::Cloud;
+use super::neighbours::{Cloud, Local};
 
 /// One row of the table of methods.
 pub struct MethodRow {
@@ -16,9 +16,8 @@ pub struct MethodRow {
     pub about: &'static str,
     /// The name of its one setting, and the values that `isoline lid bench` tries.
     pub setting: (&'static str, &'static [f64]),
-    /// (points, queries, setting) → the dimension at each query. Never NaN, but infinite where all neighbours are
-    /// equally far away.
-    pub estimate: fn(&Cloud, &Cloud, f64) -> Vec<f64>,
+    /// (points, queries, setting) → the dimension at each query, a finite number, or why it is not defined there.
+    pub estimate: fn(&Cloud, &Cloud, f64) -> Vec<Local<f64>>,
 }
 
 /// Every method, in the order of `isoline list lid-methods`.
