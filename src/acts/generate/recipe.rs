@@ -46,6 +46,9 @@ pub struct Recipe {
     /// Length of a latent, if records keep the latents of their samples.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub latents: Option<usize>,
+    /// What measures again what was chosen by measurement, if that is asked for and there is something to hold out.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub remeasure: Option<String>,
     /// Steering settings.
     pub settings: Settings,
     /// What is done during denoising, if anything.
@@ -77,6 +80,7 @@ impl Recipe {
             let message = format!("a latent has {d} values; take tiles of at most {most} samples");
             return Err(Error::key("save_latents", message));
         }
+        let held_out = engine.held_out()?;
         Ok(Self {
             format: 1,
             version: env!("CARGO_PKG_VERSION").into(),
@@ -92,6 +96,7 @@ impl Recipe {
             device: device.class().into(),
             metadata: job.metadata,
             latents,
+            remeasure: (job.remeasure == Some(true) && held_out.is_there()).then(|| held_out.how()),
             settings: job.settings(&engine.usual_settings()),
             denoising,
         })

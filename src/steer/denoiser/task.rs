@@ -17,7 +17,7 @@ use crate::tensors::{host, rows};
 use crate::units::{Latents, Level};
 
 /// Number of noise levels on the way back to the noise: enough that its own error is small beside what guidance does.
-const BACK: usize = 24;
+pub const BACK: usize = 24;
 
 /// The samples of a tile on their way through a guided sampler.
 pub struct Task<'a> {
@@ -156,7 +156,7 @@ impl Task<'_> {
                 _ => Status::OffManifold,
             };
             let (sample, start) = (self.samples[i], self.start.row(i).to_vec());
-            Steered { sample, start, latent, predicted, reading, steps, attempts: 1, status, missed: None }
+            Steered { sample, start, latent, predicted, reading, steps, scored: 0, attempts: 1, status, missed: None }
         };
         readings.into_iter().zip(scores).enumerate().map(one).collect()
     }
