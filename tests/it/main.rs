@@ -22,6 +22,7 @@ mod pretrained;
 mod psi_gradient;
 mod runs;
 mod shared;
+mod steer_report;
 mod steering;
 mod study;
 mod tiles;
