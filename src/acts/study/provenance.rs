@@ -132,7 +132,7 @@ impl Provenance {
     /// Each item with its value, for the foot of a page.
     pub fn rows(&self) -> Vec<Vec<String>> {
         let levels: Vec<String> = self.levels.iter().map(f64::to_string).collect();
-        let reward = self.reward.as_ref().map_or("none".to_owned(), |r| {
+        let reward = self.reward.as_ref().map_or("there is none".to_owned(), |r| {
             format!("{}, SHA-256 {}", r.name.as_deref().unwrap_or("the model's own"), r.sha256)
         });
         let text = |v: &Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
