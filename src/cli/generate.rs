@@ -115,6 +115,12 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     let _lock = runs::alone(&outdir)?;
     jobs::say_repeated(&batch, context)?;
     let mut jobs = Jobs::load(&batch, &models, single, context.open_device()?)?;
+    let asked = batch.jobs.iter().filter(|j| j.keys.remeasure == Some(true)).count();
+    if asked > jobs.jobs.iter().filter(|j| j.recipe.remeasure.is_some()).count() {
+        context.say(
+            "--remeasure: where the measurement is exact there is nothing to hold out, and nothing is measured again",
+        );
+    }
     if let Some(own) = &origin {
         jobs::record_origin(&mut jobs, own, context)?;
     }
@@ -198,12 +204,16 @@ fn summary(rows: &Rows) -> String {
         n if n == rows.len() => "measured",
         _ => "value",
     };
+    let again = rows.iter().any(|r| r.1.novelty_remeasured.is_some());
     let mut lines =
         vec![output::row(["row", "seed", "asked", "predicted", "reached", column, "nu", "angle", "status"])];
+    if again {
+        lines[0].insert(5, "remeasured".to_owned());
+    }
     lines.extend(rows.iter().map(|(job, r)| {
         let psi = r.psi_k.or(r.measured).map_or("-".to_owned(), |v| format!("{v:.2}"));
         let nu = r.descriptors.get("nu").map_or("-".to_owned(), |v| format!("{v:.2}"));
-        output::row([
+        let mut line = output::row([
             job,
             &r.seed.to_string(),
             &number(r.novelty_asked),
@@ -213,7 +223,11 @@ fn summary(rows: &Rows) -> String {
             &nu,
             &format!("{:.0}°", r.angle),
             &r.status_text(),
-        ])
+        ]);
+        if again {
+            line.insert(5, number(r.novelty_remeasured));
+        }
+        line
     }));
     output::columns(&lines)
 }

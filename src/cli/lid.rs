@@ -1,10 +1,12 @@
 //! `isoline lid`: local intrinsic dimension.
 
 use super::{CommandRow, Context, output, parsed, run_of, with};
-use crate::acts::study::Report;
 use crate::acts::study::dimension::{Bench, Curve, Doctor, Estimates, Fit};
+use crate::acts::study::{Origin, Provenance, Report, RewardNote, Scope, settings};
 use crate::data::PictureFiles;
 use crate::error::{Result, shown};
+use crate::generator::find_model;
+use clap::ArgMatches;
 use std::path::PathBuf;
 
 /// The row of `isoline lid`.
@@ -24,7 +26,7 @@ static COMMANDS: &[CommandRow] = &[
     CommandRow::new::<CurveArgs>(
         "curve",
         "Dimension over noise levels, and the knee of the curve",
-        |typed, context| curve(&parsed(typed)?, context),
+        |typed, context| curve(&parsed(typed)?, typed, context),
     ),
     CommandRow::new::<BenchArgs>(
         "bench",
@@ -75,13 +77,18 @@ struct CurveArgs {
     json: bool,
 }
 
-fn curve(args: &CurveArgs, context: &Context) -> Result<()> {
+fn curve(args: &CurveArgs, typed: &ArgMatches, context: &Context) -> Result<()> {
     args.curve.check()?;
+    let origin = Origin::new(&context.command);
     say_skipped(context, [&args.curve.pictures.pictures])?;
-    let (_, device) = context.open_device()?;
+    let (name, device) = context.open_device()?;
     let report = args.curve.run(&device, &context.progress, &context.cancel)?;
     if let Some(outdir) = &args.outdir {
-        report.write(outdir)?;
+        let seeds = args.curve.pictures.seeds.clone();
+        let scope = Scope { seeds, settings: settings::<Curve>(typed), ..Scope::default() };
+        let reward = RewardNote::beside(&find_model(&args.curve.model)?, None)?;
+        let model = (report.model.as_str(), report.model_sha256.as_str());
+        report.write(outdir, &Provenance::new(&origin, model, reward, &name.to_string(), scope))?;
     }
     output::print_report(args.json, &report, &report.rows())?;
     report.knee_lines().iter().for_each(|line| context.say(line));

@@ -177,6 +177,8 @@ impl clap::Subcommand for Typed {
 pub struct Context {
     /// The text typed after `--device`; [`open_device`](Self::open_device) opens it.
     pub device: String,
+    /// The command line as it was typed, quoted for a shell, without the path of the program.
+    pub command: String,
     /// The progress bars on stderr.
     pub progress: Progress,
     /// To be checked wherever a stop loses nothing.
@@ -225,11 +227,14 @@ impl Context {
 /// # Errors
 /// Those of the command; [`Error::Config`] for a command line that does not parse.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Result<()> {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let command = command_line(&args);
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(e) => return unparsed(&e),
     };
     let context = Context {
+        command,
         progress: Progress::new(cli.progress, cli.quiet),
         cancel: if cli.command.row.stops_in_order { Cancel::install()? } else { Cancel::never() },
         device: cli.device,
@@ -242,6 +247,19 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Result<()> {
     let done = done.map_err(|e| train_reward::priced(e, &context)).map_err(Error::at_flag);
     failpoint!("main.end").map_err(|e| Error::io("<the end>", "reach", e))?;
     done
+}
+
+/// The arguments as a line that a shell reads back, with `isoline` for the program.
+fn command_line(args: &[OsString]) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,:=+%@".contains(c);
+    let quoted = |arg: &OsString| {
+        let text = arg.to_string_lossy();
+        match !text.is_empty() && text.chars().all(plain) {
+            true => text.into_owned(),
+            false => format!("'{}'", text.replace('\'', "'\\''")),
+        }
+    };
+    std::iter::once("isoline".to_owned()).chain(args.iter().skip(1).map(quoted)).collect::<Vec<_>>().join(" ")
 }
 
 /// Most threads that `RAYON_NUM_THREADS` may ask for on a machine of fewer cores.
@@ -281,4 +299,15 @@ fn one_line(rendered: &str) -> String {
     let wanted =
         paragraphs.filter(|p| !p.is_empty() && !p.starts_with("Usage:") && !p.starts_with("For more information"));
     wanted.chain(["add --help to see what is known".to_owned()]).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_can_be_typed_again() {
+        let args = ["/x/y/isoline", "study", "map", "a b", "--plane", "0,1,2", "it's", ""].map(OsString::from);
+        assert_eq!(command_line(&args), r"isoline study map 'a b' --plane 0,1,2 'it'\''s' ''");
+    }
 }

@@ -2,7 +2,7 @@
 //! folder.
 
 use super::{CommandRow, Context, output, parsed, typed};
-use crate::acts::study::{Model, STUDIES};
+use crate::acts::study::{Model, Origin, STUDIES};
 use crate::error::{Error, Result, shown};
 use clap::{ArgMatches, Args as _, Command};
 use std::path::PathBuf;
@@ -40,10 +40,11 @@ fn run(matches: &ArgMatches, context: &Context) -> Result<()> {
     let study = STUDIES.iter().find(|s| s.name == name).ok_or_else(|| Error::Bug(format!("no study {name}")))?;
     let common: Common = parsed(matches)?;
     (study.check)(matches)?;
+    let origin = Origin::new(&context.command);
     let (device_name, device) = context.open_device()?;
     let model = Model::load(&common.model, device_name, device)?;
     let outdir = common.outdir.unwrap_or_else(|| format!("runs/study-{name}-{}", model.id()).into());
-    let found = (study.run)(matches, &model, &outdir, &context.progress, &context.cancel)?;
+    let found = (study.run)(matches, &model, &outdir, &origin, &context.progress, &context.cancel)?;
     if common.json {
         output::print_json(&found.json)?;
     } else {

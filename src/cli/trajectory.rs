@@ -1,16 +1,18 @@
 //! `isoline trajectory`.
 
 use super::{CommandRow, Context, output, parsed};
-use crate::acts::study::Report;
 use crate::acts::study::denoiser_path::DenoiserPath;
+use crate::acts::study::{Origin, Provenance, Report, RewardNote, Scope, settings};
 use crate::error::{Result, shown};
+use crate::generator::find_model;
+use clap::ArgMatches;
 use std::path::PathBuf;
 
 /// The row of `isoline trajectory`.
 pub const ROW: CommandRow = CommandRow::new::<Args>(
     "trajectory",
     "Local geometry of a diffusion model's denoiser along the way from noise to picture",
-    |typed, context| run(&parsed(typed)?, context),
+    |typed, context| run(&parsed(typed)?, typed, context),
 )
 .stopping_in_order();
 
@@ -27,12 +29,17 @@ struct Args {
     json: bool,
 }
 
-fn run(args: &Args, context: &Context) -> Result<()> {
+fn run(args: &Args, typed: &ArgMatches, context: &Context) -> Result<()> {
     args.path.check()?;
-    let (_, device) = context.open_device()?;
+    let origin = Origin::new(&context.command);
+    let (name, device) = context.open_device()?;
     let report = args.path.run(&device, &context.progress, &context.cancel)?;
     if let Some(outdir) = &args.outdir {
-        report.write(outdir)?;
+        let scope =
+            Scope { seeds: args.path.seeds.clone(), settings: settings::<DenoiserPath>(typed), ..Scope::default() };
+        let reward = RewardNote::beside(&find_model(&args.path.model)?, None)?;
+        let model = (report.model.as_str(), report.model_sha256.as_str());
+        report.write(outdir, &Provenance::new(&origin, model, reward, &name.to_string(), scope))?;
     }
     output::print_report(args.json, &report, &report.rows())?;
     if let Some(outdir) = &args.outdir {

@@ -31,9 +31,6 @@ pub struct Usual {
     pub map_side: usize,
     /// Steps from one seed to the next on a path.
     pub path_steps: usize,
-    /// Numbers of candidates in two short searches, from which the report on steering works out the cost of one
-    /// candidate.
-    pub trial_candidates: [usize; 2],
 }
 
 /// A generator that makes its picture in one pass.
@@ -51,7 +48,6 @@ pub static ONE_SHOT: Usual = Usual {
     relate_seeds: 256,
     map_side: 33,
     path_steps: 32,
-    trial_candidates: [32, 288],
 };
 
 /// A diffusion model with its sampler.
@@ -69,5 +65,4 @@ pub static DIFFUSION: Usual = Usual {
     relate_seeds: 64,
     map_side: 9,
     path_steps: 8,
-    trial_candidates: [4, 20],
 };

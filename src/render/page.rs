@@ -10,18 +10,20 @@ h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}table{border-collapse:c
 td,th{padding:.2rem .8rem .2rem 0;text-align:right;border-bottom:1px solid #e3e5e8;white-space:nowrap}\
 td:first-child,th:first-child{text-align:left}figure{margin:0;display:inline-block;text-align:center;font-size:12px;color:#5d646e}\
 .sheet{display:flex;flex-wrap:wrap;gap:10px}.sheet img{width:84px;image-rendering:pixelated;border:1px solid #e3e5e8;display:block}\
-svg{max-width:100%;height:auto}.wide{overflow-x:auto}p{max-width:46rem}";
+svg{max-width:100%;height:auto}.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(22rem,1fr));gap:10px}\
+footer{margin-top:3rem;font-size:13px;color:#5d646e}footer td{text-align:left;white-space:normal;overflow-wrap:anywhere;vertical-align:top}.wide{overflow-x:auto}p{max-width:46rem}";
 
 /// A page under construction.
 pub struct Page {
     title: String,
     body: String,
+    foot: String,
 }
 
 impl Page {
     /// An empty page.
     pub fn new(title: &str) -> Self {
-        Self { title: title.to_owned(), body: String::new() }
+        Self { title: title.to_owned(), body: String::new(), foot: String::new() }
     }
 
     /// Adds a heading with a paragraph below it.
@@ -32,6 +34,22 @@ impl Page {
     /// Adds a plot, given as SVG text.
     pub fn plot(&mut self, svg: &str) {
         let _ = writeln!(self.body, "<div>{svg}</div>");
+    }
+
+    /// Adds plots side by side, as many as there is room for.
+    pub fn plots(&mut self, svgs: &[String]) {
+        let each: String = svgs.iter().map(|svg| format!("<div>{svg}</div>")).collect();
+        let _ = writeln!(self.body, "<div class=\"plots\">{each}</div>");
+    }
+
+    /// Sets the foot: items with their values, below everything else.
+    pub fn foot(&mut self, heading: &str, rows: &[Vec<String>]) {
+        let line = |row: &Vec<String>| {
+            let cells: String = row.iter().map(|c| format!("<td>{}</td>", escaped(c))).collect();
+            format!("<tr>{cells}</tr>\n")
+        };
+        let rows: String = rows.iter().map(line).collect();
+        self.foot = format!("<footer><h2>{}</h2><table>\n{rows}</table></footer>\n", escaped(heading));
     }
 
     /// Adds a table; its first row is the header.
@@ -65,8 +83,8 @@ impl Page {
         let title = escaped(&self.title);
         format!(
             "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-             <title>{title}</title><style>{STYLE}</style>\n<h1>{title}</h1>\n{}</html>\n",
-            self.body
+             <title>{title}</title><style>{STYLE}</style>\n<h1>{title}</h1>\n{}{}</html>\n",
+            self.body, self.foot
         )
     }
 }
@@ -91,7 +109,10 @@ mod tests {
         page.section("b & c", "d");
         page.table(&[vec!["h".into()], vec!["<i>".into()]]);
         page.pictures(&[(Picture::blank(2, 2, [1, 2, 3]), "psi \"1\"".into())])?;
+        page.foot("e", &[row(["command", "a <b>"])]);
+        page.section("last", "");
         let html = page.html();
+        assert!(html.ends_with("<td>command</td><td>a &lt;b&gt;</td></tr>\n</table></footer>\n</html>\n"), "{html}");
         assert!(!html.contains("<script>") && !html.contains("<i>") && !html.contains("http"));
         assert!(html.contains("data:image/png;base64,") && html.contains("alt=\"psi &quot;1&quot;\""));
         Ok(())

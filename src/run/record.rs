@@ -65,6 +65,18 @@ pub enum Lookup<T> {
     Foreign(String),
 }
 
+impl<T> Lookup<T> {
+    /// The same finding, with `of` applied to what is whole.
+    pub fn map<U>(self, of: impl FnOnce(T) -> U) -> Lookup<U> {
+        match self {
+            Self::Nothing => Lookup::Nothing,
+            Self::Whole(found) => Lookup::Whole(of(found)),
+            Self::Damaged(why) => Lookup::Damaged(why),
+            Self::Foreign(why) => Lookup::Foreign(why),
+        }
+    }
+}
+
 /// Path of a tile's record below the run directory.
 pub fn record_path(tile: u64) -> String {
     format!("records/tile-{tile:07}.json")

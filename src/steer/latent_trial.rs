@@ -116,7 +116,7 @@ impl Trial for LatentTrial<'_> {
 
 /// The place around a sample's start whose promise is nearest to `aim`: of fresh directions by its own noise, at angles
 /// up to its reach. Where it may go anywhere, so may its norm, among those that the prior gives.
-fn search(slot: &Slot, aim: Level, round: usize, reward: &Reward, free: bool) -> Result<Place> {
+fn search(slot: &mut Slot, aim: Level, round: usize, reward: &Reward, free: bool) -> Result<Place> {
     let d = slot.start.len();
     let candidates = (0..CANDIDATES).map(|j| {
         let key = (round * CANDIDATES + j) as u32;
@@ -129,6 +129,7 @@ fn search(slot: &Slot, aim: Level, round: usize, reward: &Reward, free: bool) ->
     });
     let candidates: Vec<Vec<f32>> = candidates.collect();
     let scores = reward.score(&candidates.concat())?;
+    slot.scored += CANDIDATES;
     let allowed = candidates.into_iter().zip(scores).filter(|(z, s)| open_loop::on_manifold(z, *s, reward));
     let best = allowed.min_by(|(_, a), (_, b)| a.level.distance(aim).total_cmp(&b.level.distance(aim)));
     Ok(best.unwrap_or_else(|| (slot.latent.clone(), slot.score)))
@@ -140,10 +141,11 @@ impl LatentTrial<'_> {
     }
 
     /// Attempts at latents, where there is one.
-    fn scored(&self, latents: Vec<Option<Vec<f32>>>) -> Result<Vec<Option<Attempt<Self>>>> {
+    fn scored(&mut self, latents: Vec<Option<Vec<f32>>>) -> Result<Vec<Option<Attempt<Self>>>> {
         let rows = open_loop::computed(latents.len(), self.reward, |i| latents[i].is_some());
         let places = rows.iter().flat_map(|i| latents[*i].as_ref().unwrap_or(&self.slots[*i].latent));
         let scores = self.reward.score(&places.copied().collect::<Vec<f32>>())?;
+        self.slots.iter_mut().zip(&latents).for_each(|(slot, z)| slot.scored += usize::from(z.is_some()));
         let mut scored = vec![None; latents.len()];
         rows.into_iter().zip(scores).for_each(|(i, score)| scored[i] = Some(score));
         self.measured(latents.into_iter().zip(scored).map(|(z, score)| Some((z?, score?))).collect())
@@ -187,6 +189,7 @@ fn steered(slot: Slot, end: Closed<LatentTrial>, reward: &Reward, settings: &Set
         predicted,
         reading,
         steps: slot.steps,
+        scored: slot.scored,
         attempts: end.attempts,
         status,
         missed,

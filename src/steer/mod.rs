@@ -2,8 +2,10 @@
 //! denoiser of a diffusion model. Both run in the same closed loop.
 
 mod closed_loop;
+mod cost;
 pub mod denoiser;
 mod engine;
+mod held_out;
 mod latent;
 mod latent_trial;
 mod open_loop;
@@ -12,6 +14,7 @@ mod sphere;
 
 pub use denoiser::{Denoising, DenoisingKeys, Finished, GUIDES, GuideRow, guide};
 pub use engine::{Engine, Starts, seed_noise, usual_settings};
+pub use held_out::HeldOut;
 pub use latent::{METHODS, MethodKeys, MethodRow, method};
 pub use latent_trial::{Measure, steer};
 pub use open_loop::{Missed, Slot, Status};
@@ -41,8 +44,10 @@ pub struct Steered {
     pub predicted: Score,
     /// What was measured at `latent`.
     pub reading: Option<Reading>,
-    /// Steps of all loops.
+    /// Steps of all loops; denoiser calls where a guide acted.
     pub steps: usize,
+    /// Times the reward was asked about a latent on the way, with its gradient or without; 0 where a guide acted.
+    pub scored: usize,
     /// Times it was measured: the attempts of the closed loop.
     pub attempts: usize,
     /// How it ended.

@@ -77,6 +77,8 @@ pub struct Slot {
     pub step_scale: f64,
     /// Steps taken.
     pub steps: usize,
+    /// Times the reward was asked about it, with the gradient or without.
+    pub scored: usize,
     /// Greatest angle from the start, in radians.
     pub reach: f64,
     /// Whether a step was refused because it led beyond that angle.
@@ -146,6 +148,7 @@ pub fn start(
                 score,
                 step_scale: 1.0,
                 steps: 0,
+                scored: 1,
                 reach,
                 limited: false,
                 done: non_finite,
@@ -166,7 +169,10 @@ pub fn refresh_gradients(slots: &mut [Slot], reward: &Reward) -> Result<()> {
     }
     let values: Vec<f32> = rows.iter().flat_map(|i| &slots[*i].latent).copied().collect();
     let (_, gradients) = reward.score_and_gradient(&values)?;
-    rows.iter().zip(gradients.chunks_exact(reward.width())).for_each(|(i, g)| slots[*i].gradient = g.to_vec());
+    rows.iter().zip(gradients.chunks_exact(reward.width())).for_each(|(i, g)| {
+        slots[*i].gradient = g.to_vec();
+        slots[*i].scored += usize::from(!slots[*i].done);
+    });
     Ok(())
 }
 
@@ -251,6 +257,7 @@ fn next_proposal(method: &dyn Steering, slot: &mut Slot, step: usize, settings: 
 
 fn accept(slot: &mut Slot, proposal: Vec<f32>, score: Score, gradient: &[f32], reward: &Reward, local: bool) {
     slot.steps += 1;
+    slot.scored += 1;
     let finite = score.is_finite() && gradient.iter().chain(&proposal).all(|v| v.is_finite());
     let near = !local || sphere::angle_between(&slot.start, &proposal) <= slot.reach + ROUNDING;
     slot.limited |= !near;

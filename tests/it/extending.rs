@@ -175,10 +175,8 @@ const KNOWN: &[Known] = &[
     ),
     known("steering method", "gradient", &["src/acts/generate/keys.rs"], "the default"),
     known("steering method", "gradient", &["src/steer/open_loop.rs"], "the fault of that name"),
-    known("steering method", "gradient", &["src/acts/study/steering.rs"], "what the report compares"),
-    known("steering method", "search", &["src/acts/study/steering.rs"], "what the report compares"),
-    known("steering method", "truncation", &["src/acts/study/steering.rs"], "what the report compares"),
-    known("steering method", "none", &["src/acts/study/steering.rs"], "what the report compares"),
+    known("steering method", "gradient", &["src/acts/study/steering/entries.rs"], "the budget of a search"),
+    known("steering method", "search", &["src/acts/study/steering/entries.rs"], "takes whatever budget it gets"),
     known(
         "steering method",
         "none",

@@ -26,6 +26,7 @@ mod psi_gradient;
 mod runs;
 mod shared;
 mod sheets;
+mod steer_report;
 mod steering;
 mod study;
 mod tiles;

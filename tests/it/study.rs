@@ -2,7 +2,7 @@
 
 use crate::cli::{Finished, Isoline};
 use isoline::acts::describe::{Geometry, unpack};
-use isoline::acts::study::{Model, Report, Study, map::Map};
+use isoline::acts::study::{Model, Origin, Provenance, Report, Scope, Study, map::Map};
 use isoline::cancel::Cancel;
 use isoline::noise::{Stream, normals};
 use isoline::progress::{Progress, ProgressMode};
@@ -366,14 +366,41 @@ fn a_study_is_a_function_of_the_library() {
     let progress = Progress::new(ProgressMode::None, true);
     let report = map.run(&model, &dir.path().join("library"), &progress, &Cancel::never()).unwrap();
     assert_eq!((report.size, report.places.len()), (4, 16));
-    report.write(&dir.path().join("library")).unwrap();
+    let scope = Scope { seeds: map.seeds_on(&model), tile: map.tile_on(&model), ..Scope::default() };
+    let provenance = Provenance::of(&Origin::new("as a library"), &model, scope).unwrap();
+    report.write(&dir.path().join("library"), &provenance).unwrap();
     let there = dir.path().join("program");
     let printed = call(&["study", "map", "digits-vae", "--size", "4", "--json"]).arg("-o").arg(&there).succeeds();
-    let printed: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    let mut printed: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    let from = printed.as_object_mut().unwrap().remove("provenance").unwrap();
     assert_eq!(serde_json::to_value(&report).unwrap(), printed);
-    for file in ["map.csv", "report.html", "study.json"] {
-        let read = |folder: &str| fs::read(dir.path().join(folder).join(file)).unwrap();
-        assert_eq!(read("library"), read("program"), "{file}");
+    let read = |folder: &str, file: &str| fs::read_to_string(dir.path().join(folder).join(file)).unwrap();
+    assert_eq!(read("library", "map.csv"), read("program", "map.csv"));
+    // Where it comes from differs, and nothing else.
+    let before = |page: String| page.split_once("<footer>").unwrap().0.to_owned();
+    assert_eq!(before(read("library", "report.html")), before(read("program", "report.html")));
+    let written: serde_json::Value = serde_json::from_str(&read("program", "study.json")).unwrap();
+    assert_eq!(written["provenance"], from);
+    // The hashes are those of the files, by another way than the program's own.
+    let sha256 = |file: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits-vae").join(file);
+        isoline::store::sha256_hex(&fs::read(path).unwrap())
+    };
+    assert_eq!(from["reward"]["sha256"], sha256("reward/card.toml"));
+    let card: toml::Table = toml::from_str(
+        &fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits-vae/reward/card.toml")).unwrap(),
+    )
+    .unwrap();
+    assert_eq!(from["model_sha256"].as_str(), card["model_sha256"].as_str());
+    assert_eq!(from["isoline"], env!("CARGO_PKG_VERSION"));
+    assert!(from["command"].as_str().unwrap().starts_with("isoline study map digits-vae --size 4 --json"), "{from}");
+    assert_eq!((&from["seeds"], &from["tile"], &from["device"]), (&"0,1,2".into(), &16.into(), &"cpu".into()));
+    assert_eq!((&from["settings"]["size"], &from["settings"]["radius"]), (&"4".into(), &"0.01".into()));
+    let foot = read("program", "report.html").split_once("<footer>").unwrap().1.to_owned();
+    for said in
+        ["isoline study map digits-vae --size 4", &sha256("reward/card.toml"), "0,1,2", "16 samples", "size = 4"]
+    {
+        assert!(foot.contains(said), "{said}: {foot}");
     }
     let bad = Map { size: Some(1), ..map };
     assert!(matches!(bad.check(), Err(isoline::error::Error::Key { key, .. }) if key == "size"));

@@ -182,7 +182,7 @@ fn files_and_columns() {
         (
             "steer-report",
             &["steer-report", "digits-vae", "--seeds", "0-1", "--novelty", "10,90", "--tile", "2", "--steps", "2"],
-            false,
+            true,
         ),
         ("lid-estimate", &["lid", "estimate", "digits-diffusion", "--seeds", "0"], false),
         ("lid-doctor", &["lid", "doctor", "digits-diffusion"], false),
@@ -298,6 +298,7 @@ fn refusals() {
         &["steer-report", "digits-vae", "--tile", "0"],
         &["steer-report", "digits-vae", "--corrections", "0"],
         &["steer-report", "digits-vae", "--reward", "x"],
+        &["steer-report", "digits-vae", "--methods", "forward"],
         &["lid", "estimate", "digits-gan"],
         &["lid", "estimate", "digits-diffusion", "--sigma", "-1"],
         &["lid", "estimate", "digits-diffusion", "--class", "12"],

@@ -86,6 +86,10 @@ pub struct JobKeys {
     /// finite stay empty
     #[arg(long, display_order = 17)]
     pub save_latents: bool,
+    /// Measure again, by directions that steering never used, what was chosen by measurement; where it is exact there is
+    /// nothing to hold out
+    #[arg(long, action = clap::ArgAction::SetTrue, display_order = 17)]
+    pub remeasure: Option<bool>,
     /// Put pictures into a folder for each thousand seeds
     #[arg(long, display_order = 18)]
     pub subdirs: bool,
@@ -120,6 +124,7 @@ impl Default for JobKeys {
             sweep: None,
             metadata: true,
             save_latents: false,
+            remeasure: None,
             subdirs: false,
             denoising: DenoisingKeys::default(),
         }

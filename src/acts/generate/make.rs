@@ -4,11 +4,11 @@ use super::recipe::Recipe;
 use super::row::{SampleRow, Shown};
 use super::subject::Subject;
 use crate::cancel::Cancel;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::geometry::LocalGeometry;
 use crate::reward::{Place, Reading};
 use crate::steer::{self, Engine, Finished, Starts, Status, Steered, guide};
-use crate::units::Percentile;
+use crate::units::{Latents, Percentile};
 
 /// Whether `subject` is the model, with the reward and calibration, that `recipe` names.
 ///
@@ -45,10 +45,29 @@ pub fn make(subject: &Subject, recipe: &Recipe, starts: &Starts, cancel: &Cancel
             engine.pictures(steered, denoising.map_or(0, |d| d.preview_every), cancel)?
         }
     };
+    if let (Some(how), Some(engine)) = (&recipe.remeasure, subject.engine()) {
+        remeasure(engine, how, &mut finished)?;
+    }
     for f in &mut finished {
         f.picture[0] = failpoint!("generator", f.steered.sample).unwrap_or(f.picture[0]);
     }
     Ok(finished)
+}
+
+/// Measures the samples of a tile again, as the recipe says.
+fn remeasure(engine: &Engine, how: &str, finished: &mut [Finished]) -> Result<()> {
+    let held_out = engine.held_out()?;
+    if held_out.how() != how {
+        let message = format!("the recipe measures again by {how}, this version by {}", held_out.how());
+        return Err(Error::config("remeasure", message));
+    }
+    let latents = finished.iter().flat_map(|f| &f.steered.latent).copied().collect();
+    let pictures: Vec<f32> = finished.iter().flat_map(|f| &f.picture).copied().collect();
+    let latents = Latents::new(latents, engine.generator.spec().latent_width);
+    let found = held_out.novelty(&latents, Some(&pictures))?;
+    let known = |f: &Finished| f.steered.status != Status::Unmeasured;
+    finished.iter_mut().zip(found).for_each(|(f, novelty)| f.remeasured = novelty.filter(|_| known(f)));
+    Ok(())
 }
 
 /// The row of a steered sample, without its picture.
@@ -71,6 +90,7 @@ pub fn row(engine: &Engine, steered: &Steered, novelty: Option<Percentile>) -> S
         novelty_predicted: predicted.map(|p| table.novelty_of(p).percentile.percent()),
         psi_predicted: predicted.filter(|_| of_map),
         novelty_reached: reached.map(|n| n.percentile.percent()),
+        novelty_remeasured: None,
         beyond: reached.map(|n| n.beyond),
         psi_k: value.filter(|v| geometry.is_some() && v.is_finite()),
         measured: value.filter(|_| !of_map),
@@ -96,6 +116,7 @@ pub fn plain_row(steered: &Steered) -> SampleRow {
         novelty_predicted: None,
         psi_predicted: None,
         novelty_reached: None,
+        novelty_remeasured: None,
         beyond: None,
         psi_k: None,
         measured: None,

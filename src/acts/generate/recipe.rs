@@ -11,7 +11,7 @@ use crate::limits;
 use crate::noise;
 use crate::render::png;
 use crate::steer::denoiser::{check_class, sampler_of};
-use crate::steer::{Denoising, MethodKeys, Settings, guide, usual_settings};
+use crate::steer::{Denoising, Engine, HeldOut, MethodKeys, Settings, guide, usual_settings};
 use crate::store;
 use crate::units::Percentile;
 use serde::{Deserialize, Serialize};
@@ -55,6 +55,9 @@ pub struct Recipe {
     /// By how much files are enlarged, if they are.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub scale: Option<usize>,
+    /// What measures again what was chosen by measurement, if that is asked for and there is something to hold out.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub remeasure: Option<String>,
     /// Steering settings.
     pub settings: Settings,
     /// What is done during denoising, if anything.
@@ -103,6 +106,7 @@ impl Recipe {
             );
             return Err(Error::key("scale", message));
         }
+        let held_out = subject.engine().map(Engine::held_out).transpose()?.filter(HeldOut::is_there);
         let recipe = Self {
             format: 1,
             version: env!("CARGO_PKG_VERSION").into(),
@@ -119,6 +123,7 @@ impl Recipe {
             metadata: job.metadata,
             latents,
             scale,
+            remeasure: held_out.filter(|_| job.remeasure == Some(true)).map(|h| h.how()),
             settings: job.settings(&usual_settings(spec)),
             denoising,
             vary: None,

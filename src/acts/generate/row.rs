@@ -22,6 +22,9 @@ pub struct SampleRow {
     pub psi_predicted: Option<f64>,
     /// Percentile measured.
     pub novelty_reached: Option<f64>,
+    /// Percentile measured again by directions that steering never used, if the recipe asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub novelty_remeasured: Option<f64>,
     /// Standard deviations beyond the calibration table; 0 inside it.
     pub beyond: Option<f64>,
     /// ψ_k measured.

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::table::{Column, Table, Values};
 
 /// The rows as a table; each row comes with the name of its job. Latents, where they were kept, become columns `z_0`,
-/// `z_1`, ….
+/// `z_1`, …; what was measured again has its column only where it was.
 ///
 /// # Errors
 /// When the columns do not make a valid table.
@@ -42,6 +42,10 @@ pub fn samples_table(rows: &[(&str, &SampleRow)]) -> Result<Table> {
         text("file", &|r| r.1.file.clone()),
         text("sha256", &|r| r.1.sha256.clone()),
     ]);
+    if rows.iter().any(|r| r.1.novelty_remeasured.is_some()) {
+        let after = columns.iter().position(|c| c.name == "novelty_reached").map_or(0, |i| i + 1);
+        columns.insert(after, number("novelty_remeasured", |r| r.novelty_remeasured));
+    }
     let d = rows.iter().map(|r| r.1.latent.len()).max().unwrap_or(0);
     let value = |i: usize| rows.iter().map(|r| r.1.latent.get(i).map(|v| f64::from(*v))).collect();
     columns.extend((0..d).map(|i| Column::new(format!("z_{i}"), Values::F64(value(i)))));

@@ -395,6 +395,7 @@ impl Job {
             }
             let mut row = subject.engine().map_or_else(|| plain_row(s), |engine| row(engine, s, recipe.novelty));
             row.effective_sizes.clone_from(&one.effective_sizes);
+            row.novelty_remeasured = one.remeasured;
             if recipe.latents.is_some() && s.latent.iter().all(|v| v.is_finite()) {
                 row.latent.clone_from(&s.latent);
             }
@@ -443,8 +444,9 @@ fn text(recipe: &Recipe, seed: u64) -> Result<png::PngText> {
     if !recipe.metadata {
         return Ok(png::PngText::default());
     }
-    // The picture must be the same whether its latent is kept or not.
-    let own = PictureRecipe { schema: 1, seed, recipe: Recipe { latents: None, ..recipe.clone() } };
+    // The picture must be the same whether its latent is kept or it is measured again, or not.
+    let recipe = Recipe { latents: None, remeasure: None, ..recipe.clone() };
+    let own = PictureRecipe { schema: 1, seed, recipe };
     let json = serde_json::to_string(&own).map_err(|e| Error::Bug(e.to_string()))?;
     Ok(png::PngText { parameters: Some(own.parameters()), isoline: Some(json) })
 }

@@ -1,6 +1,6 @@
 //! `trajectory`: the local geometry of a diffusion model's denoiser along the way from noise to picture.
 
-use super::{Report, seeds, write_page, write_table, write_text};
+use super::{Provenance, Report, seeds, write_page, write_table, write_text};
 use crate::cancel::Cancel;
 use crate::device::Device;
 use crate::diffusion::{Sampling, State, solvers::solver};
@@ -224,7 +224,7 @@ impl Report for DenoiserPathReport {
 
     /// Writes `trajectory.parquet` and `trajectory.csv` with every descriptor, a plot for each that is shown, `report.html`
     /// and `study.json`.
-    fn write(&self, folder: &Path) -> Result<()> {
+    fn write(&self, folder: &Path, provenance: &Provenance) -> Result<()> {
         let metadata =
             [("model", self.model.as_str()), ("model_sha256", &self.model_sha256), ("estimator", &self.estimator)];
         write_table(folder, "trajectory", &self.table()?, &metadata)?;
@@ -242,6 +242,6 @@ impl Report for DenoiserPathReport {
         }
         page.section("Every state", "From noise to picture, seed by seed; trajectory.csv has all descriptors.");
         page.table(&self.rows());
-        write_page(folder, &page, self)
+        write_page(folder, page, self, provenance)
     }
 }

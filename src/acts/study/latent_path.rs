@@ -1,7 +1,8 @@
 //! `study trajectory`: descriptors along a path between seeds.
 
 use super::{
-    Model, NamedColumn, Study, StudyRow, as_map, column, extremes, path, seeds, write_page, write_table, write_text,
+    Model, NamedColumn, Provenance, Study, StudyRow, as_map, column, extremes, path, seeds, write_page, write_table,
+    write_text,
 };
 use crate::acts::describe::Geometry;
 use crate::cancel::Cancel;
@@ -81,6 +82,10 @@ impl Study for LatentPath {
         }
     }
 
+    fn seeds_on(&self, _: &Model) -> String {
+        self.seeds.clone()
+    }
+
     fn run(&self, model: &Model, folder: &Path, progress: &Progress, cancel: &Cancel) -> Result<LatentPathReport> {
         self.check()?;
         let seeds = seeds("seeds", &self.seeds)?;
@@ -121,7 +126,7 @@ impl super::Report for LatentPathReport {
         [head].into_iter().chain(shown_in(ShownIn::Path).map(|d| line(d.name))).collect()
     }
 
-    fn write(&self, folder: &Path) -> Result<()> {
+    fn write(&self, folder: &Path, provenance: &Provenance) -> Result<()> {
         let (id, steps) = (&self.model, self.steps);
         let mut page = Page::new(&format!("A path through {id}'s latent space"));
         let way = if self.straight { "straight lines" } else { "great circles, the norm changing evenly" };
@@ -146,6 +151,6 @@ impl super::Report for LatentPathReport {
         let metadata = [("model", id.as_str()), ("model_sha256", &self.model_sha256)];
         write_table(folder, "trajectory", &Table::new(columns)?, &metadata)?;
         page.table(&self.rows());
-        write_page(folder, &page, self)
+        write_page(folder, page, self, provenance)
     }
 }

@@ -1,8 +1,8 @@
 //! `study map`: descriptors over a plane of latent space, with the pictures at its corners.
 
 use super::{
-    Model, NamedColumn, Study, StudyRow, as_map, cell, column, extremes, plane, seeds, write_page, write_table,
-    write_text,
+    Model, NamedColumn, Provenance, Study, StudyRow, as_map, cell, column, extremes, plane, seeds, write_page,
+    write_table, write_text,
 };
 use crate::acts::describe::Geometry;
 use crate::cancel::Cancel;
@@ -106,6 +106,10 @@ impl Study for Map {
         }
     }
 
+    fn seeds_on(&self, _: &Model) -> String {
+        self.plane.clone()
+    }
+
     fn run(&self, model: &Model, folder: &Path, progress: &Progress, cancel: &Cancel) -> Result<MapReport> {
         self.check()?;
         let seeds = self.seeds()?;
@@ -146,7 +150,7 @@ impl super::Report for MapReport {
         [head].into_iter().chain(self.descriptors.iter().map(line)).collect()
     }
 
-    fn write(&self, folder: &Path) -> Result<()> {
+    fn write(&self, folder: &Path, provenance: &Provenance) -> Result<()> {
         let (id, n, [a, b, c]) = (&self.model, self.size, self.plane);
         let mut page = Page::new(&format!("A plane of {id}'s latent space"));
         page.section(
@@ -173,6 +177,6 @@ impl super::Report for MapReport {
         let metadata = [("model", id.as_str()), ("model_sha256", &self.model_sha256)];
         write_table(folder, "map", &Table::new(columns)?, &metadata)?;
         page.table(&self.rows());
-        write_page(folder, &page, self)
+        write_page(folder, page, self, provenance)
     }
 }

@@ -10,14 +10,15 @@ pub mod denoiser_path;
 pub mod dimension;
 pub mod latent_path;
 pub mod map;
-mod misses;
 mod model;
 mod paths;
+mod provenance;
 pub mod relations;
 pub mod steering;
 
 pub use model::Model;
 pub use paths::{cell, path, plane};
+pub use provenance::{Origin, Provenance, RewardNote, Scope};
 
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
@@ -40,6 +41,14 @@ pub trait Study: clap::Args {
     /// [`Error::Key`].
     fn check(&self) -> Result<()>;
 
+    /// The seeds that it goes over on this model, as typed or as they are without being typed.
+    fn seeds_on(&self, model: &Model) -> String;
+
+    /// Samples per tile; `None` for a study that does not work in tiles.
+    fn tile_on(&self, model: &Model) -> Option<usize> {
+        Some(model.usual().describe_tile)
+    }
+
     /// Runs the study. Tiles of measurements are kept in `folder`, where the same study continues after a stop.
     ///
     /// # Errors
@@ -52,11 +61,11 @@ pub trait Report: Serialize {
     /// The printed table, header first.
     fn rows(&self) -> Vec<Vec<String>>;
 
-    /// Writes tables, plots, `report.html` and `study.json`.
+    /// Writes tables, plots, `report.html` and `study.json`, the last two with where they come from.
     ///
     /// # Errors
     /// When a picture cannot be made or a file cannot be written.
-    fn write(&self, folder: &Path) -> Result<()>;
+    fn write(&self, folder: &Path, provenance: &Provenance) -> Result<()>;
 }
 
 /// What is printed of a study.
@@ -78,7 +87,7 @@ pub struct StudyRow {
     /// [`Study::check`] of what was typed.
     pub check: fn(&clap::ArgMatches) -> Result<()>,
     /// [`Study::run`] of what was typed; writes the report into the folder.
-    pub run: fn(&clap::ArgMatches, &Model, &Path, &Progress, &Cancel) -> Result<Printout>,
+    pub run: fn(&clap::ArgMatches, &Model, &Path, &Origin, &Progress, &Cancel) -> Result<Printout>,
 }
 
 impl StudyRow {
@@ -88,10 +97,18 @@ impl StudyRow {
             about,
             augment: S::augment_args,
             check: |typed| parsed::<S>(typed)?.check(),
-            run: |typed, model, folder, progress, cancel| {
-                let report = parsed::<S>(typed)?.run(model, folder, progress, cancel)?;
-                report.write(folder)?;
-                Ok(Printout { json: json(&report)?, rows: report.rows() })
+            run: |typed, model, folder, origin, progress, cancel| {
+                let study = parsed::<S>(typed)?;
+                let report = study.run(model, folder, progress, cancel)?;
+                let scope = Scope {
+                    seeds: study.seeds_on(model),
+                    levels: Vec::new(),
+                    tile: study.tile_on(model),
+                    settings: settings::<S>(typed),
+                };
+                let provenance = Provenance::of(origin, model, scope)?;
+                report.write(folder, &provenance)?;
+                Ok(Printout { json: described(&report, &provenance)?, rows: report.rows() })
             },
         }
     }
@@ -102,6 +119,16 @@ pub static STUDIES: &[StudyRow] = &[convergence::ROW, map::ROW, relations::ROW, 
 
 fn parsed<S: Study>(typed: &clap::ArgMatches) -> Result<S> {
     S::from_arg_matches(typed).map_err(|e| Error::Bug(e.to_string()))
+}
+
+/// What was typed for each of a study's flags, or the default that its help names.
+pub fn settings<S: clap::Args>(typed: &clap::ArgMatches) -> serde_json::Map<String, serde_json::Value> {
+    let flags = S::augment_args(clap::Command::new("study"));
+    let value = |id: &str| {
+        let raw = typed.get_raw(id)?.map(|v| v.to_string_lossy().into_owned()).collect::<Vec<_>>();
+        Some((id.to_owned(), raw.join(",").into()))
+    };
+    flags.get_arguments().filter_map(|a| value(a.get_id().as_str())).collect()
 }
 
 /// Parses the seeds typed under `key`.
@@ -143,8 +170,21 @@ fn write_table(folder: &Path, name: &str, table: &Table, metadata: &[(&str, &str
     store::write_atomic(&folder.join(format!("{name}.parquet")), &write_parquet(table, &metadata)?)
 }
 
-/// Writes the page and then, last, `study.json`.
-fn write_page(folder: &Path, page: &Page, report: &impl Serialize) -> Result<()> {
+/// A report as JSON, with where it comes from under `provenance`.
+///
+/// # Errors
+/// [`Error::Bug`].
+pub fn described(report: &impl Serialize, provenance: &Provenance) -> Result<serde_json::Value> {
+    let mut all = json(report)?;
+    if let Some(fields) = all.as_object_mut() {
+        fields.insert("provenance".to_owned(), json(provenance)?);
+    }
+    Ok(all)
+}
+
+/// Writes the page, with where it comes from at its foot, and then, last, `study.json`.
+fn write_page(folder: &Path, mut page: Page, report: &impl Serialize, provenance: &Provenance) -> Result<()> {
+    page.foot("Where this comes from", &provenance.rows());
     write_text(folder, "report.html", &page.html())?;
-    write_text(folder, "study.json", &format!("{:#}\n", json(report)?))
+    write_text(folder, "study.json", &format!("{:#}\n", described(report, provenance)?))
 }

@@ -34,6 +34,14 @@ pub trait JacobianEstimator: Send + Sync {
     /// [`Error::Key`] when the number that was set does not fit the generator.
     fn directions(&self, spec: &Spec) -> Result<usize>;
 
+    /// Evaluations of the generator for one spectrum: one at the latent, and one for each tangent or adjoint.
+    ///
+    /// # Errors
+    /// Those of [`directions`](Self::directions).
+    fn evaluations(&self, spec: &Spec) -> Result<usize> {
+        Ok(1 + self.directions(spec)?)
+    }
+
     /// The spectrum at each of `latents` (`[n, d]` row-major), n entries; `None` where the latent or a value of the
     /// Jacobian is not finite. Entry i depends on latent i alone.
     ///

@@ -39,6 +39,11 @@ impl JacobianEstimator for Stencil {
         self.settings.directions_within(32, spec.latent_width, "the latent's width")
     }
 
+    /// No derivative: two evaluations for each direction.
+    fn evaluations(&self, spec: &Spec) -> Result<usize> {
+        Ok(2 * self.directions(spec)?)
+    }
+
     fn spectra(&self, generator: &dyn Generator, latents: &[f32]) -> Result<Vec<Option<Spectrum>>> {
         let spec = generator.spec();
         let (p, d) = (self.directions(spec)?, spec.latent_width);

@@ -1,9 +1,9 @@
 //! ψ_k of the denoiser at a noise level σ, taken as a map x_σ → x₀, around a picture.
 
-use super::{Place, Quantity, QuantityRow, Reading, check_level, sampler};
+use super::{HELD_OUT, Place, Quantity, QuantityRow, Reading, by, check_level, estimator, sampler};
 use crate::error::Result;
 use crate::generator::{AtSigma, Generator, Spec};
-use crate::geometry::{JacobianEstimator, estimator};
+use crate::geometry::JacobianEstimator;
 use crate::noise::{self, Stream};
 
 pub const ROW: QuantityRow = QuantityRow {
@@ -14,13 +14,21 @@ pub const ROW: QuantityRow = QuantityRow {
     place: Place::Picture,
     of_spectrum: true,
     has_sigma: true,
-    make: |sigma, name| Ok(Box::new(DenoiserPsi { sigma, estimator: estimator(name)?, name: name.to_owned() })),
+    make: |sigma, name| Ok(Box::new(DenoiserPsi::of(sigma, name, 0)?)),
 };
 
 struct DenoiserPsi {
     sigma: f64,
     estimator: Box<dyn JacobianEstimator>,
     name: String,
+    /// Key of the directions.
+    seed: u64,
+}
+
+impl DenoiserPsi {
+    fn of(sigma: f64, name: &str, seed: u64) -> Result<Self> {
+        Ok(Self { sigma, estimator: estimator(name, seed)?, name: name.to_owned(), seed })
+    }
 }
 
 impl Quantity for DenoiserPsi {
@@ -34,11 +42,21 @@ impl Quantity for DenoiserPsi {
     }
 
     fn how(&self) -> String {
-        format!("{} at {}", self.name, self.sigma)
+        format!("{} at {}", by(&self.name, self.seed), self.sigma)
     }
 
     fn directions(&self, spec: &Spec) -> Result<usize> {
         self.estimator.directions(spec)
+    }
+
+    fn evaluations(&self, generator: &dyn Generator) -> Result<usize> {
+        self.estimator.evaluations(generator.spec())
+    }
+
+    /// The draw of noise belongs to what is measured, so it stays.
+    fn held_out(&self) -> Result<Option<Box<dyn Quantity>>> {
+        let other = || Ok(Box::new(Self::of(self.sigma, &self.name, HELD_OUT)?) as Box<dyn Quantity>);
+        (!self.estimator.is_exact()).then(other).transpose()
     }
 
     fn read(&self, generator: &dyn Generator, pictures: &[f32]) -> Result<Vec<Option<Reading>>> {

@@ -1,6 +1,9 @@
 //! Local intrinsic dimension of a picture at a noise level (theory, 29).
 
-use super::{Place, Quantity, QuantityRow, Reading, TRACE_CHUNK, check_level, sampler, trace, trace_name};
+use super::{
+    Place, Quantity, QuantityRow, Reading, TRACE_CHUNK, check_level, held_out_trace, sampler, trace, trace_evaluations,
+    trace_name,
+};
 use crate::diffusion::{Trace, flipd};
 use crate::error::Result;
 use crate::generator::{Generator, Spec};
@@ -37,6 +40,14 @@ impl Quantity for Dimension {
 
     fn directions(&self, _: &Spec) -> Result<usize> {
         Ok(TRACE_CHUNK)
+    }
+
+    fn evaluations(&self, generator: &dyn Generator) -> Result<usize> {
+        Ok(trace_evaluations(self.how, generator))
+    }
+
+    fn held_out(&self) -> Result<Option<Box<dyn Quantity>>> {
+        Ok(held_out_trace(self.how).map(|how| Box::new(Self { sigma: self.sigma, how }) as Box<dyn Quantity>))
     }
 
     fn read(&self, generator: &dyn Generator, pictures: &[f32]) -> Result<Vec<Option<Reading>>> {

@@ -1,6 +1,8 @@
 //! −ln p of a picture under the probability-flow equation (theory, 30).
 
-use super::{Place, Quantity, QuantityRow, Reading, TRACE_CHUNK, sampler, trace, trace_name};
+use super::{
+    Place, Quantity, QuantityRow, Reading, TRACE_CHUNK, held_out_trace, sampler, trace, trace_evaluations, trace_name,
+};
 use crate::diffusion::{Trace, log_likelihood};
 use crate::error::Result;
 use crate::generator::{Generator, Spec};
@@ -39,6 +41,14 @@ impl Quantity for Likelihood {
 
     fn directions(&self, _: &Spec) -> Result<usize> {
         Ok(TRACE_CHUNK)
+    }
+
+    fn evaluations(&self, generator: &dyn Generator) -> Result<usize> {
+        Ok(LEVELS * trace_evaluations(self.how, generator))
+    }
+
+    fn held_out(&self) -> Result<Option<Box<dyn Quantity>>> {
+        Ok(held_out_trace(self.how).map(|how| Box::new(Self { how }) as Box<dyn Quantity>))
     }
 
     fn read(&self, generator: &dyn Generator, pictures: &[f32]) -> Result<Vec<Option<Reading>>> {

@@ -9,7 +9,7 @@ mod psi;
 use crate::diffusion::{Trace, check_levels};
 use crate::error::{Error, Result, did_you_mean};
 use crate::generator::{Generator, Sampler, Spec};
-use crate::geometry::{Spectrum, psi_k};
+use crate::geometry::{EstimatorSettings, JacobianEstimator, Spectrum, estimator_with, psi_k};
 
 /// What was measured of one sample.
 #[derive(Clone, Debug)]
@@ -69,12 +69,44 @@ pub trait Quantity: Send + Sync {
     /// [`Error::Config`] where the estimator's number of directions does not fit the generator.
     fn directions(&self, spec: &Spec) -> Result<usize>;
 
+    /// Network evaluations of one reading: one at the point, and one for each tangent through it. A pass through a
+    /// sampler counts as many as it has denoiser calls.
+    ///
+    /// # Errors
+    /// Those of [`directions`](Self::directions).
+    fn evaluations(&self, generator: &dyn Generator) -> Result<usize>;
+
+    /// The same quantity by other directions, the [`HELD_OUT`] ones, which neither labels nor steering ever use. `None`
+    /// where it is exact: then no directions are drawn, and there is nothing to hold out.
+    ///
+    /// # Errors
+    /// [`Error::Bug`].
+    fn held_out(&self) -> Result<Option<Box<dyn Quantity>>>;
+
     /// Readings at `points` (`[n, width]`, row-major), which are latents or pictures depending on
     /// [`QuantityRow::place`]. `None` where a value is not finite. Reading i depends on point i alone.
     ///
     /// # Errors
     /// [`Error::Device`], and those of [`check`](Self::check).
     fn read(&self, generator: &dyn Generator, points: &[f32]) -> Result<Vec<Option<Reading>>>;
+}
+
+/// Key of the directions that are held out: labels and steering always take those of key 0.
+pub const HELD_OUT: u64 = 1;
+
+/// The estimator called `name` with directions of this key.
+fn estimator(name: &str, seed: u64) -> Result<Box<dyn JacobianEstimator>> {
+    estimator_with(name, &EstimatorSettings { seed, ..EstimatorSettings::default() })
+}
+
+/// What an estimator with directions of this key is called.
+fn by(name: &str, seed: u64) -> String {
+    if seed == 0 { name.to_owned() } else { format!("{name} of frame {seed}") }
+}
+
+/// Network evaluations of one pass latent → picture.
+fn pass(generator: &dyn Generator) -> usize {
+    generator.as_sampler().map_or(1, |s| s.sampling().evaluations())
 }
 
 /// One row of the table of quantities.
@@ -156,11 +188,27 @@ fn trace(name: &str) -> Result<Trace> {
     }
 }
 
-/// The name of a trace's estimator, as [`trace`] reads it.
+/// The name of a trace's estimator; with probes of key 0 as [`trace`] reads it.
 fn trace_name(how: Trace) -> String {
     match how {
         Trace::Exact => "exact".into(),
-        Trace::Hutchinson { probes, .. } => format!("hutchinson:{probes}"),
+        Trace::Hutchinson { probes, seed } => by(&format!("hutchinson:{probes}"), seed),
+    }
+}
+
+/// The same trace by probes that are held out; `None` for the exact one.
+fn held_out_trace(how: Trace) -> Option<Trace> {
+    match how {
+        Trace::Exact => None,
+        Trace::Hutchinson { probes, .. } => Some(Trace::Hutchinson { probes, seed: HELD_OUT }),
+    }
+}
+
+/// Evaluations of one trace: one at the picture, and one for each tangent.
+fn trace_evaluations(how: Trace, generator: &dyn Generator) -> usize {
+    match how {
+        Trace::Exact => 1 + generator.spec().sample_shape.iter().product::<usize>(),
+        Trace::Hutchinson { probes, .. } => 1 + probes,
     }
 }
 

@@ -52,6 +52,7 @@ pub fn plain(
         predicted: Score { level: Level(f64::NAN), std: f64::NAN },
         reading: None,
         steps: 0,
+        scored: 0,
         attempts: 1,
         status: if z.iter().all(|v| v.is_finite()) { Status::Unmeasured } else { Status::NonFinite },
         missed: Some(Missed::NoReward),

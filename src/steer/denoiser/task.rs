@@ -18,7 +18,7 @@ use crate::tensors::{host, rows};
 use crate::units::{Latents, Level};
 
 /// Number of noise levels on the way back to the noise: enough that its own error is small beside what guidance does.
-const BACK: usize = 24;
+pub const BACK: usize = 24;
 
 /// The samples of a tile on their way through a guided sampler.
 pub struct Task<'a> {
@@ -164,6 +164,7 @@ impl Task<'_> {
                 predicted,
                 reading,
                 steps,
+                scored: 0,
                 attempts: 1,
                 status,
                 missed: None,

@@ -14,6 +14,8 @@ pub struct Finished {
     pub steered: Steered,
     /// The picture's values, `[D]`.
     pub picture: Vec<f32>,
+    /// Its percentile by directions that steering never used, where that was measured.
+    pub remeasured: Option<f64>,
     /// Effective sizes of its particles, one for each weighing; empty without particles.
     pub effective_sizes: Vec<f64>,
     /// Denoised estimates on the way: (step, values of this sample).
@@ -82,6 +84,7 @@ pub fn finished(steered: Vec<Steered>, images: Images) -> Result<Vec<Finished>> 
         picture: of(i, &values),
         previews: images.previews.iter().map(|(step, all)| (*step, of(i, all))).collect(),
         effective_sizes: Vec::new(),
+        remeasured: None,
         steered,
     };
     Ok(steered.into_iter().enumerate().map(one).collect())

@@ -63,6 +63,7 @@ mod tests {
             set_point: Level(1.0),
             step_scale: 0.1,
             steps,
+            scored: 1,
             done: false,
             non_finite: false,
             reach: 1.0,

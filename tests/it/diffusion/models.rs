@@ -181,6 +181,8 @@ fn a_diffusion_model_is_steered_like_any_generator() {
         "--novelty",
         "20,80",
         "mini",
+        "-o",
+        "compared",
     ])
     .cwd(dir.path())
     .succeeds();

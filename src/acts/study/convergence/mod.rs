@@ -4,7 +4,7 @@ mod trials;
 
 pub use trials::{Trial, Trials};
 
-use super::{Model, Study, StudyRow, seeds, write_page, write_table, write_text};
+use super::{Model, Provenance, Study, StudyRow, seeds, write_page, write_table, write_text};
 use crate::acts::describe::spread;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
@@ -126,6 +126,14 @@ impl Study for Convergence {
         }
     }
 
+    fn seeds_on(&self, model: &Model) -> String {
+        self.seeds.clone().unwrap_or_else(|| format!("0-{}", model.usual().convergence_seeds - 1))
+    }
+
+    fn tile_on(&self, _: &Model) -> Option<usize> {
+        None
+    }
+
     fn run(&self, model: &Model, _: &Path, progress: &Progress, cancel: &Cancel) -> Result<ConvergenceReport> {
         self.check()?;
         let (d, usual) = (model.latent_width(), model.usual());
@@ -200,7 +208,7 @@ impl super::Report for ConvergenceReport {
         [head].into_iter().chain(self.trials.iter().map(line)).collect()
     }
 
-    fn write(&self, folder: &Path) -> Result<()> {
+    fn write(&self, folder: &Path, provenance: &Provenance) -> Result<()> {
         let id = &self.model;
         let metadata = [("model", id.as_str()), ("model_sha256", &self.model_sha256)];
         write_table(folder, "convergence", &self.table()?, &metadata)?;
@@ -226,7 +234,7 @@ impl super::Report for ConvergenceReport {
         let sheet = self.pictures.iter().map(|(picture, seed, psi)| (picture.clone(), caption(seed, psi)));
         page.section("From typical to novel", "Pictures in the order of the exact psi_k, lowest first.");
         page.pictures(&sheet.collect::<Vec<_>>())?;
-        write_page(folder, &page, self)
+        write_page(folder, page, self, provenance)
     }
 }
 

@@ -1,6 +1,6 @@
 //! `lid curve`: dimension over noise levels, and the knee of the curve.
 
-use super::super::{Report, write_page, write_table, write_text};
+use super::super::{Provenance, Report, write_page, write_table, write_text};
 use super::{Pictures, check_sigma, diffusion, grid};
 use crate::cancel::Cancel;
 use crate::device::Device;
@@ -220,7 +220,7 @@ impl Report for CurveReport {
     }
 
     /// Writes `curve.csv`, `curve.parquet`, `curve.svg`, `report.html` and `study.json`.
-    fn write(&self, folder: &Path) -> Result<()> {
+    fn write(&self, folder: &Path, provenance: &Provenance) -> Result<()> {
         let metadata = [("model", self.model.as_str()), ("model_sha256", &self.model_sha256)];
         write_table(folder, "curve", &self.table()?, &metadata)?;
         let mut page = Page::new(&format!("Local intrinsic dimension of pictures of {}", self.model));
@@ -254,7 +254,7 @@ impl Report for CurveReport {
         page.table(&[head].into_iter().chain(self.curves().map(knee)).collect::<Vec<_>>());
         page.section("Every point", "Dimension = trace + residual.");
         page.table(&self.rows());
-        write_page(folder, &page, self)
+        write_page(folder, page, self, provenance)
     }
 }
 

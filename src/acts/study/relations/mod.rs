@@ -6,7 +6,7 @@ mod pictures;
 pub use correlation::{DRAWS, Relation, bootstrap, explained, partial, relate};
 pub use pictures::{PICTURE_MEASURES, PictureMeasure};
 
-use super::{Model, NamedColumn, Study, StudyRow, column, seeds, write_page, write_table, write_text};
+use super::{Model, NamedColumn, Provenance, Study, StudyRow, column, seeds, write_page, write_table, write_text};
 use crate::acts::describe::{Geometry, Inverter, spread};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
@@ -111,6 +111,10 @@ impl Study for Relations {
             Some(few) => Err(Error::key("seeds", format!("expected at least {FEWEST} seeds, found {}", few.len()))),
             None => Ok(()),
         }
+    }
+
+    fn seeds_on(&self, model: &Model) -> String {
+        self.seeds.clone().unwrap_or_else(|| format!("0-{}", model.usual().relate_seeds - 1))
     }
 
     fn run(&self, model: &Model, folder: &Path, progress: &Progress, cancel: &Cancel) -> Result<RelationsReport> {
@@ -281,7 +285,7 @@ impl super::Report for RelationsReport {
         [self.relation_rows(), vec![Vec::new()], self.gain_rows()].concat()
     }
 
-    fn write(&self, folder: &Path) -> Result<()> {
+    fn write(&self, folder: &Path, provenance: &Provenance) -> Result<()> {
         let id = &self.model;
         let mut page = Page::new(&format!("Descriptors and pictures of {id}"));
         page.section(
@@ -310,6 +314,6 @@ impl super::Report for RelationsReport {
         page.pictures(&sheet.collect::<Vec<_>>())?;
         let metadata = [("model", id.as_str()), ("model_sha256", &self.model_sha256)];
         write_table(folder, "relate", &self.table()?, &metadata)?;
-        write_page(folder, &page, self)
+        write_page(folder, page, self, provenance)
     }
 }

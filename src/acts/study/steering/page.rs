@@ -1,0 +1,170 @@
+//! What a comparison leaves behind: a row per sample, plots, a page.
+
+use super::figures::{ComparisonReport, MethodFigures};
+use super::row::{TrialRow, table};
+use super::{Comparison, DRAWS};
+use crate::acts::study::provenance::{Origin, Provenance, RewardNote, Scope};
+use crate::acts::study::{Report, json, write_page, write_table, write_text};
+use crate::error::Result;
+use crate::render::page::Page;
+use crate::render::plot;
+use std::path::Path;
+
+/// Most lines of one plot: there are no more colours.
+const LINES: usize = 7;
+
+/// What is counted as an evaluation, for people.
+const COUNTED: &str = "An evaluation is one sample through one network once: the reward where it sees latents, else a denoiser \
+call or a pass of a one-shot generator; a tangent or adjoint, one for each direction of a Jacobian, counts as one more. \
+Measurements are among them; a gradient counts with its value. The search gets as many candidates as cost what the closed loop \
+of gradient cost on average; finding the strength of a guide is not counted. Milliseconds stand beside it and depend on the \
+machine. Measured again at the end is outside of both.";
+
+impl ComparisonReport {
+    /// Where this report comes from: made by the command `origin` for `asked` on a device.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Bug`].
+    pub fn provenance(&self, origin: &Origin, asked: &Comparison, device: &str) -> Result<Provenance> {
+        let recipe = &self.recipe;
+        let mut settings = match json(&recipe.settings)? {
+            serde_json::Value::Object(settings) => settings,
+            _ => serde_json::Map::new(),
+        };
+        for (key, value) in [
+            ("quantity", &recipe.quantity),
+            ("estimator", &recipe.estimator),
+            ("remeasured_by", &recipe.remeasured),
+            ("noise_scheme", &recipe.noise_scheme.to_string()),
+        ] {
+            settings.insert(key.to_owned(), value.as_str().into());
+        }
+        if !asked.methods.is_empty() {
+            settings.insert("methods".to_owned(), asked.methods.join(",").into());
+        }
+        let reward = RewardNote { name: self.reward.clone(), sha256: self.reward_sha256.clone() };
+        let scope =
+            Scope { seeds: recipe.seeds.clone(), levels: recipe.levels.clone(), tile: Some(recipe.tile), settings };
+        Ok(Provenance::new(origin, (&self.model, &self.model_sha256), Some(reward), device, scope))
+    }
+
+    /// Draws a line for each method, at most [`LINES`] of them in a plot: each plot as `NAME-1.svg` and so on, and on the
+    /// page. The horizontal axis is logarithmic.
+    fn draw(
+        &self,
+        (folder, page): (&Path, &mut Page),
+        name: &str,
+        title: &str,
+        [x, y]: [&str; 2],
+        line: impl Fn(&MethodFigures, &[TrialRow]) -> Vec<(f64, f64)>,
+    ) -> Result<()> {
+        let all = self.methods.iter().zip(&self.samples);
+        let lines: Vec<(&str, Vec<(f64, f64)>)> = all.map(|(m, (_, rows))| (m.short.as_str(), line(m, rows))).collect();
+        let count = lines.len().div_ceil(LINES);
+        for (i, some) in lines.chunks(LINES).enumerate() {
+            let title = if count > 1 { format!("{title} ({} of {count})", i + 1) } else { title.to_owned() };
+            let svg = plot::lines(&title, x, y, some, true)?;
+            write_text(folder, &format!("{name}-{}.svg", i + 1), &svg)?;
+            page.plot(&svg);
+        }
+        Ok(())
+    }
+}
+
+/// (x, share of samples off by more than x) for each miss x.
+fn tail(rows: &[TrialRow], miss: impl Fn(&TrialRow) -> Option<f64>) -> Vec<(f64, f64)> {
+    let mut misses: Vec<f64> = rows.iter().filter_map(miss).filter(|m| *m > 0.0).collect();
+    misses.sort_by(f64::total_cmp);
+    let n = rows.len().max(1) as f64;
+    let last = misses.len();
+    // The sample itself still counts at its own miss, so that the largest one is drawn above 0.
+    misses.into_iter().enumerate().map(|(i, m)| (m, (last - i) as f64 / n)).collect()
+}
+
+impl Report for ComparisonReport {
+    fn rows(&self) -> Vec<Vec<String>> {
+        self.miss_rows()
+    }
+
+    fn write(&self, folder: &Path, provenance: &Provenance) -> Result<()> {
+        let id = &self.model;
+        let mut page = Page::new(&format!("Steering on {id}: asked and reached"));
+        page.section(
+            "Misses",
+            &format!(
+                "Seeds {}, each to {} levels of {}, measured by {}. A miss is |asked - reached| in points of the percentile. \
+                 In brackets 95 % intervals of {DRAWS} draws of seeds: all levels of a seed are drawn together. Spearman is \
+                 first plain, then as a share of the ceiling that tied levels leave it.",
+                self.recipe.seeds,
+                self.recipe.levels.len(),
+                self.quantity,
+                self.estimator
+            ),
+        );
+        page.table(&self.miss_rows());
+        page.section("Cost", COUNTED);
+        page.table(&self.cost_rows());
+        let order = ["network evaluations per sample", "Spearman of asked and reached"];
+        self.draw((folder, &mut page), "cost", "Order reached, over cost", order, |m, _| {
+            m.spearman_unadjusted.map(|rho| (m.evaluations, rho)).into_iter().collect()
+        })?;
+        page.section(
+            "Tails",
+            "Share of samples that are off by at least so much. A curve that falls early is a method whose worst samples are good \
+             too.",
+        );
+        let misses = ["|asked - reached|, points", "share of samples"];
+        self.draw((folder, &mut page), "tail", "How far samples are off", misses, |_, r| tail(r, TrialRow::miss))?;
+        self.held_out_section(folder, &mut page)?;
+        page.section(
+            "Asked and reached",
+            "One dot for each seed and level; on the dashed line reached is what was asked.",
+        );
+        let mut scatters = Vec::new();
+        for (m, (_, rows)) in self.methods.iter().zip(&self.samples) {
+            let points = rows.iter().filter_map(|r| Some((r.sample.novelty_asked?, r.sample.novelty_reached?)));
+            let points: Vec<(f64, f64)> = points.collect();
+            let svg = plot::scatter(&m.name, "asked, percentile", "reached, percentile", &points, true)?;
+            write_text(folder, &format!("reached-{}.svg", m.short), &svg)?;
+            scatters.push(svg);
+        }
+        page.plots(&scatters);
+        page.section("Level by level", "");
+        page.table(&self.level_rows());
+        let metadata = [
+            ("model", id.as_str()),
+            ("model_sha256", &self.model_sha256),
+            ("reward_sha256", &self.reward_sha256),
+            ("remeasured_by", &self.remeasured_by),
+        ];
+        write_table(folder, "samples", &table(&self.samples)?, &metadata)?;
+        write_page(folder, page, self, provenance)
+    }
+}
+
+impl ComparisonReport {
+    fn held_out_section(&self, folder: &Path, page: &mut Page) -> Result<()> {
+        let Some(rows) = self.held_out_rows() else {
+            let text = format!(
+                "Reached was measured by {}, so choosing by it flatters nothing ({}).",
+                self.estimator, self.remeasured_by
+            );
+            page.section("Held out", &text);
+            return Ok(());
+        };
+        page.section(
+            "Held out",
+            &format!(
+                "The closed loop keeps the attempt whose own measurement ({}) came nearest, which makes it look better than it is. \
+                 Here each sample was measured once more, by {}, which steering never used, and placed in the same calibration. \
+                 Two sets of directions differ also where nothing was chosen: in the row of unguided samples, apart is that \
+                 difference, the median of |reached - held out|; it is part of every held-out miss.",
+                self.estimator, self.remeasured_by
+            ),
+        );
+        page.table(&rows);
+        let title = "How far samples are off by the measurement held out";
+        let labels = ["|asked - held out|, points", "share of samples"];
+        self.draw((folder, page), "tail-held-out", title, labels, |_, r| tail(r, TrialRow::miss_remeasured))
+    }
+}
