@@ -1,6 +1,7 @@
 //! From a model folder to a map noise → picture that carries tangents.
 
 mod card;
+mod classifier;
 mod footprint;
 mod host_sampler;
 mod import;
@@ -11,6 +12,7 @@ pub mod train;
 mod usual;
 
 pub use card::{Card, FAMILIES, Output, Provenance, RawCard, finish_card};
+pub use classifier::Classifier;
 pub use footprint::{DEFAULT_MEMORY, check_memory};
 pub use import::{Imported, import};
 pub use one_shot::{Inspection, OneShot, anchored_model, build, card_parameters, find_model, known_models, read_model};
