@@ -4,7 +4,7 @@ use super::flags::Flags;
 use super::runs::{self, RunArgs, RunOptions};
 use super::{CommandRow, Context, output, parsed};
 use crate::acts::generate::{
-    BatchConfig, GeneratePlan, JobKeys, Jobs, PictureRecipe, Pictures, SampleRow, missed, models,
+    BatchConfig, GeneratePlan, Identity, JobKeys, Jobs, PictureRecipe, Pictures, SampleRow, missed, models,
 };
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
@@ -125,7 +125,14 @@ fn make(mut jobs: Jobs, csv: bool, force: bool, outdir: &Path, run: &RunArgs, co
     work.claim()?;
     plan.write(outdir)?;
     let options = RunOptions { force, label: shown(outdir), run: run.clone() };
-    runs::complete(outdir, &plan, &work, &mut *work.maker_with(jobs.device, jobs.engines), &options, context)?;
+    runs::complete(
+        outdir,
+        &plan,
+        &work,
+        &mut *work.maker_with(jobs.device, jobs.engines, jobs.classifiers),
+        &options,
+        context,
+    )?;
     let mut rows: BTreeMap<(String, u64), SampleRow> = BTreeMap::new();
     for (name, _, all) in work.rows()? {
         rows.extend(all.into_iter().map(|r| ((name.clone(), r.seed), r)));
@@ -251,6 +258,10 @@ fn finish(args: &Args, context: &Context, outdir: &Path, rows: &Rows) -> Result<
         output::print_json(&rows.into())?;
     } else {
         output::print(&summary(rows))?;
+        let levels = Identity::by_level(rows.iter().map(|r| &r.1));
+        if !levels.is_empty() {
+            output::print(&format!("\nLeft of the unguided pictures, level by level:\n{}", identity(&levels)))?;
+        }
     }
     if let Some(missed) = missed(rows.iter().map(|r| &r.1)) {
         context.say(&missed);
@@ -286,6 +297,17 @@ fn summary(rows: &Rows) -> String {
         ])
     }));
     output::columns(&lines)
+}
+
+/// One line per level: how far off, and how much of the unguided pictures is left.
+fn identity(levels: &[Identity]) -> String {
+    let head = [output::row(["asked", "samples", "median |error|"]), Identity::head()].concat();
+    let number = |v: Option<f64>, digits: usize| v.map_or("-".to_owned(), |v| format!("{v:.digits$}"));
+    let line = |l: &Identity| {
+        let first = output::row([&number(l.asked, 0), &l.samples.to_string(), &number(l.miss, 2)]);
+        [first, l.cells()].concat()
+    };
+    output::columns(&[head].into_iter().chain(levels.iter().map(line)).collect::<Vec<_>>())
 }
 
 /// Makes one picture again from the recipe stored in it.

@@ -31,17 +31,20 @@ pub enum Missed {
     Corrections,
     /// It would have had to go further from its seed than the recipe allows.
     Drift,
+    /// It was told to stay near its start, and went as far as that lets it.
+    Stay,
     /// No search found a place on the far side of the target: from this seed the level may be out of the model's reach.
     Range,
 }
 
 impl Missed {
-    /// As in tables: `steps`, `corrections`, `drift` or `range`.
+    /// As in tables: `steps`, `corrections`, `drift`, `stay` or `range`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Steps => "steps",
             Self::Corrections => "corrections",
             Self::Drift => "drift",
+            Self::Stay => "stay",
             Self::Range => "range",
         }
     }

@@ -17,6 +17,7 @@ mod extending;
 mod faults;
 mod generate;
 mod geometry;
+mod identity;
 mod layers;
 mod pretrained;
 mod psi_gradient;

@@ -3,10 +3,10 @@
 use super::keys::BatchConfig;
 use super::make::check;
 use super::recipe::{PictureRecipe, Recipe};
-use super::tiles::{Engines, GeneratePlan, PlannedJob};
+use super::tiles::{Classifiers, Engines, GeneratePlan, PlannedJob};
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
-use crate::generator::find_model;
+use crate::generator::{Classifier, find_model};
 use crate::run::Plan;
 use crate::steer::Engine;
 use crate::store;
@@ -18,6 +18,8 @@ pub struct Jobs {
     pub jobs: Vec<PlannedJob>,
     /// Each model with each reward that a job names.
     pub engines: Engines,
+    /// Each classifier that a job names.
+    pub classifiers: Classifiers,
     /// Where they compute.
     pub device: (DeviceName, Device),
 }
@@ -30,6 +32,7 @@ impl Jobs {
     /// When a model cannot be used, or a job asks for what its model cannot do.
     pub fn load(batch: &BatchConfig, models: &[PathBuf], single: bool, device: (DeviceName, Device)) -> Result<Self> {
         let mut engines = Engines::new();
+        let mut classifiers = Classifiers::new();
         let mut jobs = Vec::new();
         for (job, model) in batch.jobs.iter().zip(models) {
             let keys = &job.keys;
@@ -37,13 +40,18 @@ impl Jobs {
             if !engines.contains_key(&key) {
                 engines.insert(key.clone(), Engine::load(model, keys.reward.as_deref(), &device.1)?);
             }
+            if let Some(name) = keys.classifier.as_ref().filter(|name| !classifiers.contains_key(*name)) {
+                classifiers.insert(name.clone(), Classifier::load(&find_model(name)?, &device.1)?);
+            }
+            let classifier = keys.classifier.as_ref().map(|name| &classifiers[name]);
             jobs.push(PlannedJob {
                 name: keys.name.clone(),
                 folder: if single && batch.jobs.len() == 1 { ".".into() } else { keys.name.clone() },
                 model: keys.model.clone(),
                 seeds: keys.seeds.clone(),
+                classifier: keys.classifier.clone(),
                 subdirs: keys.subdirs,
-                recipe: Recipe::of(keys, &engines[&key], device.0).map_err(|e| job.refuse(e))?,
+                recipe: Recipe::of(keys, &engines[&key], classifier, device.0).map_err(|e| job.refuse(e))?,
             });
         }
         let latents = |j: &PlannedJob| j.recipe.latents;
@@ -51,7 +59,7 @@ impl Jobs {
             let message = "the jobs share one table, so all of them keep latents of one width, or none does";
             return Err(Error::config("save_latents", message));
         }
-        Ok(Self { jobs, engines, device })
+        Ok(Self { jobs, engines, classifiers, device })
     }
 
     /// The job that makes `picture` again by its own recipe, with the model in `folder`.
@@ -73,11 +81,12 @@ impl Jobs {
             folder: ".".into(),
             model: model.clone(),
             seeds: own.seed.to_string().try_into().map_err(Error::Bug)?,
+            classifier: None,
             subdirs: false,
             recipe,
         };
         let engines = Engines::from([((model, job.recipe.reward.clone()), engine)]);
-        Ok(Self { jobs: vec![job], engines, device })
+        Ok(Self { jobs: vec![job], engines, classifiers: Classifiers::new(), device })
     }
 
     /// These jobs added to those that a run folder already holds, so that nothing made there is lost: more seeds of a
@@ -93,6 +102,7 @@ impl Jobs {
                 Some(there) if there.recipe == job.recipe && there.subdirs == job.subdirs => {
                     there.seeds = there.seeds.and(&job.seeds);
                     there.model = job.model;
+                    there.classifier = job.classifier;
                 }
                 Some(there) => {
                     let differ = match there.subdirs == job.subdirs {

@@ -67,6 +67,12 @@ pub struct JobKeys {
     /// finite stay empty
     #[arg(long, display_order = 17)]
     pub save_latents: bool,
+    /// Compare each picture with the unguided one of its seed: correlation of pixels, angles; columns of samples.parquet
+    #[arg(long, action = clap::ArgAction::SetTrue, display_order = 17)]
+    pub identity: Option<bool>,
+    /// With --identity, tell whether a picture keeps its class: folder of a card of the family classifier
+    #[arg(long, value_name = "DIR", display_order = 17)]
+    pub classifier: Option<String>,
     /// Put pictures into a folder for each thousand seeds
     #[arg(long, display_order = 18)]
     pub subdirs: bool,
@@ -96,6 +102,8 @@ impl Default for JobKeys {
             tile: 16,
             metadata: true,
             save_latents: false,
+            identity: None,
+            classifier: None,
             subdirs: false,
             denoising: DenoisingKeys::default(),
         }
@@ -350,6 +358,9 @@ impl JobKeys {
         if !(s.max_angle > 0.0 && s.max_angle <= 1.0) {
             return bad("max_angle", format!("expected an angle from 0 to 1 radian, found {}", s.max_angle));
         }
+        if self.classifier.is_some() && self.identity != Some(true) {
+            return bad("classifier", "needs identity, the comparison in which it tells classes".into());
+        }
         self.denoising.check(&self.method, self.target())?;
         self.own.check()?;
         self.own.check_use(&self.method, self.target())
@@ -363,7 +374,7 @@ impl JobKeys {
             max_angle: self.max_angle.unwrap_or(usual.max_angle),
             corrections: self.corrections.unwrap_or(usual.corrections),
             tolerance: self.tolerance.unwrap_or(usual.tolerance),
-            own: self.own.filled(),
+            own: self.own.used(self.target()).filled(),
         }
     }
 

@@ -74,6 +74,7 @@ pub fn row(engine: &Engine, steered: &Steered, novelty: Option<Percentile>) -> S
         descriptors: Shown::of(|d| (d.measure)(geometry.as_ref()?).value()),
         distance: if finite { steer::distance(&steered.start, &steered.latent) } else { 0.0 },
         angle: if finite { steer::angle_between(&steered.start, &steered.latent).to_degrees() } else { 0.0 },
+        likeness: None,
         steps: steered.steps,
         latent: Vec::new(),
         effective_sizes: Vec::new(),

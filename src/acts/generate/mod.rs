@@ -2,6 +2,7 @@
 
 mod jobs;
 mod keys;
+mod likeness;
 mod make;
 mod recipe;
 mod row;
@@ -11,9 +12,10 @@ mod tiles;
 
 pub use jobs::{Jobs, models};
 pub use keys::{BatchConfig, JobConfig, JobKeys, Overrides};
+pub use likeness::{Identity, Likeness};
 pub use make::{check, make, row};
-pub use recipe::{PictureRecipe, Recipe};
+pub use recipe::{IdentityRecipe, PictureRecipe, Recipe};
 pub use row::{SampleRow, Shown, missed};
 pub use sheet::contact_sheet;
 pub use table::samples_table;
-pub use tiles::{Engines, GeneratePlan, Pictures, PlannedJob, ROW};
+pub use tiles::{Classifiers, Engines, GeneratePlan, Pictures, PlannedJob, ROW};

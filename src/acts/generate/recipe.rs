@@ -4,9 +4,10 @@
 use super::keys::JobKeys;
 use crate::device::DeviceName;
 use crate::error::{Error, Result};
+use crate::generator::Classifier;
 use crate::limits;
 use crate::noise;
-use crate::steer::{Denoising, Engine, MethodKeys, Settings, guide};
+use crate::steer::{Denoising, Engine, MethodKeys, OwnKeys, Settings, guide};
 use crate::store;
 use crate::units::Percentile;
 use serde::{Deserialize, Serialize};
@@ -51,17 +52,30 @@ pub struct Recipe {
     /// What is done during denoising, if anything.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub denoising: Option<Denoising>,
+    /// Whether pictures are compared with the unguided ones of their seeds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub identity: Option<IdentityRecipe>,
+}
+
+/// How pictures are compared with the unguided ones.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityRecipe {
+    /// SHA-256 of the classifier that tells whether a class is kept, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub classifier_sha256: Option<String>,
 }
 
 impl Recipe {
-    /// The recipe of a job on this model, reward and device.
+    /// The recipe of a job on this model, reward and device, with the classifier that it names.
     ///
     /// # Errors
     /// [`Error::Key`] for what the model or the reward cannot do.
-    pub fn of(job: &JobKeys, engine: &Engine, device: DeviceName) -> Result<Self> {
+    pub fn of(job: &JobKeys, engine: &Engine, classifier: Option<&Classifier>, device: DeviceName) -> Result<Self> {
         let denoising = job.denoising.filled(&job.method);
-        let acts =
-            job.target().is_some() || job.own != MethodKeys::default() || denoising.as_ref().is_some_and(|d| d.push);
+        let acts = job.target().is_some()
+            || job.own.used(job.target()) != MethodKeys::default()
+            || denoising.as_ref().is_some_and(|d| d.push);
         let method = if acts { job.method.as_str() } else { "none" };
         let guide = guide(method);
         if let Some(how) = &denoising {
@@ -94,6 +108,8 @@ impl Recipe {
             latents,
             settings: job.settings(&engine.usual_settings()),
             denoising,
+            identity: (job.identity == Some(true))
+                .then(|| IdentityRecipe { classifier_sha256: classifier.map(|c| c.sha256().to_owned()) }),
         })
     }
 

@@ -1,5 +1,6 @@
 //! The tiles of a run of pictures: jobs of seeds, each job with its own recipe, folder and records.
 
+use super::likeness::Likeness;
 use super::make::{check, make, row};
 use super::recipe::{PictureRecipe, Recipe};
 use super::row::{SampleRow, picture_path, preview_path};
@@ -9,7 +10,7 @@ use crate::acts::{ActRow, keys};
 use crate::cancel::Cancel;
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
-use crate::generator::find_model;
+use crate::generator::{Classifier, find_model};
 use crate::render::{Picture, png};
 use crate::run::{Lookup, Maker, Record, SampleEnd, Seeds, TileState, Work, as_recorded};
 use crate::steer::{Engine, Status};
@@ -50,6 +51,9 @@ pub struct PlannedJob {
     pub model: String,
     /// As in `0-63,99`.
     pub seeds: Seeds,
+    /// Classifier name or path, where the recipe compares pictures by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classifier: Option<String>,
     /// Whether pictures lie in a separate folder for each thousand seeds.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub subdirs: bool,
@@ -59,6 +63,9 @@ pub struct PlannedJob {
 
 /// Models in memory, by the names of model and reward as a job gives them.
 pub type Engines = BTreeMap<(String, Option<String>), Engine>;
+
+/// Classifiers in memory, by the name that a job gives.
+pub type Classifiers = BTreeMap<String, Classifier>;
 
 /// A job with its tiles.
 struct Job {
@@ -137,8 +144,13 @@ impl Pictures {
     }
 
     /// A maker of tiles that starts with the models already in memory.
-    pub fn maker_with(&self, device: (DeviceName, Device), engines: Engines) -> Box<dyn Maker + '_> {
-        Box::new(PictureMaker { pictures: self, device, engines })
+    pub fn maker_with(
+        &self,
+        device: (DeviceName, Device),
+        engines: Engines,
+        classifiers: Classifiers,
+    ) -> Box<dyn Maker + '_> {
+        Box::new(PictureMaker { pictures: self, device, engines, classifiers })
     }
 
     /// The rows of every job, as (name, folder, rows), in the order its seeds were typed.
@@ -255,7 +267,7 @@ impl Work for Pictures {
     }
 
     fn maker<'a>(&'a self, device: (DeviceName, Device)) -> Box<dyn Maker + 'a> {
-        self.maker_with(device, BTreeMap::new())
+        self.maker_with(device, BTreeMap::new(), BTreeMap::new())
     }
 
     fn finish(&self) -> Result<()> {
@@ -302,6 +314,7 @@ struct PictureMaker<'a> {
     pictures: &'a Pictures,
     device: (DeviceName, Device),
     engines: Engines,
+    classifiers: Classifiers,
 }
 
 impl Maker for PictureMaker<'_> {
@@ -331,17 +344,38 @@ impl Maker for PictureMaker<'_> {
             Error::input(model, format!("{m}; the run was planned with that one"))
         })?;
         engine.check_memory(job.tiling.size())?;
-        job.make(*number, wanted, force, engine, tell, cancel)
+        let classifier = match &job.planned.classifier {
+            None => None,
+            Some(name) => Some(match self.classifiers.entry(name.clone()) {
+                Entry::Occupied(found) => &*found.into_mut(),
+                Entry::Vacant(empty) => &*empty.insert(Classifier::load(&find_model(name)?, &self.device.1)?),
+            }),
+        };
+        job.check_classifier(classifier)?;
+        job.make(*number, wanted, force, (engine, classifier), tell, cancel)
     }
 }
 
 impl Job {
+    /// Whether this is the classifier that the recipe was written for.
+    fn check_classifier(&self, classifier: Option<&Classifier>) -> Result<()> {
+        let wanted = self.planned.recipe.identity.as_ref().and_then(|i| i.classifier_sha256.as_deref());
+        let found = classifier.map(Classifier::sha256);
+        if wanted == found {
+            return Ok(());
+        }
+        let [wanted, found] =
+            [wanted, found].map(|h| h.map_or("no classifier".to_owned(), |h| format!("SHA-256 {h:.12}")));
+        let place = self.planned.classifier.clone().unwrap_or_default();
+        Err(Error::input(place, format!("the run was planned with another classifier ({wanted}), here {found}")))
+    }
+
     fn make(
         &self,
         tile: u64,
         wanted: &[u64],
         force: bool,
-        engine: &Engine,
+        (engine, classifier): (&Engine, Option<&Classifier>),
         tell: &mut dyn FnMut(&SampleEnd) -> Result<()>,
         cancel: &Cancel,
     ) -> Result<()> {
@@ -351,13 +385,21 @@ impl Job {
         let needed = |seed: &u64| engine.needs_whole_tiles() || (wanted.contains(seed) && !done.contains_key(seed));
         let samples: Vec<u64> = self.tiling.samples(tile).filter(needed).collect();
         let finished = if samples.is_empty() { Vec::new() } else { make(engine, recipe, &samples, cancel)? };
-        for one in finished.iter().filter(|f| wanted.contains(&f.steered.sample)) {
+        let likenesses = match recipe.identity {
+            None => vec![None; finished.len()],
+            Some(_) => {
+                Likeness::of_each(engine, &recipe.method, recipe.denoising.as_ref(), &finished, classifier, cancel)?
+            }
+        };
+        let made = finished.iter().zip(likenesses);
+        for (one, likeness) in made.filter(|(f, _)| wanted.contains(&f.steered.sample)) {
             let (s, values) = (&one.steered, &one.picture);
             if done.contains_key(&s.sample) {
                 continue;
             }
             let mut row = row(engine, s, recipe.novelty);
             row.effective_sizes.clone_from(&one.effective_sizes);
+            row.likeness = likeness;
             if recipe.latents.is_some() && s.latent.iter().all(|v| v.is_finite()) {
                 row.latent.clone_from(&s.latent);
             }
@@ -399,8 +441,8 @@ fn text(recipe: &Recipe, seed: u64) -> Result<png::PngText> {
     if !recipe.metadata {
         return Ok(png::PngText::default());
     }
-    // The picture must be the same whether its latent is kept or not.
-    let own = PictureRecipe { schema: 1, seed, recipe: Recipe { latents: None, ..recipe.clone() } };
+    // The picture must be the same whether its latent is kept or not, and whatever it is compared with.
+    let own = PictureRecipe { schema: 1, seed, recipe: Recipe { latents: None, identity: None, ..recipe.clone() } };
     let json = serde_json::to_string(&own).map_err(|e| Error::Bug(e.to_string()))?;
     Ok(png::PngText { parameters: Some(own.parameters()), isoline: Some(json) })
 }

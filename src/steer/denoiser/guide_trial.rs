@@ -30,7 +30,7 @@ impl Engine {
         self.generator.as_sampler().map(|s| s.sampling().evaluations())
     }
 
-    fn denoised(&self, guide: Option<&GuideRow>, asked: &Denoising) -> Result<&Sampler> {
+    pub(super) fn denoised(&self, guide: Option<&GuideRow>, asked: &Denoising) -> Result<&Sampler> {
         let Some(sampler) = self.generator.as_sampler() else {
             let message =
                 format!("\"{}\" is no diffusion model and has no denoiser to guide", self.generator.spec().id);
@@ -43,6 +43,11 @@ impl Engine {
             return Err(Error::config("reward", "it sees latents, not noised pictures; train one with [noised]"));
         }
         Ok(sampler)
+    }
+
+    /// The model's denoiser, pushed towards the class that a recipe asks for.
+    pub(super) fn conditioned<'a>(sampler: &'a Sampler, asked: &Denoising) -> ClassifierFree<'a> {
+        ClassifierFree { inner: sampler.denoiser(), scale: asked.condition.scale(), interval: Interval::ALL }
     }
 
     /// The noise levels at which the reward acts: those the user gave, or those where the reward is reliable enough to
@@ -72,8 +77,7 @@ impl Engine {
         cancel: &Cancel,
     ) -> Result<Vec<Finished>> {
         let sampler = self.denoised(guide, asked)?;
-        let free =
-            ClassifierFree { inner: sampler.denoiser(), scale: asked.condition.scale(), interval: Interval::ALL };
+        let free = Self::conditioned(sampler, asked);
         let inner: &dyn Denoiser = if asked.condition.class.is_some() { &free } else { sampler.denoiser() };
         let interval = self.interval(sampler, asked);
         let task =

@@ -10,6 +10,7 @@ mod minority;
 mod noise;
 mod particles;
 mod task;
+mod unguided;
 mod walk;
 
 pub use backward::Backward;
@@ -18,7 +19,7 @@ pub use forward::{Forward, Normalisation};
 pub use keys::{ConditionKeys, Denoising, DenoisingKeys, WalkKeys};
 pub use minority::Minority;
 pub use task::Task;
-pub use walk::{Finished, pictures};
+pub use walk::{Finished, images, pictures};
 
 use super::own_keys::own_keys;
 use crate::diffusion::guidance::{classifier_free, recurrence};
