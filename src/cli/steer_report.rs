@@ -32,6 +32,14 @@ fn run(args: &Args, context: &Context) -> Result<()> {
             "\nOff by how many points, level by level (95 % bootstrap intervals):\n{}",
             output::columns(&report.level_rows())
         ))?;
+        output::print(&format!(
+            "\nLeft of the unguided pictures, level by level:\n{}",
+            output::columns(&report.identity_rows())
+        ))?;
+        output::print(&format!(
+            "\nHow much of it is brightness (Spearman, 95 % bootstrap intervals over seeds):\n{}",
+            output::columns(&report.brightness_rows())
+        ))?;
     }
     Ok(())
 }

@@ -1,12 +1,13 @@
 //! `steer-report`: compares the novelty asked for with the novelty measured, method by method.
 
 use super::misses::Misses;
-use super::seeds;
-use crate::acts::generate::{self, SampleRow};
+use super::relations::Brightness;
+use super::{Compared, compared, seeds};
+use crate::acts::generate::Identity;
 use crate::cancel::Cancel;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::generator::find_model;
+use crate::generator::{Classifier, find_model};
 use crate::limits;
 use crate::progress::Progress;
 use crate::render::page::{number, row};
@@ -40,6 +41,9 @@ pub struct Comparison {
     /// Steps of the open loop [default: 48; 12 for diffusion models]
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
+    /// Tells whether pictures keep their class: folder of a card of the family classifier
+    #[arg(long, value_name = "DIR")]
+    pub classifier: Option<String>,
     /// Samples per tile
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub tile: usize,
@@ -75,6 +79,10 @@ pub struct MethodFigures {
     pub misses: Misses,
     /// The same, level by level.
     pub levels: Vec<Misses>,
+    /// What is left of the unguided pictures, level by level.
+    pub identity: Vec<Identity>,
+    /// How much of the level reached is brightness.
+    pub brightness: Brightness,
     /// Share of samples that are off the manifold or not finite.
     pub off_manifold: f64,
     /// Samples without a measured novelty.
@@ -113,8 +121,11 @@ impl Comparison {
         self.check()?;
         let seeds = seeds("seeds", &self.seeds)?;
         let engine = Engine::load(&find_model(&self.model)?, self.reward.as_deref(), device)?;
+        let classifier =
+            self.classifier.as_deref().map(|name| Classifier::load(&find_model(name)?, device)).transpose()?;
+        let classifier = classifier.as_ref();
         let first = &seeds[..seeds.len().min(self.tile)];
-        let warm = Trial { engine: &engine, asked: self, seeds: first, progress, cancel };
+        let warm = Trial { engine: &engine, classifier, asked: self, seeds: first, progress, cancel };
         let methods = Trial { seeds: &seeds, ..warm }.every_method(&warm)?;
         Ok(ComparisonReport {
             model: engine.generator.spec().id.clone(),
@@ -129,6 +140,7 @@ impl Comparison {
 #[derive(Clone, Copy)]
 struct Trial<'a> {
     engine: &'a Engine,
+    classifier: Option<&'a Classifier>,
     asked: &'a Comparison,
     seeds: &'a [u64],
     progress: &'a Progress,
@@ -137,7 +149,7 @@ struct Trial<'a> {
 
 /// Guided samples, with what they cost.
 struct Guided {
-    rows: Vec<SampleRow>,
+    rows: Vec<Compared>,
     /// Number of samples computed, which includes the unwanted ones in the tiles.
     computed: usize,
     seconds: f64,
@@ -212,7 +224,7 @@ impl Trial<'_> {
                         Some(mean) => *mean,
                         None => {
                             let found = warm.guided(guide, *strength, novelty, false)?.rows;
-                            let reached: Vec<f64> = found.iter().filter_map(|r| r.novelty_reached).collect();
+                            let reached: Vec<f64> = found.iter().filter_map(|r| r.row.novelty_reached).collect();
                             reached.iter().sum::<f64>() / reached.len().max(1) as f64
                         }
                     };
@@ -227,7 +239,7 @@ impl Trial<'_> {
                 all.computed += found.computed;
                 all.seconds += found.seconds;
             }
-            let mean = all.rows.iter().map(|r| r.steps as f64).sum::<f64>() / all.rows.len().max(1) as f64;
+            let mean = all.rows.iter().map(|r| r.row.steps as f64).sum::<f64>() / all.rows.len().max(1) as f64;
             methods.push(figures(&name, &all.rows, Some(mean), all.seconds / all.computed.max(1) as f64));
         }
         Ok(methods)
@@ -240,50 +252,52 @@ impl Trial<'_> {
         let corrections = if closed { self.corrections() } else { 0 };
         let steering = Settings { corrections, ..self.engine.usual_settings() };
         let target = Some(Percentile::clamped(novelty));
-        let begin = Instant::now();
         let tiling = Tiling::new(self.asked.tile);
-        let (mut rows, mut computed) = (Vec::new(), 0);
+        let (mut rows, mut count, mut seconds) = (Vec::new(), 0, 0.0);
         for (tile, wanted) in tiling.cover(self.seeds) {
             let samples: Vec<u64> = tiling.samples(tile).collect();
+            let begin = Instant::now();
             let found = self.engine.guide(Some(guide), &settings, &samples, target, &steering, self.cancel)?;
-            computed += found.len();
-            let kept = found.iter().map(|f| &f.steered).filter(|s| wanted.contains(&s.sample));
-            rows.extend(kept.map(|s| generate::row(self.engine, s, target)));
+            (count, seconds) = (count + found.len(), seconds + begin.elapsed().as_secs_f64());
+            let all = compared(self.engine, guide.name, Some(&settings), &found, target, self.classifier, self.cancel)?;
+            rows.extend(all.into_iter().filter(|c| wanted.contains(&c.row.seed)));
             bar.advance(wanted.len() as u64);
         }
         bar.finish();
-        Ok(Guided { rows, computed, seconds: begin.elapsed().as_secs_f64() })
+        Ok(Guided { rows, computed: count, seconds })
     }
 
     /// Runs one method on latents, over all seeds and levels.
     fn latents(&self, method: &str, name: &str, settings: &Settings) -> Result<MethodFigures> {
         let bar = self.progress.start(name.to_owned(), (self.seeds.len() * self.asked.novelty.len()) as u64);
-        let (mut rows, mut computed) = (Vec::new(), 0);
-        let begin = Instant::now();
+        let (mut rows, mut count, mut seconds) = (Vec::new(), 0, 0.0);
         let tiling = Tiling::new(self.asked.tile);
         for (tile, wanted) in tiling.cover(self.seeds) {
             let samples: Vec<u64> = tiling.samples(tile).collect();
             for &novelty in &self.asked.novelty {
                 let target = Some(Percentile::clamped(novelty));
+                let begin = Instant::now();
                 let steered =
                     self.engine.steer(method, &samples, &vec![target; samples.len()], settings, self.cancel)?;
-                computed += steered.len();
-                let kept = steered.iter().filter(|s| wanted.contains(&s.sample));
-                rows.extend(kept.map(|s| generate::row(self.engine, s, target)));
+                (count, seconds) = (count + steered.len(), seconds + begin.elapsed().as_secs_f64());
+                let found = self.engine.pictures(steered, 0, self.cancel)?;
+                let all = compared(self.engine, method, None, &found, target, self.classifier, self.cancel)?;
+                rows.extend(all.into_iter().filter(|c| wanted.contains(&c.row.seed)));
                 bar.advance(wanted.len() as u64);
             }
         }
         bar.finish();
-        let seconds = begin.elapsed().as_secs_f64() / computed.max(1) as f64;
+        let seconds = seconds / count.max(1) as f64;
         // Each step of a latent is a pass through the sampler, and the start is one more.
-        let mean = rows.iter().map(|r: &SampleRow| 1.0 + r.steps as f64).sum::<f64>() / rows.len().max(1) as f64;
+        let mean = rows.iter().map(|r: &Compared| 1.0 + r.row.steps as f64).sum::<f64>() / rows.len().max(1) as f64;
         let calls = self.engine.evaluations().map(|n| mean * n as f64);
         Ok(figures(name, &rows, calls, seconds))
     }
 }
 
-fn figures(name: &str, rows: &[SampleRow], evaluations: Option<f64>, seconds_per_sample: f64) -> MethodFigures {
-    let pairs: Vec<(f64, f64)> = rows.iter().filter_map(|r| r.novelty_asked.zip(r.novelty_reached)).collect();
+fn figures(name: &str, all: &[Compared], evaluations: Option<f64>, seconds_per_sample: f64) -> MethodFigures {
+    let rows = || all.iter().map(|c| &c.row);
+    let pairs: Vec<(f64, f64)> = rows().filter_map(|r| r.novelty_asked.zip(r.novelty_reached)).collect();
     let (asked, reached): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
     let misses = |level: Option<f64>| {
         let at = pairs.iter().filter(|(a, _)| level.is_none_or(|l| l == *a));
@@ -292,7 +306,7 @@ fn figures(name: &str, rows: &[SampleRow], evaluations: Option<f64>, seconds_per
     let mut levels: Vec<f64> = asked.clone();
     levels.sort_by(f64::total_cmp);
     levels.dedup();
-    let n = rows.len().max(1) as f64;
+    let n = all.len().max(1) as f64;
     let rho = spearman(&asked, &reached);
     MethodFigures {
         name: name.to_owned(),
@@ -300,10 +314,12 @@ fn figures(name: &str, rows: &[SampleRow], evaluations: Option<f64>, seconds_per
         spearman_unadjusted: rho,
         misses: misses(None),
         levels: levels.into_iter().map(|l| misses(Some(l))).collect(),
-        off_manifold: rows.iter().filter(|r| !matches!(r.status, Status::Ok | Status::Unreached)).count() as f64 / n,
-        undefined: rows.len() - pairs.len(),
-        mean_angle: rows.iter().map(|r| r.angle).sum::<f64>() / n,
-        attempts: rows.iter().map(|r| r.attempts as f64).sum::<f64>() / n,
+        identity: Identity::by_level(rows()),
+        brightness: Brightness::of(&all.iter().filter_map(Compared::of_brightness).collect::<Vec<_>>()),
+        off_manifold: rows().filter(|r| !matches!(r.status, Status::Ok | Status::Unreached)).count() as f64 / n,
+        undefined: all.len() - pairs.len(),
+        mean_angle: rows().map(|r| r.angle).sum::<f64>() / n,
+        attempts: rows().map(|r| r.attempts as f64).sum::<f64>() / n,
         evaluations,
         seconds_per_sample,
     }
@@ -327,6 +343,28 @@ impl ComparisonReport {
         let first = row(["method", "spearman", "of ceiling"]);
         let last = row(["undefined", "off manifold", "mean angle", "measured", "evaluations", "ms/sample"]);
         let head = [first, Misses::head(), last].concat();
+        [head].into_iter().chain(self.methods.iter().map(line)).collect()
+    }
+
+    /// The printed table of what is left of the unguided pictures, method by method and level by level, header first.
+    pub fn identity_rows(&self) -> Vec<Vec<String>> {
+        let head = [row(["method", "asked"]), Identity::head()].concat();
+        let lines = self.methods.iter().flat_map(|m| {
+            let line = |l: &Identity| [row([&m.name, &number(l.asked, 0)]), l.cells()].concat();
+            m.identity.iter().map(line).collect::<Vec<_>>()
+        });
+        [head].into_iter().chain(lines).collect()
+    }
+
+    /// The printed table of rank correlations with brightness, header first.
+    pub fn brightness_rows(&self) -> Vec<Vec<String>> {
+        let shown =
+            |[v, low, high]: [Option<f64>; 3]| format!("{} ({} to {})", number(v, 2), number(low, 2), number(high, 2));
+        let line = |m: &MethodFigures| {
+            let Brightness { reached_ink, asked_reached, asked_reached_given_ink, .. } = &m.brightness;
+            row([&m.name, &shown(*reached_ink), &shown(*asked_reached), &shown(*asked_reached_given_ink)])
+        };
+        let head = row(["method", "reached and ink", "asked and reached", "the same given ink"]);
         [head].into_iter().chain(self.methods.iter().map(line)).collect()
     }
 
