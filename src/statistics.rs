@@ -31,7 +31,8 @@ pub fn spearman_ceiling(a: &[f64]) -> Option<f64> {
     (a.len() >= 2 && tied < cubed(a.len())).then(|| (1.0 - tied / cubed(a.len())).sqrt())
 }
 
-fn pearson(a: &[f64], b: &[f64]) -> Option<f64> {
+/// Pearson's correlation; `None` for fewer than two values or if one side is constant.
+pub fn pearson(a: &[f64], b: &[f64]) -> Option<f64> {
     let n = a.len().min(b.len()) as f64;
     if n < 2.0 {
         return None;

@@ -8,8 +8,8 @@ use super::flags::Flags;
 use super::runs::{self, RunArgs, RunOptions};
 use super::{CommandRow, Context, output, parsed};
 use crate::acts::generate::{
-    GeneratePlan, JobKeys, Jobs, PictureRecipe, Pictures, SampleRow, animation_path, missed, models, sheet_pages,
-    unmeasured,
+    GeneratePlan, Identity, JobKeys, Jobs, PictureRecipe, Pictures, SampleRow, animation_path, missed, models,
+    sheet_pages, unmeasured,
 };
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
@@ -149,7 +149,8 @@ fn make(mut jobs: Jobs, csv: bool, force: bool, outdir: &Path, run: &RunArgs, co
     work.claim()?;
     plan.write(outdir)?;
     let options = RunOptions { force, label: shown(outdir), run: run.clone() };
-    runs::complete(outdir, &plan, &work, &mut *work.maker_with(jobs.device, jobs.subjects), &options, context)?;
+    let mut maker = work.maker_with(jobs.device, jobs.subjects, jobs.classifiers);
+    runs::complete(outdir, &plan, &work, &mut *maker, &options, context)?;
     let mut rows: BTreeMap<(String, u64), SampleRow> = BTreeMap::new();
     for (name, _, all) in work.rows()? {
         rows.extend(all.into_iter().map(|r| ((name.clone(), r.seed), r)));
@@ -164,6 +165,10 @@ fn finish(args: &Args, context: &Context, outdir: &Path, rows: &Rows) -> Result<
         output::print_json(&rows.into())?;
     } else {
         output::print(&summary(rows))?;
+        let levels = Identity::by_level(rows.iter().map(|r| &r.1));
+        if !levels.is_empty() {
+            output::print(&format!("\nLeft of the unguided pictures, level by level:\n{}", identity(&levels)))?;
+        }
     }
     if let Some(missed) = missed(rows.iter().map(|r| &r.1)) {
         context.say(&missed);
@@ -230,6 +235,17 @@ fn summary(rows: &Rows) -> String {
         line
     }));
     output::columns(&lines)
+}
+
+/// One line per level: how far off, and how much of the unguided pictures is left.
+fn identity(levels: &[Identity]) -> String {
+    let head = [output::row(["asked", "samples", "median |error|"]), Identity::head()].concat();
+    let number = |v: Option<f64>, digits: usize| v.map_or("-".to_owned(), |v| format!("{v:.digits$}"));
+    let line = |l: &Identity| {
+        let first = output::row([&number(l.asked, 0), &l.samples.to_string(), &number(l.miss, 2)]);
+        [first, l.cells()].concat()
+    };
+    output::columns(&[head].into_iter().chain(levels.iter().map(line)).collect::<Vec<_>>())
 }
 
 /// Makes one picture again from the recipe stored in it.

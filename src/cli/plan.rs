@@ -65,6 +65,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         let mut batch = super::generate::planned(&args.config, &text, &args.set, &args.outdir)?;
         for job in &mut batch.jobs {
             job.keys.model = anchored_model(&job.keys.model)?;
+            job.keys.classifier = job.keys.classifier.as_deref().map(anchored_model).transpose()?;
         }
         let mut jobs = Jobs::load(&batch, &models(&batch)?, false, context.open_device()?)?;
         let there = jobs.plan(args.csv)?.check(&args.outdir)?;

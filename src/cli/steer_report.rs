@@ -62,6 +62,12 @@ fn print(report: &ComparisonReport) -> Result<()> {
         )),
         None => text.push_str(&format!("Held out: {}\n\n", report.remeasured_by)),
     }
+    text.push_str(&format!(
+        "Left of the unguided pictures, level by level:\n{}\n\
+         How much of it is brightness (Spearman, 95 % intervals by drawing seeds):\n{}\n",
+        output::columns(&report.identity_rows()),
+        output::columns(&report.brightness_rows())
+    ));
     text.push_str(&format!("Level by level:\n{}", output::columns(&report.level_rows())));
     output::print(&text)
 }

@@ -122,6 +122,16 @@ pub struct RawWeights {
     pub ignore: Vec<String>,
 }
 
+impl RawWeights {
+    /// Whether the file is one beside the card; else what is wrong with its name.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.file.contains(['/', '\\']) || self.file.starts_with('.') {
+            return Err(format!("expected the name of a file beside the card, found \"{}\"", self.file.escape_debug()));
+        }
+        Ok(())
+    }
+}
+
 /// The `[encoder]` table: picture → `2·d` values, the means followed by the log-variances.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -212,13 +222,7 @@ impl Card {
         if !(low.is_finite() && high.is_finite() && low < high) {
             return Err(bad("sample.range", format!("expected [low, high] with low < high, found [{low}, {high}]")));
         }
-        let file = &raw.weights.file;
-        if file.contains(['/', '\\']) || file.starts_with('.') {
-            return Err(bad(
-                "weights.file",
-                format!("expected the name of a file beside the card, found \"{}\"", file.escape_debug()),
-            ));
-        }
+        raw.weights.check().map_err(|m| bad("weights.file", m))?;
         Ok(Self { raw, path: path.to_owned(), sample_shape, latent_width })
     }
 

@@ -2,6 +2,7 @@
 
 mod beside;
 mod card;
+mod classifier;
 mod footprint;
 mod host_sampler;
 mod import;
@@ -13,6 +14,7 @@ mod usual;
 
 pub use beside::{other_rewards, rewards};
 pub use card::{Card, FAMILIES, Output, Provenance, RawCard, finish_card};
+pub use classifier::Classifier;
 pub use footprint::{DEFAULT_MEMORY, check_memory};
 pub use import::{ImportOptions, Imported, import, prefix_told};
 pub use one_shot::{Inspection, OneShot, anchored_model, build, card_parameters, find_model, known_models, read_model};

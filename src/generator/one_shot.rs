@@ -1,5 +1,6 @@
 //! A generator or decoder that makes its picture in a single pass.
 
+use super::card::RawWeights;
 use super::{Card, Generator, LazyHost, Output, Spec};
 use crate::device::{self, Device};
 use crate::error::{Error, Result, did_you_mean};
@@ -174,7 +175,7 @@ impl OneShot {
     pub fn inspect(folder: &Path) -> Result<Inspection> {
         let card = Card::read(&folder.join("card.toml"))?;
         let network = build(&card)?;
-        let (weights, sha256) = read_weights(&card, folder)?;
+        let (weights, sha256) = read_weights(&card.raw.weights, &card.path, folder)?;
         let mismatch = Mismatch::between(&card_parameters(&card)?, &weights, &card.raw.weights.ignore);
         let hash_matches = sha256 == card.raw.weights.sha256;
         Ok(Inspection { card, network, mismatch, hash_matches })
@@ -209,16 +210,25 @@ fn with_encoder(card: &Card, mut specs: Vec<ParameterSpec>) -> Result<Vec<Parame
 /// [`Error::Input`] for weights that are missing, damaged, of another shape, not finite, or not the ones the card was
 /// written for.
 pub fn read_model(card: &Card, specs: Vec<ParameterSpec>, folder: &Path) -> Result<Weights> {
-    let specs = with_encoder(card, specs)?;
-    let (weights, sha256) = read_weights(card, folder)?;
-    if sha256 != card.raw.weights.sha256 {
+    checked_weights(&card.raw.weights, &card.path, &with_encoder(card, specs)?, folder)
+}
+
+/// Reads the weights that the card at `path` names and checks them against its hash and the parameters `specs`.
+pub(super) fn checked_weights(
+    raw: &RawWeights,
+    path: &Path,
+    specs: &[ParameterSpec],
+    folder: &Path,
+) -> Result<Weights> {
+    let (weights, sha256) = read_weights(raw, path, folder)?;
+    if sha256 != raw.sha256 {
         let message = format!(
             "SHA-256 {sha256}, but card.toml was written for {}; the file was changed or damaged",
-            shown_hash(&card.raw.weights.sha256)
+            shown_hash(&raw.sha256)
         );
         return Err(Error::input(weights.file(), message));
     }
-    let mismatch = Mismatch::between(&specs, &weights, &card.raw.weights.ignore);
+    let mismatch = Mismatch::between(specs, &weights, &raw.ignore);
     if !mismatch.is_empty() {
         return Err(Error::input(weights.file(), mismatch.message()));
     }
@@ -249,12 +259,12 @@ pub fn build(card: &Card) -> Result<Network> {
     Ok(network)
 }
 
-fn read_weights(card: &Card, folder: &Path) -> Result<(Weights, String)> {
-    if card.raw.weights.file.is_empty() {
-        let place = format!("{}: weights.file", crate::error::shown(&card.path));
+fn read_weights(raw: &RawWeights, card: &Path, folder: &Path) -> Result<(Weights, String)> {
+    if raw.file.is_empty() {
+        let place = format!("{}: weights.file", crate::error::shown(card));
         return Err(Error::config(place, "missing; this is a draft, complete it with isoline import"));
     }
-    let path = folder.join(&card.raw.weights.file);
+    let path = folder.join(&raw.file);
     let bytes = store::read_bounded(&path, crate::limits::WEIGHTS_BYTES)?;
     let sha256 = store::sha256_hex(&bytes);
     Ok((Weights::parse(&path, &bytes)?, sha256))

@@ -34,8 +34,26 @@ pub fn steer(
     let reach = settings.drift.unwrap_or(DRIFT);
     let slots = open_loop::start(latents, samples, targets, reward, method.is_local(), reach)?;
     let mut trial = LatentTrial { method, slots, reward, settings, measure, cancel };
-    let closed = closed_loop::close(&mut trial, targets, settings.corrections)?;
-    Ok(trial.slots.into_iter().zip(closed).map(|(slot, end)| steered(slot, end, reward, settings)).collect())
+    let stay = method.stay(settings);
+    let targets = if stay > 0.0 { trial.drawn_back(targets, stay)? } else { targets.to_vec() };
+    let closed = closed_loop::close(&mut trial, &targets, settings.corrections)?;
+    let mut all: Vec<Steered> =
+        trial.slots.into_iter().zip(closed).map(|(slot, end)| steered(slot, end, reward, settings)).collect();
+    if stay > 0.0 {
+        all.iter_mut().zip(targets).for_each(|(s, target)| stayed(s, target, reward, settings));
+    }
+    Ok(all)
+}
+
+/// Says of a sample that is where its weight of nearness lets it go that this is why it went no further.
+fn stayed(s: &mut Steered, target: Level, reward: &Reward, settings: &Settings) {
+    let level =
+        s.reading.as_ref().and_then(|r| r.value(reward.card.model_rank)).map(|v| reward.calibration.level_of(v));
+    if level.is_some_and(|level| level.distance(target) <= open_loop::FAR) {
+        s.missed = Some(Missed::Stay);
+    }
+    // Its start was measured first, to know how far to go.
+    s.attempts += usize::from(settings.corrections > 0);
 }
 
 struct LatentTrial<'a> {
@@ -136,6 +154,23 @@ fn search(slot: &mut Slot, aim: Level, round: usize, reward: &Reward, free: bool
 }
 
 impl LatentTrial<'_> {
+    /// The levels to steer to with the weight `stay` of nearness (15c): y₀ + (1 − stay)(y* − y₀), between the level at a
+    /// sample's start and its target. The start's level is measured where the loop is closed; else, or if it has no
+    /// value, it is the one that the reward predicts.
+    fn drawn_back(&mut self, targets: &[Level], stay: f64) -> Result<Vec<Level>> {
+        let starts = match self.settings.corrections {
+            0 => self.slots.iter().map(|_| None).collect(),
+            _ => self.measured(self.slots.iter().map(|s| Some((s.start.clone(), s.score))).collect())?,
+        };
+        let each = self.slots.iter_mut().zip(starts).zip(targets).map(|((slot, start), target)| {
+            let from = start.and_then(|a| a.level).unwrap_or(slot.score.level);
+            let level = from + (*target - from) * (1.0 - stay);
+            slot.aim(level, (slot.latent.clone(), slot.score));
+            level
+        });
+        Ok(each.collect())
+    }
+
     fn walk(&mut self) -> Result<()> {
         open_loop::open_loop(self.method, &mut self.slots, self.reward, self.settings, self.cancel)
     }

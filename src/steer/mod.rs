@@ -151,6 +151,12 @@ pub trait Steering: Send + Sync {
         noise.to_vec()
     }
 
+    /// The weight of nearness to its start, from 0 to 1 (15c): a sample is steered that much less far from the level that
+    /// it starts at.
+    fn stay(&self, _: &Settings) -> f64 {
+        0.0
+    }
+
     /// Whether each proposal follows from the last accepted point. Then the reward's gradient is computed, a refused
     /// step is halved, and the closed loop may interpolate between measured points.
     fn is_local(&self) -> bool;

@@ -33,6 +33,8 @@ pub enum Missed {
     Corrections,
     /// It would have had to go further from its seed than the recipe allows.
     Drift,
+    /// It was told to stay near its start, and went as far as that lets it.
+    Stay,
     /// No search found a place on the far side of the target: from this seed the level may be out of the model's reach.
     Range,
     /// Nothing was measured: the reward's quantity is a number of the noise, and a guided picture is not made from a known
@@ -43,12 +45,13 @@ pub enum Missed {
 }
 
 impl Missed {
-    /// As in tables: `steps`, `corrections`, `drift`, `range`, `no_noise` or `no_reward`.
+    /// As in tables: `steps`, `corrections`, `drift`, `stay`, `range`, `no_noise` or `no_reward`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Steps => "steps",
             Self::Corrections => "corrections",
             Self::Drift => "drift",
+            Self::Stay => "stay",
             Self::Range => "range",
             Self::NoNoise => "no_noise",
             Self::NoReward => "no_reward",

@@ -19,6 +19,16 @@ pub trait OwnKeys {
     /// [`crate::error::Error::Key`] naming the first that does not.
     fn check_use(&self, method: &str, target: Option<Percentile>) -> Result<()>;
 
+    /// The keys that mean something in a job that steers to `target`: where nothing is steered, one that only says how far
+    /// to steer is dropped, and the job is plain sampling as it would be without it.
+    #[must_use]
+    fn used(&self, _target: Option<Percentile>) -> Self
+    where
+        Self: Clone,
+    {
+        self.clone()
+    }
+
     /// The same with every default filled in, as a recipe records it.
     #[must_use]
     fn filled(&self) -> Self;
@@ -50,6 +60,10 @@ macro_rules! own_keys {
             fn check_use(&self, method: &str, target: Option<$crate::units::Percentile>) -> $crate::error::Result<()> {
                 $(self.$field.check_use(method, target)?;)*
                 Ok(())
+            }
+
+            fn used(&self, target: Option<$crate::units::Percentile>) -> Self {
+                Self { $($field: self.$field.used(target),)* }
             }
 
             fn filled(&self) -> Self {

@@ -33,6 +33,8 @@ pub const SAMPLES: &[(&str, &[usize], &str)] = &[
     ("sigmoid", &[7], ""),
     ("clamp_tanh", &[7], "scale = 3.0"),
     ("upsample", &[2, 2, 3], "factor = 3"),
+    ("max_pool2d", &[2, 4, 6], ""),
+    ("max_pool2d", &[1, 6, 3], "kernel = 3"),
     ("reshape", &[2, 6], "shape = [3, 4]"),
     // A residual with the identity as its shortcut; then one whose shortcut's tangents are still shared when the body's
     // are not.
@@ -261,7 +263,7 @@ fn on_host_as_on_tensors(name: &str, s: &Sample, depth: usize, bound: f64) {
 }
 
 /// Kinds that no shipped model has between its latent and its picture. They are computed with tensors.
-const WITHOUT_HOST_RULE: &[&str] = &["layer_norm", "fourier"];
+const WITHOUT_HOST_RULE: &[&str] = &["layer_norm", "fourier", "max_pool2d"];
 
 #[test]
 fn every_kind_is_the_same_on_host_memory() {

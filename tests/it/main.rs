@@ -17,6 +17,7 @@ mod extending;
 mod faults;
 mod generate;
 mod geometry;
+mod identity;
 mod import;
 mod layers;
 mod models;

@@ -5,7 +5,7 @@ use isoline::cancel::Cancel;
 use isoline::device;
 use isoline::reward::Reading;
 use isoline::steer::Engine;
-use isoline::steer::{METHODS, Settings, Status, Steered, angle_between, method, norm, steer};
+use isoline::steer::{METHODS, Missed, Settings, Status, Steered, angle_between, method, norm, steer};
 use isoline::tensors::{host, rows};
 use isoline::units::{Latents, Percentile};
 use std::path::Path;
@@ -82,6 +82,42 @@ fn the_closed_loop_beats_the_open_one() {
     };
     let (open, closed) = (error(0), error(2));
     assert!(closed < 0.5 * open && closed <= 3.0, "open {open}, closed {closed}");
+}
+
+/// (15c): with the weight s a sample ends at the level y₀ + (1 − s)(y* − y₀) and says why it is short of y*; at 1 it has
+/// not moved, at 0 it is the sample without the key, and the more weight the nearer.
+#[test]
+fn the_weight_of_nearness_sets_how_far_a_sample_goes() {
+    let e = engine();
+    let samples: Vec<u64> = (0..16).collect();
+    let target = e.reward.calibration.level_at(at(95.0));
+    let level = |s: &Steered| e.level(s.reading.as_ref()).unwrap();
+    let steered = |stay: Option<f64>| {
+        let mut settings = settings(24);
+        settings.own.gradient.stay = stay;
+        e.steer("gradient", &samples, &[Some(at(95.0)); 16], &settings, &Cancel::never()).unwrap()
+    };
+    let still = e.steer("none", &samples, &[None; 16], &settings(0), &Cancel::never()).unwrap();
+    let mut before = f64::INFINITY;
+    for (stay, allowed) in [(None, 2), (Some(0.25), 2), (Some(0.5), 2), (Some(0.75), 2), (Some(1.0), 0)] {
+        let found = steered(stay);
+        let weight = stay.unwrap_or(0.0);
+        let off = |(s, start): &(&Steered, &Steered)| {
+            let from = level(start);
+            // What the closed loop calls near.
+            level(s).distance(from + (target - from) * (1.0 - weight)) > 0.01
+        };
+        let count = found.iter().zip(&still).filter(off).count();
+        assert!(count <= allowed, "{count} of 16 are elsewhere with the weight {weight}");
+        for s in found.iter().filter(|s| s.status == Status::Unreached && weight > 0.0) {
+            assert_eq!(s.missed, Some(Missed::Stay), "sample {}", s.sample);
+        }
+        let mean = found.iter().map(|s| angle_between(&s.start, &s.latent)).sum::<f64>() / 16.0;
+        assert!(mean < before, "{mean} is no nearer than {before}, with the weight {weight}");
+        before = mean;
+    }
+    assert!(steered(Some(1.0)).iter().zip(&still).all(|(s, start)| bits(s) == bits(start)));
+    assert!(steered(Some(0.0)).iter().zip(steered(None)).all(|(s, plain)| bits(s) == bits(&plain)));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Descriptions and studies, through the program: the same numbers from every source, whole folders, clear refusals.
 
 use crate::cli::{Finished, Isoline};
+use crate::identity::Judge;
 use isoline::acts::describe::{Geometry, unpack};
 use isoline::acts::study::{Model, Origin, Provenance, Report, Scope, Study, map::Map};
 use isoline::cancel::Cancel;
@@ -332,9 +333,11 @@ fn maps_and_paths_meet_their_seeds() {
 #[test]
 fn relations_come_with_intervals_and_what_is_beyond_psi() {
     let dir = tempfile::tempdir().unwrap();
-    let json = study("relate", "digits-vae", dir.path(), &["--seeds", "0-47"]);
+    let judge = Judge::new("judge", 0.12);
+    let classifier = judge.folder().to_str().unwrap();
+    let json = study("relate", "digits-vae", dir.path(), &["--seeds", "0-47", "--classifier", classifier]);
     let relations = json["relations"].as_array().unwrap();
-    for measure in ["png_bytes", "total_variation", "contrast", "sharpness", "reconstruction_error"] {
+    for measure in ["ink", "contrast", "edges", "png_bytes", "total_variation", "sharpness", "reconstruction_error"] {
         let of = |descriptor: &str, given: usize| {
             let found = relations.iter().find(|r| {
                 r["measure"] == measure
@@ -352,6 +355,37 @@ fn relations_come_with_intervals_and_what_is_beyond_psi() {
         assert!((all - psi - more).abs() < 1e-12 && all < 1.0 && more > -0.1, "{gain}");
     }
     assert!(dir.path().join("contrast.svg").is_file());
+    // Every correlation counts in the adjustment: plain ones, given descriptors, given the other looks, given the class.
+    let count = json["correlations"].as_u64().unwrap() as usize;
+    assert_eq!((count, count % 7), (relations.len(), 0));
+    let given = |name: &str| relations.iter().filter(|r| r["given"].as_array().unwrap().contains(&name.into())).count();
+    assert_eq!((given("ink"), given("class")), (3 * 6, 3 * 7));
+    for r in relations {
+        let [p, adjusted] = ["p", "p_holm"].map(|k| r[k].as_f64().unwrap());
+        assert!(p <= adjusted && adjusted <= 1.0 && adjusted <= p * count as f64 + 1e-12, "{r}");
+    }
+    // The judge tells pictures by their ink, so that its classes and the column say the same.
+    let found = read_parquet(&dir.path().join("relate.parquet")).unwrap().0;
+    let (ink, class) = (column(&found, "ink"), column(&found, "class"));
+    assert!(ink.iter().zip(&class).all(|(ink, class)| f64::from(u8::from(*ink > 0.12)) == *class), "{ink:?} {class:?}");
+    let counts: Vec<u64> = json["classes"].as_array().unwrap().iter().map(|c| c.as_u64().unwrap()).collect();
+    assert_eq!((counts.len(), counts.iter().sum::<u64>()), (2, 48));
+    let share = |descriptor: &str, by: &str| {
+        let all = json["looks"].as_array().unwrap();
+        let found = all
+            .iter()
+            .find(|s| s["descriptor"] == descriptor && s["by"].as_array().unwrap().last() == Some(&by.into()));
+        found.and_then(|s| s["r2"][0].as_f64()).unwrap_or_else(|| panic!("{descriptor} by {by}"))
+    };
+    for descriptor in ["psi_k", "nu", "delta"] {
+        // One column of ranks: R² is the square of Spearman's correlation, adjusted.
+        let plain = relations.iter().find(|r| {
+            r["measure"] == "ink" && r["descriptor"] == descriptor && r["given"].as_array().unwrap().is_empty()
+        });
+        let rho = plain.unwrap()["rho"].as_f64().unwrap();
+        assert!((share(descriptor, "ink") - (1.0 - (1.0 - rho * rho) * 47.0 / 46.0)).abs() < 1e-9);
+        assert!(share(descriptor, "png_bytes") <= 1.0 && share(descriptor, "class") <= 1.0);
+    }
     call(&["study", "relate", "digits-vae", "--seeds", "0-7"]).fails(2, &["--seeds", "at least 16"]);
 }
 

@@ -7,10 +7,10 @@ use super::recipe::{PictureRecipe, Recipe};
 use super::scale::Scale;
 use super::subject::Subject;
 use super::subjects::{Subjects, subject};
-use super::tiles::{GeneratePlan, PlannedJob};
+use super::tiles::{Classifiers, GeneratePlan, PlannedJob};
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
-use crate::generator::find_model;
+use crate::generator::{Classifier, find_model};
 use crate::run::Plan;
 use crate::store;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,8 @@ pub struct Jobs {
     pub jobs: Vec<PlannedJob>,
     /// Each model with each reward that a job names.
     pub subjects: Subjects,
+    /// Each classifier that a job names.
+    pub classifiers: Classifiers,
     /// Where they compute.
     pub device: (DeviceName, Device),
 }
@@ -33,6 +35,7 @@ impl Jobs {
     /// When a model cannot be used, or a job asks for what its model cannot do.
     pub fn load(batch: &BatchConfig, models: &[PathBuf], single: bool, device: (DeviceName, Device)) -> Result<Self> {
         let mut subjects = Subjects::new();
+        let mut classifiers = Classifiers::new();
         let mut jobs: Vec<PlannedJob> = Vec::new();
         for (job, model) in batch.jobs.iter().zip(models) {
             let keys = &job.keys;
@@ -48,17 +51,22 @@ impl Jobs {
                     key
                 }
             };
+            if let Some(name) = keys.classifier.as_ref().filter(|name| !classifiers.contains_key(*name)) {
+                classifiers.insert(name.clone(), Classifier::load(&find_model(name)?, &device.1)?);
+            }
+            let classifier = keys.classifier.as_ref().map(|name| &classifiers[name]);
             jobs.push(PlannedJob {
                 name: keys.name.clone(),
                 folder: if single && batch.jobs.len() == 1 { ".".into() } else { keys.name.clone() },
                 model: keys.model.clone(),
                 seeds: keys.seeds.clone(),
+                classifier: keys.classifier.clone(),
                 subdirs: keys.subdirs,
                 large: keys.scale == Some(Scale::Auto),
                 sort: keys.sort,
                 sweep: keys.sweep == Some(true),
                 from: None,
-                recipe: Recipe::of(keys, &subjects[&key], device.0).map_err(|e| job.refuse(e))?,
+                recipe: Recipe::of(keys, &subjects[&key], classifier, device.0).map_err(|e| job.refuse(e))?,
             });
             // What a variation is made around may need another reward: found out before the first tile.
             let made_by: Vec<Recipe> = jobs.last().map(|j| j.chain()).unwrap_or_default();
@@ -71,7 +79,7 @@ impl Jobs {
             let message = "the jobs share one table, so all of them keep latents of one width, or none does";
             return Err(Error::config("save_latents", message));
         }
-        Ok(Self { jobs, subjects, device })
+        Ok(Self { jobs, subjects, classifiers, device })
     }
 
     /// The job that makes `picture` again by its own recipe, with the model in `folder`.
@@ -93,6 +101,7 @@ impl Jobs {
             folder: ".".into(),
             model: model.clone(),
             seeds: own.seed.to_string().try_into().map_err(Error::Bug)?,
+            classifier: None,
             subdirs: false,
             large: false,
             sort: None,
@@ -101,7 +110,8 @@ impl Jobs {
             recipe,
         };
         let key = (model, job.recipe.reward.clone(), subject.engine().is_some());
-        Ok(Self { jobs: vec![job], subjects: Subjects::from([(key, subject)]), device })
+        let subjects = Subjects::from([(key, subject)]);
+        Ok(Self { jobs: vec![job], subjects, classifiers: Classifiers::new(), device })
     }
 
     /// Records that the keys of these jobs were at first those of the picture `own`, and what differs. What the picture is
@@ -140,6 +150,7 @@ impl Jobs {
                     there.large |= job.large;
                     there.sort = job.sort.or(there.sort);
                     there.sweep |= job.sweep;
+                    there.classifier = job.classifier;
                 }
                 Some(there) => {
                     let differ = match there.subdirs == job.subdirs {

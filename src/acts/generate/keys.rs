@@ -90,6 +90,12 @@ pub struct JobKeys {
     /// nothing to hold out
     #[arg(long, action = clap::ArgAction::SetTrue, display_order = 17)]
     pub remeasure: Option<bool>,
+    /// Compare each picture with the unguided one of its seed: correlation of pixels, angles; columns of samples.parquet
+    #[arg(long, action = clap::ArgAction::SetTrue, display_order = 17)]
+    pub identity: Option<bool>,
+    /// With --identity, tell whether a picture keeps its class: folder of a card of the family classifier
+    #[arg(long, value_name = "DIR", display_order = 17)]
+    pub classifier: Option<String>,
     /// Put pictures into a folder for each thousand seeds
     #[arg(long, display_order = 18)]
     pub subdirs: bool,
@@ -125,6 +131,8 @@ impl Default for JobKeys {
             metadata: true,
             save_latents: false,
             remeasure: None,
+            identity: None,
+            classifier: None,
             subdirs: false,
             denoising: DenoisingKeys::default(),
         }
@@ -355,6 +363,9 @@ impl JobKeys {
             }
             _ => {}
         }
+        if self.classifier.is_some() && self.identity != Some(true) {
+            return bad("classifier", "needs identity, the comparison in which it tells classes".into());
+        }
         self.denoising.check(&self.method, self.target())?;
         self.own.check()?;
         self.own.check_use(&self.method, self.target())
@@ -368,7 +379,7 @@ impl JobKeys {
             max_angle: self.max_angle.unwrap_or(usual.max_angle),
             corrections: self.corrections.unwrap_or(usual.corrections),
             tolerance: self.tolerance.unwrap_or(usual.tolerance),
-            own: self.own.filled(),
+            own: self.own.used(self.target()).filled(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod jobs;
 mod keys;
+mod likeness;
 mod make;
 mod name;
 mod origin;
@@ -18,10 +19,11 @@ mod vary;
 
 pub use jobs::{Jobs, models};
 pub use keys::{BatchConfig, JobConfig, JobKeys, Overrides};
+pub use likeness::{Identity, Likeness};
 pub use make::{check, make, row};
 pub use name::sweep as sweep_levels;
 pub use origin::Origin;
-pub use recipe::{PictureRecipe, Recipe};
+pub use recipe::{IdentityRecipe, PictureRecipe, Recipe};
 pub use row::{SampleRow, Shown, missed, unmeasured};
 pub use scale::{Scale, Sort};
 pub use sheet::{SheetJob, sheet_pages};
@@ -29,5 +31,5 @@ pub use subject::{NO_REWARD, Subject};
 pub use subjects::Subjects;
 pub use sweep::animation_path;
 pub use table::samples_table;
-pub use tiles::{GeneratePlan, Pictures, PlannedJob, ROW};
+pub use tiles::{Classifiers, GeneratePlan, Pictures, PlannedJob, ROW};
 pub use vary::{Vary, keys_around, named_seed, turned};

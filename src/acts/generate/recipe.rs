@@ -7,11 +7,12 @@ use super::subject::{NO_REWARD, Subject};
 use super::vary::Vary;
 use crate::device::DeviceName;
 use crate::error::{Error, Result};
+use crate::generator::Classifier;
 use crate::limits;
 use crate::noise;
 use crate::render::png;
 use crate::steer::denoiser::{check_class, sampler_of};
-use crate::steer::{Denoising, Engine, HeldOut, MethodKeys, Settings, guide, usual_settings};
+use crate::steer::{Denoising, Engine, HeldOut, MethodKeys, OwnKeys, Settings, guide, usual_settings};
 use crate::store;
 use crate::units::Percentile;
 use serde::{Deserialize, Serialize};
@@ -66,17 +67,30 @@ pub struct Recipe {
     /// What the samples are variations of, if they are. Then a sample's number takes the place of its seed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub vary: Option<Vary>,
+    /// Whether pictures are compared with the unguided ones of their seeds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub identity: Option<IdentityRecipe>,
+}
+
+/// How pictures are compared with the unguided ones.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityRecipe {
+    /// SHA-256 of the classifier that tells whether a class is kept, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub classifier_sha256: Option<String>,
 }
 
 impl Recipe {
-    /// The recipe of a job on this model, reward and device.
+    /// The recipe of a job on this model, reward and device, with the classifier that it names.
     ///
     /// # Errors
     /// [`Error::Key`] for what the model or the reward cannot do.
-    pub fn of(job: &JobKeys, subject: &Subject, device: DeviceName) -> Result<Self> {
+    pub fn of(job: &JobKeys, subject: &Subject, classifier: Option<&Classifier>, device: DeviceName) -> Result<Self> {
         let denoising = job.denoising.filled(&job.method);
-        let acts =
-            job.target().is_some() || job.own != MethodKeys::default() || denoising.as_ref().is_some_and(|d| d.push);
+        let acts = job.target().is_some()
+            || job.own.used(job.target()) != MethodKeys::default()
+            || denoising.as_ref().is_some_and(|d| d.push);
         let method = if acts { job.method.as_str() } else { "none" };
         let guide = guide(method);
         let spec = subject.generator().spec();
@@ -106,6 +120,11 @@ impl Recipe {
             );
             return Err(Error::key("scale", message));
         }
+        if job.identity == Some(true) && subject.engine().is_none() {
+            let message =
+                "the model has no reward, so that nothing is steered and every picture is its own unguided one";
+            return Err(Error::key("identity", message));
+        }
         let held_out = subject.engine().map(Engine::held_out).transpose()?.filter(HeldOut::is_there);
         let recipe = Self {
             format: 1,
@@ -127,6 +146,8 @@ impl Recipe {
             settings: job.settings(&usual_settings(spec)),
             denoising,
             vary: None,
+            identity: (job.identity == Some(true))
+                .then(|| IdentityRecipe { classifier_sha256: classifier.map(|c| c.sha256().to_owned()) }),
         };
         Ok(Self { vary: Vary::asked(job, &recipe, spec.latent_width, device)?, ..recipe })
     }

@@ -1,5 +1,6 @@
 //! One sample as records and tables hold it, and the path of its picture.
 
+use super::likeness::Likeness;
 use crate::geometry::{Descriptor, ShownIn, shown_in};
 use crate::steer::{Missed, Status};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -39,6 +40,9 @@ pub struct SampleRow {
     pub distance: f64,
     /// Angle between z and z₀, degrees.
     pub angle: f64,
+    /// The comparison with the unguided picture, if the recipe asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub likeness: Option<Likeness>,
     /// Steering steps, or denoiser calls if a denoiser was guided.
     pub steps: usize,
     /// The latent that the picture was made from, if the recipe keeps latents and it is finite.

@@ -1,11 +1,13 @@
 //! `samples.parquet`: one row per sample.
 
+use super::likeness::Likeness;
 use super::row::{SampleRow, Shown};
 use crate::error::Result;
 use crate::table::{Column, Table, Values};
 
 /// The rows as a table; each row comes with the name of its job. Latents, where they were kept, become columns `z_0`,
-/// `z_1`, …; what was measured again has its column only where it was.
+/// `z_1`, …; what was measured again has its column only where it was, and the comparisons with the unguided pictures,
+/// where they were made, have six.
 ///
 /// # Errors
 /// When the columns do not make a valid table.
@@ -46,8 +48,31 @@ pub fn samples_table(rows: &[(&str, &SampleRow)]) -> Result<Table> {
         let after = columns.iter().position(|c| c.name == "novelty_reached").map_or(0, |i| i + 1);
         columns.insert(after, number("novelty_remeasured", |r| r.novelty_remeasured));
     }
+    if rows.iter().any(|r| r.1.likeness.is_some()) {
+        columns.extend(likeness_columns(rows));
+    }
     let d = rows.iter().map(|r| r.1.latent.len()).max().unwrap_or(0);
     let value = |i: usize| rows.iter().map(|r| r.1.latent.get(i).map(|v| f64::from(*v))).collect();
     columns.extend((0..d).map(|i| Column::new(format!("z_{i}"), Values::F64(value(i)))));
     Table::new(columns)
+}
+
+/// What is left of the unguided picture of each row's seed.
+fn likeness_columns(rows: &[(&str, &SampleRow)]) -> Vec<Column> {
+    let number = |name: &str, get: fn(&Likeness) -> Option<f64>| {
+        Column::new(name, Values::F64(rows.iter().map(|r| r.1.likeness.as_ref().and_then(get)).collect()))
+    };
+    let class = |name: &str, i: usize| {
+        let of = |r: &(&str, &SampleRow)| r.1.likeness.as_ref()?.classes.map(|c| c[i] as i64);
+        Column::new(name, Values::I64(rows.iter().map(of).collect()))
+    };
+    let note = |r: &(&str, &SampleRow)| r.1.likeness.as_ref()?.note.clone();
+    vec![
+        number("picture_correlation", |l| l.correlation),
+        number("picture_angle", |l| l.picture_angle),
+        number("latent_angle", |l| l.latent_angle),
+        class("class", 0),
+        class("class_unguided", 1),
+        Column::new("likeness_note", Values::Text(rows.iter().map(note).collect())),
+    ]
 }

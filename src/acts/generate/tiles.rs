@@ -1,5 +1,6 @@
 //! The tiles of a run of pictures: jobs of seeds, each job with its own recipe, folder and records.
 
+use super::likeness::Likeness;
 use super::make::{make, plain_row, row};
 use super::origin::Origin;
 use super::recipe::{PictureRecipe, Recipe};
@@ -15,6 +16,7 @@ use crate::acts::{ActRow, keys};
 use crate::cancel::Cancel;
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
+use crate::generator::{Classifier, find_model};
 use crate::render::{Picture, png};
 use crate::run::{Lookup, Maker, Record, SampleEnd, Seeds, TileState, Work, as_recorded};
 use crate::steer::Status;
@@ -22,6 +24,7 @@ use crate::store;
 use crate::table::{write_csv, write_parquet};
 use crate::tile::Tiling;
 use serde::{Deserialize, Serialize};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -54,6 +57,9 @@ pub struct PlannedJob {
     pub model: String,
     /// As in `0-63,99`.
     pub seeds: Seeds,
+    /// Classifier name or path, where the recipe compares pictures by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classifier: Option<String>,
     /// Whether pictures lie in a separate folder for each thousand seeds.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub subdirs: bool,
@@ -79,6 +85,9 @@ impl PlannedJob {
         self.recipe.vary.iter().flat_map(|v| v.chain().cloned()).collect()
     }
 }
+
+/// Classifiers in memory, by the name that a job gives.
+pub type Classifiers = BTreeMap<String, Classifier>;
 
 /// A job with its tiles.
 struct Job {
@@ -168,8 +177,13 @@ impl Pictures {
     }
 
     /// A maker of tiles that starts with the models already in memory.
-    pub fn maker_with(&self, device: (DeviceName, Device), subjects: Subjects) -> Box<dyn Maker + '_> {
-        Box::new(PictureMaker { pictures: self, device, subjects, centres: BTreeMap::new() })
+    pub fn maker_with(
+        &self,
+        device: (DeviceName, Device),
+        subjects: Subjects,
+        classifiers: Classifiers,
+    ) -> Box<dyn Maker + '_> {
+        Box::new(PictureMaker { pictures: self, device, subjects, classifiers, centres: BTreeMap::new() })
     }
 
     /// The rows of every job, as (name, folder, rows), in the order its seeds were typed.
@@ -291,7 +305,7 @@ impl Work for Pictures {
     }
 
     fn maker<'a>(&'a self, device: (DeviceName, Device)) -> Box<dyn Maker + 'a> {
-        self.maker_with(device, BTreeMap::new())
+        self.maker_with(device, BTreeMap::new(), BTreeMap::new())
     }
 
     fn finish(&self) -> Result<()> {
@@ -335,6 +349,7 @@ struct PictureMaker<'a> {
     pictures: &'a Pictures,
     device: (DeviceName, Device),
     subjects: Subjects,
+    classifiers: Classifiers,
     /// The latents around which the jobs that vary one lie, by run id.
     centres: BTreeMap<String, Vec<f32>>,
 }
@@ -364,16 +379,37 @@ impl Maker for PictureMaker<'_> {
         }
         let loaded = subject(&mut self.subjects, name, recipe, &self.device.1)?;
         let centre = self.centres.get(&job.run_id).map(Vec::as_slice);
-        job.make((*number, wanted), force, loaded, centre, tell, cancel)
+        let classifier = match &job.planned.classifier {
+            None => None,
+            Some(name) => Some(match self.classifiers.entry(name.clone()) {
+                Entry::Occupied(found) => &*found.into_mut(),
+                Entry::Vacant(empty) => &*empty.insert(Classifier::load(&find_model(name)?, &self.device.1)?),
+            }),
+        };
+        job.check_classifier(classifier)?;
+        job.make((*number, wanted), force, (loaded, classifier), centre, tell, cancel)
     }
 }
 
 impl Job {
+    /// Whether this is the classifier that the recipe was written for.
+    fn check_classifier(&self, classifier: Option<&Classifier>) -> Result<()> {
+        let wanted = self.planned.recipe.identity.as_ref().and_then(|i| i.classifier_sha256.as_deref());
+        let found = classifier.map(Classifier::sha256);
+        if wanted == found {
+            return Ok(());
+        }
+        let [wanted, found] =
+            [wanted, found].map(|h| h.map_or("no classifier".to_owned(), |h| format!("SHA-256 {h:.12}")));
+        let place = self.planned.classifier.clone().unwrap_or_default();
+        Err(Error::input(place, format!("the run was planned with another classifier ({wanted}), here {found}")))
+    }
+
     fn make(
         &self,
         (tile, wanted): (u64, &[u64]),
         force: bool,
-        subject: &Subject,
+        (subject, classifier): (&Subject, Option<&Classifier>),
         centre: Option<&[f32]>,
         tell: &mut dyn FnMut(&SampleEnd) -> Result<()>,
         cancel: &Cancel,
@@ -383,12 +419,17 @@ impl Job {
         let mut done = self.kept(tile, &if force { self.forced(wanted) } else { Vec::new() });
         let needed = |seed: &u64| subject.needs_whole_tiles() || (wanted.contains(seed) && !done.contains_key(seed));
         let samples: Vec<u64> = self.tiling.samples(tile).filter(needed).collect();
-        let finished = if samples.is_empty() {
-            Vec::new()
-        } else {
-            make(subject, recipe, &starts(recipe, centre, &samples, spec.latent_width), cancel)?
+        let starts = starts(recipe, centre, &samples, spec.latent_width);
+        let finished = if samples.is_empty() { Vec::new() } else { make(subject, recipe, &starts, cancel)? };
+        let likenesses = match (&recipe.identity, subject.engine()) {
+            (Some(_), Some(engine)) => {
+                let how = (recipe.method.as_str(), recipe.denoising.as_ref());
+                Likeness::of_each(engine, how, &starts, &finished, classifier, cancel)?
+            }
+            _ => vec![None; finished.len()],
         };
-        for one in finished.iter().filter(|f| wanted.contains(&f.steered.sample)) {
+        let made = finished.iter().zip(likenesses);
+        for (one, likeness) in made.filter(|(f, _)| wanted.contains(&f.steered.sample)) {
             let (s, values) = (&one.steered, &one.picture);
             if done.contains_key(&s.sample) {
                 continue;
@@ -396,6 +437,7 @@ impl Job {
             let mut row = subject.engine().map_or_else(|| plain_row(s), |engine| row(engine, s, recipe.novelty));
             row.effective_sizes.clone_from(&one.effective_sizes);
             row.novelty_remeasured = one.remeasured;
+            row.likeness = likeness;
             if recipe.latents.is_some() && s.latent.iter().all(|v| v.is_finite()) {
                 row.latent.clone_from(&s.latent);
             }
@@ -444,8 +486,8 @@ fn text(recipe: &Recipe, seed: u64) -> Result<png::PngText> {
     if !recipe.metadata {
         return Ok(png::PngText::default());
     }
-    // The picture must be the same whether its latent is kept or it is measured again, or not.
-    let recipe = Recipe { latents: None, remeasure: None, ..recipe.clone() };
+    // The picture must be the same whether its latent is kept or not, and whether it is measured again or compared.
+    let recipe = Recipe { latents: None, remeasure: None, identity: None, ..recipe.clone() };
     let own = PictureRecipe { schema: 1, seed, recipe };
     let json = serde_json::to_string(&own).map_err(|e| Error::Bug(e.to_string()))?;
     Ok(png::PngText { parameters: Some(own.parameters()), isoline: Some(json) })

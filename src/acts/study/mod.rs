@@ -5,6 +5,7 @@
 //! A study that leaves tables, plots and a page in a folder has a row in [`STUDIES`], and that alone makes it a command
 //! of `isoline study`.
 
+mod compared;
 pub mod convergence;
 pub mod denoiser_path;
 pub mod dimension;
@@ -16,6 +17,7 @@ mod provenance;
 pub mod relations;
 pub mod steering;
 
+pub use compared::{Compared, compared};
 pub use model::Model;
 pub use paths::{cell, path, plane};
 pub use provenance::{Origin, Provenance, RewardNote, Scope};

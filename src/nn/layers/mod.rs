@@ -12,6 +12,7 @@ mod group_norm;
 mod layer_norm;
 mod leaky_relu;
 mod linear;
+mod max_pool2d;
 mod modulate;
 mod relu;
 mod reshape;
@@ -41,6 +42,7 @@ pub static KINDS: &[LayerKind] = &[
     sigmoid::KIND,
     clamp_tanh::KIND,
     upsample::KIND,
+    max_pool2d::KIND,
     reshape::KIND,
     residual::KIND,
     concat::KIND,

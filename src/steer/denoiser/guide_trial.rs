@@ -31,13 +31,18 @@ impl Engine {
         self.generator.as_sampler().map(|s| s.sampling().evaluations())
     }
 
-    fn denoised(&self, guide: Option<&GuideRow>, asked: &Denoising) -> Result<&Sampler> {
+    pub(super) fn denoised(&self, guide: Option<&GuideRow>, asked: &Denoising) -> Result<&Sampler> {
         let sampler = sampler_of(&*self.generator)?;
         check_class(sampler, asked)?;
         if guide.is_some_and(|g| g.has_set_point) && self.reward.card.noised.is_none() {
             return Err(Error::config("reward", "it sees latents, not noised pictures; train one with [noised]"));
         }
         Ok(sampler)
+    }
+
+    /// The model's denoiser, pushed towards the class that a recipe asks for.
+    pub(super) fn conditioned<'a>(sampler: &'a Sampler, asked: &Denoising) -> ClassifierFree<'a> {
+        ClassifierFree { inner: sampler.denoiser(), scale: asked.condition.scale(), interval: Interval::ALL }
     }
 
     /// The noise levels at which the reward acts: those the user gave, or those where the reward is reliable enough to
@@ -84,8 +89,7 @@ impl Engine {
     ) -> Result<Vec<Finished>> {
         let Starts { samples, noise } = starts;
         let sampler = self.denoised(guide, asked)?;
-        let free =
-            ClassifierFree { inner: sampler.denoiser(), scale: asked.condition.scale(), interval: Interval::ALL };
+        let free = Self::conditioned(sampler, asked);
         let inner: &dyn Denoiser = if asked.condition.class.is_some() { &free } else { sampler.denoiser() };
         let interval = self.interval(sampler, asked);
         let task = Task { engine: self, sampler, inner, asked, interval, samples, start: noise, cancel };

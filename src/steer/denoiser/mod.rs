@@ -11,6 +11,7 @@ mod noise;
 mod particles;
 mod plain;
 mod task;
+mod unguided;
 mod walk;
 
 pub use backward::Backward;
@@ -20,7 +21,7 @@ pub use keys::{ConditionKeys, Denoising, DenoisingKeys, WalkKeys};
 pub use minority::Minority;
 pub use plain::{check_class, plain, sampler_of};
 pub use task::{BACK, Task};
-pub use walk::{Finished, pictures};
+pub use walk::{Finished, images, pictures};
 
 use super::own_keys::own_keys;
 use crate::diffusion::guidance::{classifier_free, recurrence};

@@ -102,12 +102,26 @@ pub fn pictures(
     cancel: &Cancel,
 ) -> Result<Vec<Finished>> {
     let latents = steered.iter().flat_map(|s| &s.latent).copied().collect();
+    let samples: Vec<u64> = steered.iter().map(|s| s.sample).collect();
+    let images = images(generator, &samples, latents, preview_every, cancel)?;
+    finished(steered, images)
+}
+
+/// The pictures that the generator makes of latents `[n, d]` by itself.
+///
+/// # Errors
+/// When the device fails or the run is stopped.
+pub fn images(
+    generator: &dyn Generator,
+    samples: &[u64],
+    latents: Vec<f32>,
+    preview_every: usize,
+    cancel: &Cancel,
+) -> Result<Images> {
     let z = rows(latents, generator.spec().latent_width, generator.device());
     let Some(sampler) = generator.as_sampler() else {
-        return finished(steered, Images { pictures: generator.generate(z), previews: Vec::new() });
+        return Ok(Images { pictures: generator.generate(z), previews: Vec::new() });
     };
-    let samples: Vec<u64> = steered.iter().map(|s| s.sample).collect();
-    let walk = Walk { sampler, sampling: sampler.sampling(), samples: &samples, preview_every, cancel };
-    let images = walk.run(z, &mut |x: &State, sigma: f64| sampler.denoiser().denoise(x, sigma, None))?;
-    finished(steered, images)
+    let walk = Walk { sampler, sampling: sampler.sampling(), samples, preview_every, cancel };
+    walk.run(z, &mut |x: &State, sigma: f64| sampler.denoiser().denoise(x, sigma, None))
 }

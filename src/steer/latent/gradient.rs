@@ -1,12 +1,17 @@
 //! Riemannian gradient steps on the sphere ‖z‖ = ‖z₀‖ towards the set-point (theory, 15). Where they lead nowhere, the
-//! sample starts over elsewhere within the drift limit.
+//! sample starts over elsewhere within the drift limit. With `stay` it goes only part of the way (15c).
 
 use super::MethodRow;
+use crate::error::{Error, Result};
 use crate::noise::{self, Stream};
-use crate::steer::{Settings, Slot, Steering, sphere};
+use crate::steer::{OwnKeys, Settings, Slot, Steering, sphere};
+use crate::units::Percentile;
+use serde::{Deserialize, Serialize};
+
+const NAME: &str = "gradient";
 
 pub const ROW: MethodRow = MethodRow {
-    name: "gradient",
+    name: NAME,
     about: "follows the reward's gradient on the latent's sphere to the asked novelty (15), corrected by measurement (15b)",
     make: || Box::new(Gradient),
 };
@@ -27,6 +32,10 @@ impl Steering for Gradient {
         Some(sphere::walk(&slot.latent, &tangent, theta))
     }
 
+    fn stay(&self, settings: &Settings) -> f64 {
+        settings.own.gradient.stay.unwrap_or(0.0)
+    }
+
     // ψ has more than one valley, and the asked level may be out of reach from the one the seed lies in. A point within
     // the drift limit, chosen by the sample's own noise, leads into another valley.
     fn restart(&self, slot: &Slot, _: &Settings) -> Option<Vec<f32>> {
@@ -40,6 +49,43 @@ impl Steering for Gradient {
 
     fn is_local(&self) -> bool {
         true
+    }
+}
+
+/// The method's own key.
+#[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GradientKeys {
+    /// Weight of nearness to the seed's own picture, 0 to 1: at 0 the asked novelty decides alone, at 1 nothing moves
+    /// [default: 0]
+    #[arg(long, value_name = "WEIGHT", display_order = 10)]
+    pub stay: Option<f64>,
+}
+
+impl OwnKeys for GradientKeys {
+    fn check(&self) -> Result<()> {
+        match self.stay {
+            Some(stay) if !(0.0..=1.0).contains(&stay) => {
+                Err(Error::key("stay", format!("expected a weight from 0 to 1, found {stay}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_use(&self, method: &str, _: Option<Percentile>) -> Result<()> {
+        if self.stay.is_none() || method == NAME {
+            return Ok(());
+        }
+        let message = format!("only the method \"{NAME}\" can stay near its start, the method here is \"{method}\"");
+        Err(Error::key("stay", message))
+    }
+
+    fn used(&self, target: Option<Percentile>) -> Self {
+        Self { stay: self.stay.filter(|stay| *stay > 0.0 && target.is_some()) }
+    }
+
+    fn filled(&self) -> Self {
+        self.clone()
     }
 }
 

@@ -27,6 +27,8 @@ pub static METHODS: &[MethodRow] = &[gradient::ROW, search::ROW, truncation::ROW
 own_keys! {
     /// The keys of methods that have some.
     MethodKeys {
+        /// Of `gradient`.
+        gradient: gradient::GradientKeys,
         /// Of `truncation`.
         truncation: truncation::TruncationKeys,
     }

@@ -16,6 +16,9 @@ pub struct PictureMeasure {
 
 /// Every measure.
 pub static PICTURE_MEASURES: &[PictureMeasure] = &[
+    PictureMeasure { name: "ink", about: "mean of the luma: brightness", measure: |p| Ok(ink(p)) },
+    PictureMeasure { name: "contrast", about: "standard deviation of the luma", measure: |p| Ok(contrast(p)) },
+    PictureMeasure { name: "edges", about: "mean length of the gradient of the luma", measure: |p| Ok(edges(p)) },
     PictureMeasure {
         name: "png_bytes",
         about: "size of the picture as a PNG file, a measure of complexity",
@@ -26,9 +29,19 @@ pub static PICTURE_MEASURES: &[PictureMeasure] = &[
         about: "mean |difference| of neighbouring pixels of the luma",
         measure: |p| Ok(total_variation(p)),
     },
-    PictureMeasure { name: "contrast", about: "standard deviation of the luma", measure: |p| Ok(contrast(p)) },
     PictureMeasure { name: "sharpness", about: "variance of the Laplacian of the luma", measure: |p| Ok(sharpness(p)) },
 ];
+
+/// The measures that may pass for novelty, as a picture can have more or less of each without being any rarer.
+pub const LOOKS: [&str; 4] = ["ink", "contrast", "edges", "png_bytes"];
+
+/// The [`LOOKS`] of a picture, in their order.
+///
+/// # Errors
+/// [`crate::error::Error::Bug`] if the picture cannot be written as PNG.
+pub fn looks(picture: &Picture) -> Result<[f64; LOOKS.len()]> {
+    Ok([ink(picture), contrast(picture), edges(picture), png_bytes(picture)?])
+}
 
 fn png_bytes(picture: &Picture) -> Result<f64> {
     Ok(png::smallest(picture)?.len() as f64)
@@ -42,6 +55,19 @@ fn luma(p: &Picture) -> Vec<f64> {
         [] => 0.0,
     };
     p.pixels.chunks_exact(p.channels).map(of).collect()
+}
+
+fn ink(p: &Picture) -> f64 {
+    let y = luma(p);
+    y.iter().sum::<f64>() / y.len().max(1) as f64
+}
+
+/// Differences to the right and downwards at every pixel that has both neighbours.
+fn edges(p: &Picture) -> f64 {
+    let (y, w) = (luma(p), p.width);
+    let places = (0..p.height.saturating_sub(1)).flat_map(|r| (0..w.saturating_sub(1)).map(move |c| r * w + c));
+    let lengths: Vec<f64> = places.map(|i| (y[i + 1] - y[i]).hypot(y[i + w] - y[i])).collect();
+    lengths.iter().sum::<f64>() / lengths.len().max(1) as f64
 }
 
 fn total_variation(p: &Picture) -> f64 {
@@ -86,6 +112,11 @@ mod tests {
         assert!((total_variation(&dot) - 4.0 / 12.0).abs() < 1e-12);
         assert!((contrast(&dot) - (8.0f64 / 81.0).sqrt()).abs() < 1e-12);
         assert_eq!(sharpness(&dot), 0.0, "one inner pixel has no variance");
+        assert!((ink(&dot) - 1.0 / 9.0).abs() < 1e-12);
+        // Of four gradients, those left of and above the dot have length 1, that at the dot √2, that at the corner 0.
+        assert!((edges(&dot) - (2.0 + 2.0f64.sqrt()) / 4.0).abs() < 1e-12);
+        let measured = LOOKS.map(|name| PICTURE_MEASURES.iter().find(|m| m.name == name).unwrap().measure);
+        assert_eq!(looks(&dot).unwrap(), measured.map(|measure| measure(&dot).unwrap()));
         let flat = picture([7; 9]);
         assert!(total_variation(&flat) == 0.0 && contrast(&flat) < 1e-15);
         let mut wide = Picture::blank(4, 5, [0; 3]);

@@ -5,6 +5,8 @@ use super::entries::Entry;
 use super::misses::Misses;
 use super::recipe::Recipe;
 use super::row::TrialRow;
+use crate::acts::generate::Identity;
+use crate::acts::study::relations::Brightness;
 use crate::render::page::{number, row};
 use crate::statistics::{quantile, spearman, spearman_ceiling};
 use crate::steer::Status;
@@ -58,6 +60,10 @@ pub struct MethodFigures {
     pub levels: Vec<Misses>,
     /// All of it again by the measurement that steering never saw; absent where there is nothing to hold out.
     pub held_out: Option<HeldOutFigures>,
+    /// What is left of the unguided pictures, level by level.
+    pub identity: Vec<Identity>,
+    /// How much of the level reached is brightness.
+    pub brightness: Brightness,
     /// Share of samples further off than the tolerance.
     pub unreached: f64,
     /// Share of samples that are off the manifold or not finite.
@@ -133,6 +139,8 @@ pub fn figures(entry: &Entry, name: &str, rows: &[TrialRow]) -> MethodFigures {
         misses: all,
         levels,
         held_out: held_out(rows),
+        identity: Identity::by_level(rows.iter().map(|r| &r.sample)),
+        brightness: Brightness::of(&rows.iter().filter_map(TrialRow::of_brightness).collect::<Vec<_>>()),
         unreached: share(&|r| r.sample.status == Status::Unreached),
         off_manifold: share(&TrialRow::is_off),
         undefined: rows.len() - reached.len(),
@@ -248,6 +256,28 @@ impl ComparisonReport {
             rows.extend(levels.map(|(one, two)| line(&m.name, one, two, [String::new(), String::new()])));
         }
         (rows.len() > 1).then_some(rows)
+    }
+
+    /// What is left of the unguided pictures, method by method and level by level, header first.
+    pub fn identity_rows(&self) -> Vec<Vec<String>> {
+        let head = [row(["method", "asked"]), Identity::head()].concat();
+        let lines = self.methods.iter().flat_map(|m| {
+            let line = |l: &Identity| [row([&m.name, &number(l.asked, 0)]), l.cells()].concat();
+            m.identity.iter().map(line).collect::<Vec<_>>()
+        });
+        [head].into_iter().chain(lines).collect()
+    }
+
+    /// Rank correlations with brightness, method by method, header first.
+    pub fn brightness_rows(&self) -> Vec<Vec<String>> {
+        let shown =
+            |[v, low, high]: [Option<f64>; 3]| format!("{} ({} to {})", number(v, 2), number(low, 2), number(high, 2));
+        let line = |m: &MethodFigures| {
+            let Brightness { reached_ink, asked_reached, asked_reached_given_ink, .. } = &m.brightness;
+            row([&m.name, &shown(*reached_ink), &shown(*asked_reached), &shown(*asked_reached_given_ink)])
+        };
+        let head = row(["method", "reached and ink", "asked and reached", "the same given ink"]);
+        [head].into_iter().chain(self.methods.iter().map(line)).collect()
     }
 
     /// The misses method by method and level by level, header first.

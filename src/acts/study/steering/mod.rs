@@ -18,7 +18,7 @@ use super::seeds;
 use crate::cancel::Cancel;
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result};
-use crate::generator::find_model;
+use crate::generator::{Classifier, find_model};
 use crate::limits;
 use crate::progress::Progress;
 use crate::run::{Drive, Work};
@@ -51,6 +51,9 @@ pub struct Comparison {
     /// Steps of the open loop [default: 48; 12 for diffusion models]
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
+    /// Tells whether pictures keep their class: folder of a card of the family classifier
+    #[arg(long, value_name = "DIR")]
+    pub classifier: Option<String>,
     /// Samples per tile
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub tile: usize,
@@ -92,12 +95,14 @@ impl Comparison {
         let model = Path::new(&self.model).file_name().map_or("model".into(), |n| n.to_string_lossy().into_owned());
         let reward = self.reward.as_ref().map_or(String::new(), |name| format!("-{name}"));
         let (seeds, levels, tile) = USUAL;
-        let usual = self.seeds == seeds && self.novelty == levels && self.tile == tile;
+        let usual = self.seeds == seeds && self.novelty == levels && self.tile == tile && self.classifier.is_none();
         let own = match usual && self.corrections.is_none() && self.steps.is_none() {
             true => String::new(),
             false => {
-                let asked =
-                    format!("{} {:?} {} {:?} {:?}", self.seeds, self.novelty, self.tile, self.corrections, self.steps);
+                let asked = format!(
+                    "{} {:?} {} {:?} {:?} {:?}",
+                    self.seeds, self.novelty, self.tile, self.corrections, self.steps, self.classifier
+                );
                 format!("-{:.6}", store::sha256_hex(asked.as_bytes()))
             }
         };
@@ -122,7 +127,9 @@ impl Comparison {
         store::create_dir(folder)?;
         let _lock = store::Lock::exclusive(&folder.join("run.lock"))?;
         let engine = Engine::load(&model, self.reward.as_deref(), &device)?;
-        let tiles = tiles::Tiles::new(self, engine, name, folder)?;
+        let load = |name: &str| Classifier::load(&find_model(name)?, &device);
+        let classifier = self.classifier.as_deref().map(load).transpose()?;
+        let tiles = tiles::Tiles::new(self, (engine, classifier), name, folder)?;
         tiles.claim()?;
         tiles.folders().iter().try_for_each(|f| store::remove_unfinished(f).map(|_| ()))?;
         // It is continued by its own command, so it leaves no plan and therefore no events.

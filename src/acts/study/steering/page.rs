@@ -117,6 +117,18 @@ impl Report for ComparisonReport {
         self.draw((folder, &mut page), "tail", "How far samples are off", misses, |_, r| tail(r, TrialRow::miss))?;
         self.held_out_section(folder, &mut page)?;
         page.section(
+            "What is left of the unguided pictures",
+            "Correlation of pixels with the unguided picture of the same seed, angles between pictures and between latents, and \
+             the share that keeps its class where a classifier was named.",
+        );
+        page.table(&self.identity_rows());
+        page.section(
+            "How much of it is brightness",
+            "Rank correlations over the samples of a method. What is left of asked and reached among pictures of equal \
+             brightness is the last column.",
+        );
+        page.table(&self.brightness_rows());
+        page.section(
             "Asked and reached",
             "One dot for each seed and level; on the dashed line reached is what was asked.",
         );

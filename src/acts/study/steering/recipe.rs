@@ -4,6 +4,7 @@ use super::Comparison;
 use super::entries::settings;
 use crate::device::DeviceName;
 use crate::error::{Error, Result};
+use crate::generator::Classifier;
 use crate::noise;
 use crate::steer::{Engine, Settings};
 use serde::Serialize;
@@ -35,6 +36,9 @@ pub struct Recipe {
     pub estimator: String,
     /// What measures it again at the end.
     pub remeasured: String,
+    /// SHA-256 of the classifier that tells whether pictures keep their class, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classifier_sha256: Option<String>,
     /// Seeds as typed.
     pub seeds: String,
     /// Percentiles asked for.
@@ -52,7 +56,12 @@ impl Recipe {
     ///
     /// # Errors
     /// [`Error::Bug`].
-    pub fn of(asked: &Comparison, engine: &Engine, device: DeviceName) -> Result<Self> {
+    pub fn of(
+        asked: &Comparison,
+        engine: &Engine,
+        classifier: Option<&Classifier>,
+        device: DeviceName,
+    ) -> Result<Self> {
         Ok(Self {
             format: 1,
             kind: "steer-report",
@@ -65,6 +74,7 @@ impl Recipe {
             quantity: engine.reward.card.quantity.clone(),
             estimator: engine.reward.quantity.how(),
             remeasured: engine.held_out()?.how(),
+            classifier_sha256: classifier.map(|c| c.sha256().to_owned()),
             seeds: asked.seeds.clone(),
             levels: asked.novelty.clone(),
             tile: asked.tile,

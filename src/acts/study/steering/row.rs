@@ -1,6 +1,7 @@
 //! One steered sample of a comparison, as records keep it and as a row of `samples.parquet`.
 
 use crate::acts::generate::{SampleRow, samples_table};
+use crate::acts::study::relations::LOOKS;
 use crate::error::Result;
 use crate::steer::Status;
 use crate::table::{Column, Table, Values};
@@ -19,6 +20,8 @@ pub struct TrialRow {
     /// Strength of the guide, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strength: Option<f64>,
+    /// Measures of its picture, in the order of [`LOOKS`]; absent without a picture.
+    pub looks: Option<[f64; LOOKS.len()]>,
 }
 
 impl TrialRow {
@@ -30,6 +33,12 @@ impl TrialRow {
     /// The same by the measurement that is held out.
     pub fn miss_remeasured(&self) -> Option<f64> {
         Some((self.sample.novelty_asked? - self.sample.novelty_remeasured?).abs())
+    }
+
+    /// Seed, percentiles asked and reached, and ink, as [`Brightness::of`](super::super::relations::Brightness::of) takes
+    /// them.
+    pub fn of_brightness(&self) -> Option<(u64, f64, f64, f64)> {
+        Some((self.sample.seed, self.sample.novelty_asked?, self.sample.novelty_reached?, self.looks?[0]))
     }
 
     /// Whether it is off the manifold or not finite.
@@ -65,5 +74,10 @@ pub fn table(methods: &[(String, Vec<TrialRow>)]) -> Result<Table> {
         real("ms", |r| Some(r.ms)),
         real("strength", |r| r.strength),
     ]);
+    columns.extend(
+        LOOKS.iter().enumerate().map(|(i, look)| {
+            Column::new(*look, Values::F64(names.iter().map(|(_, r)| r.looks.map(|l| l[i])).collect()))
+        }),
+    );
     Table::new(columns)
 }

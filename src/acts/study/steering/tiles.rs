@@ -6,13 +6,14 @@ use super::entries::{BUDGET, Entry, Loop, denoising, entries, settings};
 use super::figures::{ComparisonReport, figures};
 use super::recipe::Recipe;
 use super::row::TrialRow;
-use crate::acts::generate::row;
-use crate::acts::study::seeds;
+use crate::acts::generate::{SampleRow, row};
+use crate::acts::study::{Compared, compared, seeds};
 use crate::cancel::Cancel;
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result};
+use crate::generator::Classifier;
 use crate::run::{Lookup, Maker, Record, SampleEnd, TileState, Work, as_recorded, record_path};
-use crate::steer::{Engine, GuideRow, Settings, Status, Steered};
+use crate::steer::{Engine, Finished, GuideRow, Settings, Status};
 use crate::store;
 use crate::tile::Tiling;
 use crate::units::{Latents, Percentile};
@@ -44,6 +45,7 @@ struct Tried {
 pub struct Tiles<'a> {
     asked: &'a Comparison,
     engine: Engine,
+    classifier: Option<Classifier>,
     folder: &'a Path,
     entries: Vec<Entry>,
     units: Vec<Unit>,
@@ -59,10 +61,15 @@ impl<'a> Tiles<'a> {
     ///
     /// # Errors
     /// [`Error::Key`] for a method that does not fit the model.
-    pub fn new(asked: &'a Comparison, engine: Engine, device: DeviceName, folder: &'a Path) -> Result<Self> {
+    pub fn new(
+        asked: &'a Comparison,
+        (engine, classifier): (Engine, Option<Classifier>),
+        device: DeviceName,
+        folder: &'a Path,
+    ) -> Result<Self> {
         let seeds = seeds("seeds", &asked.seeds)?;
         let entries = entries(asked, &engine)?;
-        let recipe = Recipe::of(asked, &engine, device)?;
+        let recipe = Recipe::of(asked, &engine, classifier.as_ref(), device)?;
         let text = recipe.text()?;
         let tiling = Tiling::new(asked.tile);
         let cover: Vec<(u64, Vec<u64>)> = tiling.cover(&seeds).into_iter().collect();
@@ -87,7 +94,7 @@ impl<'a> Tiles<'a> {
         }
         let run_id = store::run_id(&text);
         let closed = settings(asked, &engine);
-        Ok(Self { asked, engine, folder, entries, units, seeds, recipe, text, run_id, closed })
+        Ok(Self { asked, engine, classifier, folder, entries, units, seeds, recipe, text, run_id, closed })
     }
 
     /// Folder of the records of one unit's entry and level.
@@ -173,17 +180,19 @@ impl<'a> Tiles<'a> {
         tiling.cover(wanted).into_iter().map(batch).collect()
     }
 
-    /// One pass of an entry over the samples of a tile; a guide gives the pictures too, `[n × D]`.
-    fn steer(&self, entry: &Entry, pass: &Pass, cancel: &Cancel) -> Result<(Vec<Steered>, Option<Vec<f32>>)> {
-        let (target, engine) = (Some(pass.target), &self.engine);
+    /// One pass of an entry over the samples of a tile, with the milliseconds that it took. Pictures that only have to be
+    /// looked at are not in them.
+    fn steer(&self, entry: &Entry, pass: &Pass, cancel: &Cancel) -> Result<(Vec<Finished>, f64)> {
+        let (target, engine, began) = (Some(pass.target), &self.engine, Instant::now());
         let Some(guide) = entry.guide else {
             let targets = vec![target; pass.samples.len()];
-            return Ok((engine.steer(entry.method, pass.samples, &targets, &pass.settings, cancel)?, None));
+            let steered = engine.steer(entry.method, pass.samples, &targets, &pass.settings, cancel)?;
+            let ms = 1e3 * began.elapsed().as_secs_f64();
+            return Ok((engine.pictures(steered, 0, cancel)?, ms));
         };
         let asked = denoising(guide, pass.strength);
         let found = engine.guide(Some(guide), &asked, pass.samples, target, &pass.settings, cancel)?;
-        let pictures = found.iter().flat_map(|f| &f.picture).copied().collect();
-        Ok((found.into_iter().map(|f| f.steered).collect(), Some(pictures)))
+        Ok((found, 1e3 * began.elapsed().as_secs_f64()))
     }
 }
 
@@ -311,7 +320,7 @@ impl TileMaker<'_> {
             for samples in work.batches(&unit.wanted) {
                 let pass = Pass { samples: &samples, target, strength: *strength, settings: settings.clone() };
                 let (found, _) = work.steer(&unit.entry, &pass, cancel)?;
-                for s in found.iter().filter(|s| unit.wanted.contains(&s.sample)) {
+                for s in found.iter().map(|f| &f.steered).filter(|s| unit.wanted.contains(&s.sample)) {
                     let r = row(&work.engine, s, Some(target));
                     tell(&SampleEnd { job: Some(guide.name), seed: r.seed, status: r.status, ends_call: false })?;
                     reached.extend(r.novelty_reached);
@@ -335,19 +344,24 @@ impl TileMaker<'_> {
         let strength = entry.guide.map(|guide| work.strength(guide, unit.level)).transpose()?;
         let samples = work.batches(&unit.wanted).concat();
         let pass = Pass { samples: &samples, target, strength: strength.unwrap_or(0.0), settings };
-        let began = Instant::now();
-        let (steered, pictures) = work.steer(entry, &pass, cancel)?;
-        let ms = 1e3 * began.elapsed().as_secs_f64() / steered.len().max(1) as f64;
-        let latents = steered.iter().flat_map(|s| &s.latent).copied().collect();
+        let (found, ms) = work.steer(entry, &pass, cancel)?;
+        let ms = ms / found.len().max(1) as f64;
+        let latents = found.iter().flat_map(|f| &f.steered.latent).copied().collect();
         let latents = Latents::new(latents, engine.generator.spec().latent_width);
-        let again = engine.held_out()?.novelty(&latents, pictures.as_deref())?;
+        let pictures: Vec<f32> = found.iter().flat_map(|f| &f.picture).copied().collect();
+        let again = engine.held_out()?.novelty(&latents, Some(&pictures))?;
+        let asked = entry.guide.map(|guide| denoising(guide, pass.strength));
+        let how = (entry.method, asked.as_ref());
+        let starts = engine.starts(&samples);
+        let all = compared(engine, how, &starts, &found, Some(target), work.classifier.as_ref(), cancel)?;
         let mut rows = Vec::new();
-        for (s, again) in steered.iter().zip(again).filter(|(s, _)| unit.wanted.contains(&s.sample)) {
-            let mut sample = row(engine, s, Some(target));
-            sample.novelty_remeasured = again.filter(|_| s.status != Status::Unmeasured);
+        let found = found.iter().map(|f| &f.steered).zip(all).zip(again);
+        for ((s, Compared { row, looks }), again) in found.filter(|((s, _), _)| unit.wanted.contains(&s.sample)) {
+            let remeasured = again.filter(|_| s.status != Status::Unmeasured);
+            let sample = SampleRow { novelty_remeasured: remeasured, ..row };
             let evaluations = engine.cost(s, entry.guide.is_some())? as u64;
             tell(&SampleEnd { job: Some(&entry.short()), seed: s.sample, status: sample.status, ends_call: false })?;
-            rows.push(as_recorded(&TrialRow { sample, evaluations, ms, strength })?);
+            rows.push(as_recorded(&TrialRow { sample, evaluations, ms, strength, looks })?);
         }
         Record::new(&work.run_id, unit.tile, rows).write(&work.place(unit))
     }
