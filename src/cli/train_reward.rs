@@ -35,7 +35,7 @@ pub struct Args {
     /// Name of the reward, instead of the config's: MODEL/reward-NAME, chosen by --reward NAME
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Labelled latents, instead of the config's
+    /// Number of latents to label, instead of the config's
     #[arg(long, value_name = "N")]
     labels: Option<usize>,
     /// Folder of the label table [default: runs/labels-MODEL, with -NAME behind it where there is one]

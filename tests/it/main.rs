@@ -7,6 +7,7 @@ mod architecture;
 #[cfg(unix)]
 mod cancel;
 mod cli;
+mod columns;
 mod descriptors;
 mod devices;
 mod diffusion;
@@ -18,6 +19,8 @@ mod faults;
 mod generate;
 mod geometry;
 mod layers;
+mod models;
+mod noise;
 mod pretrained;
 mod psi_gradient;
 mod runs;

@@ -5,7 +5,7 @@ use super::recipe::{PictureRecipe, Recipe};
 use super::row::{SampleRow, picture_path, preview_path};
 use super::sheet::contact_sheet;
 use super::table::samples_table;
-use crate::acts::{ActRow, keys};
+use crate::acts::{ActRow, columns, keys};
 use crate::cancel::Cancel;
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
@@ -275,7 +275,8 @@ impl Work for Pictures {
         let rows: Vec<(&str, &SampleRow)> =
             views.iter().flat_map(|(name, _, rows)| rows.iter().map(move |r| (*name, r))).collect();
         let table = samples_table(&rows)?;
-        let metadata = [("isoline".to_owned(), env!("CARGO_PKG_VERSION").to_owned())];
+        let version = ("isoline".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+        let metadata = [version, columns::metadata("samples", &table)];
         store::write_atomic(&self.folder.join("samples.parquet"), &write_parquet(&table, &metadata)?)?;
         if self.csv {
             store::write_atomic(&self.folder.join("samples.csv"), write_csv(&table).as_bytes())?;

@@ -10,6 +10,10 @@ pub struct PictureMeasure {
     pub name: &'static str,
     /// What it is, in one line.
     pub about: &'static str,
+    /// Its unit.
+    pub unit: &'static str,
+    /// The values it can have.
+    pub range: &'static str,
     /// The measurement.
     pub measure: fn(&Picture) -> Result<f64>,
 }
@@ -19,15 +23,31 @@ pub static PICTURE_MEASURES: &[PictureMeasure] = &[
     PictureMeasure {
         name: "png_bytes",
         about: "size of the picture as a PNG file, a measure of complexity",
+        unit: "bytes",
+        range: "whole, above 0",
         measure: png_bytes,
     },
     PictureMeasure {
         name: "total_variation",
         about: "mean |difference| of neighbouring pixels of the luma",
+        unit: "luma, black 0 and white 1",
+        range: "0 to 1",
         measure: |p| Ok(total_variation(p)),
     },
-    PictureMeasure { name: "contrast", about: "standard deviation of the luma", measure: |p| Ok(contrast(p)) },
-    PictureMeasure { name: "sharpness", about: "variance of the Laplacian of the luma", measure: |p| Ok(sharpness(p)) },
+    PictureMeasure {
+        name: "contrast",
+        about: "standard deviation of the luma",
+        unit: "luma, black 0 and white 1",
+        range: "0 to 0.5",
+        measure: |p| Ok(contrast(p)),
+    },
+    PictureMeasure {
+        name: "sharpness",
+        about: "variance of the Laplacian of the luma",
+        unit: "squared luma",
+        range: "from 0",
+        measure: |p| Ok(sharpness(p)),
+    },
 ];
 
 fn png_bytes(picture: &Picture) -> Result<f64> {
