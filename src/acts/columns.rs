@@ -3,6 +3,7 @@
 //!
 //! A column has one line here. Descriptors and measures of pictures describe their own columns, in their own files.
 
+use super::study;
 use super::study::relations::{PICTURE_MEASURES, PictureMeasure};
 use crate::geometry::{DESCRIPTORS, Descriptor, ShownIn, shown_in};
 use crate::table::{Column, Note, Table};
@@ -31,15 +32,19 @@ pub static TABLES: &[TableRow] = &[
         about: "one row per latent, by isoline describe and isoline merge",
         notes: descriptors,
     },
-    TableRow { name: "relate", about: "one row per seed, by isoline study relate", notes: relate },
-    TableRow { name: "map", about: "one row per point of a plane of latents, by isoline study map", notes: map },
+    TableRow { name: study::relations::ROW.name, about: "one row per seed, by isoline study relate", notes: relate },
     TableRow {
-        name: "trajectory",
+        name: study::map::ROW.name,
+        about: "one row per point of a plane of latents, by isoline study map",
+        notes: map,
+    },
+    TableRow {
+        name: study::latent_path::ROW.name,
         about: "one row per latent along a path, by isoline study trajectory; one per seed and noise level, by isoline trajectory",
         notes: trajectory,
     },
     TableRow {
-        name: "convergence",
+        name: study::convergence::ROW.name,
         about: "one row per estimator and setting, by isoline study convergence",
         notes: || CONVERGENCE.to_vec(),
     },

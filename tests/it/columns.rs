@@ -112,7 +112,7 @@ fn columns_of_rarer_tables_have_entries() {
     every_column_is_described(&dir.path().join("images/descriptors.parquet"));
     let (table, _) = read_parquet(&dir.path().join("images/descriptors.parquet")).unwrap();
     assert!(table.column("residual").is_some() && table.column("row").is_some());
-    let curve = run(&["lid", "curve", "digits-diffusion", "--seeds", "0", "--points", "2"]);
+    let curve = run(&["lid", "curve", "digits-diffusion", "--seeds", "0", "--points", "3"]);
     for column in curve.lines().next().unwrap().trim().split(',') {
         assert!(find("curve", column).is_some(), "curve.{column}");
     }

@@ -200,10 +200,6 @@ const KNOWN: &[Known] = &[
     known("guide", "noise", &["src/diffusion/solvers/churn.rs"], "a setting of that name"),
     known("guide", "noise", &["src/steer/engine.rs"], "the fault of that name"),
     known("study", "map", &["src/acts/study/convergence/mod.rs"], "the map that a generator is"),
-    known("study", "convergence", &["src/acts/columns.rs"], "the table of that name"),
-    known("study", "map", &["src/acts/columns.rs"], "the table of that name"),
-    known("study", "relate", &["src/acts/columns.rs"], "the table of that name"),
-    known("study", "trajectory", &["src/acts/columns.rs"], "the table of that name"),
     known(
         "study",
         "trajectory",
