@@ -1,8 +1,10 @@
 //! Tables by column, as they enter and leave the program: Parquet first, CSV on request.
 
 mod file;
+mod note;
 
 pub use file::{read_parquet, write_parquet};
+pub use note::Note;
 
 use crate::error::{Error, Result};
 use crate::limits;

@@ -4,7 +4,7 @@
   pip install torch numpy safetensors pillow
   experiments/digits/judge.py SHARED RUN [RUN ...]
 
-SHARED is the folder of the shared data (weights/lenet-mnist, datasets/mnist); a RUN is a run folder of `isoline generate`,
+SHARED is the folder of docs/data.md (weights/lenet-mnist, datasets/mnist); a RUN is a run folder of `isoline generate`,
 or one of its rows. For each: pictures; the share that LeNet gives more than 90 % to one digit ("sure"); the share of the
 class asked for, where the recipe has one ("asked"); precision and recall in LeNet's 84 features against 1,000 test digits,
 k = 5 (arXiv 1904.06991); how many of the ten digits occur.

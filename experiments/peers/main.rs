@@ -16,16 +16,16 @@ use std::io::BufRead;
 use std::path::Path;
 use std::time::Instant;
 
-/// (card under tests/cards, weights under the shared data)
+/// (card under tests/cards, weights under the folder of `docs/data.md` without the end of their name)
 const SHARED: [(&str, &str); 8] = [
-    ("burgess-celeba", "burgess-vae/VAE_celeba.safetensors"),
-    ("burgess-btcvae-celeba", "burgess-vae/btcvae_celeba.safetensors"),
-    ("burgess-mnist", "burgess-vae/VAE_mnist.safetensors"),
-    ("burgess-dsprites", "burgess-vae/betaB_dsprites.safetensors"),
-    ("mnist-vae", "mnist-vae/mnist_vae.safetensors"),
-    ("mnist-gan-mlp", "mnist-gan-mlp/mnist_gan_mlp_G.safetensors"),
-    ("mnist-gan-leaky", "mnist-gan-leaky/gan_mnist_01.safetensors"),
-    ("flux2-tiny-decoder", "flux2-tiny-autoencoder/taef2_decoder.safetensors"),
+    ("burgess-celeba", "burgess-vae/VAE_celeba"),
+    ("burgess-btcvae-celeba", "burgess-vae/btcvae_celeba"),
+    ("burgess-mnist", "burgess-vae/VAE_mnist"),
+    ("burgess-dsprites", "burgess-vae/betaB_dsprites"),
+    ("mnist-vae", "mnist-vae/mnist_vae"),
+    ("mnist-gan-mlp", "mnist-gan-mlp/mnist_gan_mlp_G"),
+    ("mnist-gan-leaky", "mnist-gan-leaky/gan_mnist_01"),
+    ("flux2-tiny-decoder", "flux2-tiny-autoencoder/taef2_decoder"),
 ];
 
 /// Latents of each model, the unguided samples 0, 1, …
@@ -43,9 +43,11 @@ fn main() {
 fn prepare(dir: &Path) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     random_model(&root.join("experiments/peers/dcgan.toml"), &dir.join("dcgan"));
-    let shared = std::env::var_os("ISOLINE_SHARED");
-    for (id, weights) in SHARED {
-        let Some(weights) = shared.as_ref().map(|s| Path::new(s).join("weights").join(weights)) else { continue };
+    let shared = std::env::var_os("ISOLINE_SHARED").map(|s| Path::new(&s).join("weights"));
+    for (id, stem) in SHARED {
+        let ends = ["safetensors", "pth", "pt", "ckpt"].iter();
+        let files = shared.iter().flat_map(|s| ends.clone().map(move |end| s.join(format!("{stem}.{end}"))));
+        let Some(weights) = files.into_iter().find(|f| f.is_file()) else { continue };
         let card = root.join("tests/cards").join(format!("{id}.toml"));
         import(&weights, &card, &dir.join(id), ImportOptions::default()).expect("a card of the tests fits its weights");
     }

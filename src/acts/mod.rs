@@ -1,5 +1,6 @@
 //! The acts, one folder each: what can be asked for, the recipe, the tiles, and what is made of the tiles at the end.
 
+pub mod columns;
 pub mod describe;
 pub mod generate;
 pub mod label;

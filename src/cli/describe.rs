@@ -23,7 +23,7 @@ pub const ROW: CommandRow =
 pub struct Args {
     #[command(flatten)]
     keys: Keys,
-    /// Run folder: tiles, descriptors.parquet, settings; the same command goes on where it was stopped
+    /// Run folder: tiles, descriptors.parquet, settings; the same command continues where it was stopped
     // Stands in help before the tables that are written there.
     #[arg(short, long, value_name = "DIR", display_order = 10)]
     outdir: Option<PathBuf>,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The row of `isoline emit`.
 pub const ROW: CommandRow = CommandRow::new::<Args>(
     "emit",
-    "Print the script with which a cluster works on a planned run",
+    "Print a job script with which a cluster works on a planned run",
     |typed, context| run(&parsed(typed)?, context),
 );
 

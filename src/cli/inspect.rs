@@ -16,7 +16,7 @@ pub const ROW: CommandRow = CommandRow::new::<Args>(
 /// Arguments of `isoline inspect`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Name of a model in models/ (or ISOLINE_MODELS), or the path of its folder
+    /// Name of a model, see isoline list models, or the path of its folder
     #[arg(value_name = "MODEL")]
     model: String,
     /// Print JSON

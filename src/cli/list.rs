@@ -1,22 +1,24 @@
 //! `isoline list`: the static tables of this build, and the models at hand.
 
-use super::{CommandRow, Context, output, parsed};
+use super::{CommandRow, output, parsed};
+use crate::acts::columns::TABLES;
 use crate::diffusion::{lid, predictions::PREDICTIONS, schedules::SCHEDULES, solvers::SOLVERS};
-use crate::error::Result;
+use crate::error::{Result, shown};
 use crate::generator::train::OBJECTIVES;
-use crate::generator::{Card, FAMILIES, known_models};
+use crate::generator::{Card, FAMILIES, KnownModel, known_models, places};
 use crate::geometry::{DESCRIPTORS, ESTIMATORS};
 use crate::nn::layers::KINDS;
 use crate::reward::{QUANTITIES, RewardCard};
 use crate::steer::{GUIDES, METHODS, denoiser};
-use crate::store::check_id;
+use crate::store;
+use crate::table::Note;
 use serde_json::json;
 
 /// The row of `isoline list`.
 pub const ROW: CommandRow = CommandRow::new::<Args>(
     "list",
-    "List what this build knows: layers, estimators, descriptors, families, models",
-    |typed, context| run(&parsed(typed)?, context),
+    "List what there is: layers, estimators, descriptors, families, models, columns, …",
+    |typed, _| run(&parsed(typed)?),
 );
 
 /// Arguments of `isoline list`.
@@ -34,7 +36,7 @@ pub struct Args {
 enum What {
     /// Layers a card may name, with their keys
     Layers,
-    /// Ways to the spectrum of the Jacobian
+    /// Ways to find the spectrum of the Jacobian
     Estimators,
     /// Numbers read off a spectrum
     Descriptors,
@@ -52,23 +54,25 @@ enum What {
     Solvers,
     /// Corrections of a denoiser
     Guidance,
-    /// Dimension without a network
+    /// Estimators of dimension that need no network
     LidMethods,
     /// Synthetic manifolds of known dimension
     Manifolds,
-    /// Models in models/, or in ISOLINE_MODELS
+    /// Models that can be asked for by name, and where they are looked for
     Models,
     /// Rewards of those models
     Rewards,
     /// What a reward may learn
     Quantities,
+    /// Every column of every table that is written: unit, range, meaning, when it is empty
+    Columns,
 }
 
 /// Prints the table, one row per line: the name, then what it is.
 ///
 /// # Errors
 /// When stdout cannot be written to.
-pub fn run(args: &Args, context: &Context) -> Result<()> {
+pub fn run(args: &Args) -> Result<()> {
     let own = |name: &str, about: &str| (name.to_owned(), about.to_owned());
     let rows: Vec<(String, String)> = match args.what {
         What::Layers => KINDS.iter().map(|k| own(k.name, k.about)).collect(),
@@ -88,7 +92,8 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         What::Guidance => denoiser::formulas().map(|(name, formula)| own(name, formula)).collect(),
         What::LidMethods => lid::METHODS.iter().map(|m| own(m.name, m.about)).collect(),
         What::Manifolds => lid::MANIFOLDS.iter().map(|m| own(m.name, m.about)).collect(),
-        What::Models => models(context),
+        What::Models => return models(args.json),
+        What::Columns => return columns(args.json),
         What::Rewards => rewards(),
         What::Quantities => QUANTITIES.iter().map(|q| own(q.name, q.about)).collect(),
     };
@@ -101,42 +106,71 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     output::print(&output::columns(&rows))
 }
 
-/// Lists every model; one whose card cannot be read is listed with the reason.
-fn models(context: &Context) -> Vec<(String, String)> {
-    let (root, names) = known_models();
-    if names.is_empty() {
-        context.say(&format!("no models in {}; set ISOLINE_MODELS", crate::error::shown(&root)));
+/// Prints the dictionary of columns.
+fn columns(json: bool) -> Result<()> {
+    let all = TABLES.iter().flat_map(|t| (t.notes)().into_iter().map(|note| (t.name, note)));
+    if json {
+        let row = |(table, note): (&str, Note)| {
+            let empty = note.empty;
+            json!({"table": table, "name": note.name, "unit": note.unit, "range": note.range, "meaning": note.meaning, "empty": empty})
+        };
+        return output::print_json(&all.map(row).collect());
     }
-    let about = |name: &String| match Card::read(&root.join(name).join("card.toml")) {
-        Ok(_) if check_id(name).is_err() => {
-            format!("not usable by this name: {}", check_id(name).err().unwrap_or_default())
-        }
+    let row = |(table, note): (&str, Note)| {
+        output::row([table, &note.name, note.unit, note.range, &note.meaning, note.empty])
+    };
+    let head = output::row(["table", "column", "unit", "range", "meaning", "empty when"]);
+    output::print(&output::columns(&std::iter::once(head).chain(all.map(row)).collect::<Vec<_>>()))
+}
+
+/// The card of a model, or why it is not usable.
+fn about(model: &KnownModel) -> String {
+    if let Err(rule) = store::check_id(&model.name) {
+        return format!("not usable by this name: {rule}");
+    }
+    let path = model.path("card.toml");
+    let card = model.text("card.toml").and_then(|text| Card::check(store::parse_toml(&text, &shown(&path))?, &path));
+    match card {
         Ok(card) => format!("{}: {}", card.raw.family, card.raw.about),
         Err(e) => format!("not usable: {e}"),
+    }
+}
+
+/// Lists every model with the folder that it is in, and then every place where models are looked for, in order.
+fn models(json: bool) -> Result<()> {
+    let known = known_models();
+    if json {
+        let row =
+            |m: &KnownModel| json!({"name": m.name, "about": about(m), "place": m.place.about, "folder": m.folder});
+        return output::print_json(&known.iter().map(row).collect());
+    }
+    let row = |m: &KnownModel| {
+        let folder = m.folder.as_ref().map_or(m.place.about.to_owned(), |f| shown(f));
+        output::row([&m.name, &about(m).replace('\n', " "), &folder])
     };
-    names.iter().map(|name| (name.clone(), about(name))).collect()
+    let rows: Vec<_> = known.iter().map(row).collect();
+    output::print(&output::columns(&rows))?;
+    let places = places().into_iter().enumerate();
+    let lines: String = places.map(|(i, place)| format!("{}. {place}\n", i + 1)).collect();
+    output::print(&format!("\nwhere a name is looked for, in order:\n{lines}"))
 }
 
 /// Lists the rewards of every model with their main figures. The name of a reward other than the model's own follows
 /// the model's name.
 fn rewards() -> Vec<(String, String)> {
-    let (root, names) = known_models();
     let mut all = Vec::new();
-    for model in &names {
-        let folders = std::fs::read_dir(root.join(model)).into_iter().flatten().flatten();
-        let mut found: Vec<(String, RewardCard)> = folders
-            .filter_map(|f| {
-                let name = f.file_name().into_string().ok().filter(|n| n == "reward" || n.starts_with("reward-"))?;
-                Some((name, crate::store::read_toml(&f.path().join("card.toml")).ok()?.0))
-            })
-            .collect();
-        found.sort_by(|a, b| a.0.cmp(&b.0));
-        all.extend(found.into_iter().map(|(name, card)| {
-            let own = name.strip_prefix("reward-").map_or(String::new(), |n| format!(" --reward {n}"));
+    for model in known_models() {
+        let card = |folder: &String| -> Option<RewardCard> {
+            let file = format!("{folder}/card.toml");
+            store::parse_toml(&model.text(&file).ok()?, &shown(&model.path(&file))).ok()
+        };
+        all.extend(model.rewards().iter().filter_map(|folder| {
+            let card = card(folder)?;
+            let own = folder.strip_prefix("reward-").map_or(String::new(), |n| format!(" --reward {n}"));
             let rank = if card.model_rank > 0 { format!(" at model rank {}", card.model_rank) } else { String::new() };
             let about =
                 format!("{}{rank}, {} labels by {} {}", card.target, card.labels, card.quantity, card.estimator);
-            (format!("{model}{own}"), about)
+            Some((format!("{}{own}", model.name), about))
         }));
     }
     all

@@ -7,10 +7,9 @@ use crate::store;
 use std::path::PathBuf;
 
 /// The row of `isoline merge`.
-pub const ROW: CommandRow =
-    CommandRow::new::<Args>("merge", "Put the finished shards of a run together", |typed, context| {
-        run(&parsed(typed)?, context)
-    });
+pub const ROW: CommandRow = CommandRow::new::<Args>("merge", "Join the finished shards of a run", |typed, context| {
+    run(&parsed(typed)?, context)
+});
 
 /// Arguments of `isoline merge`.
 #[derive(Debug, clap::Args)]

@@ -39,7 +39,7 @@ use std::ffi::OsString;
 #[command(name = "isoline", version, max_term_width = 100)]
 #[command(
     after_help = "Results go to stdout, all else to stderr. Exit codes: 0 done, 2 usage or config, 3 bad model or input, \
-4 reading or writing, 5 device, 6 some samples not finite, 7 run folder busy, 70 our fault, 75 stopped, 130 interrupted."
+4 reading or writing, 5 device, 6 some samples not finite, 7 run folder busy, 70 a fault of isoline, 75 stopped, 130 interrupted."
 )]
 pub struct Cli {
     /// What computes: auto, cpu, wgpu, wgpu:N, cuda or cuda:N; see isoline devices

@@ -15,10 +15,11 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 
 /// The row of `isoline plan`.
-pub const ROW: CommandRow =
-    CommandRow::new::<Args>("plan", "Fix what a run is to hold, for many processes to make", |typed, context| {
-        run(&parsed(typed)?, context)
-    });
+pub const ROW: CommandRow = CommandRow::new::<Args>(
+    "plan",
+    "Write down what a run will hold, so that many processes can share the work",
+    |typed, context| run(&parsed(typed)?, context),
+);
 
 /// Arguments of `isoline plan`.
 #[derive(Debug, clap::Args)]
@@ -37,7 +38,7 @@ pub struct Args {
     /// Run folder
     #[arg(short, long, value_name = "DIR")]
     outdir: PathBuf,
-    /// Fix the number of shards
+    /// Number of shards, which is then fixed
     #[arg(long, value_name = "N")]
     shards: Option<u64>,
     /// Write the table as CSV too

@@ -6,7 +6,7 @@ use crate::error::{Result, shown};
 use std::path::PathBuf;
 
 /// The row of `isoline resume`.
-pub const ROW: CommandRow = CommandRow::new::<Args>("resume", "Go on with a run that was stopped", |typed, context| {
+pub const ROW: CommandRow = CommandRow::new::<Args>("resume", "Continue a run that was stopped", |typed, context| {
     run(&parsed(typed)?, context)
 })
 .stopping_in_order();

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// Arguments of every command that makes samples in a run directory.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct RunArgs {
-    /// Keep counts of the work in this file, in the text format of Prometheus
+    /// Keep counts of the work in this file, in Prometheus' text format
     #[arg(long, value_name = "FILE")]
     pub metrics_file: Option<PathBuf>,
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// The row of `isoline status`.
 pub const ROW: CommandRow =
-    CommandRow::new::<Args>("status", "Show how far a run is", |typed, context| run(&parsed(typed)?, context));
+    CommandRow::new::<Args>("status", "Show how far a run has got", |typed, context| run(&parsed(typed)?, context));
 
 /// Arguments of `isoline status`.
 #[derive(Debug, clap::Args)]

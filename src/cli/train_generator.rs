@@ -16,10 +16,10 @@ pub const ROW: CommandRow =
 /// Arguments of `isoline train-generator`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Training config, as configs/train/digits-vae.toml; its draft card lies beside it
+    /// Training config, such as configs/train/digits-vae.toml; its draft card lies beside it
     #[arg(short, long, value_name = "FILE")]
     config: PathBuf,
-    /// Root of the data sets that the config's data.path is below
+    /// Folder that the config's data.path starts from
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Folder of checkpoints, metrics.jsonl and sample sheets [default: runs/train-NAME, NAME the config's]

@@ -36,7 +36,7 @@ pub struct Args {
     /// Name of the reward, instead of the config's: MODEL/reward-NAME, chosen by --reward NAME
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Labelled latents, instead of the config's
+    /// Number of latents to label, instead of the config's
     #[arg(long, value_name = "N")]
     labels: Option<usize>,
     /// Way to the labels, instead of the config's; see isoline list estimators

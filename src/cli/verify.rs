@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// The row of `isoline verify`.
 pub const ROW: CommandRow =
-    CommandRow::new::<Args>("verify", "Compare every file of a run with its hash", |typed, context| {
+    CommandRow::new::<Args>("verify", "Check every file of a run against its hash", |typed, context| {
         run(&parsed(typed)?, context)
     });
 

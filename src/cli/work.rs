@@ -19,7 +19,7 @@ pub const ROW: CommandRow =
 its kin. SIGTERM or SIGUSR1 finishes the tile and exits with 75; the same command goes on. A finished shard returns at once."
 )]
 pub struct Args {
-    /// Run folder, as isoline plan has made it
+    /// Run folder that isoline plan has made
     #[arg(value_name = "RUN")]
     folder: PathBuf,
     /// Which shard, counted from 0: i/N, or auto

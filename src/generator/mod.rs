@@ -3,21 +3,24 @@
 mod beside;
 mod card;
 mod classifier;
+mod find;
 mod footprint;
 mod host_sampler;
 mod import;
 mod one_shot;
 mod pictures;
 mod sampler;
+mod shipped;
 pub mod train;
 mod usual;
 
 pub use beside::{other_rewards, rewards};
 pub use card::{Card, FAMILIES, Output, Provenance, RawCard, finish_card};
 pub use classifier::Classifier;
+pub use find::{KnownModel, Place, anchored_model, find_model, known_models, places};
 pub use footprint::{DEFAULT_MEMORY, check_memory};
 pub use import::{ImportOptions, Imported, import, prefix_told};
-pub use one_shot::{Inspection, OneShot, anchored_model, build, card_parameters, find_model, known_models, read_model};
+pub use one_shot::{Inspection, OneShot, build, card_parameters, read_model};
 pub use pictures::pictures;
 pub use sampler::{AtSigma, Sampler, spoilt};
 pub use usual::{DIFFUSION, ONE_SHOT, Usual};

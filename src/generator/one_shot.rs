@@ -3,11 +3,11 @@
 use super::card::RawWeights;
 use super::{Card, Generator, LazyHost, Output, Spec};
 use crate::device::{self, Device};
-use crate::error::{Error, Result, did_you_mean};
+use crate::error::{Error, Result};
 use crate::host::HostChain;
 use crate::nn::{HostParameters, Mismatch, Network, ParameterSpec, Parameters, Pass, Rows, Tangents};
 use crate::store::{self, Weights};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A loaded one-shot model. It is frozen: its parameters are not tracked for gradients, and its norms use stored
 /// statistics.
@@ -32,76 +32,6 @@ pub struct Inspection {
     pub mismatch: Mismatch,
     /// Whether the card's hash is that of the weights file.
     pub hash_matches: bool,
-}
-
-/// The folder of a model that was given as a path or a name. A path must have a `card.toml`; a name is looked up in
-/// `$ISOLINE_MODELS`, or in `models` here if that is not set.
-///
-/// # Errors
-/// [`Error::Input`], saying where it looked and suggesting a model that exists.
-pub fn find_model(name: &str) -> Result<PathBuf> {
-    let path = Path::new(name);
-    if path.join("card.toml").is_file() {
-        return Ok(path.to_owned());
-    }
-    if path.file_name().is_some_and(|f| f == "card.toml") && path.is_file() {
-        return Ok(path.parent().unwrap_or(Path::new(".")).to_owned());
-    }
-    let (root, known) = known_models();
-    let path_like = name.contains(['/', '\\']);
-    let there = !path_like && root.join(name).join("card.toml").is_file();
-    match store::check_id(name) {
-        Ok(()) if there => return Ok(root.join(name)),
-        Err(rule) if there => {
-            return Err(Error::input(root.join(name), format!("{rule}; rename the folder, or give its path")));
-        }
-        Err(rule) if !path_like => {
-            return Err(Error::input(
-                name,
-                format!("no such model: not the path of a folder with a card.toml, and no name: {rule}"),
-            ));
-        }
-        _ => {}
-    }
-    let known: Vec<&str> = known.iter().map(String::as_str).filter(|k| store::check_id(k).is_ok()).collect();
-    let hint = if known.is_empty() {
-        format!("; no models in {}, set ISOLINE_MODELS or give a path", root.display())
-    } else {
-        did_you_mean(name, known)
-    };
-    Err(Error::input(
-        name,
-        format!("no such model: expected a folder with a card.toml, or a name in {}{hint}", root.display()),
-    ))
-}
-
-/// What a plan stores so that workers started in another folder find the model: a name stays as it is, a path becomes
-/// absolute.
-///
-/// # Errors
-/// [`Error::Io`] when the current folder cannot be determined.
-pub fn anchored_model(name: &str) -> Result<String> {
-    let path = Path::new(name);
-    if !path.join("card.toml").is_file() && !path.is_file() {
-        return Ok(name.to_owned());
-    }
-    let found = std::path::absolute(path).map_err(|e| Error::io(path, "find", e))?;
-    Ok(found.to_str().unwrap_or(name).to_owned())
-}
-
-/// The folder in which models are looked up by name (`$ISOLINE_MODELS`, else `models`), and the sorted names of those
-/// in it.
-pub fn known_models() -> (PathBuf, Vec<String>) {
-    let root = std::env::var_os("ISOLINE_MODELS").map_or_else(|| PathBuf::from("models"), PathBuf::from);
-    let mut names: Vec<String> = std::fs::read_dir(&root)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter(|e| e.path().join("card.toml").is_file())
-        .filter_map(|e| e.file_name().into_string().ok())
-        .collect();
-    names.sort();
-    (root, names)
 }
 
 impl OneShot {

@@ -183,6 +183,28 @@ pub fn replace_folder(folder: &Path, files: &[(&str, &[u8])]) -> Result<()> {
     sync_dir(parent)
 }
 
+/// Creates `folder` with `files`, given as (path below it, bytes), all at once. If another process was faster, its
+/// folder stays.
+///
+/// # Errors
+/// [`Error::Io`]; there is then no such folder.
+pub fn create_folder(folder: &Path, files: &[(&str, &[u8])]) -> Result<()> {
+    let parent = folder.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    create_dir(parent)?;
+    let beside = tempfile::Builder::new().prefix(".isoline-new-").tempdir_in(parent);
+    let fresh = beside.map_err(|e| Error::io(folder, "create a folder beside it", e))?;
+    files.iter().try_for_each(|(name, bytes)| write_atomic(&fresh.path().join(name), bytes))?;
+    set_listable(fresh.path()).map_err(|e| Error::io(folder, "set the mode of", e))?;
+    match std::fs::rename(fresh.path(), folder) {
+        Ok(()) => {
+            let _ = fresh.keep();
+            sync_dir(parent)
+        }
+        Err(_) if folder.is_dir() => Ok(()),
+        Err(e) => Err(Error::io(folder, "put in place", e)),
+    }
+}
+
 #[cfg(unix)]
 fn set_listable(folder: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;

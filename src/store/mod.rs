@@ -15,7 +15,9 @@ mod read;
 mod weights;
 
 pub use arrays::{Array, Arrays};
-pub use atomic::{append_line, create_dir, open_log, remove_unfinished, replace_folder, unfinished, write_atomic};
+pub use atomic::{
+    append_line, create_dir, create_folder, open_log, remove_unfinished, replace_folder, unfinished, write_atomic,
+};
 pub use claim::{claim, claimed, differences, run_id};
 pub use hash::{sha256_file, sha256_hex};
 pub use head::{read_head, told};

@@ -163,3 +163,42 @@ fn a_wrong_path_would_be_seen() {
     assert_eq!(missing, ["src/geometri", "frames.rs"]);
     assert_eq!(quotes("a\n<!-- from x.rs -->\n```rust\nfn f() {}\n```\n"), [("x.rs".into(), "fn f() {}".into())]);
 }
+
+/// Everything of others that a card or an experiment reads is on the page that says where it is published.
+#[test]
+fn what_is_needed_from_others_says_where_it_is_published() {
+    let page = fs::read_to_string(root().join("docs/data.md")).unwrap();
+    let mut missing = Vec::new();
+    for card in fs::read_dir(root().join("tests/cards")).unwrap().map(|e| e.unwrap().path()) {
+        let text = fs::read_to_string(&card).unwrap();
+        let source = text.lines().find_map(|l| l.strip_prefix("source = \"")).unwrap_or_else(|| panic!("{card:?}"));
+        // The address, without "at COMMIT, FILE".
+        let address = source.trim_end_matches('"').split(" at ").next().unwrap().trim_start_matches("https://");
+        let name = card.file_stem().unwrap().to_string_lossy().into_owned();
+        missing.extend([format!("`{name}`"), address.to_owned()].into_iter().filter(|word| !page.contains(word)));
+    }
+    let scripts = ["experiments/foreign/run", "experiments/geometry-study/run", "experiments/peers/main.rs"];
+    let mut count = 0;
+    for script in scripts {
+        let text = fs::read_to_string(root().join(script)).unwrap();
+        let folders = ["burgess-vae/", "mnist-", "flux2-tiny-autoencoder/"];
+        let words = text.split(|c: char| !(c.is_alphanumeric() || "/_-".contains(c)));
+        for word in words.filter(|w| w.matches('/').count() == 1 && folders.iter().any(|f| w.starts_with(f))) {
+            count += 1;
+            missing.extend((!page.contains(&format!("`{word}."))).then(|| format!("{script}: {word}")));
+        }
+        assert!(page.contains(&format!("`{}", script.trim_end_matches("/main.rs"))), "{script}");
+    }
+    assert!(missing.is_empty() && count >= 20, "{count}, not in docs/data.md: {missing:?}");
+}
+
+/// The file that others cite by is of this version and licence, and names what the program builds on.
+#[test]
+fn the_citation_is_of_this_version() {
+    let text = fs::read_to_string(root().join("CITATION.cff")).unwrap();
+    let version = format!("version: {}", env!("CARGO_PKG_VERSION"));
+    for line in ["cff-version: 1.2.0", version.as_str(), "  - MIT", "  - Apache-2.0", "  - name: The isoline authors"] {
+        assert!(text.lines().any(|l| l == line), "CITATION.cff has no line {line:?}");
+    }
+    assert!(text.contains("arXiv:2408.08307") && text.contains("arXiv:2406.03537"));
+}

@@ -66,7 +66,7 @@ const KNOWN: &[Known] = &[
     known(
         "layer",
         "residual",
-        &["src/acts/describe/values.rs", "src/acts/study/dimension/curve.rs"],
+        &["src/acts/columns.rs", "src/acts/describe/values.rs", "src/acts/study/dimension/curve.rs"],
         "the column of an inversion's error",
     ),
     known("layer", "linear", &["src/reward/train.rs"], "a reward is written as layers of other kinds"),
@@ -75,7 +75,12 @@ const KNOWN: &[Known] = &[
     known("prediction", "flow", &["src/generator/train/denoising.rs"], "the objective of that name teaches it"),
     known("prediction", "flow", &["src/diffusion/schedules/flow.rs"], "a schedule of that name"),
     known("prediction", "epsilon", &["src/diffusion/lid/score.rs"], "what the networks of the LID benchmark predict"),
-    known("prediction", "v", &["src/acts/study/map.rs", "src/cli/generate/jobs.rs"], "an axis, and a key of a literal"),
+    known(
+        "prediction",
+        "v",
+        &["src/acts/columns.rs", "src/acts/study/map.rs", "src/cli/generate/jobs.rs"],
+        "an axis, and a key of a literal",
+    ),
     known("schedule", "cosine", &["src/diffusion/clock.rs"], "a clock of that name"),
     known("schedule", "flow", &["src/diffusion/predictions/flow.rs"], "a prediction of that name"),
     known("schedule", "flow", &["src/generator/train/denoising.rs"], "an objective of that name"),
@@ -130,6 +135,7 @@ const KNOWN: &[Known] = &[
         "descriptor",
         "psi_k",
         &[
+            "src/acts/columns.rs",
             "src/acts/describe/report.rs",
             "src/acts/describe/values.rs",
             "src/acts/generate/row.rs",
@@ -170,7 +176,7 @@ const KNOWN: &[Known] = &[
     known(
         "quantity",
         "dimension",
-        &["src/acts/study/dimension/curve.rs", "src/acts/study/dimension/estimate.rs"],
+        &["src/acts/columns.rs", "src/acts/study/dimension/curve.rs", "src/acts/study/dimension/estimate.rs"],
         "a column and an axis",
     ),
     known("steering method", "gradient", &["src/acts/generate/keys.rs"], "the default"),

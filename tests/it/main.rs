@@ -7,6 +7,7 @@ mod architecture;
 #[cfg(unix)]
 mod cancel;
 mod cli;
+mod columns;
 mod descriptors;
 mod devices;
 mod diffusion;
@@ -21,6 +22,8 @@ mod identity;
 mod import;
 mod layers;
 mod models;
+mod named;
+mod noise;
 mod pictures;
 mod pretrained;
 mod psi_gradient;

@@ -1,91 +1,150 @@
-//! Models by their names, as `inspect` shows them, and what can be asked of each.
+//! Models are found from any folder: the program alone is enough, and every place where it looks can be seen.
 
-use crate::cli::{CARD, Isoline, TinyModel, json};
-use isoline::store::WeightTensor;
+use crate::cli::{Isoline, TinyModel};
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-/// A folder that cannot be a model's name is found by its path alone, and the message says the rule.
-#[test]
-fn a_name_outside_the_rule_is_told_the_rule() {
-    let model = TinyModel::new();
-    fs::rename(model.folder(), model.root().join("My_Model")).unwrap();
-    let call = |name: &str| Isoline::new(&["inspect", name]).env("ISOLINE_MODELS", model.root()).cwd(model.root());
-    let elsewhere = |name: &str| call(name).cwd(Path::new("/"));
-    let rule = "expected 1 to 64 of a-z 0-9 . _ - with a letter or digit first";
-    assert!(
-        !elsewhere("My_Model").fails(3, &["My_Model", rule, "rename the folder, or give its path"]).contains("mean")
-    );
-    elsewhere("Digits GAN").fails(3, &["no such model", rule, "found \"Digits GAN\""]);
-    assert!(!elsewhere("my-model").fails(3, &["no such model"]).contains("did you mean"));
-    assert_eq!(call("My_Model").run().code, 0);
-    let list = Isoline::new(&["list", "models"]).env("ISOLINE_MODELS", model.root()).succeeds();
-    assert!(list.contains("My_Model") && list.contains("not usable by this name") && list.contains(rule), "{list}");
+/// A copy of the program alone in a folder, with an empty home and an empty folder to work in.
+struct Machine {
+    root: tempfile::TempDir,
 }
 
-/// What a model is fits a page, and nothing that makes its map is left out.
-#[test]
-fn inspect_says_all_in_a_hundred_columns() {
-    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
-    for name in ["digits-gan", "digits-vae", "digits-diffusion"] {
-        let text = Isoline::new(&["inspect", name]).env("ISOLINE_MODELS", &models).succeeds();
-        let long: Vec<&str> = text.lines().filter(|l| l.chars().count() > 100).collect();
-        assert!(long.is_empty(), "{}", long.join("\n"));
+impl Machine {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        for folder in ["bin", "home", "work"] {
+            fs::create_dir(root.path().join(folder)).unwrap();
+        }
+        fs::copy(env!("CARGO_BIN_EXE_isoline"), root.path().join("bin/isoline")).unwrap();
+        Self { root }
     }
-    let up = "[[layers]]\nkind = \"conv_transpose2d\"\nkey = \"up\"\nout = 1\nkernel = 3\nstride = 2\npadding = 1\noutput_padding = 1\n";
-    let card = CARD.replace("shape = [1, 2, 2]\nrange", "shape = [1, 4, 4]\nrange") + up;
-    let model = TinyModel::new().with(|t| {
-        t.insert("up.weight".into(), WeightTensor { shape: vec![1, 1, 3, 3], values: vec![1.0; 9] });
-        t.insert("up.bias".into(), WeightTensor { shape: vec![1], values: vec![0.0] });
-    });
-    model.write_with(&card, &model.bytes());
-    let text = model.inspect().succeeds();
-    assert!(text.contains("kernel 3, stride 2, padding 1, output padding 1"), "{text}");
-}
 
-/// An unknown method is answered with those that this model has.
-#[test]
-fn methods_are_those_of_the_model() {
-    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
-    let call = |args: &[&str]| Isoline::new(args).env("ISOLINE_MODELS", &models).arg("--device").arg("cpu");
-    let generate = |model: &str, method: &str| call(&["generate", "-m", model, "--novelty", "90", "--method", method]);
-    let guides = ["forward", "backward", "particles"];
-    let gan = generate("digits-gan", "forwrd").fails(2, &["--method forwrd", "digits-gan has: gradient, search"]);
-    assert!(guides.iter().all(|g| !gan.contains(g)), "{gan}");
-    let gan =
-        generate("digits-gan", "forward").fails(2, &["no denoiser", "it has: gradient, search, truncation, none"]);
-    assert!(!gan.contains("particles"), "{gan}");
-    generate("digits-diffusion", "forwrd").fails(2, &["did you mean \"forward\"?", "digits-diffusion has: gradient"]);
-    generate("digits-diffusion", "zzz").fails(2, &guides);
-    let lid = |model: &str, method: &str| call(&["lid", "estimate", model, "--method", method]);
-    lid("digits-gan", "flipd").fails(2, &["--method", "digits-gan has jacobian, lpca, ess, mle, cfdm"]);
-    lid("digits-diffusion", "flpd").fails(2, &["did you mean \"flipd\"?", "digits-diffusion has flipd, jacobian"]);
-}
-
-/// Among pictures that are all the same there is no neighbourhood, and no number in the table.
-#[test]
-fn a_dimension_that_is_not_defined_says_why() {
-    let model = TinyModel::new();
-    fs::create_dir(model.root().join("same")).unwrap();
-    let picture = isoline::render::Picture::from_pixels(vec![9, 8, 7, 6], [1, 2, 2]).unwrap();
-    let bytes = isoline::render::png::encode(&picture, &Default::default()).unwrap();
-    (0..6).for_each(|i| fs::write(model.root().join(format!("same/{i}.png")), &bytes).unwrap());
-    let call = |more: &[&str]| {
-        let call =
-            Isoline::new(&["lid", "estimate", "tiny", "--device", "cpu", "--reference", "same", "--seeds", "0-1"]);
-        call.args(more).env("ISOLINE_MODELS", model.root()).cwd(model.root())
-    };
-    for method in ["lpca", "ess", "mle"] {
-        let text = call(&["--method", method, "--setting", "3"]).succeeds();
-        assert_eq!(text.matches("its 3 neighbours all lie at one place").count(), 2, "{text}");
-        assert!(!["0.000", "1.000", "NaN", "inf"].iter().any(|n| text.contains(n)), "{text}");
-        let text = call(&["--method", method, "--setting", "3", "--pictures", "same", "--json"]).succeeds();
-        let samples = &json(&text)["samples"];
-        assert!(samples[0]["dimension"].is_null(), "{text}");
-        assert_eq!(samples[0]["note"], "only 0 of 6 points lie at another place than it, expected 3 neighbours");
+    fn at(&self, below: &str) -> PathBuf {
+        self.root.path().join(below)
     }
-    call(&["--method", "lpca", "--setting", "2.5"]).fails(2, &["--setting", "2 to 5 neighbours, found 2.5"]);
-    call(&["--method", "cfdm", "--setting", "0"]).fails(2, &["--setting", "above 0"]);
-    (1..6).for_each(|i| fs::remove_file(model.root().join(format!("same/{i}.png"))).unwrap());
-    call(&["--method", "lpca", "--setting", "2"]).fails(2, &["--reference", "1 pictures, expected at least 3"]);
+
+    /// A call with no more in its environment than a home and a device.
+    fn isoline(&self, args: &[&str]) -> Isoline {
+        let mut command = Command::new(self.at("bin/isoline"));
+        command.args(args).env_clear().env("HOME", self.at("home")).env("ISOLINE_DEVICE", "cpu");
+        Isoline::from_command(command).cwd(&self.at("work"))
+    }
+
+    fn put(&self, model: &TinyModel, folder: &str) {
+        fs::create_dir_all(self.at(folder)).unwrap();
+        for file in ["card.toml", "weights.safetensors"] {
+            fs::copy(model.folder().join(file), self.at(folder).join(file)).unwrap();
+        }
+    }
+}
+
+/// The folder that `isoline list models` names for a model.
+fn folder(machine: &Machine, name: &str, call: impl Fn(Isoline) -> Isoline) -> Option<String> {
+    let text = call(machine.isoline(&["list", "models", "--json"])).succeeds();
+    let rows: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let row = rows.as_array().unwrap().iter().find(|r| r["name"] == name).unwrap();
+    row["folder"].as_str().map(str::to_owned)
+}
+
+#[test]
+fn the_program_alone_makes_pictures_and_measures() {
+    let machine = Machine::new();
+    // Listing touches nothing.
+    let listed = machine.isoline(&["list", "models"]).succeeds();
+    for model in ["digits-diffusion", "digits-gan", "digits-vae"] {
+        let line = listed.lines().find(|l| l.starts_with(model)).unwrap();
+        assert!(line.ends_with("built into the program"), "{line}");
+    }
+    assert!(machine.isoline(&["list", "rewards"]).succeeds().contains("digits-diffusion --reward denoiser"));
+    assert_eq!(fs::read_dir(machine.at("home")).unwrap().count(), 0);
+    machine.isoline(&["generate", "-q", "--seeds", "0", "--novelty", "90", "-o", "run"]).succeeds();
+    let data = machine.at("home/.local/share/isoline/built-in");
+    let folder = folder(&machine, "digits-gan", |c| c).unwrap();
+    assert!(Path::new(&folder).starts_with(&data) && folder.ends_with("/digits-gan"), "{folder}");
+    // The same picture as with the model from its own folder.
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    let call = machine.isoline(&["generate", "-q", "--seeds", "0", "--novelty", "90", "-o", "other"]);
+    call.env("ISOLINE_MODELS", models).succeeds();
+    let picture = |run: &str| fs::read(machine.at("work").join(run).join("images/000000.png")).unwrap();
+    assert!(picture("run") == picture("other"));
+    machine.isoline(&["describe", "digits-vae", "-q", "--seeds", "0", "-o", "described"]).succeeds();
+}
+
+/// Every file below `folder`, by its path from `root`, without the pages that `train-reward` leaves for the eye.
+fn files(folder: &Path, root: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
+    for path in fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()) {
+        match path.is_dir() {
+            true => files(&path, root, found),
+            false if path.extension().is_some_and(|e| e == "html") => {}
+            false => drop(found.insert(path.strip_prefix(root).unwrap().to_owned(), fs::read(&path).unwrap())),
+        }
+    }
+}
+
+#[test]
+fn the_program_holds_every_file_of_models() {
+    let machine = Machine::new();
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    for name in fs::read_dir(&models).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()) {
+        // Several at once, as when a job array starts for the first time.
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| machine.isoline(&["inspect", &name]).succeeds());
+            }
+        });
+        let folder = PathBuf::from(folder(&machine, &name, |c| c).unwrap());
+        let (mut wanted, mut unpacked) = (BTreeMap::new(), BTreeMap::new());
+        files(&models.join(&name), &models.join(&name), &mut wanted);
+        files(&folder, &folder, &mut unpacked);
+        assert_eq!(wanted.keys().collect::<Vec<_>>(), unpacked.keys().collect::<Vec<_>>());
+        assert!(wanted == unpacked, "{name}");
+        assert_eq!(fs::read_dir(folder.parent().unwrap()).unwrap().count(), 1, "half-made folders are left");
+    }
+}
+
+#[test]
+fn places_are_searched_in_the_order_that_is_listed() {
+    let machine = Machine::new();
+    let model = TinyModel::new();
+    let mut wanted = Vec::new();
+    // From the last place to the first: each takes over from the one before.
+    for place in ["bin/models", "home/.local/share/isoline/models", "work/models", "elsewhere"] {
+        let at = format!("{place}/tiny");
+        machine.put(&model, &at);
+        let call = |c: Isoline| if place == "elsewhere" { c.env("ISOLINE_MODELS", machine.at(place)) } else { c };
+        assert_eq!(folder(&machine, "tiny", call).map(PathBuf::from), Some(machine.at(&at)));
+        let inspected = call(machine.isoline(&["inspect", "tiny", "--json"])).succeeds();
+        assert!(inspected.contains("\"fits\": true"), "{inspected}");
+        wanted.insert(0, machine.at(place));
+    }
+    let listed = machine.isoline(&["list", "models"]).env("ISOLINE_MODELS", &wanted[0]).succeeds();
+    let places: Vec<&str> = listed.lines().skip_while(|l| !l.is_empty()).skip(2).collect();
+    assert_eq!(places.len(), 5, "{listed}");
+    for (i, place) in wanted.iter().enumerate() {
+        assert!(places[i].starts_with(&format!("{}. {}", i + 1, place.display())), "{}", places[i]);
+    }
+    assert_eq!(places[4], "5. built into the program");
+    // A shipped model too is taken from the first place that has one: here a folder that is no model any more.
+    machine.put(&model, "work/models/digits-gan");
+    assert_eq!(folder(&machine, "digits-gan", |c| c).map(PathBuf::from), Some(machine.at("work/models/digits-gan")));
+}
+
+#[test]
+fn a_model_that_is_nowhere_says_where_it_was_looked_for() {
+    let machine = Machine::new();
+    let own = machine.at("home/.local/share/isoline/models");
+    let (here, beside) = (machine.at("work/models"), machine.at("bin/models"));
+    let places = [&here, &own, &beside].map(|p| p.display().to_string());
+    let mut words: Vec<&str> = places.iter().map(String::as_str).collect();
+    words.extend(["digits-gam: no such model", "looked in", "built into the program", "did you mean \"digits-gan\"?"]);
+    machine.isoline(&["generate", "-m", "digits-gam"]).fails(3, &words);
+    // A home that cannot be written to: said with what to do, not a panic.
+    fs::write(machine.at("file"), "").unwrap();
+    let call = machine.isoline(&["generate", "--seeds", "0"]).env("HOME", machine.at("file"));
+    call.fails(4, &["a file stands where a folder is needed"]);
+    let mut bare = Command::new(machine.at("bin/isoline"));
+    bare.args(["generate", "--seeds", "0"]).env_clear().current_dir(machine.at("work"));
+    Isoline::from_command(bare).fails(4, &["digits-gan", "XDG_DATA_HOME or ISOLINE_MODELS"]);
 }

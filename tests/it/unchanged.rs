@@ -144,6 +144,9 @@ fn columns(folder: &Path, found: &mut Vec<String>) {
             names.sort_unstable();
             found.push(format!("{name}: {}", names.join(",")));
         } else {
+            if name.ends_with(".parquet") {
+                crate::columns::every_column_is_described(&path);
+            }
             found.push(name);
         }
     }
@@ -327,6 +330,8 @@ fn refusals() {
             (Some(from), Some(to)) => format!("{}: about TIME{}", &shown[..from], &shown[to..]),
             _ => shown,
         };
+        let beside = Path::new(env!("CARGO_BIN_EXE_isoline")).parent().unwrap();
+        let shown = shown.replace(env!("CARGO_TARGET_TMPDIR"), "TMP").replace(&*beside.to_string_lossy(), "BESIDE");
         found.push_str(&format!("$ isoline {}\n{}{shown}\n", args.join(" "), format_args!("exit {}\n", done.code)));
     }
     golden("refusals.txt", &found);

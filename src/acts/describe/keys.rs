@@ -66,10 +66,11 @@ pub struct Keys {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
 #[serde(default)]
 pub struct Geometry {
-    /// Way to the spectrum; see isoline list estimators [default: exact; for a diffusion model its reward's, else input-subspace]
+    /// How the spectrum is found; see isoline list estimators [default: exact; for a diffusion model its reward's, else input-subspace]
     #[arg(long, value_name = "NAME", help_heading = "Geometry")]
     pub estimator: Option<String>,
-    /// Directions P of an estimator that is not exact, as in --estimator NAME:P too [default: the estimator's own]
+    /// Number of directions P of an estimator that is not exact; --estimator NAME:P does the same [default: the
+    /// estimator's own]
     #[arg(long, value_name = "P", help_heading = "Geometry")]
     pub directions: Option<usize>,
     /// Radius c of the stencil, in units of ‖z‖/√d
@@ -81,7 +82,7 @@ pub struct Geometry {
     /// Directions of local complexity [default: 16, at most d]
     #[arg(long, value_name = "P", help_heading = "Geometry")]
     pub complexity_directions: Option<usize>,
-    /// Key of the directions
+    /// Seed of the random directions
     #[arg(long, value_name = "N", default_value_t = Self::default().frame_seed, help_heading = "Geometry")]
     pub frame_seed: u64,
     /// Memory of one pass through the network, roughly

@@ -30,7 +30,7 @@ pub struct Recipe {
     pub directions: usize,
     /// c, the radius of the stencil.
     pub radius: f64,
-    /// Key of the directions.
+    /// Seed of the random directions.
     pub frame_seed: u64,
     /// Whether local complexity is counted.
     pub complexity: bool,

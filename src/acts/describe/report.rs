@@ -5,6 +5,7 @@ use super::measurer::Subject;
 use super::recipe::Recipe;
 use super::spread::spread;
 use super::values::Description;
+use crate::acts::columns;
 use crate::error::Result;
 use crate::generator::pictures;
 use crate::render::page::Page;
@@ -108,6 +109,7 @@ impl Report {
         let mut metadata: Vec<(String, String)> =
             about.as_object().into_iter().flatten().map(|(k, v)| (k.clone(), text(v))).collect();
         metadata.push(("settings".into(), self.settings.clone()));
+        metadata.push(columns::metadata("descriptors", &table));
         put("descriptors.parquet", &write_parquet(&table, &metadata)?)
     }
 }

@@ -12,7 +12,7 @@ use super::subjects::{Subjects, subject};
 use super::sweep;
 use super::table::samples_table;
 use super::vary::{centre, starts};
-use crate::acts::{ActRow, keys};
+use crate::acts::{ActRow, columns, keys};
 use crate::cancel::Cancel;
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
@@ -322,7 +322,8 @@ impl Work for Pictures {
         let rows: Vec<(&str, &SampleRow)> =
             jobs.iter().flat_map(|(name, _, rows)| rows.iter().map(move |r| (name.as_str(), r))).collect();
         let table = samples_table(&rows)?;
-        let metadata = [("isoline".to_owned(), env!("CARGO_PKG_VERSION").to_owned())];
+        let version = ("isoline".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+        let metadata = [version, columns::metadata("samples", &table)];
         store::write_atomic(&self.folder.join("samples.parquet"), &write_parquet(&table, &metadata)?)?;
         if self.csv {
             store::write_atomic(&self.folder.join("samples.csv"), write_csv(&table).as_bytes())?;

@@ -28,10 +28,10 @@ pub struct DenoiserPath {
     /// Noise levels [default: those of the model's sampler]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub sigma: Vec<f64>,
-    /// Way to the spectrum; see isoline list estimators
+    /// How the spectrum is found; see isoline list estimators
     #[arg(long, value_name = "NAME", default_value = "exact")]
     pub estimator: String,
-    /// Class of all samples, for a model that knows classes
+    /// Class of all samples, for a model with classes
     #[arg(long, value_name = "N")]
     pub class: Option<usize>,
 }

@@ -30,7 +30,7 @@ pub struct LatentPath {
     /// Seeds to go through, as in 3,14,15
     #[arg(long, value_name = "SEEDS", default_value = "0,1,2")]
     pub seeds: String,
-    /// Steps from a seed to the next [default: 32; 8 for a diffusion model]
+    /// Steps from one seed to the next [default: 32; 8 for a diffusion model]
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
     /// Straight lines instead of great circles

@@ -22,6 +22,7 @@ pub use model::Model;
 pub use paths::{cell, path, plane};
 pub use provenance::{Origin, Provenance, RewardNote, Scope};
 
+use crate::acts::columns;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
@@ -165,9 +166,11 @@ fn write_text(folder: &Path, name: &str, text: &str) -> Result<()> {
     store::write_atomic(&folder.join(name), text.as_bytes())
 }
 
-/// Writes `NAME.csv`, and `NAME.parquet` with `metadata`.
+/// Writes `NAME.csv`, and `NAME.parquet` with `metadata` and what each column says.
 fn write_table(folder: &Path, name: &str, table: &Table, metadata: &[(&str, &str)]) -> Result<()> {
-    let metadata: Vec<(String, String)> = metadata.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let mut metadata: Vec<(String, String)> =
+        metadata.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    metadata.push(columns::metadata(name, table));
     write_text(folder, &format!("{name}.csv"), &write_csv(table))?;
     store::write_atomic(&folder.join(format!("{name}.parquet")), &write_parquet(table, &metadata)?)
 }

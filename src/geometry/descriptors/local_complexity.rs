@@ -2,15 +2,28 @@
 //! layer.
 
 use super::ShownIn::{Map, Path, Related};
-use super::{Descriptor, LocalGeometry, Measured, Undefined};
+use super::{Descriptor, LocalGeometry, Measured, Parts, Undefined};
+use crate::table::Note;
 
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "delta",
     about: "local complexity: units that change sign over the vertices z ± h·v of a frame shared by all samples; also per layer",
+    unit: "units",
+    range: "whole, from 0",
+    empty: "it was not counted (complexity = false), or a value is not finite",
     label: "local complexity δ",
     shown: &[Related, Map, Path],
     measure,
-    parts,
+    parts: Parts {
+        notes: &[Note::new(
+            "delta_{i}",
+            "units",
+            "whole, from 0",
+            "delta of activation i alone, counted from 0 along the network",
+            "delta is empty",
+        )],
+        measure: parts,
+    },
 };
 
 fn measure(g: &LocalGeometry) -> Measured {

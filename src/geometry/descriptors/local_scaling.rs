@@ -2,16 +2,19 @@
 //! different units, so compare ψ_k instead.
 
 use super::ShownIn::{Compared, Sample};
-use super::{Descriptor, LocalGeometry, Measured, Undefined, no_parts};
+use super::{Descriptor, LocalGeometry, Measured, NO_PARTS, Undefined};
 use crate::geometry::psi_k;
 
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "psi",
     about: "local scaling, Σ ln σ_i over the r singular values above the tolerance",
+    unit: "nats",
+    range: "any real number",
+    empty: "no singular value is above the tolerance, or a value is not finite",
     label: "local scaling ψ",
     shown: &[Sample, Compared],
     measure,
-    parts: no_parts,
+    parts: NO_PARTS,
 };
 
 fn measure(g: &LocalGeometry) -> Measured {

@@ -1,15 +1,18 @@
 //! ln ‖A‖_F, a cheap alternative to ψ that needs few directions and often orders latents the same way.
 
 use super::ShownIn::Related;
-use super::{Descriptor, LocalGeometry, Measured, Undefined, no_parts};
+use super::{Descriptor, LocalGeometry, Measured, NO_PARTS, Undefined};
 
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "ln_frobenius",
     about: "½ ln Σ σ_i², the logarithm of the Frobenius norm of what was measured",
+    unit: "nats",
+    range: "any real number",
+    empty: "every singular value is 0, or a value is not finite",
     label: "ln ‖J‖_F",
     shown: &[Related],
     measure,
-    parts: no_parts,
+    parts: NO_PARTS,
 };
 
 fn measure(g: &LocalGeometry) -> Measured {

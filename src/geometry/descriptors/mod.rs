@@ -16,6 +16,7 @@ mod volume;
 
 use super::complexity::Complexity;
 use super::{Spectrum, jackknife};
+use crate::table::Note;
 
 /// Why a descriptor has no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,6 +184,12 @@ pub struct Descriptor {
     pub name: &'static str,
     /// The formula in one line, for `isoline list descriptors`.
     pub about: &'static str,
+    /// The unit of its column.
+    pub unit: &'static str,
+    /// The values its column can have.
+    pub range: &'static str,
+    /// When its column is empty.
+    pub empty: &'static str,
     /// Its label on the axis of a figure.
     pub label: &'static str,
     /// Tables and figures that show it without being asked.
@@ -190,13 +197,26 @@ pub struct Descriptor {
     /// Computes the value from the given geometry. A standard error of 0 asks [`measure_all`] to fill in that of the
     /// jackknife.
     pub measure: fn(&LocalGeometry) -> Measured,
-    /// Further columns, (name, value), such as one per layer; [`no_parts`] for a descriptor that is one number.
-    pub parts: fn(&LocalGeometry) -> Vec<(String, Measured)>,
+    /// Further columns, such as one per layer; [`NO_PARTS`] for a descriptor that is one number.
+    pub parts: Parts,
+}
+
+/// Further columns of a descriptor.
+pub struct Parts {
+    /// Their entries in the dictionary of columns.
+    pub notes: &'static [Note],
+    /// Name and value of each.
+    pub measure: fn(&LocalGeometry) -> Vec<(String, Measured)>,
 }
 
 /// [`Descriptor::parts`] of a descriptor that is one number: none.
-pub fn no_parts(_: &LocalGeometry) -> Vec<(String, Measured)> {
-    Vec::new()
+pub const NO_PARTS: Parts = Parts { notes: &[], measure: |_| Vec::new() };
+
+impl Descriptor {
+    /// Its entry in the dictionary of columns.
+    pub fn note(&self) -> Note {
+        Note::new(self.name, self.unit, self.range, self.about, self.empty)
+    }
 }
 
 /// The descriptors `wanted` and their parts, in order, as (column name, value). If the spectrum comes from part of the
@@ -207,7 +227,7 @@ pub fn measure_all(g: &LocalGeometry, wanted: &[&Descriptor]) -> Vec<(String, Me
     for descriptor in wanted {
         let all = |g: &LocalGeometry| {
             let mut all = vec![(descriptor.name.to_owned(), (descriptor.measure)(g))];
-            all.extend((descriptor.parts)(g));
+            all.extend((descriptor.parts.measure)(g));
             all
         };
         let others: Vec<_> = replicated.iter().map(|spectrum| all(&LocalGeometry { spectrum, ..*g })).collect();

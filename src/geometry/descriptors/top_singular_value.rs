@@ -1,15 +1,18 @@
 //! The largest singular value σ₁: a cheap alternative to ψ, but coarser than ln ‖A‖_F.
 
 use super::ShownIn::Related;
-use super::{Descriptor, LocalGeometry, Measured, Undefined, no_parts};
+use super::{Descriptor, LocalGeometry, Measured, NO_PARTS, Undefined};
 
 pub const DESCRIPTOR: Descriptor = Descriptor {
     name: "sigma_1",
     about: "the largest singular value of the Jacobian",
+    unit: "sample values per unit of latent",
+    range: "from 0",
+    empty: "a value is not finite",
     label: "σ₁",
     shown: &[Related],
     measure,
-    parts: no_parts,
+    parts: NO_PARTS,
 };
 
 fn measure(g: &LocalGeometry) -> Measured {

@@ -44,7 +44,7 @@ pub struct WalkKeys {
     /// Noise levels at which a reward acts [default: where it is worth something]
     #[arg(long, value_name = "LEAST,GREATEST", value_parser = span)]
     pub interval: Option<[f64; 2]>,
-    /// Times each step is taken, its noise put back in between [default: 1]
+    /// How often each step is taken; its noise is put back in between [default: 1]
     #[arg(long, value_name = "N")]
     pub recurrence: Option<usize>,
 }

@@ -33,7 +33,8 @@ pub struct Convergence {
     /// Seeds of the latents, as in 0-63 [default: 0-63; 0-15 for a diffusion model]
     #[arg(long, value_name = "LIST")]
     pub seeds: Option<String>,
-    /// Directions to try, and all of them but for a diffusion model; those that do not fit an estimator are left out
+    /// Numbers of directions to try besides all d of them (which a diffusion model leaves out); an estimator skips those that
+    /// it cannot take
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "4,8,16,32,64,128")]
     pub directions: Vec<usize>,
     /// Radii of the stencil to try, in units of ‖z‖/√d [default: 0.003,0.01,0.03,0.1,0.3; 0.01,0.1 for a diffusion model]
@@ -42,13 +43,13 @@ pub struct Convergence {
     /// Model rank k of psi_k [default: the reward's, else from the exact spectra]
     #[arg(long, value_name = "K")]
     pub model_rank: Option<usize>,
-    /// Key of the directions
+    /// Seed of the random directions
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub frame_seed: u64,
     /// Memory of one pass through the network, roughly
     #[arg(long, value_name = "MIB", default_value_t = 192)]
     pub memory: usize,
-    /// The card's map only, not also the other one of image and pre-activation
+    /// Only the map that the card names, to the image or to the pre-activation, instead of both
     #[arg(long)]
     pub one_map: bool,
 }

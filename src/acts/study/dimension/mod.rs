@@ -29,7 +29,7 @@ pub struct Pictures {
     /// Pictures to measure instead of the model's own: an IDX file or a folder
     #[arg(long, value_name = "PATH")]
     pub pictures: Option<PathBuf>,
-    /// Rademacher probes of a trace; 0 takes the exact trace, one tangent per pixel
+    /// Random probes of ±1 for the trace; 0 computes it exactly, with one tangent per pixel
     #[arg(long, value_name = "N", default_value_t = 32)]
     pub probes: usize,
 }

@@ -10,26 +10,58 @@ pub struct PictureMeasure {
     pub name: &'static str,
     /// What it is, in one line.
     pub about: &'static str,
+    /// Its unit.
+    pub unit: &'static str,
+    /// The values it can have.
+    pub range: &'static str,
     /// The measurement.
     pub measure: fn(&Picture) -> Result<f64>,
 }
 
 /// Every measure.
 pub static PICTURE_MEASURES: &[PictureMeasure] = &[
-    PictureMeasure { name: "ink", about: "mean of the luma: brightness", measure: |p| Ok(ink(p)) },
-    PictureMeasure { name: "contrast", about: "standard deviation of the luma", measure: |p| Ok(contrast(p)) },
-    PictureMeasure { name: "edges", about: "mean length of the gradient of the luma", measure: |p| Ok(edges(p)) },
+    PictureMeasure {
+        name: "ink",
+        about: "mean of the luma: brightness",
+        unit: "luma, black 0 and white 1",
+        range: "0 to 1",
+        measure: |p| Ok(ink(p)),
+    },
+    PictureMeasure {
+        name: "contrast",
+        about: "standard deviation of the luma",
+        unit: "luma, black 0 and white 1",
+        range: "0 to 0.5",
+        measure: |p| Ok(contrast(p)),
+    },
+    PictureMeasure {
+        name: "edges",
+        about: "mean length of the gradient of the luma",
+        unit: "luma per pixel",
+        range: "0 to 1.42",
+        measure: |p| Ok(edges(p)),
+    },
     PictureMeasure {
         name: "png_bytes",
         about: "size of the picture as a PNG file, a measure of complexity",
+        unit: "bytes",
+        range: "whole, above 0",
         measure: png_bytes,
     },
     PictureMeasure {
         name: "total_variation",
         about: "mean |difference| of neighbouring pixels of the luma",
+        unit: "luma, black 0 and white 1",
+        range: "0 to 1",
         measure: |p| Ok(total_variation(p)),
     },
-    PictureMeasure { name: "sharpness", about: "variance of the Laplacian of the luma", measure: |p| Ok(sharpness(p)) },
+    PictureMeasure {
+        name: "sharpness",
+        about: "variance of the Laplacian of the luma",
+        unit: "squared luma",
+        range: "from 0",
+        measure: |p| Ok(sharpness(p)),
+    },
 ];
 
 /// The measures that may pass for novelty, as a picture can have more or less of each without being any rarer.
