@@ -131,15 +131,16 @@ mod tests {
         let about = *reader.info().animation_control().unwrap();
         assert_eq!((about.num_frames, about.num_plays), (8, 0));
         let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
-        let (mut delays, mut shown) = (Vec::new(), Vec::new());
+        let mut shown = Vec::new();
         for _ in 0..8 {
             reader.next_frame(&mut pixels).unwrap();
-            delays.push(reader.info().frame_control().unwrap().delay_num);
             // The middle of the picture.
-            let at = (reader.info().height as usize / 2) * reader.info().width as usize * 3
-                + reader.info().width as usize / 2 * 3;
-            shown.push(pixels[at] / 50);
+            let (width, height) = (reader.info().width as usize, reader.info().height as usize);
+            shown.push(pixels[(height / 2 * width + width / 2) * 3] / 50);
         }
+        // A chunk fcTL has number, size and place of a frame, and then the numerator of its delay.
+        let controls = file.windows(4).enumerate().filter(|(_, name)| *name == b"fcTL");
+        let delays: Vec<u16> = controls.map(|(at, _)| u16::from_be_bytes([file[at + 24], file[at + 25]])).collect();
         assert_eq!(shown, [0, 1, 2, 3, 4, 3, 2, 1]);
         assert_eq!(delays, [REST, STEP, STEP, STEP, REST, STEP, STEP, STEP]);
     }

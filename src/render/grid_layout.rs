@@ -14,7 +14,7 @@ const PAGE_CELLS: usize = 400;
 const CELL: usize = 72;
 const CAPTION_LETTERS: usize = 20;
 /// What a last line counts that is only begun, against a page whose sides are in the ratio e.
-const RAGGED: f64 = 1.0;
+const RAGGED: f64 = 1.5;
 
 /// Sizes in pixels.
 pub struct Layout {
