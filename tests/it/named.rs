@@ -39,8 +39,9 @@ fn inspect_says_all_in_a_hundred_columns() {
         t.insert("up.bias".into(), WeightTensor { shape: vec![1], values: vec![0.0] });
     });
     model.write_with(&card, &model.bytes());
-    let text = model.inspect().succeeds();
-    assert!(text.contains("kernel 3, stride 2, padding 1, output padding 1"), "{text}");
+    let found = json(&model.inspect().arg("--json").succeeds());
+    let about = found["layers"][2]["about"].as_str().unwrap();
+    assert_eq!(about, "conv_transpose2d 1 → 1, kernel 3, stride 2, padding 1, output padding 1");
 }
 
 /// An unknown method is answered with those that this model has.

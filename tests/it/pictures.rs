@@ -166,7 +166,7 @@ fn another_format_under_the_name_of_a_picture_is_named() {
         (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
         (b"<html>no such picture</html>", "a web page"),
         (b"", "an empty file"),
-        (b"\x89PNG", "damaged"),
+        (b"\x89PNG", "expected a PNG or JPEG picture"),
     ] {
         let folder = model.root().join("one");
         let _ = fs::remove_dir_all(&folder);
