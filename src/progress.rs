@@ -155,18 +155,23 @@ impl Bar {
     /// Counts `n` more units as done, which were worked on together and end here, and shows it, unless the last line is
     /// too recent.
     pub fn advance(&self, n: u64) {
-        self.count(n);
+        self.add(n);
         self.mark();
     }
 
     /// Counts `n` more units as done. Others that were worked on together with them may follow, so the time that they
     /// took is not known before [`mark`](Self::mark).
     pub fn count(&self, n: u64) {
+        self.add(n);
+        if let Style::Json(_) = self.style {
+            self.say_if_due();
+        }
+    }
+
+    fn add(&self, n: u64) {
         self.state().done += n;
-        match &self.drawn {
-            Some(drawn) => drawn.inc(n),
-            None if matches!(self.style, Style::Json(_)) => self.say_if_due(),
-            None => {}
+        if let Some(drawn) = &self.drawn {
+            drawn.inc(n);
         }
     }
 

@@ -132,7 +132,10 @@ fn what_a_calibration_says_holds_for_other_samples() {
     let said = json["bias"]["psi"]["bias"].as_f64().unwrap();
     assert!(off.abs() > 1.0 && (off - said).abs() < 1e-9, "{off} {said}");
     assert_eq!(column(&found, "psi_exact")[..32], exact[..32]);
-    assert!(found.column("novelty").is_none(), "a table by another estimator has no meaning here");
+    // A calibration by another estimator has no meaning here, and the table says so.
+    assert!(column(&found, "novelty").iter().all(|v| v.is_nan()));
+    let why = json["undefined"]["novelty"].as_str().unwrap();
+    assert!(why.starts_with("the reward is calibrated by exact, not by input-subspace"), "{why}");
     println!("{inside} of 48 hold; bias {said:.3}, Spearman {}", json["bias"]["psi"]["spearman"]);
 }
 

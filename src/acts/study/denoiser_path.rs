@@ -45,6 +45,8 @@ pub struct DenoiserPathReport {
     pub model_sha256: String,
     /// Name of the estimator of the spectra.
     pub estimator: String,
+    /// Names of a point's values.
+    pub descriptors: Vec<&'static str>,
     /// One point per seed and level: seed by seed, each from noise to picture.
     pub points: Vec<PathPoint>,
 }
@@ -110,6 +112,7 @@ impl DenoiserPath {
             model: sampler.spec().id.clone(),
             model_sha256: sampler.model_sha256().to_owned(),
             estimator: estimator.name().to_owned(),
+            descriptors: descriptors().map(|d| d.name).collect(),
             points: (0..seeds.len()).flat_map(|i| levels.iter().map(move |level| point(i, level))).collect(),
         })
     }
@@ -162,11 +165,6 @@ fn state_at(sampler: &Sampler, z: &Latents, sigma: f64) -> Result<Latents> {
 }
 
 impl DenoiserPathReport {
-    /// The names of a point's values.
-    pub fn descriptors(&self) -> Vec<&'static str> {
-        descriptors().map(|d| d.name).collect()
-    }
-
     /// A table with one row per point.
     ///
     /// # Errors
@@ -178,7 +176,7 @@ impl DenoiserPathReport {
             Column::new("sigma", Values::F64(points().map(|p| Some(p.sigma)).collect())),
             Column::new("k", Values::I64(points().map(|p| i64::try_from(p.k).ok()).collect())),
         ];
-        let names = self.descriptors().into_iter().enumerate();
+        let names = self.descriptors.iter().copied().enumerate();
         columns.extend(names.map(|(i, name)| Column::new(name, Values::F64(points().map(|p| p.values[i]).collect()))));
         Table::new(columns)
     }
