@@ -3,10 +3,13 @@
 //!
 //! A column has one line here. Descriptors and measures of pictures describe their own columns, in their own files.
 
+mod arrays;
+
 use super::study;
-use super::study::relations::{PICTURE_MEASURES, PictureMeasure};
+use super::study::relations::{LOOKS, PICTURE_MEASURES, PictureMeasure};
 use crate::geometry::{DESCRIPTORS, Descriptor, ShownIn, shown_in};
 use crate::table::{Column, Note, Table};
+use arrays::{LABELS, SPECTRA};
 use std::borrow::Cow;
 
 /// A table that the program writes.
@@ -23,7 +26,8 @@ pub struct TableRow {
 pub static TABLES: &[TableRow] = &[
     TableRow {
         name: "samples",
-        about: "one row per picture, by isoline generate and isoline merge. Where the reward has learnt a quantity of pictures, \
+        about: "one row per picture, by isoline generate and isoline merge; by isoline steer-report one per method, seed and level. \
+                Where the reward has learnt a quantity of pictures, \
                 its value is in measured, and psi_k, psi, nu, rank and log_likelihood are empty",
         notes: samples,
     },
@@ -77,12 +81,11 @@ const fn note(
 
 const NEVER: &str = "never";
 const NOT_FINITE: &str = "a value was not finite";
-const UNMEASURED: &str = "the reward's quantity could not be measured";
+const UNMEASURED: &str = "the reward's quantity could not be measured, see missed";
 const POINTS: &str = "points of percentile";
 const PERCENTILE: &str = "0 to 100";
-const SEEDS: &str = "whole, 0 to 2^63 − 1 in a table";
-const NO_SEED: &str = "the seed is 2^63 or above";
-const SEED: Note = note("seed", "1", SEEDS, "the sample's seed", NO_SEED);
+const SEEDS: &str = "whole, 0 to 2^64 − 1";
+const SEED: Note = note("seed", "1", SEEDS, "the sample's seed; of a variation, its number", NEVER);
 
 /// Columns of `samples` before its descriptors. "Calibration" is the sorted table of ψ_k (or of what the reward learnt
 /// instead) of the model's own unguided samples.
@@ -103,6 +106,13 @@ const SAMPLES: &[Note] = &[
         PERCENTILE,
         "the measured percentile; 0 or 100 beyond the calibration, see beyond",
         UNMEASURED,
+    ),
+    note(
+        "novelty_remeasured",
+        POINTS,
+        PERCENTILE,
+        "the percentile measured again by directions that steering never used",
+        "it could not be measured; the column is missing where nothing was measured again",
     ),
     note(
         "beyond",
@@ -151,18 +161,19 @@ const OUTCOME: &[Note] = &[
     note(
         "status",
         "text",
-        "ok, unreached, off_manifold, non_finite",
-        "how the sample ended: as asked; further from what was asked than the tolerance; outside the range that the reward was \
-         taught on; or without a picture, as a value was not finite",
+        "ok, unreached, unmeasured, off_manifold, non_finite",
+        "how the sample ended: as asked; further from what was asked than the tolerance; with nothing that could measure it; \
+         outside the range that the reward was taught on; or without a picture, as a value was not finite",
         NEVER,
     ),
     note(
         "missed",
         "text",
-        "steps, corrections, drift, range",
+        "steps, corrections, drift, stay, range, no_noise, no_reward",
         "why it did not reach what was asked: no corrections were asked for; all were used up; the limit on the way from the \
-         seed; nothing was found beyond the level",
-        "status is not unreached",
+         seed; it was told to stay near its seed; nothing was found beyond the level. Or why it is unmeasured: a guided picture is \
+         not made from a known noise; the model has no reward",
+        "status is neither unreached nor unmeasured",
     ),
     note(
         "file",
@@ -179,6 +190,53 @@ const OUTCOME: &[Note] = &[
         "value i of the latent that the picture was made from",
         "latents were not kept (save_latents), or status is non_finite",
     ),
+    note(
+        "picture_correlation",
+        "1",
+        "−1 to 1",
+        "Pearson correlation of the pixels with those of the unguided picture of the same start",
+        "a picture is constant; the columns of the comparison are missing where identity was not asked for",
+    ),
+    note(
+        "picture_angle",
+        "degrees",
+        "0 to 90",
+        "angle between the two pictures as vectors above black",
+        "one is black",
+    ),
+    note(
+        "latent_angle",
+        "degrees",
+        "0 to 180",
+        "angle between the latents of the two",
+        "the picture was guided, so that no latent stands for it",
+    ),
+    note("class", "1", "whole, from 0", "class of the picture, by the classifier", "no classifier was named"),
+    note("class_unguided", "1", "whole, from 0", "class of the unguided picture", "no classifier was named"),
+    note("likeness_note", "text", "", "why a number of the comparison is missing", "none is missing"),
+];
+
+/// Columns that `samples` has besides in the folder of a comparison of methods.
+const COMPARED: &[Note] = &[
+    note("method", "text", "", "method and loop, in place of job (steer-report)", NEVER),
+    note("miss", POINTS, PERCENTILE, "|asked − reached| (steer-report)", "novelty_reached is empty"),
+    note("miss_remeasured", POINTS, PERCENTILE, "|asked − remeasured| (steer-report)", "novelty_remeasured is empty"),
+    note("off_manifold", "1", "true, false", "whether status is off_manifold or non_finite (steer-report)", NEVER),
+    note(
+        "evaluations",
+        "network evaluations",
+        "whole, from 1",
+        "what steering and measuring cost: one for each pass through a network and for each tangent (steer-report)",
+        NEVER,
+    ),
+    note(
+        "ms",
+        "milliseconds",
+        "above 0",
+        "time of steering and measuring, shared out over a tile (steer-report)",
+        NEVER,
+    ),
+    note("strength", "1", "any real number", "strength of the guide (steer-report)", "the method is no guide"),
 ];
 
 /// Columns of `descriptors` before and after the descriptors.
@@ -206,6 +264,7 @@ const NUMBERED: &[Note] = &[
         "latents were not found from pictures",
     ),
     note("status", "text", "ok, not finite", "whether the spectrum is finite", NEVER),
+    note("undefined", "text", "", "which values are missing in this row, and why", "none is missing"),
 ];
 const CALIBRATED: &[Note] = &[
     note(
@@ -275,7 +334,7 @@ const PATH: &[Note] = &[
         "place on the path; whole numbers are the seeds (study trajectory)",
         NEVER,
     ),
-    note("seed", "1", SEEDS, "the sample's seed (isoline trajectory)", NO_SEED),
+    note("seed", "1", SEEDS, "the sample's seed (isoline trajectory)", NEVER),
     note("sigma", "sample values", "above 0", "noise level of the state (isoline trajectory)", NEVER),
     note("k", "directions", "whole, from 1", "the k of psi_k at this noise level (isoline trajectory)", NEVER),
 ];
@@ -313,7 +372,7 @@ const CONVERGENCE: &[Note] = &[
 ];
 
 const CURVE: &[Note] = &[
-    note("seed", "1", "whole, from 0", "the sample's seed, or the picture's index in the data set", NO_SEED),
+    note("seed", "1", "whole, from 0", "the sample's seed, or the picture's index in the data set", NEVER),
     note("sigma", "sample values", "above 0", "noise level", NEVER),
     note(
         "dimension",
@@ -331,56 +390,11 @@ const CURVE: &[Note] = &[
     ),
     note("trace", "dimensions", "any real number", "trace of the denoiser's Jacobian", "not finite"),
     note("residual", "dimensions", "from 0", "‖D(x) − x‖²/σ², with D the denoiser", "not finite"),
+    note("note", "text", "", "why these numbers are no dimension", "they may be one"),
 ];
 
-const SPECTRA: &[Note] = &[
-    note("samples", "1", "whole, from 0", "[n], seed or row of each latent", NEVER),
-    note("latents", "standard deviations of the prior", "any real number", "[n, d], the latents", NEVER),
-    note("residuals", "sample values", "from 0", "[n], as the column residual", "latents were not found from pictures"),
-    note("h", "standard deviations of the prior", "above 0", "[n], as the column h", "the estimator takes derivatives"),
-    note("singular_values", "sample values per unit of latent", "from 0", "[n, P], descending", NOT_FINITE),
-    note(
-        "rotated_latents",
-        "standard deviations of the prior",
-        "any real number",
-        "[n, P], Vᵀz in the order of the singular values",
-        NOT_FINITE,
-    ),
-    note(
-        "psi_stderr",
-        "nats",
-        "from 0, or infinite where unknown",
-        "[n, P], standard error of psi_k at k = 1, 2, …",
-        NOT_FINITE,
-    ),
-    note("complexity", "units", "whole, from 0", "[n, layers], sign changes by activation", "not counted"),
-    note("complexity_counted", "1", "0, 1", "[n], whether sign changes were counted", NEVER),
-    note(
-        "stderr",
-        "as the column",
-        "from 0",
-        "[n, columns], jackknife standard errors; isoline.json names the columns",
-        "none was found",
-    ),
-    note("isoline.json", "text", "", "format, model, estimator, run id and the hash of the arrays", NEVER),
-];
-
-const LABELS: &[Note] = &[
-    note(
-        "singular_values",
-        "sample values per unit of latent",
-        "from 0; −1 in a row without a reading and behind a shorter spectrum",
-        "[n, P], descending, for a quantity that is read off a spectrum",
-        NEVER,
-    ),
-    note(
-        "values",
-        "that of the quantity",
-        "any real number behind a 1; −1 without a reading",
-        "[n, 2], a 1 and then the value, for any other quantity",
-        NEVER,
-    ),
-];
+const CLASS: Note =
+    note("class", "1", "whole, from 0", "class of the picture, by the classifier", "no classifier was named");
 
 /// The entries of the descriptors `of`, each with those of its parts.
 fn described(of: impl Iterator<Item = &'static Descriptor>) -> Vec<Note> {
@@ -390,7 +404,8 @@ fn described(of: impl Iterator<Item = &'static Descriptor>) -> Vec<Note> {
 fn samples() -> Vec<Note> {
     let (ranked, others): (Vec<Note>, Vec<Note>) =
         shown_in(ShownIn::Sample).map(Descriptor::note).partition(|n| n.name == "psi_k");
-    [SAMPLES, &ranked, MEASURED, &others, OUTCOME].concat()
+    let looks = PICTURE_MEASURES.iter().filter(|m| LOOKS.contains(&m.name)).map(picture_measure).collect::<Vec<_>>();
+    [SAMPLES, &ranked, MEASURED, &others, OUTCOME, COMPARED, &looks].concat()
 }
 
 fn descriptors() -> Vec<Note> {
@@ -405,10 +420,13 @@ fn descriptors() -> Vec<Note> {
     NUMBERED.iter().cloned().chain(each).chain(CALIBRATED.iter().cloned()).collect()
 }
 
+fn picture_measure(m: &PictureMeasure) -> Note {
+    Note::new(m.name, m.unit, m.range, m.about, "the picture is not finite")
+}
+
 fn relate() -> Vec<Note> {
-    let measure = |m: &PictureMeasure| Note::new(m.name, m.unit, m.range, m.about, "the picture is not finite");
-    let measures: Vec<Note> = PICTURE_MEASURES.iter().map(measure).collect();
-    [&[SEED][..], &described(DESCRIPTORS.iter()), &measures, RECONSTRUCTION].concat()
+    let measures: Vec<Note> = PICTURE_MEASURES.iter().map(picture_measure).collect();
+    [&[SEED][..], &described(DESCRIPTORS.iter()), &measures, &[CLASS], RECONSTRUCTION].concat()
 }
 
 fn map() -> Vec<Note> {

@@ -1,7 +1,7 @@
 //! `isoline steer-report`.
 
 use super::{CommandRow, Context, output, parsed};
-use crate::acts::study::steering::{Comparison, ComparisonReport};
+use crate::acts::study::steering::{Comparison, ComparisonReport, LEFT_OUT};
 use crate::acts::study::{Origin, Report, described};
 use crate::error::{Result, shown};
 use std::path::PathBuf;
@@ -53,6 +53,9 @@ fn print(report: &ComparisonReport) -> Result<()> {
         output::columns(&report.miss_rows()),
         output::columns(&report.cost_rows())
     );
+    if report.guides_left_out {
+        text.push_str(&format!("{LEFT_OUT}\n\n"));
+    }
     match report.held_out_rows() {
         Some(rows) => text.push_str(&format!(
             "Measured again by {}, which steering never used; without choosing, two measurements are apart as in the row \

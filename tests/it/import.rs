@@ -155,9 +155,11 @@ fn pickled(tensors: &[Named]) -> Vec<u8> {
         let parts = [storage.concat(), number(0), tuple(&sides), tuple(&strides), b"\x89".to_vec(), hooks];
         [b"ctorch._utils\n_rebuild_tensor_v2\n".as_slice(), &tuple(&parts), b"R"].concat()
     }
+    /// A value and the path to it.
+    type Entry<'a> = (Vec<&'a str>, Vec<u8>);
     /// A dictionary of everything below a path.
-    fn dictionary(entries: &[(Vec<&str>, Vec<u8>)]) -> Vec<u8> {
-        let mut below: BTreeMap<&str, Vec<(Vec<&str>, Vec<u8>)>> = BTreeMap::new();
+    fn dictionary(entries: &[Entry]) -> Vec<u8> {
+        let mut below: BTreeMap<&str, Vec<Entry>> = BTreeMap::new();
         let mut items = Vec::new();
         for (path, value) in entries {
             match &path[..] {

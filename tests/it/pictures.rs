@@ -102,7 +102,7 @@ fn pictures_are_decoded_in_one_place() {
         for path in fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()) {
             if path.is_dir() {
                 folders.push(path);
-            } else if fs::read_to_string(&path).unwrap().lines().any(|l| {
+            } else if fs::read_to_string(&path).unwrap().lines().take_while(|l| *l != "#[cfg(test)]").any(|l| {
                 let code = l.split("//").next().unwrap();
                 ["image::", "DynamicImage", "png::Decoder", "JpegDecoder"].iter().any(|w| {
                     code.match_indices(w)

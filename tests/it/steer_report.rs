@@ -41,6 +41,7 @@ fn numbers(table: &Table, name: &str) -> Vec<f64> {
     match &table.column(name).unwrap_or_else(|| panic!("no column {name}")).values {
         Values::F64(v) => v.iter().map(|v| v.unwrap_or(f64::NAN)).collect(),
         Values::I64(v) => v.iter().map(|v| v.map_or(f64::NAN, |v| v as f64)).collect(),
+        Values::U64(v) => v.iter().map(|v| v.map_or(f64::NAN, |v| v as f64)).collect(),
         other => panic!("{name}: {other:?}"),
     }
 }
@@ -240,9 +241,16 @@ fn what_is_held_out_is_measured_by_other_directions() {
 fn a_report_shows_both_measurements_of_guides_too() {
     let dir = tempfile::tempdir().unwrap();
     let args = ["steer-report", "digits-diffusion", "-q", "--seeds", "0-1", "--novelty", "20,80", "--tile", "2"];
-    let call = isoline(&args).args(&["--steps", "2", "--corrections", "1", "--methods", "none,density", "-o", "r"]);
+    let steps = ["--steps", "2", "--corrections", "1"];
+    let call = isoline(&args).args(&steps).args(&["--methods", "none,density", "-o", "r"]);
+    // By its own reward, which knows noises only, a guided picture cannot be measured, and guides are left out.
+    call.cwd(dir.path()).fails(2, &["--methods density", "guided pictures cannot be measured"]);
+    let call = isoline(&args).args(&steps).args(&["--methods", "none,density", "--reward", "denoiser", "-o", "r"]);
     let printed = call.cwd(dir.path()).succeeds();
-    assert!(printed.contains("Measured again by input-subspace:16 of frame 1, which steering never used"), "{printed}");
+    assert!(
+        printed.contains("Measured again by input-subspace:16 of frame 1 at 0.2, which steering never used"),
+        "{printed}"
+    );
     let report = json(&fs::read_to_string(dir.path().join("r/study.json")).unwrap());
     let table = samples(&dir.path().join("r"));
     let (asked, again) = (numbers(&table, "novelty_asked"), numbers(&table, "novelty_remeasured"));

@@ -4,6 +4,7 @@
 use super::recipe::Recipe;
 use super::row::SampleRow;
 use super::scale::Sort;
+use super::subject::NO_REWARD;
 use super::tiles::PlannedJob;
 use crate::error::{Error, Result};
 use crate::render::Picture;
@@ -254,7 +255,7 @@ fn title(jobs: &[&SheetJob]) -> String {
         _ => Some(format!("{many} {}", all.join(", "))),
     };
     let models = once(recipes().map(|r| r.model.clone()).collect()).join(", ");
-    let own = |r: &Recipe| if r.has_reward() { "own".to_owned() } else { "none".to_owned() };
+    let own = |r: &Recipe| if r.has_reward() { "own".to_owned() } else { NO_REWARD.to_owned() };
     let rewards = once(recipes().map(|r| r.reward.clone().unwrap_or_else(|| own(r))).collect());
     let methods = once(recipes().filter(|r| r.is_steered()).map(|r| r.method.clone()).collect());
     let denoising = || recipes().filter_map(|r| Some((r, r.denoising.as_ref()?)));
@@ -271,7 +272,7 @@ fn title(jobs: &[&SheetJob]) -> String {
         Some(models),
         match rewards.as_slice() {
             [one] if one == "own" => Some("own reward".to_owned()),
-            [one] if one == "none" => Some("no reward".to_owned()),
+            [one] if one == NO_REWARD => Some("no reward".to_owned()),
             _ => listed("reward", "rewards", rewards),
         },
         unguided.or(listed("method", "methods", methods)),
@@ -304,6 +305,7 @@ reward_sha256 = \"\"\nmethod = \"gradient\"\nestimator = \"exact\"\ntile = 16\nd
             sort: Some(sort),
             sweep: false,
             from: None,
+            classifier: None,
             recipe: Recipe { novelty: novelty.map(Percentile::clamped), method: method.into(), ..recipe },
         }
     }

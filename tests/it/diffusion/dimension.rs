@@ -247,7 +247,7 @@ fn degenerate_neighbourhoods_have_no_dimension() {
             corners.push(corner);
         }
     }
-    let cases: [(&str, Vec<[f64; 3]>, [f64; 3], &str); 5] = [
+    let cases = [
         ("all points are the query", vec![one; 12], one, "only 0 of 12 points lie at another place"),
         ("all points are one other", vec![one; 12], [0.0; 3], "its 5 neighbours all lie at one place"),
         ("one point", vec![one], one, "only 0 of 1 points"),

@@ -2,6 +2,7 @@
 
 use super::Comparison;
 use crate::error::{Error, Result, nearest};
+use crate::reward::Place;
 use crate::steer::{Denoising, Engine, GUIDES, GuideRow, METHODS, Settings, method};
 
 /// A method or a guide, in one loop: one line of the report.
@@ -78,6 +79,11 @@ pub fn settings(asked: &Comparison, engine: &Engine) -> Settings {
     Settings { steps: asked.steps.unwrap_or(usual.steps), corrections, ..usual }
 }
 
+/// Whether guided pictures can be measured: they are not made from a known noise.
+pub fn measures_pictures(engine: &Engine) -> bool {
+    engine.reward.quantity.row().place == Place::Picture
+}
+
 /// Every entry that fits the model and its reward, in the order of the report.
 fn fitting(engine: &Engine) -> Result<Vec<Entry>> {
     let mut all = Vec::new();
@@ -89,7 +95,7 @@ fn fitting(engine: &Engine) -> Result<Vec<Entry>> {
         };
         all.extend(loops.iter().map(|runs| Entry { method: row.name, guide: None, runs: *runs }));
     }
-    for guide in GUIDES.iter().filter(|g| !g.trial_strengths.is_empty()) {
+    for guide in GUIDES.iter().filter(|g| !g.trial_strengths.is_empty() && measures_pictures(engine)) {
         let loops: &[Loop] = if guide.has_set_point { &[Loop::Open, Loop::Closed] } else { &[Loop::Free] };
         if engine.check_denoising(Some(guide), &denoising(guide, guide.strength)).is_ok() {
             all.extend(loops.iter().map(|runs| Entry { method: guide.name, guide: Some(guide), runs: *runs }));
@@ -108,7 +114,11 @@ pub fn entries(asked: &Comparison, engine: &Engine) -> Result<Vec<Entry>> {
     known.dedup();
     if let Some(name) = asked.methods.iter().find(|m| !known.contains(&m.as_str())) {
         let near = nearest(name, known.iter().copied()).map_or(String::new(), |n| format!(", did you mean \"{n}\""));
-        let message = format!("no such method for this model{near}; those that fit it: {}", known.join(", "));
+        let why = match GUIDES.iter().any(|g| g.name == name) && !measures_pictures(engine) {
+            true => ": by this reward guided pictures cannot be measured".to_owned(),
+            false => near,
+        };
+        let message = format!("no such method for this model{why}; those that fit it: {}", known.join(", "));
         return Err(Error::key_found("methods", name, message));
     }
     let chosen = |name: &str| asked.methods.is_empty() || asked.methods.iter().any(|m| m == name);

@@ -29,6 +29,8 @@ pub struct ComparisonReport {
     pub estimator: String,
     /// What measured it again at the end, which steering never saw; or that there is nothing to hold out.
     pub remeasured_by: String,
+    /// Whether guides are left out, because by this reward their pictures cannot be measured.
+    pub guides_left_out: bool,
     /// Draws of the bootstrap over seeds behind each 95 % interval.
     pub draws: usize,
     /// The figures, method by method.
@@ -179,6 +181,7 @@ impl ComparisonReport {
             quantity: recipe.quantity.clone(),
             estimator: recipe.estimator.clone(),
             remeasured_by: recipe.remeasured.clone(),
+            guides_left_out: false,
             draws: DRAWS,
             methods,
             recipe: recipe.clone(),

@@ -12,6 +12,7 @@ mod tiles;
 pub use bootstrap::{DRAWS, intervals};
 pub use figures::{ComparisonReport, HeldOutFigures, MethodFigures};
 pub use misses::Misses;
+pub use page::LEFT_OUT;
 pub use row::TrialRow;
 
 use super::seeds;

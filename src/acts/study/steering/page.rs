@@ -13,6 +13,10 @@ use std::path::Path;
 /// Most lines of one plot: there are no more colours.
 const LINES: usize = 7;
 
+/// Why guides are not in a comparison.
+pub const LEFT_OUT: &str = "Guides are left out: a guided picture is not made from a known noise, and this reward measures noises. A \
+reward of pictures measures them, see isoline list quantities.";
+
 /// What is counted as an evaluation, for people.
 const COUNTED: &str = "An evaluation is one sample through one network once: the reward where it sees latents, else a denoiser \
 call or a pass of a one-shot generator; a tangent or adjoint, one for each direction of a Jacobian, counts as one more. \
@@ -102,6 +106,9 @@ impl Report for ComparisonReport {
             ),
         );
         page.table(&self.miss_rows());
+        if self.guides_left_out {
+            page.section("Left out", LEFT_OUT);
+        }
         page.section("Cost", COUNTED);
         page.table(&self.cost_rows());
         let order = ["network evaluations per sample", "Spearman of asked and reached"];

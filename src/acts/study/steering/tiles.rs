@@ -2,7 +2,7 @@
 //! made again.
 
 use super::Comparison;
-use super::entries::{BUDGET, Entry, Loop, denoising, entries, settings};
+use super::entries::{BUDGET, Entry, Loop, denoising, entries, measures_pictures, settings};
 use super::figures::{ComparisonReport, figures};
 use super::recipe::Recipe;
 use super::row::TrialRow;
@@ -156,7 +156,8 @@ impl<'a> Tiles<'a> {
             methods.push(figures(entry, &entry.name(self.closed.corrections, candidates), &rows));
             samples.push((entry.short(), rows));
         }
-        Ok(ComparisonReport::new(&self.recipe, methods, samples))
+        let guides_left_out = self.engine.evaluations().is_some() && !measures_pictures(&self.engine);
+        Ok(ComparisonReport { guides_left_out, ..ComparisonReport::new(&self.recipe, methods, samples) })
     }
 
     /// The strength of a guide whose mean on the first seeds came nearest to a level.
