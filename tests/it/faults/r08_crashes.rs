@@ -132,12 +132,12 @@ fn shards_killed_at_random_times_merge_to_the_same_bytes() {
             for index in 0..shards {
                 let shard = format!("{index}/{shards}");
                 let work = || reference.call(&["work", "-q", &name, "--shard", &shard]);
-                // Killed in the middle of tiles, later by a quarter each time, until the shard gets through.
+                // Killed in the middle of tiles, later by half each time, until the shard gets through.
                 let mut wait = 29 + 11 * index;
                 loop {
                     let mut child = work().into_command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
                     std::thread::sleep(Duration::from_millis(wait));
-                    wait += wait / 4;
+                    wait += wait / 2;
                     if let Some(status) = child.try_wait().unwrap() {
                         assert!(status.success(), "{kind} {shard}: {status}");
                         break;
