@@ -104,7 +104,7 @@ fn layer_tangents(bencher: divan::Bencher, text: &str) {
     let x = rows(normals(0, 0, Stream::Latent, 0, 16 * width), width, &device);
     let t = rows(normals(0, 1, Stream::Latent, 0, 16 * 32 * width), width, &device);
     bencher.bench_local(|| {
-        host(network.tangent(x.clone(), Tangents::per_sample(t.clone(), 32), &Pass::frozen(&parameters), 1).1.cube())
+        host(network.tangent(x.clone(), Tangents::per_sample(t.clone(), 32), &Pass::frozen(&parameters)).1.cube())
     });
 }
 

@@ -4,9 +4,7 @@
 //! directory. `docs/architecture.md` draws it; `docs/theory.md` numbers the equations.
 
 /// Fails here if a test asks for it: `failpoint!("store.write.before")` gives an `std::io::Result<()>`, and
-/// `failpoint!("reward", sample)` gives the number to use instead of a result, if any. Without the feature it does
-/// nothing.
-#[cfg(feature = "failpoints")]
+/// `failpoint!("reward", sample)` gives the number to use instead of a result, if any. See [`faults`].
 macro_rules! failpoint {
     ($name:expr) => {
         $crate::faults::hit($name)
@@ -14,16 +12,6 @@ macro_rules! failpoint {
     ($name:expr, $sample:expr) => {
         $crate::faults::number($name, $sample)
     };
-}
-#[cfg(not(feature = "failpoints"))]
-macro_rules! failpoint {
-    ($name:expr) => {
-        std::io::Result::Ok(())
-    };
-    ($name:expr, $sample:expr) => {{
-        let _ = $sample;
-        Option::<f32>::None
-    }};
 }
 
 pub mod acts;
@@ -33,7 +21,6 @@ pub mod data;
 pub mod device;
 pub mod diffusion;
 pub mod error;
-#[cfg(feature = "failpoints")]
 pub mod faults;
 pub mod generator;
 pub mod geometry;

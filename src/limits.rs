@@ -47,3 +47,9 @@ pub const RECORD_LATENTS: usize = 2 << 20;
 pub const EVENT_BYTES: u64 = 2 << 30;
 /// Shards of a plan: job arrays on clusters end far below this.
 pub const SHARDS: u64 = 100_000;
+/// Nodes in a network; a real U-Net has a few thousand.
+pub const NODES: usize = 16_384;
+/// Values per sample in one activation: 1 GiB in f32.
+pub const VALUE: usize = 1 << 28;
+/// Bytes of a graph file: a thousand nodes with lists of indices take a few megabytes.
+pub const GRAPH_BYTES: u64 = 64 << 20;

@@ -3,6 +3,7 @@
 pub mod columns;
 pub mod describe;
 pub mod generate;
+pub mod import;
 pub mod label;
 pub mod study;
 

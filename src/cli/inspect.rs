@@ -3,7 +3,7 @@
 use super::{CommandRow, Context, output, parsed};
 use crate::error::{Error, Result};
 use crate::generator::{FAMILIES, Inspection, OneShot, Output, find_model};
-use crate::nn::{Layer, Mismatch, Network};
+use crate::nn::{Mismatch, Network, Node};
 use serde_json::{Value, json};
 
 /// The row of `isoline inspect`.
@@ -51,18 +51,14 @@ fn faults(found: &Inspection) -> Vec<String> {
     hash.into_iter().chain(tensors).collect()
 }
 
-fn layer_size(layer: &dyn Layer) -> usize {
+fn node_size(node: &Node) -> usize {
     let mut specs = Vec::new();
-    layer.parameters(&mut specs);
+    node.operator.parameters(&mut specs);
     specs.iter().map(|s| s.shape.iter().product::<usize>()).sum()
 }
 
-fn layers_of(network: &Network) -> impl Iterator<Item = &dyn Layer> {
-    network.layers().iter().map(AsRef::as_ref)
-}
-
 fn size(network: &Network) -> usize {
-    layers_of(network).map(layer_size).sum()
+    network.nodes().iter().map(node_size).sum()
 }
 
 /// Number of parameters of the encoder, if the card has one.
@@ -74,10 +70,8 @@ fn encoder_size(found: &Inspection) -> Result<Option<usize>> {
 
 /// Whether the map to the image is piecewise linear, and whether the map to the pre-activation is.
 fn piecewise_linear(network: &Network) -> [bool; 2] {
-    let linear = |without: Option<usize>| {
-        network.layers().iter().enumerate().all(|(i, l)| Some(i) == without || l.is_piecewise_linear())
-    };
-    [linear(None), linear(network.last_activation())]
+    let measured = network.last_activation().map(|i| network.without(i));
+    [network.is_piecewise_linear(), measured.as_ref().unwrap_or(network).is_piecewise_linear()]
 }
 
 fn output_name(output: Output) -> &'static str {
@@ -88,12 +82,12 @@ fn output_name(output: Output) -> &'static str {
 }
 
 fn as_text(found: &Inspection, encoder: Option<usize>) -> String {
-    let layer = |(i, l): (usize, &dyn Layer)| {
-        let shape = format!("{:?}", l.output_shape());
-        output::row([&i.to_string(), &l.describe(), &shape, &output::count(layer_size(l))])
+    let row = |node: &Node| {
+        let shape = format!("{:?}", node.operator.output_shape());
+        output::row([&node.name, &node.operator.describe(), &shape, &output::count(node_size(node))])
     };
     let mut layers = vec![output::row(["layer", "kind and settings", "output shape", "parameters"])];
-    layers.extend(layers_of(&found.network).enumerate().map(layer));
+    layers.extend(found.network.nodes().iter().map(row));
     layers.push(output::row(["total", "", "", &output::count(size(&found.network))]));
     if let Some(n) = encoder {
         layers.push(output::row(["encoder", "", "", &output::count(n)]));
@@ -156,12 +150,14 @@ fn fit_rows(found: &Inspection) -> Vec<Vec<String>> {
 fn as_json(found: &Inspection, encoder: Option<usize>) -> Value {
     let (card, mismatch) = (&found.card.raw, &found.mismatch);
     let [image, preactivation] = piecewise_linear(&found.network);
-    let layer =
-        |l: &dyn Layer| json!({"about": l.describe(), "output_shape": l.output_shape(), "parameters": layer_size(l)});
+    let row = |n: &Node| {
+        let (about, shape) = (n.operator.describe(), n.operator.output_shape());
+        json!({"name": n.name, "about": about, "output_shape": shape, "parameters": node_size(n)})
+    };
     json!({
         "id": card.id, "family": card.family, "about": card.about, "latent": card.latent, "sample": card.sample,
         "geometry": card.geometry, "provenance": card.provenance,
-        "layers": layers_of(&found.network).map(layer).collect::<Vec<_>>(),
+        "layers": found.network.nodes().iter().map(row).collect::<Vec<_>>(),
         "parameters": size(&found.network), "encoder_parameters": encoder,
         "piecewise_linear": {"image": image, "preactivation": preactivation},
         "weights": {"file": card.weights.file, "sha256": card.weights.sha256, "hash_matches": found.hash_matches},

@@ -8,6 +8,7 @@ use crate::generator::train::OBJECTIVES;
 use crate::generator::{Card, FAMILIES, KnownModel, known_models, places};
 use crate::geometry::{DESCRIPTORS, ESTIMATORS};
 use crate::nn::layers::KINDS;
+use crate::nn::operators::OPERATORS as NODES;
 use crate::reward::{QUANTITIES, RewardCard};
 use crate::steer::{GUIDES, METHODS, denoiser};
 use crate::store;
@@ -36,6 +37,8 @@ pub struct Args {
 enum What {
     /// Layers a card may name, with their keys
     Layers,
+    /// Kinds of nodes of a graph file, with their keys
+    Nodes,
     /// Ways to find the spectrum of the Jacobian
     Estimators,
     /// Numbers read off a spectrum
@@ -76,6 +79,7 @@ pub fn run(args: &Args) -> Result<()> {
     let own = |name: &str, about: &str| (name.to_owned(), about.to_owned());
     let rows: Vec<(String, String)> = match args.what {
         What::Layers => KINDS.iter().map(|k| own(k.name, k.about)).collect(),
+        What::Nodes => NODES.iter().map(|k| own(k.name, k.about)).collect(),
         What::Estimators => {
             ESTIMATORS.iter().map(|e| own(e.name, &format!("{}; estimates {}", e.about, e.estimates))).collect()
         }

@@ -11,7 +11,7 @@ use super::predictions::{Prediction, prediction};
 use super::{Classes, Denoiser, SamplerConfig, State};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::host::HostChain;
+use crate::host::HostGraph;
 use crate::nn::{HostParameters, Network, ParameterSpec, Parameters, Pass, Rows};
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
@@ -190,11 +190,11 @@ impl NetworkDenoiser {
     ///
     /// # Errors
     /// As for [`Denoiser::denoise`].
-    pub fn host(&self, parameters: &HostParameters, time: f64, class: Option<usize>) -> Result<Option<HostChain>> {
+    pub fn host(&self, parameters: &HostParameters, time: f64, class: Option<usize>) -> Result<Option<HostGraph>> {
         let condition = self.pass(1, time, class.map(|c| [c]).as_ref().map(<[usize; 1]>::as_slice))?.condition();
         let network = &self.parts.network;
         let parameters = parameters.under(crate::tensors::host(condition)?);
-        Ok(HostChain::of_network(network, &parameters, network.layers().len()))
+        Ok(HostGraph::of_network(network, &parameters))
     }
 
     /// A pass for `rows` rows at one time, under the condition that the embedding gives for it and the classes.
@@ -226,7 +226,7 @@ impl NetworkDenoiser {
         Ok(match input.tangents.clone() {
             None => State::plain(network.forward(input.value.clone(), &pass)),
             Some(t) => {
-                let (value, t) = network.tangent(input.value.clone(), t, &pass, network.layers().len());
+                let (value, t) = network.tangent(input.value.clone(), t, &pass);
                 State { value, tangents: Some(t) }
             }
         })

@@ -3,6 +3,7 @@
 use crate::diffusion::DenoiserConfig;
 use crate::error::{Error, Result, did_you_mean};
 use crate::limits;
+use crate::nn::{GraphFile, Network};
 use crate::store;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ pub static FAMILIES: &[(&str, &str)] = &[
     ("gan", "generator of a GAN: noise → picture"),
     ("vae", "decoder of a variational autoencoder"),
     ("autoencoder", "decoder of an autoencoder"),
+    ("generator", "any other map from noise to a picture in one pass, as imported from ONNX"),
     ("diffusion", "denoiser of a diffusion model, with the sampler that makes its pictures"),
 ];
 
@@ -19,7 +21,7 @@ pub static FAMILIES: &[(&str, &str)] = &[
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawCard {
-    /// Version of this format, always 1.
+    /// Version of this format: 1, or 2 for a card that may name a graph.
     pub format: u32,
     /// Name of the model and of its folder.
     pub id: String,
@@ -39,8 +41,12 @@ pub struct RawCard {
     /// The weights file.
     #[serde(default)]
     pub weights: RawWeights,
-    /// The layers of the network.
+    /// The layers of the network; none if it is a graph.
+    #[serde(default)]
     pub layers: Vec<toml::Table>,
+    /// The file of the network's graph, in place of layers.
+    #[serde(default)]
+    pub graph: Option<RawGraph>,
     /// The encoder, if the model has one.
     #[serde(default)]
     pub encoder: Option<RawEncoder>,
@@ -122,14 +128,29 @@ pub struct RawWeights {
     pub ignore: Vec<String>,
 }
 
+/// The `[graph]` table.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawGraph {
+    /// Name of a file in the card's folder.
+    pub file: String,
+    /// SHA-256 of that file.
+    pub sha256: String,
+}
+
 impl RawWeights {
     /// Whether the file is one beside the card; else what is wrong with its name.
     pub(super) fn check(&self) -> Result<(), String> {
-        if self.file.contains(['/', '\\']) || self.file.starts_with('.') {
-            return Err(format!("expected the name of a file beside the card, found \"{}\"", self.file.escape_debug()));
-        }
-        Ok(())
+        beside(&self.file)
     }
+}
+
+/// Whether `file` names a file beside the card; else what is wrong with it.
+fn beside(file: &str) -> Result<(), String> {
+    if file.contains(['/', '\\']) || file.starts_with('.') {
+        return Err(format!("expected the name of a file beside the card, found \"{}\"", file.escape_debug()));
+    }
+    Ok(())
 }
 
 /// The `[encoder]` table: picture → `2·d` values, the means followed by the log-variances.
@@ -169,9 +190,11 @@ impl Card {
     /// [`Error::Config`] naming file and key.
     pub fn check(raw: RawCard, path: &Path) -> Result<Self> {
         let bad = |key: &str, message: String| Error::config(format!("{}: {key}", crate::error::shown(path)), message);
-        if raw.format != 1 {
-            return Err(bad("format", format!("expected 1, found {}; this card is for another version", raw.format)));
+        if !matches!(raw.format, 1 | 2) {
+            let message = format!("expected 1 or 2, found {}; this card is for another version", raw.format);
+            return Err(bad("format", message));
         }
+        check_network(&raw).map_err(|(key, message)| bad(key, message))?;
         store::check_id(&raw.id).map_err(|m| bad("id", m))?;
         let families: Vec<&str> = FAMILIES.iter().map(|f| f.0).collect();
         if !families.contains(&raw.family.as_str()) {
@@ -227,19 +250,51 @@ impl Card {
     }
 
     /// SHA-256 over everything that the map noise → picture and its geometry depend on: latent, sample, geometry,
-    /// layers, denoiser, and the hash of the weights. Provenance, the description and the encoder are not part of it,
+    /// layers or graph, denoiser, and the hash of the weights. Provenance, the description and the encoder are not part of it,
     /// so a better description does not turn a model into another one.
     ///
     /// # Errors
     /// [`Error::Bug`].
     pub fn model_sha256(&self) -> Result<String> {
-        let RawCard { latent, sample, geometry, layers, weights, denoiser, .. } = &self.raw;
+        let RawCard { latent, sample, geometry, layers, graph, weights, denoiser, .. } = &self.raw;
         let mut parts = serde_json::to_string(&(latent, sample, geometry, layers, &weights.sha256))
             .map_err(|e| Error::Bug(format!("card: {e}")))?;
         if let Some(denoiser) = denoiser {
             parts += &serde_json::to_string(denoiser).map_err(|e| Error::Bug(format!("card: {e}")))?;
         }
+        if let Some(graph) = graph {
+            parts += &graph.sha256;
+        }
         Ok(store::sha256_hex(parts.as_bytes()))
+    }
+
+    /// The network of the card: its layers, or the graph in the file beside it.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for the card, naming the layer's key; [`Error::Input`] for a graph file that is missing, damaged
+    /// or not the one the card was written for.
+    pub fn network(&self) -> Result<Network> {
+        let Some(graph) = &self.raw.graph else {
+            return Network::build(self.raw.layers.clone(), &self.raw.latent.shape).map_err(|e| self.at(e));
+        };
+        let path = self.path.with_file_name(&graph.file);
+        let bytes = store::read_bounded(&path, limits::GRAPH_BYTES)?;
+        let sha256 = store::sha256_hex(&bytes);
+        if sha256 != graph.sha256 {
+            let message = format!(
+                "SHA-256 {sha256}, but card.toml was written for {}; the file was changed or damaged",
+                graph.sha256.escape_debug()
+            );
+            return Err(Error::input(path, message));
+        }
+        let network = GraphFile::parse(&bytes).and_then(|file| file.network());
+        let network = network.map_err(|e| Error::input(&path, e.to_string()))?;
+        let width: usize = network.input_shape().iter().product();
+        if width != self.latent_width {
+            let message = format!("the graph reads {width} values, expected {} as in latent.shape", self.latent_width);
+            return Err(Error::input(path, message));
+        }
+        Ok(network)
     }
 
     /// The `[denoiser]` table.
@@ -263,6 +318,26 @@ impl Card {
     pub fn at(&self, e: Error) -> Error {
         e.at(&format!("{}: ", crate::error::shown(&self.path)))
     }
+}
+
+/// Checks that a card has layers or a graph; else the key and what is wrong.
+fn check_network(raw: &RawCard) -> Result<(), (&'static str, String)> {
+    let Some(graph) = &raw.graph else {
+        return match raw.layers.is_empty() {
+            true => Err(("layers", "missing; a card lists its layers".to_owned())),
+            false => Ok(()),
+        };
+    };
+    if raw.format < 2 {
+        return Err(("graph", "expected format = 2 above it".to_owned()));
+    }
+    if !raw.layers.is_empty() {
+        return Err(("layers", "expected none beside a graph".to_owned()));
+    }
+    if raw.denoiser.is_some() {
+        return Err(("graph", "expected layers, as [denoiser] is there; a graph is a generator of one pass".to_owned()));
+    }
+    beside(&graph.file).map_err(|message| ("graph.file", message))
 }
 
 /// Completes a draft card: sets `weights.file`, `weights.sha256` and the given parts of the provenance, and leaves

@@ -8,7 +8,7 @@ use crate::device::Device;
 use crate::diffusion::predictions::Coefficients;
 use crate::diffusion::{NetworkDenoiser, Sampling, State, to_f64};
 use crate::error::{Error, Result};
-use crate::host::{HostChain, HostLayer, HostTangents, Linearisation};
+use crate::host::{HostGraph, HostLayer, HostTangents, Linearisation};
 use crate::nn::HostParameters;
 use crate::nn::Rows;
 use burn::tensor::{DType, Tensor, TensorData};
@@ -18,7 +18,7 @@ struct Evaluation {
     /// Weights of z and of all earlier answers in the state the denoiser is called at.
     mix: Vec<f64>,
     coefficients: Coefficients,
-    network: HostChain,
+    network: HostGraph,
 }
 
 /// The whole sampler as one layer.
@@ -40,7 +40,7 @@ pub fn host_sampler(
     parameters: &HostParameters,
     plan: Plan,
     class: Option<usize>,
-) -> Result<Option<HostChain>> {
+) -> Result<Option<HostGraph>> {
     let width = denoiser.parts().network.input_shape().iter().product();
     let mut evaluations = Vec::with_capacity(plan.calls.len());
     for (sigma, mix) in plan.calls {
@@ -49,7 +49,7 @@ pub fn host_sampler(
         evaluations.push(Evaluation { mix, coefficients, network });
     }
     let layer = HostSampler { evaluations, end: plan.end, clip: denoiser.clip(), width };
-    Ok(Some(HostChain::of(Box::new(layer), width)))
+    Ok(Some(HostGraph::of(Box::new(layer), width)))
 }
 
 /// How a sampler's states are composed of z and the denoiser's answers.
@@ -136,7 +136,7 @@ impl HostLayer for HostSampler {
         for (i, call) in self.evaluations.iter().enumerate() {
             let c = call.coefficients;
             let shown = mixed_tangents(&parts, &call.mix, c.input);
-            let predicted = call.network.tangent(&trace.inner[i], shown.clone(), None, 0);
+            let predicted = call.network.tangent(&trace.inner[i], &call.network.entering(shown.clone()), None);
             let skip = (c.skip / c.input) as f32;
             let answer = HostTangents::combined(&[(skip, &shown), (c.output as f32, &predicted)]);
             parts.push(match self.clip {

@@ -19,13 +19,13 @@ pub use card::{Card, FAMILIES, Output, Provenance, RawCard, finish_card};
 pub use classifier::Classifier;
 pub use find::{KnownModel, Place, anchored_model, find_model, known_models, places};
 pub use footprint::{DEFAULT_MEMORY, check_memory};
-pub use import::{ImportOptions, Imported, import, prefix_told};
+pub use import::{ImportOptions, Imported, check_import_folder, import, prefix_told, put_model};
 pub use one_shot::{Inspection, OneShot, build, card_parameters, read_model};
 pub use pictures::pictures;
 pub use sampler::{AtSigma, Sampler, spoilt};
 pub use usual::{DIFFUSION, ONE_SHOT, Usual};
 
-use crate::host::HostChain;
+use crate::host::HostGraph;
 use crate::nn::{Rows, Tangents};
 use std::sync::OnceLock;
 
@@ -77,7 +77,7 @@ pub trait Generator: Send + Sync {
 
     /// The map that geometry is measured on, on host memory. It exists where the model is on the processor and every
     /// layer has a host rule; otherwise this is `None`, and [`tangents`](Self::tangents) is the only way.
-    fn host(&self) -> Option<&HostChain> {
+    fn host(&self) -> Option<&HostGraph> {
         None
     }
 
@@ -95,10 +95,10 @@ pub trait Generator: Send + Sync {
 
 /// The map of a generator on host memory, built when it is first asked for.
 #[derive(Default)]
-struct LazyHost(OnceLock<Option<HostChain>>);
+struct LazyHost(OnceLock<Option<HostGraph>>);
 
 impl LazyHost {
-    fn get(&self, build: impl FnOnce() -> Option<HostChain>) -> Option<&HostChain> {
+    fn get(&self, build: impl FnOnce() -> Option<HostGraph>) -> Option<&HostGraph> {
         self.0.get_or_init(build).as_ref()
     }
 }

@@ -4,7 +4,7 @@ use super::card::RawWeights;
 use super::{Card, Generator, LazyHost, Output, Spec};
 use crate::device::{self, Device};
 use crate::error::{Error, Result};
-use crate::host::HostChain;
+use crate::host::HostGraph;
 use crate::nn::{HostParameters, Mismatch, Network, ParameterSpec, Parameters, Pass, Rows, Tangents};
 use crate::store::{self, Weights};
 use std::path::Path;
@@ -70,12 +70,7 @@ impl OneShot {
     /// [`Error::Bug`].
     pub fn from_parts(card: &Card, network: Network, parameters: Parameters, device: &Device) -> Result<Self> {
         let left_out = network.last_activation().filter(|_| card.raw.geometry.output == Output::Preactivation);
-        let to_preactivation = left_out.map(|i| {
-            let mut layers = card.raw.layers.clone();
-            layers.remove(i);
-            Network::build(layers, network.input_shape()).map_err(|e| card.at(e))
-        });
-        let to_preactivation = to_preactivation.transpose()?;
+        let to_preactivation = left_out.map(|i| network.without(i));
         let measured = to_preactivation.as_ref().unwrap_or(&network);
         let spec = Spec {
             usual: &super::ONE_SHOT,
@@ -84,7 +79,7 @@ impl OneShot {
             sample_shape: card.sample_shape,
             range: card.raw.sample.range,
             output: card.raw.geometry.output,
-            piecewise_linear: measured.is_piecewise_linear(measured.layers().len()),
+            piecewise_linear: measured.is_piecewise_linear(),
             widest: network.widest(),
             activations: network.activations(),
         };
@@ -170,7 +165,7 @@ pub(super) fn checked_weights(
 /// # Errors
 /// [`Error::Config`], naming the layer's key.
 pub fn build(card: &Card) -> Result<Network> {
-    let network = Network::build(card.raw.layers.clone(), &card.raw.latent.shape).map_err(|e| card.at(e))?;
+    let network = card.network()?;
     if network.output_shape() != card.sample_shape {
         let message = format!(
             "the layers end in shape {:?}, expected sample.shape {:?}",
@@ -214,8 +209,7 @@ impl Generator for OneShot {
     }
 
     fn tangents(&self, z: Rows, directions: Tangents) -> (Rows, Tangents) {
-        let map = self.map();
-        map.tangent(z, directions, &Pass::frozen(&self.parameters), map.layers().len())
+        self.map().tangent(z, directions, &Pass::frozen(&self.parameters))
     }
 
     fn measured(&self, z: Rows) -> Rows {
@@ -226,10 +220,10 @@ impl Generator for OneShot {
         self.network.tap(z, &Pass::frozen(&self.parameters)).1
     }
 
-    fn host(&self) -> Option<&HostChain> {
+    fn host(&self) -> Option<&HostGraph> {
         self.host.get(|| {
             let parameters = HostParameters::read(&self.parameters).ok().filter(|_| device::is_host(&self.device))?;
-            HostChain::of_network(self.map(), &parameters, self.map().layers().len())
+            HostGraph::of_network(self.map(), &parameters)
         })
     }
 

@@ -8,7 +8,7 @@ use crate::diffusion::{
     sampling_noise,
 };
 use crate::error::{Error, Result};
-use crate::host::HostChain;
+use crate::host::HostGraph;
 use crate::nn::{Parameters, Rows, Tangents};
 use std::path::Path;
 
@@ -187,7 +187,7 @@ impl Generator for Sampler {
         taps
     }
 
-    fn host(&self) -> Option<&HostChain> {
+    fn host(&self) -> Option<&HostGraph> {
         self.host.get(|| {
             let plan = Plan::of(&self.sampling, &self.device).ok()?;
             host_sampler(&self.denoiser, &self.denoiser.host_parameters()?, plan, self.class).ok()?
@@ -258,7 +258,7 @@ impl Generator for AtSigma<'_> {
         self.sampler.denoiser.taps(x, self.sigma, classes.as_deref()).expect("a checked class")
     }
 
-    fn host(&self) -> Option<&HostChain> {
+    fn host(&self) -> Option<&HostGraph> {
         let sampler = self.sampler;
         self.host.get(|| {
             let plan = Plan::denoiser(self.sigma);

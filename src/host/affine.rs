@@ -30,8 +30,8 @@ impl HostLayer for Affine {
         t.scaled(&slopes, wanted)
     }
 
-    fn wanted(&self, _: &Linearisation, wanted: Option<Vec<bool>>) -> Option<Vec<bool>> {
-        wanted
+    fn wanted(&self, _: &Linearisation, wanted: Option<&[bool]>) -> Option<Vec<bool>> {
+        wanted.map(<[bool]>::to_vec)
     }
 
     fn is_linear(&self) -> bool {

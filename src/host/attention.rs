@@ -1,7 +1,8 @@
 //! Self-attention between the places of a picture, in host memory, one sample at a time.
 
 use super::gather::Gather;
-use super::product::{PANEL, TangentPart, TangentProduct, Term};
+use super::panels::{panels, product, terms};
+use super::product::Term;
 use super::{HostLayer, HostTangents, Linearisation};
 use crate::nn::{PlainGather, Tap};
 
@@ -119,36 +120,6 @@ impl Attention {
             }
         }
     }
-}
-
-/// A matrix `[height, columns]`, with the entries `at(row, column)`, in the panels that a [`TangentProduct`] reads.
-fn panels(height: usize, columns: usize, at: impl Fn(usize, usize) -> f32) -> Vec<f32> {
-    let mut all = vec![0.0; columns.div_ceil(PANEL) * height * PANEL];
-    for column in 0..columns {
-        for row in 0..height {
-            all[(column / PANEL * height + row) * PANEL + column % PANEL] = at(row, column);
-        }
-    }
-    all
-}
-
-/// The rows of those `features` whose tangents are not zero. Each is paired with its position in the list, which is the
-/// row of weights it is multiplied by.
-fn terms(t: &HostTangents, features: impl Iterator<Item = usize>) -> Vec<Term> {
-    features.enumerate().filter_map(|(i, f)| t.place(f).map(|row| Term { row, weight: i as u32 })).collect()
-}
-
-/// Runs a [`TangentProduct`] of a single part, for `count` directions.
-fn product(
-    rows: &[f32],
-    count: usize,
-    terms: &[Term],
-    (weights, height): (&[f32], usize),
-    wanted: &[u32],
-    out: &mut [f32],
-) {
-    let parts = &mut [TangentPart { terms, wanted, out }];
-    TangentProduct { parts, rows, lanes: HostTangents::lanes_for(count), count, weights, height }.run();
 }
 
 impl HostLayer for Attention {

@@ -17,12 +17,39 @@ impl HostLayer for Elementwise {
         t.scaled(&point.values, wanted)
     }
 
-    fn wanted(&self, point: &Linearisation, wanted: Option<Vec<bool>>) -> Option<Vec<bool>> {
+    fn wanted(&self, point: &Linearisation, wanted: Option<&[bool]>) -> Option<Vec<bool>> {
         let open = point.values.iter().map(|s| *s != 0.0);
         Some(match wanted {
-            Some(wanted) => open.zip(wanted).map(|(a, b)| a && b).collect(),
+            Some(wanted) => open.zip(wanted).map(|(a, b)| a && *b).collect(),
             None => open.collect(),
         })
+    }
+
+    fn peak_rows(&self, before: usize) -> usize {
+        2 * before
+    }
+
+    fn features(&self, before: usize) -> usize {
+        before
+    }
+}
+
+/// x where positive, else x times the slope of its place.
+pub struct Slopes(pub Vec<f32>);
+
+impl HostLayer for Slopes {
+    fn value(&self, x: &[f32]) -> (Vec<f32>, Linearisation) {
+        let values: Vec<f32> = x.iter().zip(&self.0).map(|(x, slope)| if *x > 0.0 { 1.0 } else { *slope }).collect();
+        (x.iter().zip(&values).map(|(x, slope)| x * slope).collect(), Linearisation { values, inner: Vec::new() })
+    }
+
+    fn tangent(&self, point: &Linearisation, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
+        t.scaled(&point.values, wanted)
+    }
+
+    fn wanted(&self, point: &Linearisation, wanted: Option<&[bool]>) -> Option<Vec<bool>> {
+        let open = point.values.iter().enumerate();
+        Some(open.map(|(f, slope)| *slope != 0.0 && wanted.is_none_or(|w| w[f])).collect())
     }
 
     fn peak_rows(&self, before: usize) -> usize {

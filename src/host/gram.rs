@@ -5,7 +5,7 @@
 //! by block from pairs of chunks: some chunks are kept, and the later ones are pushed through again for each group of
 //! chunks that is kept.
 
-use super::{HostChain, HostTangents, Linearisation};
+use super::{HostGraph, HostTangents, Linearisation, Start};
 use crate::linalg::GramSum;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -34,9 +34,9 @@ const LEAST: usize = 16;
 
 impl Partition {
     /// The partition of `k` directions into the fewest chunks that `memory` bytes allow.
-    fn new(chain: &HostChain, k: usize, memory: usize) -> Self {
+    fn new(graph: &HostGraph, k: usize, memory: usize) -> Self {
         let bytes = |rows: usize, k: usize| 4 * rows * HostTangents::lanes_for(k);
-        let (peak, last) = (chain.peak_rows(), chain.features());
+        let (peak, last) = (graph.peak_rows(), graph.features());
         let whole = bytes(peak, k);
         if whole <= memory {
             let together = (memory / whole.max(1)).clamp(1, rayon::current_num_threads());
@@ -50,29 +50,29 @@ impl Partition {
 }
 
 /// Computes M = (JB)ᵀ(JB), `[k, k]` in f64, at each of `latents` (`[n, d]` row-major), where J is the Jacobian of
-/// `chain` and B has the directions as columns. Returns what `then` makes of the index of each latent and its M, or of
+/// `graph` and B has the directions as columns. Returns what `then` makes of the index of each latent and its M, or of
 /// `None` if a value is not finite. `then` runs in parallel, and M is dropped afterwards, so only one matrix per thread
 /// is alive.
 ///
 /// The tangents take at most `memory` bytes, or as many as 16 directions need if that is more. A small budget costs
 /// time, because directions are pushed through more than once, but the result is the same bit for bit.
 pub fn grams<T: Send>(
-    chain: &HostChain,
+    graph: &HostGraph,
     latents: &[f32],
     directions: Directions,
     memory: usize,
     then: impl Fn(usize, Option<Vec<f64>>) -> T + Sync,
 ) -> Vec<T> {
-    let d = chain.width();
+    let d = graph.width();
     let k = match directions {
         Directions::Units => d,
         Directions::Rows(rows) => rows.len() / d,
     };
-    let plan = Partition::new(chain, k, memory);
+    let plan = Partition::new(graph, k, memory);
     let push =
-        Pushforward { chain, directions, first: (plan.chunks.len() == 1).then(|| start(chain, directions, 0..k)) };
+        Pushforward { graph, directions, first: (plan.chunks.len() == 1).then(|| start(graph, directions, 0..k)) };
     let one = |(i, z): (usize, &[f32])| {
-        let (_, point) = chain.value(z);
+        let (_, point) = graph.value(z);
         let gram = push.gram(&point, &plan, k);
         let finite = z.iter().all(|v| v.is_finite()) && gram.iter().all(|v| v.is_finite());
         then(i, finite.then_some(gram))
@@ -83,28 +83,30 @@ pub fn grams<T: Send>(
         .collect()
 }
 
-/// The tangents of one chunk of directions after the leading linear layers, and the number of those layers.
-fn start(chain: &HostChain, directions: Directions, chunk: Range<usize>) -> (HostTangents, usize) {
-    let d = chain.width();
-    chain.start(match directions {
+/// The tangents of one chunk of directions after the leading linear nodes.
+fn start(graph: &HostGraph, directions: Directions, chunk: Range<usize>) -> Start {
+    let d = graph.width();
+    graph.start(match directions {
         Directions::Units => HostTangents::units(d, chunk.start, chunk.len()),
         Directions::Rows(rows) => HostTangents::directions(&rows[chunk.start * d..chunk.end * d], chunk.len()),
     })
 }
 
-/// Pushes directions through one chain.
+/// Pushes directions through one graph.
 struct Pushforward<'a> {
-    chain: &'a HostChain,
+    graph: &'a HostGraph,
     directions: Directions<'a>,
-    /// The tangents after the leading linear layers, shared by all latents; `None` if there are several chunks.
-    first: Option<(HostTangents, usize)>,
+    /// The tangents after the leading linear nodes, shared by all latents; `None` if there are several chunks.
+    first: Option<Start>,
 }
 
 impl Pushforward<'_> {
     /// J·b for the directions b of one chunk.
     fn tangents(&self, point: &Linearisation, chunk: Range<usize>) -> HostTangents {
-        let (t, skip) = self.first.clone().unwrap_or_else(|| start(self.chain, self.directions, chunk));
-        self.chain.tangent(point, t, None, skip)
+        match &self.first {
+            Some(start) => self.graph.tangent(point, start, None),
+            None => self.graph.tangent(point, &start(self.graph, self.directions, chunk), None),
+        }
     }
 
     /// M at one latent, `[k, k]` row-major, built block by block.

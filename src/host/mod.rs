@@ -2,7 +2,7 @@
 //! tensors.
 //!
 //! ```text
-//! layers in plain terms ──→ HostChain ──value(z)──→ G(z) and a Linearisation
+//! nodes in plain terms ───→ HostGraph ──value(z)──→ G(z) and a Linearisation
 //!                               └──tangent(linearisation, B)──→ J·B ──grams──→ M = (JB)ᵀ(JB)
 //! ```
 //!
@@ -11,50 +11,55 @@
 //! is one product of small matrices, without a rearranged copy of the input (`gather.rs`).
 //!
 //! Every sum is computed in a fixed order, which does not depend on the number of threads, the number of directions or
-//! the other samples; so neither do the bits. The layers come from [`crate::nn::Plain`], and results are tested against
+//! the other samples; so neither do the bits. The nodes come from [`crate::nn::Plain`], and results are tested against
 //! the tensor path. `docs/decisions/0004-jacobians-on-host-memory.md` has the measurements that justify a second path.
 
 mod affine;
 mod attention;
-mod chain;
-mod concat;
+mod combine;
+mod constant;
 mod elementwise;
 mod gather;
 mod gram;
+mod graph;
+mod groups;
+mod matmul;
 mod norm;
+mod panels;
+mod picked;
 mod product;
 mod rearrange;
 mod rows;
-mod sum;
+mod softmax;
 
-pub use chain::HostChain;
 pub use gram::{Directions, grams};
+pub use graph::{HostGraph, Start};
 pub use rows::HostTangents;
 
 use crate::nn::Plain;
 
-/// A layer linearised at one point: what its value pass leaves for its tangent pass.
+/// A node linearised at one point: what its value pass leaves for its tangent pass.
 #[derive(Default)]
 pub struct Linearisation {
-    /// The layer's own numbers: the slopes of an activation, the normalised values of a norm; empty for a linear layer.
+    /// The node's own numbers: the slopes of an activation, the normalised values of a norm; empty for a linear one.
     pub values: Vec<f32>,
-    /// The linearisations of the layers inside it, in order.
+    /// The linearisations of the nodes inside it, in order.
     pub inner: Vec<Linearisation>,
 }
 
-/// A layer in host memory, applied to one sample at a time. Features are in C order of the per-sample shape.
-pub trait HostLayer: Send + Sync {
-    /// The map itself, from the features `x` (`[in]`) to features `[out]`, and its linearisation at x.
-    fn value(&self, x: &[f32]) -> (Vec<f32>, Linearisation);
+/// A node in host memory, applied to one sample at a time. Features are in C order of the per-sample shape.
+pub trait HostOperator: Send + Sync {
+    /// The map itself, from the features of each input (`[in]`) to features `[out]`, and its linearisation there.
+    fn value(&self, x: &[&[f32]]) -> (Vec<f32>, Linearisation);
 
-    /// The tangents that leave the layer, from those that enter it, at `point`. `wanted` has one flag per output
-    /// feature; `None` means all. Rows of features that are not wanted may be left out, because no later layer reads
-    /// them.
-    fn tangent(&self, point: &Linearisation, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents;
+    /// The tangents that leave the node, from those that enter it, at `point`; at least one input has some. `wanted` has
+    /// one flag per output feature; `None` means all. Rows of features that are not wanted may be left out, because no
+    /// later node reads them.
+    fn tangent(&self, point: &Linearisation, t: Vec<Option<HostTangents>>, wanted: Option<&[bool]>) -> HostTangents;
 
-    /// Which input features matter, if the `wanted` ones of the output do; one flag each, `None` for all.
-    fn wanted(&self, point: &Linearisation, wanted: Option<Vec<bool>>) -> Option<Vec<bool>> {
-        let _ = (point, wanted);
+    /// Which features of an input matter, if the `wanted` ones of the output do; one flag each, `None` for all.
+    fn wanted(&self, point: &Linearisation, input: usize, wanted: Option<&[bool]>) -> Option<Vec<bool>> {
+        let _ = (point, input, wanted);
         None
     }
 
@@ -63,38 +68,117 @@ pub trait HostLayer: Send + Sync {
         false
     }
 
-    /// Absorbs a scale and shift per channel that follow the layer. Returns `false` if it cannot, and is then
-    /// unchanged.
+    /// Absorbs a scale and shift per channel that follow the node. Returns `false` if it cannot, and is then unchanged.
     fn fold(&mut self, scale: &[f32], shift: &[f32]) -> bool {
         let _ = (scale, shift);
         false
     }
 
-    /// The scale and shift per channel, if the layer does nothing else.
+    /// The scale and shift per channel, if the node does nothing else.
     fn affine(&self) -> Option<(&[f32], &[f32])> {
         None
     }
 
-    /// The largest number of rows of tangents that are alive at once in the layer, if `before` features enter it.
+    /// The largest number of rows of tangents that are alive at once in the node, if `before` features enter it in all.
     fn peak_rows(&self, before: usize) -> usize;
 
-    /// Number of features that leave the layer, if `before` enter it.
+    /// Number of features that leave the node, if so many enter it from each input.
+    fn features(&self, before: &[usize]) -> usize;
+}
+
+/// A node of one input, in the words of [`HostOperator`].
+pub trait HostLayer: Send + Sync {
+    /// See [`HostOperator::value`].
+    fn value(&self, x: &[f32]) -> (Vec<f32>, Linearisation);
+
+    /// See [`HostOperator::tangent`].
+    fn tangent(&self, point: &Linearisation, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents;
+
+    /// See [`HostOperator::wanted`].
+    fn wanted(&self, point: &Linearisation, wanted: Option<&[bool]>) -> Option<Vec<bool>> {
+        let _ = (point, wanted);
+        None
+    }
+
+    /// See [`HostOperator::is_linear`].
+    fn is_linear(&self) -> bool {
+        false
+    }
+
+    /// See [`HostOperator::fold`].
+    fn fold(&mut self, scale: &[f32], shift: &[f32]) -> bool {
+        let _ = (scale, shift);
+        false
+    }
+
+    /// See [`HostOperator::affine`].
+    fn affine(&self) -> Option<(&[f32], &[f32])> {
+        None
+    }
+
+    /// See [`HostOperator::peak_rows`].
+    fn peak_rows(&self, before: usize) -> usize;
+
+    /// See [`HostOperator::features`].
     fn features(&self, before: usize) -> usize;
 }
 
-/// The host layer for a layer in plain terms.
-fn rule(plain: Plain) -> Box<dyn HostLayer> {
+impl<L: HostLayer> HostOperator for L {
+    fn value(&self, x: &[&[f32]]) -> (Vec<f32>, Linearisation) {
+        HostLayer::value(self, x[0])
+    }
+
+    fn tangent(&self, point: &Linearisation, t: Vec<Option<HostTangents>>, wanted: Option<&[bool]>) -> HostTangents {
+        #[allow(clippy::expect_used)] // A node is asked for tangents only if an input has some.
+        let t = t.into_iter().flatten().next().expect("a node of one input is given its tangents");
+        HostLayer::tangent(self, point, t, wanted)
+    }
+
+    fn wanted(&self, point: &Linearisation, _: usize, wanted: Option<&[bool]>) -> Option<Vec<bool>> {
+        HostLayer::wanted(self, point, wanted)
+    }
+
+    fn is_linear(&self) -> bool {
+        HostLayer::is_linear(self)
+    }
+
+    fn fold(&mut self, scale: &[f32], shift: &[f32]) -> bool {
+        HostLayer::fold(self, scale, shift)
+    }
+
+    fn affine(&self) -> Option<(&[f32], &[f32])> {
+        HostLayer::affine(self)
+    }
+
+    fn peak_rows(&self, before: usize) -> usize {
+        HostLayer::peak_rows(self, before)
+    }
+
+    fn features(&self, before: &[usize]) -> usize {
+        HostLayer::features(self, before[0])
+    }
+}
+
+/// The host operator for a map in plain terms.
+fn rule(plain: Plain) -> Box<dyn HostOperator> {
     match plain {
         Plain::Gather(plain) => Box::new(gather::Gather::new(plain)),
+        Plain::Groups(plain) => Box::new(groups::Groups::new(plain)),
         Plain::Affine { scale, shift, area } => Box::new(affine::Affine::new(scale, shift, area)),
         Plain::Elementwise(rule) => Box::new(elementwise::Elementwise(rule)),
-        Plain::Rearrange(from) => Box::new(rearrange::Rearrange::new(from)),
-        Plain::Norm { scale, shift, eps, group, area } => Box::new(norm::Norm { scale, shift, eps, group, area }),
-        Plain::Attention { sizes, qkv, out } => Box::new(attention::Attention::new(sizes, qkv, out)),
-        Plain::Sum([body, shortcut]) => {
-            Box::new(sum::Sum { body: HostChain::new(body), shortcut: HostChain::new(shortcut) })
+        Plain::Slopes(slopes) => Box::new(elementwise::Slopes(slopes)),
+        Plain::Pointwise(rule) => Box::new(combine::Pointwise(rule)),
+        Plain::Rearrange { from, fill } => Box::new(rearrange::Rearrange::new(from, fill)),
+        Plain::Norm { scale, shift, eps, group, area, centred } => {
+            Box::new(norm::Norm { scale, shift, eps, group, area, centred })
         }
-        Plain::Concat(branches) => Box::new(concat::Concat(branches.into_iter().map(HostChain::new).collect())),
-        Plain::Chain(chain) => Box::new(HostChain::new(chain)),
+        Plain::Attention { sizes, qkv, out } => Box::new(attention::Attention::new(sizes, qkv, out)),
+        Plain::Sum(factors) => Box::new(combine::Sum(factors)),
+        Plain::Concat(outer) => Box::new(combine::Concat { outer }),
+        Plain::Constant(values) => Box::new(constant::Constant(values)),
+        Plain::Matmul(sizes) => Box::new(matmul::Matmul::new(sizes)),
+        Plain::Softmax { sizes, log } => Box::new(softmax::Softmax { sizes, log }),
+        Plain::NormOf { rule, sizes } => Box::new(picked::NormOf { rule, sizes }),
+        Plain::WindowMax { index, width } => Box::new(picked::WindowMax { index, width }),
     }
 }

@@ -16,6 +16,8 @@ pub struct Norm {
     pub group: usize,
     /// Number of values in a channel.
     pub area: usize,
+    /// Whether the mean is taken off; if not, it counts as 0, and the variance is the mean square.
+    pub centred: bool,
 }
 
 impl HostLayer for Norm {
@@ -24,7 +26,7 @@ impl HostLayer for Norm {
         let mut inverse = Vec::new();
         for x in x.chunks_exact(self.group) {
             let count = self.group as f64;
-            let mean = x.iter().map(|v| f64::from(*v)).sum::<f64>() / count;
+            let mean = if self.centred { x.iter().map(|v| f64::from(*v)).sum::<f64>() / count } else { 0.0 };
             let variance = x.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / count;
             let scale = 1.0 / (variance + self.eps).sqrt();
             values.extend(x.iter().map(|v| ((f64::from(*v) - mean) * scale) as f32));
@@ -44,7 +46,9 @@ impl HostLayer for Norm {
         for (f, hat) in hat.iter().enumerate() {
             let Some(row) = t.row(f) else { continue };
             let g = f / self.group;
-            means[2 * g].iter_mut().zip(row).for_each(|(m, v)| *m += v);
+            if self.centred {
+                means[2 * g].iter_mut().zip(row).for_each(|(m, v)| *m += v);
+            }
             means[2 * g + 1].iter_mut().zip(row).for_each(|(m, v)| *m += v * hat);
         }
         means.iter_mut().flatten().for_each(|m| *m /= self.group as f32);

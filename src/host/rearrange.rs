@@ -2,31 +2,35 @@
 
 use super::{HostLayer, HostTangents, Linearisation};
 
-/// `y[i] = x[from[i]]`: nearest-neighbour enlargement, or a change of shape.
+/// `y[i] = x[from[i]]`, or a constant where `from[i]` is [`u32::MAX`]: an enlargement, a transposition, a change of shape, a
+/// border.
 pub struct Rearrange {
     from: Vec<u32>,
+    fill: f32,
 }
 
 impl Rearrange {
-    /// Feature i of the output is feature `from[i]` of the input; the output has `from.len()` features.
-    pub fn new(from: Vec<u32>) -> Self {
-        Self { from }
+    /// Feature i of the output is feature `from[i]` of the input, or `fill`; the output has `from.len()` features.
+    pub fn new(from: Vec<u32>, fill: f32) -> Self {
+        Self { from, fill }
     }
 }
 
 impl HostLayer for Rearrange {
     fn value(&self, x: &[f32]) -> (Vec<f32>, Linearisation) {
-        (self.from.iter().map(|i| x[*i as usize]).collect(), Linearisation::default())
+        let at = |i: &u32| if *i == u32::MAX { self.fill } else { x[*i as usize] };
+        (self.from.iter().map(at).collect(), Linearisation::default())
     }
 
     fn tangent(&self, _: &Linearisation, t: HostTangents, _: Option<&[bool]>) -> HostTangents {
         t.rearranged(&self.from)
     }
 
-    fn wanted(&self, _: &Linearisation, wanted: Option<Vec<bool>>) -> Option<Vec<bool>> {
+    fn wanted(&self, _: &Linearisation, wanted: Option<&[bool]>) -> Option<Vec<bool>> {
         let wanted = wanted?;
-        let mut before = vec![false; self.from.iter().max().map_or(0, |m| *m as usize + 1)];
-        self.from.iter().zip(wanted).for_each(|(i, w)| before[*i as usize] |= w);
+        let read = || self.from.iter().zip(wanted).filter(|(i, _)| **i != u32::MAX);
+        let mut before = vec![false; read().map(|(i, _)| *i as usize + 1).max().unwrap_or(0)];
+        read().for_each(|(i, w)| before[*i as usize] |= w);
         Some(before)
     }
 

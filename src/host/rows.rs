@@ -127,11 +127,22 @@ impl HostTangents {
         })
     }
 
-    /// Feature i takes the row that feature `from[i]` had. Rows are shared, not copied.
+    /// Feature i takes the row that feature `from[i]` had; it gets none where `from[i]` is [`u32::MAX`]. Rows are shared,
+    /// not copied.
     pub fn rearranged(mut self, from: &[u32]) -> Self {
         self.shared = true;
-        self.index = from.iter().map(|f| self.index[*f as usize]).collect();
+        self.index = from.iter().map(|f| if *f == u32::MAX { CLOSED } else { self.index[*f as usize] }).collect();
         self
+    }
+
+    /// The tangents of the features in `range` alone. Rows are shared, not copied.
+    pub fn part(&self, range: std::ops::Range<usize>) -> Self {
+        Self { index: self.index[range].to_vec(), ..self.clone() }
+    }
+
+    /// Tangents in the same directions of `features` values that do not depend on the latent.
+    pub fn zeros(&self, features: usize) -> Self {
+        Self { index: vec![CLOSED; features], data: Arc::new(Vec::new()), shared: false, ..*self }
     }
 
     /// The sum of the tangents of two branches with the same features; features that are not wanted lose their row.

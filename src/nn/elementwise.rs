@@ -1,7 +1,7 @@
 //! Activations. A file in `layers/` gives only the formulas of value and slope; [`Elementwise`] turns them into a layer
 //! with forward pass, tangents, taps and plain terms.
 
-use super::{HostParameters, Layer, Pass, Plain, Rows, Tangents};
+use super::{Character, HostParameters, Layer, Pass, Plain, Rows, Tangents};
 use std::sync::Arc;
 
 /// The formulas of an activation f. Slopes are exact derivatives, not differences.
@@ -16,6 +16,10 @@ pub trait ElementwiseRule: Send + Sync + 'static {
     /// f(x) and f'(x) of each number in `x`, as two lists.
     fn at_each(&self, x: &[f32]) -> (Vec<f32>, Vec<f32>) {
         x.iter().map(|x| self.at(*x)).unzip()
+    }
+    /// Where f changes from one piece to another; an activation has its pre-activations there.
+    fn kinks(&self) -> Vec<f64> {
+        vec![0.0]
     }
     /// Whether f is piecewise linear.
     fn is_piecewise_linear(&self) -> bool;
@@ -51,17 +55,17 @@ impl<R: ElementwiseRule> Layer for Elementwise<R> {
         (y, t.scale(slope))
     }
 
-    fn tap(&self, x: Rows, _: &Pass, taps: &mut Vec<Rows>) -> Rows {
-        taps.push(x.clone());
-        self.rule.value(x)
+    fn tap(&self, x: &Rows, _: &Pass, taps: &mut Vec<Rows>) {
+        let from = |kink: f64| if kink == 0.0 { x.clone() } else { x.clone() - kink };
+        taps.extend(self.rule.kinks().into_iter().map(from));
     }
 
     fn plain(&self, _: &HostParameters) -> Option<Plain> {
         Some(Plain::Elementwise(self.rule.clone()))
     }
 
-    fn is_piecewise_linear(&self) -> bool {
-        self.rule.is_piecewise_linear()
+    fn character(&self) -> Character {
+        if self.rule.is_piecewise_linear() { Character::PiecewiseLinear } else { Character::Smooth }
     }
 
     fn is_elementwise(&self) -> bool {

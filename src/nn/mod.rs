@@ -1,6 +1,6 @@
-//! Networks built from a card. A layer is one rule in three forms: the map itself (`forward`), its tangents
-//! (`tangent`), and the map with its pre-activations collected (`tap`). Most layers also have *plain terms*
-//! ([`Plain`]): a description from which `crate::host` computes without tensors.
+//! Networks. A network is a graph of nodes ([`Operator`]); a node of one input is a [`Layer`], and a card lists layers. Each
+//! is one rule in three forms: the map itself (`forward`), its tangents (`tangent`), and its pre-activations (`tap`). Most
+//! also have *plain terms* ([`Plain`]): a description from which `crate::host` computes without tensors.
 //!
 //! Every activation is a matrix `[n, features]` with one sample per row; its features are in C order of the per-sample
 //! shape (`[channels, height, width]` for pictures). A layer knows its per-sample shapes as soon as it is built, so
@@ -11,20 +11,29 @@
 //! ([`Pass::training`]) makes a batch norm use the statistics of the batch.
 
 pub mod adam;
-mod build;
+mod builder;
+mod convolution;
 mod elementwise;
+mod graph_file;
 pub mod layers;
+pub mod operators;
 mod network;
+mod operator;
 mod parameters;
 mod plain;
+mod pointwise;
 mod product;
 mod tangents;
 
-pub use build::{LayerKind, build_layers, check_range, parse_layer};
+pub use builder::{Build, Builder, LayerKind, check_range, parse_layer};
+pub use convolution::Convolution;
 pub use elementwise::{Elementwise, ElementwiseRule};
-pub use network::{Network, plain_chain};
+pub use graph_file::{GraphFile, GraphInput, GraphNode};
+pub use network::{Network, Node, ValueId};
+pub use operator::{Character, OneInput, Operator};
 pub use parameters::{Init, Mismatch, ParameterSpec, Parameters, Role};
-pub use plain::{HostParameters, Plain, PlainChain, PlainGather, Tap};
+pub use plain::{HostParameters, NormRule, Plain, PlainGather, PlainGraph, PlainNode, Tap};
+pub use pointwise::{Pointwise, PointwiseRule};
 pub use product::product;
 pub use tangents::Tangents;
 
@@ -83,9 +92,9 @@ pub trait Layer: Send + Sync {
         let _ = into;
     }
 
-    /// Appends to `into` the widths of the conditions that this layer and the layers inside it read.
-    fn condition_widths(&self, into: &mut Vec<usize>) {
-        let _ = into;
+    /// Width of the condition that the layer reads; `None` if it reads none.
+    fn condition_width(&self) -> Option<usize> {
+        None
     }
 
     /// The map itself: `[n, in] → [n, out]`.
@@ -95,11 +104,10 @@ pub trait Layer: Send + Sync {
     /// `[n, out]` and ∂y = Df(x)·∂x. Exact for the map that [`forward`](Self::forward) computes with frozen statistics.
     fn tangent(&self, x: Rows, t: Tangents, pass: &Pass) -> (Rows, Tangents);
 
-    /// Like [`forward`](Self::forward), but also appends the pre-activations, `[n, units]` each, to `taps`: the inputs
-    /// of all nonlinear layers, in order. The default appends nothing.
-    fn tap(&self, x: Rows, pass: &Pass, taps: &mut Vec<Rows>) -> Rows {
-        let _ = &taps;
-        self.forward(x, pass)
+    /// Appends the layer's pre-activations, `[n, units]` each, to `taps`: the inputs of a nonlinear layer. The default
+    /// appends nothing.
+    fn tap(&self, x: &Rows, pass: &Pass, taps: &mut Vec<Rows>) {
+        let _ = (x, pass, taps);
     }
 
     /// Number of values per sample in all activations inside the layer and in its output, which a backward pass keeps.
@@ -114,17 +122,12 @@ pub trait Layer: Send + Sync {
         None
     }
 
-    /// Whether the layer is continuous piecewise linear in its input.
-    fn is_piecewise_linear(&self) -> bool;
+    /// What kind of map it is.
+    fn character(&self) -> Character;
 
     /// Whether the layer acts on each value separately. If the last layer does, it can be left off to measure its
     /// pre-activation instead (theory, 1b).
     fn is_elementwise(&self) -> bool {
-        false
-    }
-
-    /// Whether each value of the output is a value of the input, whatever the input is.
-    fn only_rearranges(&self) -> bool {
         false
     }
 

@@ -1,12 +1,39 @@
-//! A network: a chain of layers from one per-sample shape to another.
+//! A network: a graph of nodes from one input to one output, per sample.
+//!
+//! ```text
+//! value 0 = the input     node i makes value i + 1 from earlier values
+//! ```
+//!
+//! Nodes are in an order in which each comes after those it reads. A value is let go after its last use, so that memory is
+//! what the graph needs at its widest and not the sum of all values.
 
-use super::{HostParameters, Layer, ParameterSpec, Pass, PlainChain, Rows, Tangents, build_layers};
+use super::builder::Builder;
+use super::{Character, HostParameters, Operator, ParameterSpec, Pass, PlainGraph, PlainNode, Rows, Tangents};
 use crate::error::Result;
+use std::sync::Arc;
 
-/// A sequence of layers. It holds no weights: every pass brings its own (see [`Pass`]).
+/// The number of a value: 0 is the network's input, i + 1 what node i makes.
+pub type ValueId = usize;
+
+/// A node of a network.
+#[derive(Clone)]
+pub struct Node {
+    /// The map.
+    pub operator: Arc<dyn Operator>,
+    /// The values that it reads, all of them earlier.
+    pub inputs: Vec<ValueId>,
+    /// What messages call it: its place in a card, as in `layers[3].body[0]`, or its name in the file it came from.
+    pub name: String,
+}
+
+/// A graph of nodes. It holds no weights: every pass brings its own (see [`Pass`]).
+#[derive(Clone)]
 pub struct Network {
-    layers: Vec<Box<dyn Layer>>,
     input: Vec<usize>,
+    nodes: Vec<Node>,
+    output: ValueId,
+    /// For each value, the node that uses it last; `usize::MAX` for the output.
+    last_use: Vec<usize>,
 }
 
 impl Network {
@@ -23,7 +50,35 @@ impl Network {
     /// # Errors
     /// [`crate::error::Error::Key`] at the first wrong key, as in `embed[3].out`.
     pub fn build_list(tables: Vec<toml::Table>, input: &[usize], list: &str) -> Result<Self> {
-        Ok(Self { layers: build_layers(tables, input, list)?, input: input.to_vec() })
+        let mut builder = Builder::new(input);
+        let output = builder.layers(tables, 0, list)?;
+        Ok(builder.finish(output))
+    }
+
+    /// The graph of `nodes` for samples of the shape `input`, which ends in the value `output`. Nodes that the output does
+    /// not need are left out.
+    pub(super) fn of_nodes(input: Vec<usize>, nodes: Vec<Node>, output: ValueId) -> Self {
+        let mut needed = vec![false; nodes.len() + 1];
+        needed[output] = true;
+        for (i, node) in nodes.iter().enumerate().rev().filter(|(i, _)| *i < output) {
+            if needed[i + 1] {
+                node.inputs.iter().for_each(|v| needed[*v] = true);
+            }
+        }
+        let mut number = vec![0; nodes.len() + 1];
+        let mut kept = Vec::with_capacity(nodes.len());
+        for (i, node) in nodes.into_iter().enumerate().filter(|(i, _)| needed[i + 1]) {
+            let inputs = node.inputs.iter().map(|v| number[*v]).collect();
+            kept.push(Node { inputs, ..node });
+            number[i + 1] = kept.len();
+        }
+        let output = number[output];
+        let mut last_use = vec![0; kept.len() + 1];
+        for (i, node) in kept.iter().enumerate() {
+            node.inputs.iter().for_each(|v| last_use[*v] = i);
+        }
+        last_use[output] = usize::MAX;
+        Self { input, nodes: kept, output, last_use }
     }
 
     /// Shape of the input, per sample.
@@ -31,86 +86,158 @@ impl Network {
         &self.input
     }
 
-    /// Shape of the output, per sample; that of the input if there are no layers.
+    /// Shape of the output, per sample; that of the input if there are no nodes.
     pub fn output_shape(&self) -> &[usize] {
-        self.layers.last().map_or(&self.input, |l| l.output_shape())
+        self.shape(self.output)
     }
 
-    /// The layers in order, so that they can be counted and described.
-    pub fn layers(&self) -> &[Box<dyn Layer>] {
-        &self.layers
+    /// Shape of a value, per sample.
+    pub fn shape(&self, value: ValueId) -> &[usize] {
+        if value == 0 { &self.input } else { self.nodes[value - 1].operator.output_shape() }
     }
 
-    /// Every tensor that the layers read, in the order of the layers.
+    /// The nodes in order, so that they can be counted and described.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// Every tensor that the nodes read, in the order of the nodes.
     pub fn parameters(&self) -> Vec<ParameterSpec> {
         let mut specs = Vec::new();
-        self.layers.iter().for_each(|l| l.parameters(&mut specs));
+        self.nodes.iter().for_each(|n| n.operator.parameters(&mut specs));
         specs
     }
 
-    /// The width of the condition that the layers read; `None` if no layer reads one.
+    /// The width of the condition that the nodes read; `None` if no node reads one.
     ///
     /// # Errors
-    /// Two different widths, if the layers disagree.
+    /// Two different widths, if the nodes disagree.
     pub fn condition_width(&self) -> Result<Option<usize>, (usize, usize)> {
-        let mut widths = Vec::new();
-        self.layers.iter().for_each(|l| l.condition_widths(&mut widths));
+        let widths: Vec<usize> = self.nodes.iter().filter_map(|n| n.operator.condition_width()).collect();
         match widths.iter().find(|w| **w != widths[0]) {
             Some(other) => Err((widths[0], *other)),
             None => Ok(widths.first().copied()),
         }
     }
 
-    /// The last activation, if all that follows it only rearranges values: the layer to leave out to get the
+    /// The last activation, if all that follows it only rearranges values: the index of the node to leave out to get the
     /// pre-activation (theory, 1b). An activation acts on each value by itself, so what follows may as well rearrange the
     /// values that went into it.
     pub fn last_activation(&self) -> Option<usize> {
-        let last = self.layers.iter().rposition(|l| !l.only_rearranges())?;
-        self.layers[last].is_elementwise().then_some(last)
+        let mut value = self.output;
+        while value > 0 {
+            let node = &self.nodes[value - 1];
+            if node.operator.is_activation() {
+                return Some(value - 1);
+            }
+            match (node.operator.character(), &node.inputs[..]) {
+                (Character::Rearranges, [input]) => value = *input,
+                _ => return None,
+            }
+        }
+        None
     }
 
-    /// Whether the first `depth` layers are piecewise linear.
-    pub fn is_piecewise_linear(&self, depth: usize) -> bool {
-        self.layers[..depth].iter().all(|l| l.is_piecewise_linear())
+    /// The part of the network that the value `value` needs, which it ends in.
+    pub fn until(&self, value: ValueId) -> Self {
+        Self::of_nodes(self.input.clone(), self.nodes.clone(), value)
     }
 
-    /// Number of values per sample in the widest activation, input included. It bounds the memory of a forward pass.
+    /// The same network without node `index`, a node of one input: what read its output reads its input instead.
+    pub fn without(&self, index: usize) -> Self {
+        let (gone, instead) = (index + 1, self.nodes[index].inputs[0]);
+        let other = |v: ValueId| if v == gone { instead } else { v };
+        let nodes = self.nodes.iter().map(|n| Node { inputs: n.inputs.iter().map(|v| other(*v)).collect(), ..n.clone() });
+        Self::of_nodes(self.input.clone(), nodes.collect(), other(self.output))
+    }
+
+    /// Whether the network is continuous and piecewise linear.
+    pub fn is_piecewise_linear(&self) -> bool {
+        self.nodes.iter().all(|n| n.operator.character().is_piecewise_linear())
+    }
+
+    /// Number of values per sample that are alive at once where a forward pass is at its widest. It bounds the memory of
+    /// that pass.
     pub fn widest(&self) -> usize {
-        let input = self.input.iter().product::<usize>();
-        self.layers.iter().map(|l| l.output_shape().iter().product()).fold(input, usize::max)
+        let size = |v: ValueId| self.shape(v).iter().product::<usize>();
+        let (mut alive, mut most) = (size(0), size(0));
+        for (i, node) in self.nodes.iter().enumerate() {
+            alive += size(i + 1);
+            most = most.max(alive);
+            let mut ended: Vec<ValueId> = node.inputs.iter().copied().filter(|v| self.last_use[*v] == i).collect();
+            ended.sort_unstable();
+            ended.dedup();
+            alive -= ended.into_iter().map(size).sum::<usize>();
+        }
+        most
     }
 
-    /// Number of values per sample in all activations. It bounds the memory of a backward pass.
+    /// Number of values per sample in all nodes. It bounds the memory of a backward pass.
     pub fn activations(&self) -> usize {
-        self.layers.iter().map(|l| l.activations()).sum()
+        self.nodes.iter().map(|n| n.operator.activations()).sum()
+    }
+
+    /// Runs `step` for every node in order, each with what was made of its inputs, and returns what was made of the
+    /// output.
+    fn run<T: Clone>(&self, input: T, mut step: impl FnMut(&Node, Vec<T>) -> T) -> T {
+        let mut slots: Vec<Option<T>> = vec![None; self.nodes.len() + 1];
+        slots[0] = Some(input);
+        for (i, node) in self.nodes.iter().enumerate() {
+            let each = node.inputs.iter().enumerate().map(|(at, v)| {
+                let last = self.last_use[*v] == i && !node.inputs[at + 1..].contains(v);
+                if last { slots[*v].take() } else { slots[*v].clone() }
+            });
+            #[allow(clippy::expect_used)] // A value is made before it is read, and kept until its last use.
+            let inputs = each.map(|x| x.expect("a value that is read is there")).collect();
+            slots[i + 1] = Some(step(node, inputs));
+        }
+        #[allow(clippy::expect_used)] // The output is never let go.
+        slots[self.output].take().expect("the output is there")
     }
 
     /// The output for x: `[n, in] → [n, out]`.
     pub fn forward(&self, x: Rows, pass: &Pass) -> Rows {
-        self.layers.iter().fold(x, |x, l| l.forward(x, pass))
+        let n = x.dims()[0];
+        self.run(x, |node, x| rows_of(node.operator.forward(x, pass), n))
     }
 
-    /// The output of the first `depth` layers and its tangents, from x `[n, in]` and the tangents of x; see
-    /// [`Layer::tangent`].
-    pub fn tangent(&self, x: Rows, t: Tangents, pass: &Pass, depth: usize) -> (Rows, Tangents) {
-        self.layers[..depth].iter().fold((x, t), |(x, t), l| l.tangent(x, t, pass))
+    /// The output and its tangents, from x `[n, in]` and the tangents of x; see [`Operator::tangent`].
+    pub fn tangent(&self, x: Rows, t: Tangents, pass: &Pass) -> (Rows, Tangents) {
+        let (n, zero) = (x.dims()[0], t.clone());
+        let (y, t) = self.run((x, Some(t)), |node, inputs| {
+            let (x, t): (Vec<_>, Vec<Option<Tangents>>) = inputs.into_iter().unzip();
+            if t.iter().all(Option::is_none) {
+                return (rows_of(node.operator.forward(x, pass), n), None);
+            }
+            node.operator.tangent(x, t, pass)
+        });
+        let width = y.dims()[1];
+        (y, t.unwrap_or_else(|| zero.zeros(width)))
     }
 
-    /// The first `depth` layers in plain terms; `None` if one of them has none.
-    pub fn plain(&self, parameters: &HostParameters, depth: usize) -> Option<PlainChain> {
-        plain_chain(&self.layers[..depth], self.input.iter().product(), parameters)
+    /// The network in plain terms; `None` if one of its nodes has none.
+    pub fn plain(&self, parameters: &HostParameters) -> Option<PlainGraph> {
+        let node = |n: &Node| Some(PlainNode { map: n.operator.plain(parameters)?, inputs: n.inputs.clone() });
+        Some(PlainGraph {
+            nodes: self.nodes.iter().map(node).collect::<Option<_>>()?,
+            width: self.input.iter().product(),
+            output: self.output,
+        })
     }
 
-    /// The output for x, and the pre-activations of all nonlinear layers in order, `[n, units]` each; see
-    /// [`Layer::tap`].
+    /// The output for x, and the pre-activations of all nonlinear nodes in order, `[n, units]` each; see
+    /// [`Operator::tap`].
     pub fn tap(&self, x: Rows, pass: &Pass) -> (Rows, Vec<Rows>) {
-        let mut taps = Vec::new();
-        let y = self.layers.iter().fold(x, |x, l| l.tap(x, pass, &mut taps));
+        let (n, mut taps) = (x.dims()[0], Vec::new());
+        let y = self.run(x, |node, x| {
+            node.operator.tap(&x, pass, &mut taps);
+            rows_of(node.operator.forward(x, pass), n)
+        });
         (y, taps)
     }
 }
 
-/// The layers of a list in plain terms, where the first one takes `before` features; `None` if one of them has none.
-pub fn plain_chain(layers: &[Box<dyn Layer>], before: usize, parameters: &HostParameters) -> Option<PlainChain> {
-    Some(PlainChain { layers: layers.iter().map(|l| l.plain(parameters)).collect::<Option<_>>()?, before })
+/// A value for all `n` samples: one that is the same for all may come as a single row.
+fn rows_of(x: Rows, n: usize) -> Rows {
+    if x.dims()[0] == n { x } else { x.repeat_dim(0, n) }
 }

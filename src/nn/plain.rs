@@ -1,17 +1,19 @@
-//! Layers in plain terms: what each layer is at fixed weights, for one sample. There are about twenty kinds of layers,
+//! Networks in plain terms: what each node is at fixed weights, for one sample. There are about forty kinds of nodes,
 //! but only the few kinds of maps below. Code that computes without tensors (`crate::host`) is written for these and
 //! knows nothing of layers.
 
-use super::{ElementwiseRule, Parameters};
+use super::{ElementwiseRule, Parameters, PointwiseRule};
 use crate::error::Result;
 use burn::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A layer at fixed weights, as a map from features to features, in C order of the per-sample shape.
+/// A node at fixed weights, as a map from features to features, in C order of the per-sample shapes.
 pub enum Plain {
     /// A convolution of any kind or, with a single place, a linear layer.
     Gather(PlainGather),
+    /// A convolution in groups of equal size: the channels of the input and of the output are divided among them in order.
+    Groups(Vec<PlainGather>),
     /// y = scale·x + shift with one pair per channel, such as a batch norm with frozen statistics or a modulation by a
     /// fixed condition.
     Affine {
@@ -24,8 +26,18 @@ pub enum Plain {
     },
     /// An activation: the same function applied to every value.
     Elementwise(Arc<dyn ElementwiseRule>),
-    /// `y[i] = x[from[i]]` for the list `from`: nearest-neighbour enlargement, or a change of shape.
-    Rearrange(Vec<u32>),
+    /// x where positive, else x times a slope of its own for each value.
+    Slopes(Vec<f32>),
+    /// The same function of the values at one place of all inputs, for every place.
+    Pointwise(Arc<dyn PointwiseRule>),
+    /// `y[i] = x[from[i]]` for the list `from`, or `fill` where `from[i]` is [`u32::MAX`]: nearest-neighbour enlargement, a
+    /// change of shape, a border.
+    Rearrange {
+        /// For each feature of the output, that of the input.
+        from: Vec<u32>,
+        /// The value of features that come from nowhere.
+        fill: f32,
+    },
     /// y = scale·x̂ + shift, where each group of neighbouring values of x̂ has mean 0 and variance 1.
     Norm {
         /// Scales, `[channels]`.
@@ -38,6 +50,8 @@ pub enum Plain {
         group: usize,
         /// Number of values in a channel.
         area: usize,
+        /// Whether the mean is taken off; if not, each group of x̂ has mean square 1.
+        centred: bool,
     },
     /// Self-attention between the places of a picture, head by head.
     Attention {
@@ -48,20 +62,87 @@ pub enum Plain {
         /// Weight `[channels, channels]` and bias `[channels]` of the map after the attention.
         out: [Vec<f32>; 2],
     },
-    /// The sum of two chains that read the same input; an empty chain is the identity.
-    Sum([PlainChain; 2]),
-    /// The outputs of several chains that read the same input, side by side.
-    Concat(Vec<PlainChain>),
-    /// Maps one after another.
-    Chain(PlainChain),
+    /// f₀·a + f₁·b of two inputs.
+    Sum([f32; 2]),
+    /// The inputs, each viewed as that many rows, side by side.
+    Concat(usize),
+    /// The same values for every sample; there is no input.
+    Constant(Vec<f32>),
+    /// A·B of two inputs, for the sizes batch, m, k and n: `[batch, m, k]` and `[batch, k, n]`.
+    Matmul([usize; 4]),
+    /// Softmax over the middle axis of `[outer, size, inner]`, or its logarithm.
+    Softmax {
+        /// The sizes outer, size and inner.
+        sizes: [usize; 3],
+        /// Whether it is the logarithm.
+        log: bool,
+    },
+    /// A norm over the middle axis of `[outer, size, inner]`.
+    NormOf {
+        /// Which norm.
+        rule: NormRule,
+        /// The sizes outer, size and inner.
+        sizes: [usize; 3],
+    },
+    /// The greatest value of each window; of equal ones the first.
+    WindowMax {
+        /// The features of each window, `[outputs, width]`; [`u32::MAX`] stands for none.
+        index: Vec<u32>,
+        /// Number of entries of a window.
+        width: usize,
+    },
 }
 
-/// Maps applied one after another; the identity if there are none.
-pub struct PlainChain {
-    /// The maps, in order.
-    pub layers: Vec<Plain>,
-    /// Number of features that enter the first.
-    pub before: usize,
+/// A node of a [`PlainGraph`].
+pub struct PlainNode {
+    /// Its maps: the first reads the inputs, each later one the output of the one before.
+    pub map: Vec<Plain>,
+    /// The values that it reads: 0 is the input of the graph, i + 1 what node i makes.
+    pub inputs: Vec<usize>,
+}
+
+/// A network at fixed weights.
+pub struct PlainGraph {
+    /// The nodes, each after those it reads.
+    pub nodes: Vec<PlainNode>,
+    /// Number of features that enter the graph.
+    pub width: usize,
+    /// The value that leaves it.
+    pub output: usize,
+}
+
+/// A norm of a group of numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NormRule {
+    /// Σ |x|.
+    L1,
+    /// √(Σ x²).
+    L2,
+    /// ln Σ exp x.
+    LogSumExp,
+}
+
+impl NormRule {
+    /// The norm of `x` and its slope by each of them. The slope of the Euclidean norm at 0 is 0, as in PyTorch.
+    pub fn at(self, x: &[f32]) -> (f32, Vec<f32>) {
+        let wide = || x.iter().map(|v| f64::from(*v));
+        match self {
+            Self::L1 => {
+                let sign = |v: &f32| if *v == 0.0 { 0.0 } else { v.signum() };
+                (wide().map(f64::abs).sum::<f64>() as f32, x.iter().map(sign).collect())
+            }
+            Self::L2 => {
+                let norm = wide().map(|v| v * v).sum::<f64>().sqrt();
+                let slope = |v: f64| if norm > 0.0 { (v / norm) as f32 } else { 0.0 };
+                (norm as f32, wide().map(slope).collect())
+            }
+            Self::LogSumExp => {
+                let top = wide().fold(f64::NEG_INFINITY, f64::max);
+                let sum: f64 = wide().map(|v| (v - top).exp()).sum();
+                ((top + sum.ln()) as f32, wide().map(|v| ((v - top).exp() / sum) as f32).collect())
+            }
+        }
+    }
 }
 
 /// `y[m, p] = bias[m] + Σ W[matrix, c, m] · x[c, place]` over the taps (place, matrix) of place p and the channels c.

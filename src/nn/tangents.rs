@@ -68,6 +68,16 @@ impl Tangents {
         if shared { cube.repeat_dim(0, n) } else { cube }
     }
 
+    /// Number of directions k.
+    pub fn directions(&self) -> usize {
+        self.directions
+    }
+
+    /// Tangents in the same directions of `features` values that do not depend on the latent.
+    pub fn zeros(&self, features: usize) -> Self {
+        Self::shared(Rows::zeros([self.directions, features], &self.rows.device()).cast(self.rows.dtype()))
+    }
+
     /// The sum of the tangents of two branches; shared if both are.
     pub fn plus(self, other: Self) -> Self {
         if self.shared == other.shared {
@@ -76,11 +86,20 @@ impl Tangents {
         Self::from_cube(self.cube() + other.cube())
     }
 
-    /// The tangents of several branches with their features side by side, for `n` samples; shared if all are.
-    pub fn concatenated(parts: Vec<Self>, n: usize) -> Self {
-        if parts.iter().all(|p| p.shared) {
-            return Self::shared(Tensor::cat(parts.into_iter().map(|p| p.rows).collect(), 1));
-        }
-        Self::from_cube(Tensor::cat(parts.into_iter().map(|p| p.expanded(n)).collect(), 2))
+    /// The tangents of what `join` makes of several values' rows, for `n` samples; shared if all are.
+    pub fn joined(parts: Vec<Self>, n: usize, join: impl FnOnce(Vec<Rows>) -> Rows) -> Self {
+        let (k, shared) = (parts[0].directions, parts.iter().all(|p| p.shared));
+        let rows = |p: Self| if shared { p.rows } else { p.separate(n).rows };
+        Self { rows: join(parts.into_iter().map(rows).collect()), directions: k, shared }
+    }
+
+    /// The same tangents, apart for each of `n` samples.
+    pub fn separate(self, n: usize) -> Self {
+        if self.shared { Self::from_cube(self.expanded(n)) } else { self }
+    }
+
+    /// The rows as they are: `[n·k, features]`, or `[k, features]` as long as they are shared.
+    pub fn rows(self) -> Rows {
+        self.rows
     }
 }

@@ -47,6 +47,23 @@ impl Isoline {
         self
     }
 
+    /// The same call of the program that fails at `points` (`tests/failing`).
+    pub fn failing_at(self, points: impl AsRef<std::ffi::OsStr>) -> Self {
+        let program = Path::new(env!("CARGO_BIN_EXE_isoline")).with_file_name("examples").join("failing");
+        let mut command = Command::new(program);
+        command.args(self.command.get_args()).stdin(Stdio::null()).env("ISOLINE_FAILPOINTS", points);
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        if let Some(folder) = self.command.get_current_dir() {
+            command.current_dir(folder);
+        }
+        Self { command }
+    }
+
     pub fn cwd(mut self, folder: &Path) -> Self {
         self.command.current_dir(folder);
         self

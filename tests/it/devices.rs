@@ -7,7 +7,7 @@ use isoline::generator::{Generator, OneShot, Spec};
 use isoline::geometry::{
     DESCRIPTORS, ESTIMATORS, EstimatorSettings, LocalGeometry, Spectrum, estimator_with, local_complexity, measure_all,
 };
-use isoline::host::HostChain;
+use isoline::host::HostGraph;
 use isoline::nn::{Rows, Tangents};
 use isoline::noise::{Stream, normals};
 use isoline::tensors::{host, rows};
@@ -40,7 +40,7 @@ impl Generator for ThroughTensors {
         self.0.taps(z)
     }
 
-    fn host(&self) -> Option<&HostChain> {
+    fn host(&self) -> Option<&HostGraph> {
         None
     }
 

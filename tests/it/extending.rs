@@ -50,6 +50,7 @@ const fn known(kind: &'static str, name: &'static str, files: &'static [&'static
     Known { kind, name, files, why }
 }
 
+const FUNCTIONS: &[&str] = &["src/nn/operators/unary.rs"];
 const UNET: &[&str] = &["src/nn/layers/unet.rs"];
 const UNET_AND_REWARD: &[&str] = &["src/nn/layers/unet.rs", "src/reward/train.rs"];
 
@@ -69,6 +70,13 @@ const KNOWN: &[Known] = &[
         &["src/acts/columns.rs", "src/acts/describe/values.rs", "src/acts/study/dimension/curve.rs"],
         "the column of an inversion's error",
     ),
+    known("layer", "concat", &["src/nn/operators/concat.rs"], "a node of a graph of that name"),
+    known("layer", "gelu", FUNCTIONS, "functions that are layers"),
+    known("layer", "leaky_relu", FUNCTIONS, "functions that are layers"),
+    known("layer", "relu", FUNCTIONS, "functions that are layers"),
+    known("layer", "sigmoid", FUNCTIONS, "functions that are layers"),
+    known("layer", "silu", FUNCTIONS, "functions that are layers"),
+    known("layer", "tanh", FUNCTIONS, "functions that are layers"),
     known("layer", "linear", &["src/reward/train.rs"], "a reward is written as layers of other kinds"),
     known("layer", "linear", &["src/diffusion/clock.rs"], "a clock of that name"),
     known("prediction", "edm", &["src/generator/train/denoising.rs"], "the objective of that name teaches it"),

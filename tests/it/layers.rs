@@ -3,10 +3,11 @@
 
 use crate::shared::relative_l2;
 use isoline::device::{self, Device};
-use isoline::host::{HostChain, HostTangents};
+use isoline::host::{HostGraph, HostTangents};
 use isoline::nn::HostParameters;
 use isoline::nn::layers::KINDS;
-use isoline::nn::{Init, Network, Parameters, Pass, Rows, Tangents};
+use isoline::nn::operators::OPERATORS;
+use isoline::nn::{GraphFile, Init, Network, Parameters, Pass, Rows, Tangents};
 use isoline::noise::{Stream, normals};
 use isoline::tensors::host;
 use std::collections::BTreeSet;
@@ -63,7 +64,86 @@ pub const SAMPLES: &[(&str, &[usize], &str)] = &[
     ("concat", &[4], "branches = [[{ kind = \"linear\", key = \"a\", out = 3 }], []]"),
 ];
 
+/// (kind, number of values of each input, shape of the output, its keys).
+pub const NODES: &[(&str, &[usize], &[usize], &str)] = &[
+    ("rearrange", &[6], &[3, 2], ""),
+    ("rearrange", &[6], &[3, 2], r#""index": {"first": 0, "loops": [[3, 1], [2, 3]]}"#),
+    ("rearrange", &[6], &[2, 2, 3, 2], r#""index": {"first": 0, "loops": [[2, 3], [2, 0], [3, 1], [2, 0]]}"#),
+    ("rearrange", &[6], &[7], r#""index": [[5, -2, 3], [-1, 0, 1], [2, 0, 3]], "fill": 0.5"#),
+    ("constant", &[], &[4], r#""key": "a""#),
+    ("concat", &[4, 2, 6], &[2, 6], r#""outer": 2"#),
+    ("concat", &[3, 5], &[8], r#""outer": 1"#),
+    ("affine", &[12], &[2, 3, 2], r#""outer": 2, "mid": 3, "inner": 2, "scale": "a", "shift": "b""#),
+    ("affine", &[6], &[6], r#""outer": 1, "mid": 6, "inner": 1, "shift": "b""#),
+    ("axis_mix", &[12], &[2, 5, 2], r#""matrix": "a", "outer": 2, "inner": 2"#),
+    ("axis_mix", &[6], &[4, 2], r#""matrix": "a", "outer": 1, "inner": 2"#),
+    ("dense", &[12], &[3, 5], r#""weight": "a", "bias": "b", "rows": 3"#),
+    ("dense", &[6], &[4], r#""weight": "a", "rows": 1"#),
+    (
+        "conv",
+        &[40],
+        &[6, 3, 2],
+        r#""weight": "a", "bias": "b", "kernel": [2, 3], "input": [2, 5, 4], "output": [6, 3, 2], "stride": [2, 1],
+           "pads": [1, 0, 0, 2], "dilation": [1, 2], "groups": 2"#,
+    ),
+    (
+        "conv_transpose",
+        &[24],
+        &[4, 4, 6],
+        r#""weight": "a", "kernel": [3, 2], "input": [2, 3, 4], "output": [4, 4, 6], "stride": [1, 2],
+           "pads": [1, 1, 0, 1], "dilation": [1, 1], "groups": 2"#,
+    ),
+    (
+        "conv_transpose",
+        &[12],
+        &[3, 6, 7],
+        r#""weight": "a", "bias": "b", "kernel": [2, 2], "input": [2, 2, 3], "output": [3, 6, 7], "stride": [3, 3],
+           "pads": [0, 1, 0, 1], "dilation": [2, 2], "groups": 1"#,
+    ),
+    ("sum", &[5, 5], &[5], ""),
+    ("sum", &[5, 5], &[5], r#""factors": [2.0, -1.0]"#),
+    ("product", &[5, 5], &[5], ""),
+    ("quotient", &[5, 5], &[5], ""),
+    ("matmul", &[12, 20], &[2, 3, 5], r#""batch": 2, "m": 3, "k": 2, "n": 5"#),
+    ("unary", &[7], &[7], r#""function": "relu""#),
+    ("unary", &[7], &[7], r#""function": "leaky_relu", "a": 0.3"#),
+    ("unary", &[7], &[7], r#""function": "elu", "a": 0.7"#),
+    ("unary", &[7], &[7], r#""function": "selu""#),
+    ("unary", &[7], &[7], r#""function": "celu", "a": 1.5"#),
+    ("unary", &[7], &[7], r#""function": "softplus""#),
+    ("unary", &[7], &[7], r#""function": "softsign""#),
+    ("unary", &[7], &[7], r#""function": "hard_sigmoid""#),
+    ("unary", &[7], &[7], r#""function": "hard_swish""#),
+    ("unary", &[7], &[7], r#""function": "gelu_tanh""#),
+    ("unary", &[7], &[7], r#""function": "mish""#),
+    ("unary", &[7], &[7], r#""function": "exp""#),
+    ("unary", &[7], &[7], r#""function": "reciprocal""#),
+    ("unary", &[7], &[7], r#""function": "erf""#),
+    ("unary", &[7], &[7], r#""function": "abs""#),
+    ("unary", &[7], &[7], r#""function": "sin""#),
+    ("unary", &[7], &[7], r#""function": "cos""#),
+    ("unary", &[7], &[7], r#""function": "clip", "a": -0.5, "b": 0.8"#),
+    ("unary", &[7], &[7], r#""function": "clip", "b": 0.1"#),
+    ("unary", &[7], &[7], r#""function": "power", "a": 3.0"#),
+    ("prelu", &[12], &[2, 3, 2], r#""slope": "a", "outer": 2, "mid": 3, "inner": 2"#),
+    ("select", &[5, 5, 5], &[5], ""),
+    ("extreme", &[5, 5], &[5], r#""function": "max""#),
+    ("extreme", &[5, 5], &[5], r#""function": "min""#),
+    ("window_max", &[6], &[3], r#""index": [[0, 1, 3], [2, 1, 2], [-1, 0, 1], [3, 1, 3]], "width": 3"#),
+    ("softmax", &[12], &[2, 3, 2], r#""outer": 2, "size": 3, "inner": 2"#),
+    ("softmax", &[5], &[5], r#""outer": 1, "size": 5, "inner": 1, "log": true"#),
+    ("normalise", &[12], &[12], r#""outer": 2, "size": 6, "eps": 1e-5"#),
+    ("normalise", &[12], &[12], r#""outer": 3, "size": 4, "eps": 1e-3, "centred": false"#),
+    ("norm_of", &[12], &[2, 2], r#""function": "l2", "outer": 2, "size": 3, "inner": 2"#),
+    ("norm_of", &[12], &[4], r#""function": "l1", "outer": 4, "size": 3, "inner": 1"#),
+    ("norm_of", &[12], &[2, 2], r#""function": "log_sum_exp", "outer": 2, "size": 3, "inner": 2"#),
+];
+
+/// Kinds of nodes whose derivative is 0, so that there is nothing to transpose.
+const FLAT: &[&str] = &["step"];
+
 /// A layer with its weights.
+#[derive(Clone)]
 struct Sample {
     name: String,
     network: Network,
@@ -80,14 +160,49 @@ impl Sample {
 
     fn on(device: &str) -> impl Iterator<Item = Self> {
         let (_, device) = device::open(device).unwrap();
-        SAMPLES.iter().map(move |(kind, shape, keys)| {
+        let other = device.clone();
+        let layers = SAMPLES.iter().map(move |(kind, shape, keys)| {
             let table: toml::Table = toml::from_str(&format!("kind = \"{kind}\"\n{keys}")).unwrap();
             Self::of(kind, vec![table], shape, &device)
-        })
+        });
+        layers.chain(NODES.iter().map(move |(kind, inputs, shape, keys)| Self::node(kind, inputs, shape, keys, &other)))
     }
 
     fn of(name: &str, layers: Vec<toml::Table>, shape: &[usize], device: &Device) -> Self {
         let network = Network::build(layers, shape).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+        Self::with(name, network, device)
+    }
+
+    /// A node of a graph file. Each of its inputs is a part of the network's input; one of several is a constant.
+    fn node(kind: &str, inputs: &[usize], shape: &[usize], keys: &str, device: &Device) -> Self {
+        let total: usize = inputs.iter().sum::<usize>().max(4);
+        let mut nodes = Vec::new();
+        let mut first = 0;
+        for width in inputs {
+            nodes.push(serde_json::json!({"name": "part", "kind": "rearrange", "inputs": [0], "shape": [width],
+                "index": [[first, 1, width]]}));
+            first += width;
+        }
+        let mut node: serde_json::Value = serde_json::from_str(&format!("{{{keys}}}")).unwrap();
+        node["name"] = kind.into();
+        node["kind"] = kind.into();
+        node["inputs"] = (1..=inputs.len()).collect::<Vec<_>>().into();
+        node["shape"] = shape.into();
+        nodes.push(node);
+        let mut output = nodes.len();
+        if inputs.is_empty() {
+            // A constant alone has no tangents: it is added to the input.
+            nodes.push(serde_json::json!({"name": "sum", "kind": "sum", "inputs": [0, output], "shape": shape}));
+            output += 1;
+        }
+        let file = serde_json::json!({"format": 1, "inputs": [{"name": "z", "shape": [total]}], "nodes": nodes,
+            "output": output});
+        let network = GraphFile::parse(file.to_string().as_bytes()).and_then(|f| f.network());
+        Self::with(&format!("{kind} {keys}"), network.unwrap_or_else(|e| panic!("{kind} {keys}: {e}")), device)
+    }
+
+    fn with(name: &str, network: Network, device: &Device) -> Self {
+        let shape = network.input_shape().to_vec();
         let values = network.parameters().into_iter().enumerate().map(|(i, spec)| {
             let mut v = normals(11, i as u64, Stream::Init, 0, spec.shape.iter().product());
             if spec.key.ends_with("running_var") {
@@ -99,7 +214,7 @@ impl Sample {
         });
         let parameters = Parameters::from_values(values, device);
         let width = |shape: &[usize]| shape.iter().product();
-        let (input, output) = (width(shape), width(network.output_shape()));
+        let (input, output) = (width(&shape), width(network.output_shape()));
         Self { name: format!("{name} {shape:?}"), network, parameters, device: device.clone(), input, output }
     }
 
@@ -162,6 +277,12 @@ fn every_kind_has_a_sample() {
     let sampled: BTreeSet<&str> = SAMPLES.iter().map(|s| s.0).collect();
     let known: BTreeSet<&str> = KINDS.iter().map(|k| k.name).collect();
     assert_eq!(sampled, known, "kinds of layers and the samples in {}", file!());
+    let sampled: BTreeSet<&str> = NODES.iter().map(|s| s.0).chain(FLAT.iter().copied()).collect();
+    let known: BTreeSet<&str> = OPERATORS.iter().map(|k| k.name).collect();
+    assert_eq!(sampled, known, "kinds of nodes and the samples in {}", file!());
+    let functions: BTreeSet<&str> = isoline::nn::operators::FUNCTIONS.iter().map(|f| f.name).collect();
+    let missing = |f: &&&str| !NODES.iter().any(|s| s.0 == "unary" && s.3.contains(&format!("\"{f}\"")));
+    assert_eq!(functions.iter().filter(missing).collect::<Vec<_>>(), [&"log", &"sqrt"], "they need positive numbers");
 }
 
 /// ⟨J v, w⟩ = ⟨v, Jᵀ w⟩, row by row, with J v from the tangent rule and Jᵀ w from Burn's reverse mode. The tangent pass
@@ -173,8 +294,7 @@ fn tangents_are_the_transpose_of_reverse_mode() {
         let rows = |values: &[f32], width| to_rows_on(&s.device, values.to_vec(), width);
         let (z, v, w) = (s.draw(0, n, s.input), s.draw(1, n, s.input), s.draw(2, n, s.output));
         let x = rows(&z, s.input);
-        let depth = s.network.layers().len();
-        let (y, t) = s.network.tangent(x.clone(), Tangents::per_sample(rows(&v, s.input), 1), &s.pass(n), depth);
+        let (y, t) = s.network.tangent(x.clone(), Tangents::per_sample(rows(&v, s.input), 1), &s.pass(n));
         let jv = host(t.expanded(n)).unwrap();
         let forward = host(s.network.forward(x.clone(), &s.pass(n))).unwrap();
         assert_eq!(bits(host(y).unwrap()), bits(forward), "{}: values of the tangent pass", s.name);
@@ -205,7 +325,7 @@ fn rows_do_not_touch() {
             }
             let (x, v) = (to_rows_on(&s.device, z, s.input), to_rows_on(&s.device, v, s.input));
             let y = host(s.network.forward(x.clone(), &s.pass(n))).unwrap();
-            let (_, t) = s.network.tangent(x.clone(), Tangents::per_sample(v, k), &s.pass(n), s.network.layers().len());
+            let (_, t) = s.network.tangent(x.clone(), Tangents::per_sample(v, k), &s.pass(n));
             let (_, taps) = s.network.tap(x, &s.pass(n));
             let taps = taps.into_iter().flat_map(|tap| {
                 let width = tap.dims()[1];
@@ -228,7 +348,7 @@ fn shared_directions_equal_repeated_ones() {
         let x = to_rows_on(&s.device, s.draw(0, n, s.input), s.input);
         let v = s.draw(1, k, s.input);
         let through = |t| {
-            let (_, t) = s.network.tangent(x.clone(), t, &s.pass(n), s.network.layers().len());
+            let (_, t) = s.network.tangent(x.clone(), t, &s.pass(n));
             host(t.expanded(n)).unwrap()
         };
         let once = through(Tangents::shared(to_rows_on(&s.device, v.clone(), s.input)));
@@ -239,18 +359,18 @@ fn shared_directions_equal_repeated_ones() {
 }
 
 /// Compares values and tangents on host memory with those of the tensors.
-fn on_host_as_on_tensors(name: &str, s: &Sample, depth: usize, bound: f64) {
+fn on_host_as_on_tensors(name: &str, s: &Sample, bound: f64) {
     let k = 5;
-    let chain = HostChain::of_network(&s.network, &s.host_parameters(), depth);
+    let chain = HostGraph::of_network(&s.network, &s.host_parameters());
     let chain = chain.unwrap_or_else(|| panic!("{name} has no host rule"));
     let (z, v) = (s.draw(0, 2, s.input), s.draw(1, k, s.input));
     let start = chain.start(HostTangents::directions(&v, k));
     for z in z.chunks_exact(s.input) {
         let t = Tangents::shared(to_rows_on(&s.device, v.clone(), s.input));
-        let (y, t) = s.network.tangent(to_rows_on(&s.device, z.to_vec(), s.input), t, &s.pass(1), depth);
+        let (y, t) = s.network.tangent(to_rows_on(&s.device, z.to_vec(), s.input), t, &s.pass(1));
         let (y, t) = (host(y).unwrap(), host(t.expanded(1)).unwrap());
         let (value, trace) = chain.value(z);
-        let found = chain.tangent(&trace, start.0.clone(), None, start.1);
+        let found = chain.tangent(&trace, &start, None);
         assert_eq!((value.len(), found.features()), (y.len(), y.len()), "{name}");
         let of = |f: usize, j: usize| found.row(f).map_or(0.0, |row| row[j]);
         let tangents: Vec<f32> =
@@ -271,13 +391,13 @@ fn every_kind_is_the_same_on_host_memory() {
     for s in Sample::each() {
         if without(&s) {
             assert!(
-                s.network.plain(&s.host_parameters(), 1).is_none(),
+                s.network.plain(&s.host_parameters()).is_none(),
                 "{} has a host rule: take it off the list",
                 s.name
             );
             continue;
         }
-        on_host_as_on_tensors(&s.name, &s, s.network.layers().len(), s.bound());
+        on_host_as_on_tensors(&s.name, &s, s.bound());
     }
 }
 
@@ -299,8 +419,10 @@ fn a_chain_is_the_same_on_host_memory() {
     let table: toml::Table = toml::from_str(text).unwrap();
     let layers = table["layers"].as_array().unwrap().iter().map(|l| l.as_table().unwrap().clone()).collect();
     let s = Sample::of("chain", layers, &[6], &device::open("cpu").unwrap().1);
-    for depth in 1..=s.network.layers().len() {
-        on_host_as_on_tensors(&format!("first {depth} layers"), &s, depth, 10.0 * 72.0 * EPS);
+    for value in 1..=s.network.nodes().len() {
+        let network = s.network.until(value);
+        let part = Sample { name: format!("until {}", s.network.nodes()[value - 1].name), network, ..s.clone() };
+        on_host_as_on_tensors(&part.name, &part, 10.0 * 72.0 * EPS);
     }
 }
 
@@ -314,7 +436,7 @@ fn wgpu_equals_cpu() {
         let both = |s: &Sample| {
             let x = to_rows_on(&s.device, s.draw(0, 2, s.input), s.input);
             let t = Tangents::shared(to_rows_on(&s.device, s.draw(1, 3, s.input), s.input));
-            let (y, t) = s.network.tangent(x, t, &s.pass(2), s.network.layers().len());
+            let (y, t) = s.network.tangent(x, t, &s.pass(2));
             (host(y).unwrap(), host(t.expanded(2)).unwrap())
         };
         let (expected, found) = (both(&cpu), both(&gpu));
@@ -350,10 +472,9 @@ pub fn poisoned_rows_stay_alone() -> usize {
         let mut poisoned = z.clone();
         poisoned[2 * s.input..3 * s.input].fill(f32::NAN);
         let v = s.draw(1, n, s.input);
-        let depth = s.network.layers().len();
         let values = |z: &[f32]| {
             let rows = |values: &[f32]| to_rows_on(&s.device, values.to_vec(), s.input);
-            let (y, t) = s.network.tangent(rows(z), Tangents::per_sample(rows(&v), 1), &s.pass(n), depth);
+            let (y, t) = s.network.tangent(rows(z), Tangents::per_sample(rows(&v), 1), &s.pass(n));
             let forward = host(s.network.forward(rows(z), &s.pass(n))).unwrap();
             [bits(forward), bits(host(y).unwrap()), bits(host(t.expanded(n)).unwrap())]
         };

@@ -145,7 +145,7 @@ fn a_stopped_report_goes_on_with_what_it_has() {
     let dir = tempfile::tempdir().unwrap();
     let call = |folder: &str, points: &str| {
         let call = isoline(SMALL).args(&["-o", folder]).cwd(dir.path());
-        if points.is_empty() { call } else { call.env("ISOLINE_FAILPOINTS", points) }
+        if points.is_empty() { call } else { call.failing_at(points) }
     };
     let whole = json(&call("whole", "").succeeds());
     let broken = dir.path().join("broken");

@@ -132,16 +132,16 @@ fn stopped_labels_go_on_where_they_were() {
     }
     call(root, &["resume", "-q", "whole"]).succeeds();
     // 128 calls of 16 latents in four parts. The signal comes before the 36th, so 35 are made: one part and three calls.
-    let stopped = call(root, &["resume", "-q", "stopped"]).env("ISOLINE_FAILPOINTS", "label.call@36=signal:15");
+    let stopped = call(root, &["resume", "-q", "stopped"]).failing_at("label.call@36=signal:15");
     stopped.fails(75, &["560 of 2048 samples are complete in stopped", "the same command resumes"]);
     assert_eq!(kept(&root.join("stopped")), BTreeSet::from([(0, 512), (512, 48)]));
     let status: Value = serde_json::from_str(&call(root, &["status", "stopped", "--json"]).run().stdout).unwrap();
     assert_eq!(status["done"], 560, "{status}");
     // A failing disk in the midst of a part loses nothing either. Then 91 calls are left, and a 92nd would panic.
-    let failed = call(root, &["resume", "-q", "stopped"]).env("ISOLINE_FAILPOINTS", "label.call@3=eio");
+    let failed = call(root, &["resume", "-q", "stopped"]).failing_at("label.call@3=eio");
     failed.fails(4, &["label in"]);
     assert_eq!(kept(&root.join("stopped")), BTreeSet::from([(0, 512), (512, 80)]));
-    call(root, &["resume", "-q", "stopped"]).env("ISOLINE_FAILPOINTS", "label.call@92=panic").succeeds();
+    call(root, &["resume", "-q", "stopped"]).failing_at("label.call@92=panic").succeeds();
     let whole: BTreeSet<(usize, usize)> = (0..4).map(|i| (512 * i, 512)).collect();
     assert_eq!(kept(&root.join("stopped")), whole);
     let table = |run: &str| fs::read(root.join(run).join("labels.safetensors")).unwrap();
@@ -151,7 +151,7 @@ fn stopped_labels_go_on_where_they_were() {
     let last = fs::read_dir(root.join("stopped")).unwrap().map(|e| e.unwrap().path());
     let last = last.filter(|p| p.to_string_lossy().contains("-00001536-512")).collect::<Vec<_>>();
     last.iter().for_each(|p| fs::remove_file(p).unwrap());
-    let again = call(root, &["resume", "-q", "stopped"]).env("ISOLINE_FAILPOINTS", "label.call@5=signal:15");
+    let again = call(root, &["resume", "-q", "stopped"]).failing_at("label.call@5=signal:15");
     again.fails(75, &["1600 of 2048"]);
     let part = root.join("stopped").join(last[0].file_name().unwrap().to_str().unwrap().replace("-512.", "-64."));
     fs::write(part.with_extension("safetensors"), b"damaged").unwrap();

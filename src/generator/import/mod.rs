@@ -54,7 +54,7 @@ pub fn import(source: &Path, draft: &Path, folder: &Path, options: ImportOptions
     let (raw, text) = store::read_toml(draft)?;
     let card = Card::check(raw, draft)?;
     let specs = card_parameters(&card)?;
-    check_folder(folder, source, draft, options.force)?;
+    check_import_folder(folder, source, draft, options.force)?;
     let weights = read(source)?;
     let all = weights.names().count();
     let part = prefix::part(weights, &specs, options.key)?;
@@ -64,7 +64,7 @@ pub fn import(source: &Path, draft: &Path, folder: &Path, options: ImportOptions
     }
     let bytes = store::write_safetensors(&kept)?;
     let done = finish_card(&text, draft, &store::sha256_hex(&bytes), None, &[])?;
-    put(folder, &[("weights.safetensors", &bytes), ("card.toml", done.as_bytes())])?;
+    put_model(folder, &[("weights.safetensors", &bytes), ("card.toml", done.as_bytes())])?;
     let cast = part.weights.cast().iter().filter(|name| kept.contains_key(*name)).cloned().collect();
     Ok(Imported {
         folder: folder.to_owned(),
@@ -79,8 +79,11 @@ pub fn import(source: &Path, draft: &Path, folder: &Path, options: ImportOptions
     })
 }
 
-/// Writes the files of a model: into a folder that holds none one by one, the card last; else all at once.
-fn put(folder: &Path, files: &[(&str, &[u8])]) -> Result<()> {
+/// Writes the files of a model: into a folder that holds none one by one, in this order; else all at once.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn put_model(folder: &Path, files: &[(&str, &[u8])]) -> Result<()> {
     if folder.join("weights.safetensors").exists() || !folder.exists() {
         return store::replace_folder(folder, files);
     }
@@ -110,7 +113,10 @@ fn read(source: &Path) -> Result<Weights> {
 }
 
 /// Refuses a folder in which something would be lost: a model, or the source itself.
-fn check_folder(folder: &Path, source: &Path, draft: &Path, force: bool) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Key`] at `outdir`.
+pub fn check_import_folder(folder: &Path, source: &Path, draft: &Path, force: bool) -> Result<()> {
     let [weights, card] = ["weights.safetensors", "card.toml"].map(|name| folder.join(name));
     let same = |a: &Path, b: &Path| matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b);
     if same(&weights, source) {

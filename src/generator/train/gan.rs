@@ -93,8 +93,7 @@ impl Gan {
         let real = input.real.clone() + blur(1);
         let (real, penalty) = if self.gradient_penalty > 0.0 {
             let direction = Tangents::per_sample(input.noise(n, features, 5, &self.device), 1);
-            let depth = self.discriminator.layers().len();
-            let (real, slope) = self.discriminator.tangent(real, direction, &pass, depth);
+            let (real, slope) = self.discriminator.tangent(real, direction, &pass);
             let slope = slope.expanded(n).reshape([n, 1]);
             (real, Some((slope.clone() * slope).mean() * (0.5 * self.gradient_penalty)))
         } else {

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::generator::{Generator, Spec};
 use crate::geometry::Spectrum;
 use crate::geometry::pushforward::push;
-use crate::host::HostChain;
+use crate::host::HostGraph;
 use crate::host::{Directions, grams};
 use crate::linalg::{Tridiagonal, eigenvalues_along, gram_of_rows};
 use rayon::prelude::*;
@@ -65,7 +65,7 @@ impl JacobianEstimator for Exact {
 /// Spectra from Gram matrices in f64. Squaring the condition number loses nothing here. It moves an eigenvalue by about
 /// d·eps(f64)·λ₁, and so σ_i by d·eps(f64)·σ₁²/(2σ_i); but the Jacobian itself, rounded to f32, has already moved every
 /// σ_i by about eps(f32)·σ₁, which is more for every σ_i above d·1e-9·σ₁.
-fn on_host(chain: &HostChain, latents: &[f32], memory: usize) -> Vec<Option<Spectrum>> {
+fn on_host(chain: &HostGraph, latents: &[f32], memory: usize) -> Vec<Option<Spectrum>> {
     let d = chain.width();
     let one = |i: usize, gram| reduced(gram, &latents[i * d..(i + 1) * d]);
     spectra(grams(chain, latents, Directions::Units, memory, one), chain.features())

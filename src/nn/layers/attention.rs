@@ -8,13 +8,13 @@
 use super::planes;
 use crate::error::{Error, Result};
 use crate::nn::{HostParameters, Plain};
-use crate::nn::{Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer};
+use crate::nn::{Build, Character, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer};
 use burn::tensor::{Tensor, activation::softmax};
 
 pub const KIND: LayerKind = LayerKind {
     name: "attention",
     about: "self-attention between places; keys: key (reads key.qkv and key.out), heads = 1, zero = false",
-    build,
+    build: Build::Layer(build),
 };
 
 #[derive(serde::Deserialize)]
@@ -175,8 +175,8 @@ impl Layer for Attention {
         Some(Plain::Attention { sizes, qkv: get("qkv"), out: get("out") })
     }
 
-    fn is_piecewise_linear(&self) -> bool {
-        false
+    fn character(&self) -> Character {
+        Character::Smooth
     }
 
     fn describe(&self) -> String {

@@ -5,13 +5,13 @@
 
 use crate::error::{Error, Result};
 use crate::nn::{HostParameters, Plain};
-use crate::nn::{Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, parse_layer};
+use crate::nn::{Build, Character, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, parse_layer};
 use burn::tensor::Tensor;
 
 pub const KIND: LayerKind = LayerKind {
     name: "batch_norm",
     about: "(x − mean)/√(var + eps)·weight + bias per channel, running statistics unless training; keys: key, eps = 1e-5",
-    build,
+    build: Build::Layer(build),
 };
 
 #[derive(serde::Deserialize)]
@@ -124,8 +124,8 @@ impl Layer for BatchNorm {
         Some(Plain::Affine { scale, shift, area: self.area })
     }
 
-    fn is_piecewise_linear(&self) -> bool {
-        true
+    fn character(&self) -> Character {
+        Character::Linear
     }
 
     fn describe(&self) -> String {

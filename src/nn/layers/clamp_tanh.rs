@@ -1,10 +1,10 @@
 //! scale·tanh(x/scale): a soft clamp to ±scale, the identity near 0.
 
 use crate::error::{Error, Result};
-use crate::nn::{Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
+use crate::nn::{Build, Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
 
 pub const KIND: LayerKind =
-    LayerKind { name: "clamp_tanh", about: "scale·tanh(x/scale), a soft clamp; keys: scale", build };
+    LayerKind { name: "clamp_tanh", about: "scale·tanh(x/scale), a soft clamp; keys: scale", build: Build::Layer(build) };
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -3,14 +3,14 @@
 //! that a linear layer can tell apart.
 
 use crate::error::{Error, Result};
-use crate::nn::{Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer};
+use crate::nn::{Build, Character, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer};
 use burn::tensor::{Tensor, TensorData};
 
 pub const KIND: LayerKind = LayerKind {
     name: "fourier",
     about: "[sin(f·x), cos(f·x) − offset] of the first value, the rest behind; keys: count, low = 1, high = 1000 (frequencies \
         between them, geometric) or key (a tensor of frequencies), offset = 0",
-    build,
+    build: Build::Layer(build),
 };
 
 #[derive(serde::Deserialize)]
@@ -117,8 +117,8 @@ impl Layer for Fourier {
         (self.join(sin, cos - self.config.offset, x), Tangents::per_sample(moved, k))
     }
 
-    fn is_piecewise_linear(&self) -> bool {
-        false
+    fn character(&self) -> Character {
+        Character::Smooth
     }
 
     fn describe(&self) -> String {

@@ -1,10 +1,10 @@
 //! x·Φ(x) with the exact normal distribution function Φ, not the approximation by tanh.
 
 use crate::error::Result;
-use crate::nn::{Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
+use crate::nn::{Build, Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
 use burn::tensor::activation;
 
-pub const KIND: LayerKind = LayerKind { name: "gelu", about: "x·Φ(x), exact (erf)", build };
+pub const KIND: LayerKind = LayerKind { name: "gelu", about: "x·Φ(x), exact (erf)", build: Build::Layer(build) };
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -3,11 +3,11 @@
 
 use crate::error::{Error, Result};
 use crate::nn::{HostParameters, Plain};
-use crate::nn::{Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer};
+use crate::nn::{Build, Character, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer};
 use burn::tensor::Tensor;
 
 pub const KIND: LayerKind =
-    LayerKind { name: "group_norm", about: "per-sample norm of channel groups; keys: key, groups, eps = 1e-5", build };
+    LayerKind { name: "group_norm", about: "per-sample norm of channel groups; keys: key, groups, eps = 1e-5", build: Build::Layer(build) };
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -111,11 +111,11 @@ impl Layer for GroupNorm {
     fn plain(&self, parameters: &HostParameters) -> Option<Plain> {
         let [scale, shift] = ["weight", "bias"].map(|n| parameters.get(&format!("{}.{n}", self.key)).to_vec());
         let group = self.shape.iter().product::<usize>() / self.groups;
-        Some(Plain::Norm { scale, shift, eps: self.eps, group, area: self.area })
+        Some(Plain::Norm { scale, shift, eps: self.eps, group, area: self.area, centred: true })
     }
 
-    fn is_piecewise_linear(&self) -> bool {
-        false
+    fn character(&self) -> Character {
+        Character::Smooth
     }
 
     fn describe(&self) -> String {

@@ -2,13 +2,13 @@
 //! piecewise linear. It has no plain terms, so a network that contains it is computed with tensors.
 
 use crate::error::{Error, Result};
-use crate::nn::{Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer};
+use crate::nn::{Build, Character, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer};
 use burn::tensor::Tensor;
 
 pub const KIND: LayerKind = LayerKind {
     name: "layer_norm",
     about: "norm over the last sizes of a sample, a scale and shift for each place; keys: key, sizes = 1, eps = 1e-5",
-    build,
+    build: Build::Layer(build),
 };
 
 #[derive(serde::Deserialize)]
@@ -105,8 +105,8 @@ impl Layer for LayerNorm {
         (self.affine(normalised, pass), Tangents::per_sample(scaled.reshape([n * k, features]), k))
     }
 
-    fn is_piecewise_linear(&self) -> bool {
-        false
+    fn character(&self) -> Character {
+        Character::Smooth
     }
 
     fn describe(&self) -> String {

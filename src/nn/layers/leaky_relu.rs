@@ -1,11 +1,11 @@
 //! x for x > 0, slope·x otherwise; piecewise linear.
 
 use crate::error::{Error, Result};
-use crate::nn::{Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
+use crate::nn::{Build, Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
 use burn::tensor::activation;
 
 pub const KIND: LayerKind =
-    LayerKind { name: "leaky_relu", about: "x where positive, slope·x elsewhere; keys: slope = 0.01", build };
+    LayerKind { name: "leaky_relu", about: "x where positive, slope·x elsewhere; keys: slope = 0.01", build: Build::Layer(build) };
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,10 +2,10 @@
 
 use crate::error::Result;
 use crate::nn::{HostParameters, Plain, PlainGather, Tap};
-use crate::nn::{Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer, product};
+use crate::nn::{Build, Character, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer, product};
 use burn::tensor::Tensor;
 
-pub const KIND: LayerKind = LayerKind { name: "linear", about: "x Wᵀ + b; keys: key, out, bias = true", build };
+pub const KIND: LayerKind = LayerKind { name: "linear", about: "x Wᵀ + b; keys: key, out, bias = true", build: Build::Layer(build) };
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -87,8 +87,8 @@ impl Layer for Linear {
         }))
     }
 
-    fn is_piecewise_linear(&self) -> bool {
-        true
+    fn character(&self) -> Character {
+        Character::Linear
     }
 
     fn describe(&self) -> String {

@@ -4,11 +4,11 @@
 
 use super::planes;
 use crate::error::{Error, Result};
-use crate::nn::{Layer, LayerKind, Pass, Rows, Tangents, check_range, parse_layer};
+use crate::nn::{Build, Character, Layer, LayerKind, Pass, Rows, Tangents, check_range, parse_layer};
 use burn::tensor::Tensor;
 
 pub const KIND: LayerKind =
-    LayerKind { name: "max_pool2d", about: "greatest value of each window; keys: kernel = 2 (also the stride)", build };
+    LayerKind { name: "max_pool2d", about: "greatest value of each window; keys: kernel = 2 (also the stride)", build: Build::Layer(build) };
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,8 +70,8 @@ impl Layer for MaxPool {
         (self.forward(x, pass), Tangents::from_cube(moved.reshape([n, k, self.width()])))
     }
 
-    fn is_piecewise_linear(&self) -> bool {
-        true
+    fn character(&self) -> Character {
+        Character::PiecewiseLinear
     }
 
     fn describe(&self) -> String {

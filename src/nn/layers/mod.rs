@@ -67,13 +67,13 @@ fn planes(input: &[usize]) -> Result<[usize; 3]> {
 }
 
 /// Rows as a stack of pictures: `[n, c·h·w] → [n, c, h, w]`.
-fn unflatten(x: Rows, [c, h, w]: [usize; 3]) -> Tensor<4> {
+pub(super) fn unflatten(x: Rows, [c, h, w]: [usize; 3]) -> Tensor<4> {
     let [n, _] = x.dims();
     x.reshape([n, c, h, w])
 }
 
 /// A stack of pictures as rows: `[n, c, h, w] → [n, c·h·w]`.
-fn flatten(x: Tensor<4>) -> Rows {
+pub(super) fn flatten(x: Tensor<4>) -> Rows {
     let [n, c, h, w] = x.dims();
     x.reshape([n, c * h * w])
 }

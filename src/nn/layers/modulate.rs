@@ -4,7 +4,7 @@
 
 use crate::error::{Error, Result};
 use crate::nn::{HostParameters, Plain};
-use crate::nn::{Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer, product};
+use crate::nn::{Build, Character, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer, product};
 use burn::tensor::Tensor;
 use serde::Deserialize;
 
@@ -12,7 +12,7 @@ pub const KIND: LayerKind = LayerKind {
     name: "modulate",
     about: "y = x·(1 + a) + b with a, b per channel from the pass's condition; keys: width (of the condition), key (a linear \
         map of it; without one the condition itself is b), scale = false",
-    build,
+    build: Build::Layer(build),
 };
 
 #[derive(Deserialize)]
@@ -98,8 +98,8 @@ impl Layer for Modulate {
         into.push(ParameterSpec { key: format!("{key}.bias"), shape, init, role: Role::Vector });
     }
 
-    fn condition_widths(&self, into: &mut Vec<usize>) {
-        into.push(self.width);
+    fn condition_width(&self) -> Option<usize> {
+        Some(self.width)
     }
 
     fn forward(&self, x: Rows, pass: &Pass) -> Rows {
@@ -139,8 +139,8 @@ impl Layer for Modulate {
         Some(Plain::Affine { scale, shift: shift.to_vec(), area })
     }
 
-    fn is_piecewise_linear(&self) -> bool {
-        true
+    fn character(&self) -> Character {
+        Character::Linear
     }
 
     fn describe(&self) -> String {

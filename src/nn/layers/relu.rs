@@ -1,10 +1,10 @@
 //! max(x, 0); piecewise linear.
 
 use crate::error::Result;
-use crate::nn::{Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
+use crate::nn::{Build, Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
 use burn::tensor::activation;
 
-pub const KIND: LayerKind = LayerKind { name: "relu", about: "max(x, 0)", build };
+pub const KIND: LayerKind = LayerKind { name: "relu", about: "max(x, 0)", build: Build::Layer(build) };
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,10 +2,10 @@
 
 use crate::error::{Error, Result};
 use crate::nn::{HostParameters, Plain};
-use crate::nn::{Layer, LayerKind, Pass, Rows, Tangents, parse_layer};
+use crate::nn::{Build, Character, Layer, LayerKind, Pass, Rows, Tangents, parse_layer};
 
 pub const KIND: LayerKind =
-    LayerKind { name: "reshape", about: "another per-sample shape for the same values; keys: shape", build };
+    LayerKind { name: "reshape", about: "another per-sample shape for the same values; keys: shape", build: Build::Layer(build) };
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,15 +39,11 @@ impl Layer for Reshape {
     }
 
     fn plain(&self, _: &HostParameters) -> Option<Plain> {
-        Some(Plain::Rearrange((0..self.shape.iter().product::<usize>() as u32).collect()))
+        Some(Plain::Rearrange { from: (0..self.shape.iter().product::<usize>() as u32).collect(), fill: 0.0 })
     }
 
-    fn only_rearranges(&self) -> bool {
-        true
-    }
-
-    fn is_piecewise_linear(&self) -> bool {
-        true
+    fn character(&self) -> Character {
+        Character::Rearranges
     }
 
     fn describe(&self) -> String {

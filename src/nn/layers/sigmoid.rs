@@ -1,10 +1,10 @@
 //! 1/(1 + exp(−x)).
 
 use crate::error::Result;
-use crate::nn::{Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
+use crate::nn::{Build, Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
 use burn::tensor::activation;
 
-pub const KIND: LayerKind = LayerKind { name: "sigmoid", about: "1/(1 + exp(−x))", build };
+pub const KIND: LayerKind = LayerKind { name: "sigmoid", about: "1/(1 + exp(−x))", build: Build::Layer(build) };
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]

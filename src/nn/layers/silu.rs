@@ -1,10 +1,10 @@
 //! x·sigmoid(x), also called swish.
 
 use crate::error::Result;
-use crate::nn::{Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
+use crate::nn::{Build, Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
 use burn::tensor::activation;
 
-pub const KIND: LayerKind = LayerKind { name: "silu", about: "x·sigmoid(x)", build };
+pub const KIND: LayerKind = LayerKind { name: "silu", about: "x·sigmoid(x)", build: Build::Layer(build) };
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]

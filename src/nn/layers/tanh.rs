@@ -1,9 +1,9 @@
 //! tanh(x).
 
 use crate::error::Result;
-use crate::nn::{Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
+use crate::nn::{Build, Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
 
-pub const KIND: LayerKind = LayerKind { name: "tanh", about: "tanh(x)", build };
+pub const KIND: LayerKind = LayerKind { name: "tanh", about: "tanh(x)", build: Build::Layer(build) };
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]

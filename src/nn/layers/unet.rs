@@ -11,14 +11,13 @@
 
 use super::planes;
 use crate::error::{Error, Result};
-use crate::nn::{HostParameters, Plain, plain_chain};
-use crate::nn::{Layer, LayerKind, ParameterSpec, Pass, Rows, Tangents, build_layers, check_range, parse_layer};
+use crate::nn::{Build, Builder, LayerKind, ValueId, check_range, parse_layer};
 
 pub const KIND: LayerKind = LayerKind {
     name: "unet",
     about: "residual blocks on several sizes with skips, made of other layers; keys: key, channels = [per level], \
         condition (its width), blocks = 1, attention = [levels], heads = 1, groups = 8",
-    build,
+    build: Build::Nodes(build),
 };
 
 #[derive(serde::Deserialize)]
@@ -45,16 +44,9 @@ fn eight() -> usize {
     8
 }
 
-struct Unet {
-    layers: Vec<Box<dyn Layer>>,
-    channels: Vec<usize>,
-    before: usize,
-    shape: Vec<usize>,
-}
-
-fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
+fn build(table: toml::Table, network: &mut Builder, from: ValueId) -> Result<ValueId> {
     let c: Config = parse_layer(table)?;
-    let [channels, height, width] = planes(input)?;
+    let [channels, height, width] = planes(network.shape(from))?;
     check_range("channels", c.channels.len(), 1..=8)?;
     check_range("blocks", c.blocks, 1..=16)?;
     c.channels.iter().try_for_each(|n| check_range("channels", *n, 1..=1 << 14))?;
@@ -71,9 +63,7 @@ fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
         let message = format!("expected levels from 0 to {}, found {level}", c.channels.len() - 1);
         return Err(Error::key("attention", message));
     }
-    let layers = build_layers(c.level(0, channels), input, "unet")?;
-    let shape = layers.last().map_or(input.to_vec(), |l| l.output_shape().to_vec());
-    Ok(Box::new(Unet { layers, channels: c.channels, before: input.iter().product(), shape }))
+    network.layers(c.level(0, channels), from, "unet")
 }
 
 /// The TOML table of one layer, as it would stand in a card.
@@ -160,48 +150,5 @@ impl Config {
             }
         }
         layers
-    }
-}
-
-impl Layer for Unet {
-    fn output_shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn parameters(&self, into: &mut Vec<ParameterSpec>) {
-        self.layers.iter().for_each(|l| l.parameters(into));
-    }
-
-    fn condition_widths(&self, into: &mut Vec<usize>) {
-        self.layers.iter().for_each(|l| l.condition_widths(into));
-    }
-
-    fn forward(&self, x: Rows, pass: &Pass) -> Rows {
-        self.layers.iter().fold(x, |x, l| l.forward(x, pass))
-    }
-
-    fn tangent(&self, x: Rows, t: Tangents, pass: &Pass) -> (Rows, Tangents) {
-        self.layers.iter().fold((x, t), |(x, t), l| l.tangent(x, t, pass))
-    }
-
-    fn tap(&self, x: Rows, pass: &Pass, taps: &mut Vec<Rows>) -> Rows {
-        self.layers.iter().fold(x, |x, l| l.tap(x, pass, taps))
-    }
-
-    fn activations(&self) -> usize {
-        self.layers.iter().map(|l| l.activations()).sum()
-    }
-
-    fn plain(&self, parameters: &HostParameters) -> Option<Plain> {
-        plain_chain(&self.layers, self.before, parameters).map(Plain::Chain)
-    }
-
-    fn is_piecewise_linear(&self) -> bool {
-        false
-    }
-
-    fn describe(&self) -> String {
-        let inner = self.layers.iter().map(|l| l.describe()).collect::<Vec<_>>().join(" · ");
-        format!("unet of {:?} channels: {inner}", self.channels)
     }
 }

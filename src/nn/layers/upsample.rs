@@ -3,10 +3,10 @@
 use super::planes;
 use crate::error::Result;
 use crate::nn::{HostParameters, Plain};
-use crate::nn::{Layer, LayerKind, Pass, Rows, Tangents, check_range, parse_layer};
+use crate::nn::{Build, Character, Layer, LayerKind, Pass, Rows, Tangents, check_range, parse_layer};
 
 pub const KIND: LayerKind =
-    LayerKind { name: "upsample", about: "nearest-neighbour enlargement; keys: factor = 2", build };
+    LayerKind { name: "upsample", about: "nearest-neighbour enlargement; keys: factor = 2", build: Build::Layer(build) };
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -60,15 +60,11 @@ impl Layer for Upsample {
     fn plain(&self, _: &HostParameters) -> Option<Plain> {
         let ([_, h, w], [channels, height, width], f) = (self.input, self.output, self.factor);
         let plane = |c: usize| (0..height * width).map(move |p| (c * h + p / width / f) * w + p % width / f);
-        Some(Plain::Rearrange((0..channels).flat_map(plane).map(|i| i as u32).collect()))
+        Some(Plain::Rearrange { from: (0..channels).flat_map(plane).map(|i| i as u32).collect(), fill: 0.0 })
     }
 
-    fn only_rearranges(&self) -> bool {
-        true
-    }
-
-    fn is_piecewise_linear(&self) -> bool {
-        true
+    fn character(&self) -> Character {
+        Character::Rearranges
     }
 
     fn describe(&self) -> String {

@@ -5,7 +5,7 @@ use super::cpu;
 use crate::shared::{Fixtures, relative_l2};
 use isoline::diffusion::{Denoiser, State};
 use isoline::generator::{AtSigma, Card, Generator, Sampler, read_model};
-use isoline::host::{HostChain, HostTangents};
+use isoline::host::{HostGraph, HostTangents};
 use isoline::nn::{Parameters, Tangents};
 use isoline::tensors::{host, rows};
 use std::path::Path;
@@ -29,14 +29,14 @@ impl Case {
         }
     }
 
-    fn on_host(&self, case: &str, chain: Option<&HostChain>) {
+    fn on_host(&self, case: &str, chain: Option<&HostGraph>) {
         let chain = chain.expect("every layer of it has a host rule");
         let (k, d) = (self.directions.len() / 64, 64);
         let (mut values, mut tangents) = (Vec::new(), Vec::new());
         for x in self.x.chunks_exact(d) {
             let (value, trace) = chain.value(x);
-            let (start, skip) = chain.start(HostTangents::directions(&self.directions, k));
-            let t = chain.tangent(&trace, start, None, skip);
+            let start = chain.start(HostTangents::directions(&self.directions, k));
+            let t = chain.tangent(&trace, &start, None);
             values.extend(value);
             tangents.extend((0..k).flat_map(|j| (0..d).map(move |f| (f, j))).map(|(f, j)| t.row(f).unwrap()[j]));
         }

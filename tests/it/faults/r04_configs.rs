@@ -166,7 +166,7 @@ fn call(read: &Read, model: &TinyModel) -> Isoline {
 fn peak(call: Isoline) -> u64 {
     let dir = tempfile::tempdir().unwrap();
     let end = dir.path().join("end");
-    let mut command = call.env("ISOLINE_FAILPOINTS", format!("main.end=pause:{}", end.display())).into_command();
+    let mut command = call.failing_at(format!("main.end=pause:{}", end.display())).into_command();
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     while !end.exists() {
         assert!(child.try_wait().unwrap().is_none(), "ended before its end");

@@ -48,7 +48,7 @@ fn a_description_marks_a_sample_that_is_not_finite_and_no_other() {
             crate::runs::isoline(&words).args(flags).cwd(dir.path())
         };
         call("whole").succeeds();
-        call("run").env("ISOLINE_FAILPOINTS", format!("jacobian#{SAMPLE}=nan")).fails(6, &["1 of 20 samples"]);
+        call("run").failing_at(format!("jacobian#{SAMPLE}=nan")).fails(6, &["1 of 20 samples"]);
         let lines = |out: &str| -> Vec<String> {
             let text = fs::read_to_string(dir.path().join(out).join("descriptors.csv")).unwrap();
             text.lines().map(str::to_owned).collect()
@@ -131,7 +131,7 @@ fn poisoned_samples_are_marked(reference: &Reference, cases: Vec<Poison>, mut ra
     let all = cases.len();
     for (points, not_finite) in cases {
         ran.case();
-        let ended = reference.generate("run").env("ISOLINE_FAILPOINTS", &points).run();
+        let ended = reference.generate("run").failing_at(&points).run();
         let record = fs::read_to_string(reference.path("run/novel/records/tile-0000001.json")).unwrap();
         let record: serde_json::Value = serde_json::from_str(&record).unwrap();
         let row = record["samples"].as_array().unwrap().iter().find(|s| s["seed"] == SAMPLE).unwrap();
@@ -186,7 +186,7 @@ fn training_steps_that_are_not_finite_are_skipped_and_counted() {
         ran.case();
         let dir = setting();
         let points: Vec<String> = steps.iter().map(|s| format!("train.batch#{s}=nan")).collect();
-        let call = |model: &str| train(dir.path(), model).env("ISOLINE_FAILPOINTS", points.join(";"));
+        let call = |model: &str| train(dir.path(), model).failing_at(points.join(";"));
         if steps.len() >= 10 {
             call("a").fails(75, &["10 steps in a row", "were not finite", "the last checkpoint is good"]);
             assert!(!dir.path().join("a").exists());

@@ -33,7 +33,7 @@ pub fn cases() -> Vec<String> {
 fn a_crash_at_any_step_of_a_write_resumes_to_the_same_bytes() {
     let (reference, mut ran) = (Reference::new(SMALL), Ran::new("R8, at steps of writes"));
     for case in cases() {
-        let ended = reference.generate("run").env("ISOLINE_FAILPOINTS", &case).run();
+        let ended = reference.generate("run").failing_at(&case).run();
         assert_eq!(ended.code, -1, "{case}: {} was not killed: {}", ended.code, ended.stderr);
         reference.visible_files_are_whole("run", &case);
         let events = events(&reference, "run");

@@ -45,7 +45,7 @@ fn disks_that_fail_cost_nothing_that_is_committed() {
         match fault {
             Fault::Error(place, visit, action) => {
                 let points = format!("{place}@{visit}={action}");
-                let line = reference.generate("run").env("ISOLINE_FAILPOINTS", points).fails(4, &["run", "could not"]);
+                let line = reference.generate("run").failing_at(points).fails(4, &["run", "could not"]);
                 assert!(line.contains("complete") || visit < 6, "{case}: no progress in {line}");
             }
             Fault::Vanishes(visit) => vanish(&reference, visit),
@@ -84,7 +84,7 @@ fn disks_that_fail_cost_nothing_that_is_committed() {
 fn vanish(reference: &Reference, visit: u32) {
     let marker = reference.path("marker");
     let points = format!("store.write.half@{visit}=pause:{}", marker.display());
-    let mut command = reference.generate("run").env("ISOLINE_FAILPOINTS", points).into_command();
+    let mut command = reference.generate("run").failing_at(points).into_command();
     let child = command.stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().unwrap();
     while !marker.exists() {
         std::thread::sleep(std::time::Duration::from_millis(1));

@@ -14,7 +14,7 @@ pub const RACES: usize = 50;
 pub const KILLS: usize = 2;
 
 fn spawn(reference: &Reference, points: &str) -> Child {
-    let mut command = reference.generate("run").env("ISOLINE_FAILPOINTS", points).into_command();
+    let mut command = reference.generate("run").failing_at(points).into_command();
     command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 

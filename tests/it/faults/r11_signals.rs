@@ -33,7 +33,7 @@ fn a_signal_stops_within_a_step_and_keeps_what_is_committed() {
             "steer.step@3" => format!("{place}=signal:{signal};steer.step@4=panic"),
             _ => format!("{place}=signal:{signal};tile.before@3=panic"),
         };
-        let ended = run(reference.generate("run").env("ISOLINE_FAILPOINTS", points));
+        let ended = run(reference.generate("run").failing_at(points));
         // The whole process is measured, including its work before the signal.
         worst.take(&case, ended.cpu, ended.rss);
         ran.case();
@@ -78,7 +78,7 @@ fn a_shard_finishes_its_tile_and_ends_with_75() {
     for (signal, done) in [(SIGTERM, 4), (signal_hook::consts::SIGUSR1, 8)] {
         let work = reference.call(&["work", "-q", "run", "--shard", "0/1"]);
         let line =
-            work.env("ISOLINE_FAILPOINTS", format!("steer.step@1=signal:{signal}")).fails(75, &["complete in run"]);
+            work.failing_at(format!("steer.step@1=signal:{signal}")).fails(75, &["complete in run"]);
         assert!(line.contains(&format!("{done} of 12")), "{line}");
     }
     reference.call(&["work", "-q", "run", "--shard", "0/1"]).succeeds();

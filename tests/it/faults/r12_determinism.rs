@@ -54,7 +54,7 @@ fn pictures_do_not_depend_on_workers_threads_or_restarts() {
                     // Every shard is stopped after its first tile, and a picture is lost.
                     for i in 0..workers {
                         // A shard with a single tile is already finished by then.
-                        let stopped = work(i).env("ISOLINE_FAILPOINTS", "steer.step@1=signal:15").run();
+                        let stopped = work(i).failing_at("steer.step@1=signal:15").run();
                         assert!([0, 75].contains(&stopped.code), "{}", stopped.stderr);
                     }
                     fs::remove_file(reference.path("run/novel/images/000000.png")).unwrap();
@@ -82,7 +82,7 @@ fn pictures_do_not_depend_on_workers_threads_or_restarts() {
 fn a_row_of_nan_leaves_every_layer_s_other_rows() {
     let mut ran = Ran::new("R12, layers");
     (0..layers::poisoned_rows_stay_alone()).for_each(|_| ran.case());
-    ran.all(layers::SAMPLES.len());
+    ran.all(layers::SAMPLES.len() + layers::NODES.len());
 }
 
 fn generator(name: &str) -> OneShot {
@@ -147,7 +147,7 @@ fn a_poisoned_sample_leaves_every_method_s_other_samples() {
         let method = format!("method = \"{}\"\n{}", row.name, job(12).replace("steps = 1", "steps = 4"));
         let reference = Reference::new(&method);
         for points in ["noise#3=nan", "reward#3=nan"] {
-            let ended = reference.generate("run").env("ISOLINE_FAILPOINTS", points).run();
+            let ended = reference.generate("run").failing_at(points).run();
             assert!([0, 6].contains(&ended.code), "{} {points}: {}", row.name, ended.stderr);
             let found = hashes(&reference.path("run"));
             let others = |path: &Path| path.starts_with("novel/images") && !path.ends_with("000003.png");

@@ -96,18 +96,18 @@ fn workers_that_end_badly_cost_their_tile_and_no_more() {
         serde_json::from_str::<serde_json::Value>(&text).unwrap()[field].clone()
     };
     // 6: a panic in one tile; the others are made.
-    let panicking = reference.generate("run").env("ISOLINE_FAILPOINTS", "tile.before@2=panic");
+    let panicking = reference.generate("run").failing_at("tile.before@2=panic");
     panicking.fails(70, &["1 tiles failed, tile 1 first", "8 of 12 samples are complete"]);
     assert_eq!((status("done"), status("failed")[0]["tile"].clone()), (8.into(), 1.into()));
     ran.case();
     // 7: endless panics; it gives up instead of going through all tiles.
-    let failing = reference.generate("loop").env("ISOLINE_FAILPOINTS", "tile.before=panic");
+    let failing = reference.generate("loop").failing_at("tile.before=panic");
     failing.fails(70, &["3 tiles failed, tile 0 first", "0 of 12 samples are complete"]);
     ran.case();
     // 8: a worker that hangs. The run can be inspected, a second process is refused, and the worker can be killed.
     let mut hanging = reference
         .generate("run")
-        .env("ISOLINE_FAILPOINTS", "tile.before=hang")
+        .failing_at("tile.before=hang")
         .into_command()
         .stderr(Stdio::null())
         .stdout(Stdio::null())

@@ -1,0 +1,76 @@
+//! Softmax along one axis, and its logarithm.
+
+use super::{HostLayer, HostTangents, Linearisation};
+
+/// aₛ = exp xₛ / Σ exp xᵣ over the middle axis of `[outer, size, inner]`, or ln aₛ. The linearisation holds a.
+pub struct Softmax {
+    /// The sizes outer, size and inner.
+    pub sizes: [usize; 3],
+    /// Whether the output is ln a.
+    pub log: bool,
+}
+
+impl Softmax {
+    /// The features of the group that (o, i) stands for.
+    fn group(&self, o: usize, i: usize) -> impl Iterator<Item = usize> + Clone {
+        let [_, size, inner] = self.sizes;
+        (0..size).map(move |s| (o * size + s) * inner + i)
+    }
+
+    /// The groups, in the order of their features.
+    fn groups(&self) -> impl Iterator<Item = (usize, usize)> {
+        let [outer, _, inner] = self.sizes;
+        (0..outer).flat_map(move |o| (0..inner).map(move |i| (o, i)))
+    }
+}
+
+impl HostLayer for Softmax {
+    fn value(&self, x: &[f32]) -> (Vec<f32>, Linearisation) {
+        let (mut a, mut y) = (vec![0.0f32; x.len()], vec![0.0f32; x.len()]);
+        for (o, i) in self.groups() {
+            let group = self.group(o, i);
+            let top = group.clone().map(|f| x[f]).fold(f32::NEG_INFINITY, f32::max);
+            let sum: f64 = group.clone().map(|f| f64::from((x[f] - top).exp())).sum();
+            for f in group {
+                a[f] = (f64::from((x[f] - top).exp()) / sum) as f32;
+                y[f] = if self.log { (f64::from(x[f] - top) - sum.ln()) as f32 } else { a[f] };
+            }
+        }
+        (y, Linearisation { values: a, inner: Vec::new() })
+    }
+
+    // ∂aₛ = aₛ (tₛ − Σ aᵣ tᵣ); for the logarithm the factor aₛ is missing.
+    fn tangent(&self, point: &Linearisation, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
+        let (a, lanes) = (&point.values, t.lanes());
+        let [_, size, inner] = self.sizes;
+        let mut means = vec![0.0f32; a.len() / size * lanes];
+        for ((o, i), mean) in self.groups().zip(means.chunks_exact_mut(lanes)) {
+            for f in self.group(o, i) {
+                if let Some(row) = t.row(f) {
+                    mean.iter_mut().zip(row).for_each(|(m, v)| *m += a[f] * v);
+                }
+            }
+        }
+        t.rebuilt(|t, f, into| {
+            if wanted.is_some_and(|w| !w[f]) {
+                return false;
+            }
+            let group = f / (size * inner) * inner + f % inner;
+            let mean = &means[group * lanes..][..lanes];
+            let factor = if self.log { 1.0 } else { a[f] };
+            match t.row(f) {
+                Some(row) => into.extend(row.iter().zip(mean).map(|(v, m)| factor * (v - m))),
+                None => into.extend(mean.iter().map(|m| -factor * m)),
+            }
+            true
+        })
+    }
+
+    fn peak_rows(&self, before: usize) -> usize {
+        2 * before + before / self.sizes[1]
+    }
+
+    fn features(&self, before: usize) -> usize {
+        before
+    }
+}
