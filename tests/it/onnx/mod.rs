@@ -1,0 +1,4 @@
+//! The ONNX importer against the files of the shared folder: every network, operator, encoding and damaged file.
+
+mod evaluator;
+mod files;
