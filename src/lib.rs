@@ -30,6 +30,7 @@ pub mod linalg;
 pub mod memory;
 pub mod nn;
 pub mod noise;
+pub mod onnx;
 pub mod panics;
 pub mod progress;
 pub mod render;

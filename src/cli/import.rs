@@ -1,35 +1,164 @@
-//! `isoline import`: turns foreign weights and a draft card into a model folder.
+//! `isoline import`: turns a model of others into a model folder: an ONNX file as it is, or weights and a draft card.
 
 use super::{CommandRow, Context, output, parsed};
-use crate::error::{Result, shown};
+use crate::acts::import::{Array, Noise, OnnxImported, OnnxOptions, arrays, import_onnx};
+use crate::error::{Error, Result, did_you_mean, shown};
 use crate::generator::{ImportOptions, Imported, import, prefix_told};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// The row of `isoline import`.
 pub const ROW: CommandRow = CommandRow::new::<Args>(
     "import",
-    "Turn PyTorch or safetensors weights and a draft card into a model folder",
+    "Turn an ONNX file, or weights and a draft card, into a model folder",
     |typed, context| run(&parsed(typed)?, context),
 );
 
 /// Arguments of `isoline import`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Weights: .pth, .pt, .ckpt or .bin of PyTorch, .safetensors, or the .index.json of several; no code in it is run
+    /// A generator as .onnx; or weights: .pth, .pt, .ckpt or .bin of PyTorch, .safetensors, or the .index.json of several.
+    /// No code in it is run
     #[arg(value_name = "SOURCE")]
     source: PathBuf,
-    /// A card without file name and hash, which are filled in
-    #[arg(long, value_name = "FILE")]
-    card: PathBuf,
     /// Folder of the model, made if it is not there
     #[arg(short, long, value_name = "DIR")]
     outdir: PathBuf,
-    /// Prefix of the tensors' names, as in state_dict.generator or g_ema [default: the only one where all fit]
-    #[arg(long, value_name = "NAME")]
-    key: Option<String>,
     /// Replace card and weights of a model that is in the folder; rewards and other files stay
     #[arg(long)]
     force: bool,
+    /// For weights: a card without file name and hash, which are filled in
+    #[arg(long, value_name = "FILE", help_heading = "Weights")]
+    card: Option<PathBuf>,
+    /// Prefix of the tensors' names, as in state_dict.generator or g_ema [default: the only one where all fit]
+    #[arg(long, value_name = "NAME", help_heading = "Weights")]
+    key: Option<String>,
+    #[command(flatten)]
+    onnx: OnnxArgs,
+}
+
+/// What may be said about an ONNX file that leaves it open.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "ONNX")]
+struct OnnxArgs {
+    /// The input that is the latent
+    #[arg(long, value_name = "NAME")]
+    latent: Option<String>,
+    /// Shape of one latent, as in 16 or 4x8x8, if the file leaves it open
+    #[arg(long, value_name = "SHAPE")]
+    shape: Option<String>,
+    /// What another input is held at, as in class=0,1,0 or class=FILE.safetensors; may be given several times
+    #[arg(long, value_name = "NAME=VALUE")]
+    fix: Vec<String>,
+    /// The output that is the picture
+    #[arg(long, value_name = "NAME")]
+    output: Option<String>,
+    /// Shape of the picture, as in 1x28x28, if the output is flat
+    #[arg(long, value_name = "CxHxW")]
+    picture: Option<String>,
+    /// The values of black and of white, as in -1,1 [default: of the last activation, else measured]
+    #[arg(long, value_name = "LOW,HIGH", allow_hyphen_values = true)]
+    range: Option<String>,
+    /// What random nodes become: one draw that is kept (fixed), or their mean (zero)
+    #[arg(long, value_name = "WHAT")]
+    noise: Option<String>,
+    /// Results to compare with [default: SOURCE with the ending .reference.safetensors, if it is there]
+    #[arg(long, value_name = "FILE")]
+    reference: Option<PathBuf>,
+    /// Read and measure, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl OnnxArgs {
+    fn options(&self, force: bool) -> Result<OnnxOptions> {
+        let picture = match &self.picture {
+            None => None,
+            Some(text) => {
+                let found = sizes("--picture", text)?;
+                let shape = <[usize; 3]>::try_from(found.as_slice()).map_err(|_| wrong("--picture", text, "CxHxW"))?;
+                Some(shape)
+            }
+        };
+        let range = match &self.range {
+            None => None,
+            Some(text) => {
+                let ends = numbers("--range", text)?;
+                let &[low, high] = &ends[..] else { return Err(wrong("--range", text, "LOW,HIGH, as in -1,1")) };
+                if !(low < high) {
+                    return Err(wrong("--range", text, "a low end below the high one"));
+                }
+                Some([low as f32, high as f32])
+            }
+        };
+        let noise = match self.noise.as_deref() {
+            None => None,
+            Some("fixed") => Some(Noise::Fixed),
+            Some("zero") => Some(Noise::Zero),
+            Some(other) => {
+                return Err(wrong("--noise", other, &format!("fixed or zero{}", did_you_mean(other, ["fixed", "zero"]))));
+            }
+        };
+        Ok(OnnxOptions {
+            latent: self.latent.clone(),
+            shape: self.shape.as_ref().map(|text| sizes("--shape", text)).transpose()?,
+            fixed: self.fix.iter().map(|text| fixed(text)).collect::<Result<BTreeMap<_, _>>>()?,
+            output: self.output.clone(),
+            picture,
+            range,
+            noise,
+            reference: self.reference.clone(),
+            dry_run: self.dry_run,
+            force,
+        })
+    }
+
+    /// The first of these flags that was given.
+    fn given(&self) -> Option<&'static str> {
+        let flags = [
+            (self.latent.is_some(), "--latent"),
+            (self.shape.is_some(), "--shape"),
+            (!self.fix.is_empty(), "--fix"),
+            (self.output.is_some(), "--output"),
+            (self.picture.is_some(), "--picture"),
+            (self.range.is_some(), "--range"),
+            (self.noise.is_some(), "--noise"),
+            (self.reference.is_some(), "--reference"),
+            (self.dry_run, "--dry-run"),
+        ];
+        flags.into_iter().find(|(given, _)| *given).map(|(_, flag)| flag)
+    }
+}
+
+fn wrong(flag: &str, found: &str, expected: &str) -> Error {
+    Error::config(flag, format!("expected {expected}, found \"{}\"", found.escape_debug()))
+}
+
+/// Sizes joined by x or commas.
+fn sizes(flag: &str, text: &str) -> Result<Vec<usize>> {
+    let one = |part: &str| part.trim().parse::<usize>().ok().filter(|n| *n > 0);
+    text.split(['x', ',', '×']).map(one).collect::<Option<Vec<_>>>().ok_or_else(|| wrong(flag, text, "sizes, as in 4x8x8"))
+}
+
+/// Numbers joined by commas.
+fn numbers(flag: &str, text: &str) -> Result<Vec<f64>> {
+    let one = |part: &str| part.trim().parse::<f64>().ok().filter(|v| v.is_finite());
+    text.split(',').map(one).collect::<Option<Vec<_>>>().ok_or_else(|| wrong(flag, text, "numbers, as in 0,1,0"))
+}
+
+/// An input and what it is held at.
+fn fixed(text: &str) -> Result<(String, Array)> {
+    let Some((name, value)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+        return Err(wrong("--fix", text, "NAME=VALUE, as in class=0,1,0 or class=FILE.safetensors"));
+    };
+    if !value.ends_with(".safetensors") {
+        return Ok((name.to_owned(), Array { shape: Vec::new(), values: numbers("--fix", value)? }));
+    }
+    let mut all = arrays(Path::new(value))?;
+    let found = all.remove(name).or_else(|| all.remove(&format!("fixed.{name}")));
+    let only = || if all.len() == 1 { all.pop_first().map(|(_, array)| array) } else { None };
+    let missing = || Error::input(value, format!("no tensor \"{}\"", name.escape_debug()));
+    found.or_else(only).map(|array| (name.to_owned(), array)).ok_or_else(missing)
 }
 
 /// Most names of tensors that were left out which are printed one by one.
@@ -40,14 +169,64 @@ const SHOWN: usize = 12;
 /// # Errors
 /// Those of [`import`].
 pub fn run(args: &Args, context: &Context) -> Result<()> {
+    let is_onnx = args.source.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx"));
+    if is_onnx {
+        return run_onnx(args, context);
+    }
+    if let Some(flag) = args.onnx.given() {
+        let message = format!("is for ONNX files, whose names end in .onnx; {} is none", shown(&args.source));
+        return Err(Error::config(flag, message));
+    }
+    let Some(card) = &args.card else {
+        let message = "missing; weights need a draft card, and a file that needs none ends in .onnx";
+        return Err(Error::config("--card", message));
+    };
     let options = ImportOptions { key: args.key.as_deref(), force: args.force };
-    let done = import(&args.source, &args.card, &args.outdir, options)?;
+    let done = import(&args.source, card, &args.outdir, options)?;
     if context.quiet {
         return Ok(());
     }
     output::print(&output::wrapped(&rows(&done)))?;
     context.say(&format!("next: isoline inspect {}", shown(&done.folder)));
     Ok(())
+}
+
+fn run_onnx(args: &Args, context: &Context) -> Result<()> {
+    for (given, flag) in [(args.card.is_some(), "--card"), (args.key.is_some(), "--key")] {
+        if given {
+            return Err(Error::config(flag, "is for weights; an ONNX file holds its own network"));
+        }
+    }
+    let done = import_onnx(&args.source, &args.outdir, &args.onnx.options(args.force)?)?;
+    for warning in &done.warnings {
+        context.say(&format!("note: {warning}"));
+    }
+    if context.quiet {
+        return Ok(());
+    }
+    output::print(&output::wrapped(&onnx_rows(&done, args.onnx.dry_run)))?;
+    context.say(&match args.onnx.dry_run {
+        true => "nothing was written".to_owned(),
+        false => format!("next: isoline generate --model {} --mode balanced", shown(&done.folder)),
+    });
+    Ok(())
+}
+
+fn onnx_rows(done: &OnnxImported, dry_run: bool) -> Vec<Vec<String>> {
+    let row = |what: &str, text: String| output::row([what, &text]);
+    let mut rows: Vec<_> = done.findings.iter().map(|(what, text)| row(what, text.clone())).collect();
+    if !dry_run {
+        let folder = shown(&done.folder);
+        rows.extend(["card.toml", "graph.json", "weights.safetensors"].map(|f| row("written", format!("{folder}/{f}"))));
+        rows.extend(done.other_rewards.iter().map(|name| not_fitting(&folder, name)));
+    }
+    rows
+}
+
+/// The row of a reward that was taught on another model.
+fn not_fitting(folder: &str, name: &str) -> Vec<String> {
+    let text = format!("{folder}/{name}, taught on another model; isoline train-reward teaches a new one");
+    output::row(["not fitting", &text])
 }
 
 fn rows(done: &Imported) -> Vec<Vec<String>> {
@@ -72,9 +251,6 @@ fn rows(done: &Imported) -> Vec<Vec<String>> {
         let place = prefix_told(&done.prefix);
         rows.push(row("left out", format!("{} tensors outside of {place}", done.outside)));
     }
-    let other = |name: &String| {
-        row("not fitting", format!("{folder}/{name}, taught on another model; isoline train-reward teaches a new one"))
-    };
-    rows.extend(done.other_rewards.iter().map(other));
+    rows.extend(done.other_rewards.iter().map(|name| not_fitting(&folder, name)));
     rows
 }

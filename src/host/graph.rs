@@ -183,7 +183,9 @@ impl HostGraph {
             for (at, v) in node.inputs.iter().enumerate() {
                 if start.known[*v].is_none() && self.is_live(*v) {
                     let asked = demands[i + 1].flags();
-                    let flags = node.operator.wanted(&point.inner[i], at, asked);
+                    let mut flags = node.operator.wanted(&point.inner[i], at, asked);
+                    // A rearrangement may end before the features that it leaves out.
+                    flags.iter_mut().for_each(|flags| flags.resize(self.features_of(*v), false));
                     demands[*v].add(flags);
                 }
             }

@@ -13,7 +13,7 @@ use std::fs;
 use std::path::Path;
 
 /// Top-level modules of the library, from the one that all others may use to the one that may use all others.
-const ORDER: [&str; 28] = [
+const ORDER: [&str; 29] = [
     "error",
     "panics",
     "faults",
@@ -26,6 +26,7 @@ const ORDER: [&str; 28] = [
     "tile",
     "statistics",
     "units",
+    "onnx",
     "linalg",
     "store",
     "tensors",
@@ -44,8 +45,9 @@ const ORDER: [&str; 28] = [
     "cli",
 ];
 /// Folders whose files are components of one kind. Their `mod.rs` lists them in a table; they do not know each other.
-const KINDS: [[&str; 2]; 8] = [
+const KINDS: [[&str; 2]; 9] = [
     ["nn", "layers"],
+    ["nn", "operators"],
     ["diffusion", "guidance"],
     ["diffusion", "predictions"],
     ["diffusion", "schedules"],

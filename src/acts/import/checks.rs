@@ -48,14 +48,37 @@ fn every_value(lowered: &Lowered, x: &[f32], device: &Device) -> Result<Vec<Vec<
     Ok(found.values.iter().map(|v| all[*v].clone()).collect())
 }
 
-/// What a comparison with a reference found.
+/// How a model compares with a reference.
+#[derive(Clone, Debug)]
 pub struct Parity {
-    /// The result in words.
-    pub told: String,
-    /// Whether the difference is larger than rounding explains.
-    pub suspect: bool,
-    /// The largest difference of pictures, as a part of the largest value.
+    /// Number of pictures that were compared.
+    pub pictures: usize,
+    /// Their largest difference, as a part of the largest value.
     pub outputs: f64,
+    /// The same as a part of the range.
+    of_range: f64,
+    /// Number of latents whose singular values were compared; 0 if there are none.
+    pub latents: usize,
+    /// The largest relative difference of the singular values above a thousandth of the first.
+    pub singular_values: f64,
+    /// The largest difference of the sums of their logarithms, ψ_k.
+    pub psi_k: f64,
+}
+
+impl Parity {
+    /// Whether the pictures differ by more than rounding explains.
+    pub fn is_suspect(&self) -> bool {
+        self.of_range > SUSPECT
+    }
+
+    /// The comparison in words.
+    pub fn told(&self) -> String {
+        let pictures = format!("{} outputs within {:.1e} of the largest", self.pictures, self.outputs);
+        match self.latents {
+            0 => pictures,
+            n => format!("{pictures}; singular values of {n} within {:.1e}, psi_k within {:.1e}", self.singular_values, self.psi_k),
+        }
+    }
 }
 
 /// Compares the pictures of a reference's latents, and the singular values of its first ones, with the model's own.
@@ -73,34 +96,43 @@ pub fn parity(model: &dyn Generator, reference: &Reference) -> Result<Parity> {
         return Err(Error::input(&reference.path, message));
     }
     let largest = expected.iter().fold(f64::MIN_POSITIVE, |a, v| a.max(v.abs()));
-    let worst = found.iter().zip(expected).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
-    let range = f64::from(spec.range[1] - spec.range[0]).max(largest);
-    if !(worst / range <= REFUSED) {
+    let worst = found.iter().zip(expected).map(|(a, b)| (f64::from(*a) - b).abs());
+    let worst = worst.fold(0.0, |a, v| if v.is_nan() { f64::INFINITY } else { f64::max(a, v) });
+    let of_range = worst / f64::from(spec.range[1] - spec.range[0]).max(largest);
+    if of_range > REFUSED {
         let message = format!(
-            "outputs differ by up to {:.1e} of the range, at most {REFUSED:.0e} is rounding; the file is another model or is \
-             read wrong",
-            worst / range
+            "outputs differ by up to {of_range:.1e} of the range, at most {REFUSED:.0e} is rounding; the file is another \
+             model or is read wrong"
         );
         return Err(Error::input(&reference.path, message));
     }
-    let mut told = format!("{} outputs within {:.1e} of the largest", latents.len() / d, worst / largest);
+    let mut parity = Parity {
+        pictures: latents.len() / d,
+        outputs: worst / largest,
+        of_range,
+        latents: 0,
+        singular_values: 0.0,
+        psi_k: 0.0,
+    };
     if let Some(values) = reference.singular_values().filter(|_| d <= WIDEST) {
-        let count = values.shape[0].min(latents.len() / d);
-        let off = spectra(model, &latents[..count * d], &values.values, values.shape[1])?;
-        told += &format!("; singular values of {count} within {off:.1e}");
+        parity.latents = values.shape[0].min(latents.len() / d);
+        parity.spectra(model, &latents[..parity.latents * d], &values.values, values.shape[1])?;
     }
-    Ok(Parity { told, suspect: worst / range > SUSPECT, outputs: worst / largest })
+    Ok(parity)
 }
 
-/// The largest relative difference of the singular values above a thousandth of the first.
-fn spectra(model: &dyn Generator, latents: &[f32], expected: &[f64], width: usize) -> Result<f64> {
-    let exact = estimator_with("exact", &EstimatorSettings::default())?;
-    let found = exact.spectra(model, latents)?;
-    let mut worst = 0.0f64;
-    for (found, expected) in found.iter().zip(expected.chunks_exact(width)) {
-        let Some(found) = found else { return Ok(f64::INFINITY) };
-        let pairs = found.singular_values.iter().zip(expected).take_while(|(_, e)| **e > 1e-3 * expected[0]);
-        worst = pairs.map(|(a, b)| (a - b).abs() / b).fold(worst, f64::max);
+impl Parity {
+    fn spectra(&mut self, model: &dyn Generator, latents: &[f32], expected: &[f64], width: usize) -> Result<()> {
+        let exact = estimator_with("exact", &EstimatorSettings::default())?;
+        let found = exact.spectra(model, latents)?;
+        for (found, expected) in found.iter().zip(expected.chunks_exact(width)) {
+            let values = found.as_ref().map_or(&[][..], |found| &found.singular_values);
+            let large: Vec<f64> = expected.iter().copied().take_while(|e| *e > 1e-3 * expected[0]).collect();
+            let pairs = || (0..large.len()).map(|i| (values.get(i).copied().unwrap_or(f64::NAN), large[i]));
+            let off = |v: f64| if v.is_nan() { f64::INFINITY } else { v.abs() };
+            self.singular_values = pairs().map(|(a, b)| off((a - b) / b)).fold(self.singular_values, f64::max);
+            self.psi_k = self.psi_k.max(off(pairs().map(|(a, b)| a.ln() - b.ln()).sum()));
+        }
+        Ok(())
     }
-    Ok(worst)
 }

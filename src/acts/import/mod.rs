@@ -6,6 +6,8 @@ mod convert;
 mod picture;
 mod reference;
 
+pub use checks::Parity;
+pub use convert::{Converted, converted};
 pub use reference::{Array, arrays};
 
 use crate::device::{self, Device};
@@ -68,6 +70,8 @@ pub struct OnnxImported {
     pub findings: Vec<(&'static str, String)>,
     /// Remarks that the user should look at.
     pub warnings: Vec<String>,
+    /// How the model compares with its reference, if there is one.
+    pub parity: Option<Parity>,
     /// Rewards in the folder that were taught on another model.
     pub other_rewards: Vec<String>,
 }
@@ -87,22 +91,23 @@ pub fn import_onnx(source: &Path, folder: &Path, options: &OnnxOptions) -> Resul
     let choices = choices(&model, options, reference.as_ref());
     let lowered = onnx::lower(&model, &choices, 1)?;
     let mut found = Findings { findings: read_told(&model, &lowered, &choices), warnings: lowered.report.warnings.clone() };
+    let d = lowered.inputs[0].shape.iter().product();
+    let samples = checks::samples(&model, &choices, d, &device)?;
     let ready = Ready::of(source, folder, &model, &lowered, options, &device, &mut found)?;
-    let d = ready.card.latent_width;
-    found.say("samples", checks::samples(&model, &choices, d, &device)?);
-    let mut figures = Vec::new();
-    if let Some(reference) = &reference {
-        let parity = checks::parity(&ready.generator, reference)?;
-        if parity.suspect {
-            found.warnings.push(format!("{}: {}", reference.told(), parity.told));
+    found.say("samples", samples);
+    let parity = reference.as_ref().map(|reference| checks::parity(&ready.generator, reference)).transpose()?;
+    if let (Some(parity), Some(reference)) = (&parity, &reference) {
+        if parity.is_suspect() {
+            found.warnings.push(format!("{}: {}", reference.told(), parity.told()));
         }
-        found.say("reference", parity.told);
-        figures.push(("outputs_off".to_owned(), parity.outputs));
+        found.say("reference", parity.told());
     }
+    let figures: Vec<(String, f64)> = parity.iter().map(|p| ("outputs_off".to_owned(), p.outputs)).collect();
     let mut done = OnnxImported {
         folder: folder.to_owned(),
         findings: found.findings,
         warnings: found.warnings,
+        parity,
         other_rewards: Vec::new(),
     };
     if !options.dry_run {
@@ -199,7 +204,6 @@ fn own(shape: &[usize]) -> &[usize] {
 
 /// A model that is ready to be written.
 struct Ready {
-    card: Card,
     generator: OneShot,
     text: String,
     graph: Vec<u8>,
@@ -241,6 +245,10 @@ impl Ready {
                         return Err(Error::input(source, format!("pictures hold {bad}, expected finite numbers")));
                     }
                     ends = values.iter().fold(ends, |[a, b], v| [a.min(*v), b.max(*v)]);
+                }
+                if ends[0] == ends[1] {
+                    let message = format!("every value of every picture is {}; there is nothing to see or to measure", ends[0]);
+                    return Err(Error::input(source, message));
                 }
                 Ok((ends, RANGE_ON))
             })?,
@@ -289,6 +297,6 @@ impl Ready {
         });
         let place = if rows.is_some() { "" } else { ", on tensors" };
         found.say("geometry", format!("{kind}; exact by {width} tangents{memory}{place}"));
-        Ok(Self { card, generator, text, graph, weights })
+        Ok(Self { generator, text, graph, weights })
     }
 }
