@@ -187,10 +187,6 @@ impl<'a> Walk<'a> {
         for node in nodes {
             let made = self.node(node)?;
             self.folded += usize::from(made.iter().all(|v| matches!(v, Value::Constant(_))));
-            if node.outputs.iter().skip(made.len()).any(|name| !name.is_empty()) {
-                let message = format!("its result {} is not read", made.len());
-                return Err(self.build.refuse(message));
-            }
             for (name, value) in node.outputs.iter().zip(made).filter(|(name, _)| !name.is_empty()) {
                 if let Value::Live(live) = &value {
                     let (node, operator) = (node.name.clone(), node.operator.clone());
@@ -223,7 +219,16 @@ impl<'a> Walk<'a> {
                 None => {}
             }
         }
+        let makes = |n: &&Node| n.outputs.iter().any(|o| o == name);
+        let maker = self.scopes.iter().rev().find_map(|scope| scope.body.nodes.iter().find(makes));
         let (name, reader) = (name.escape_debug(), reader.escape_debug());
+        if let Some(maker) = maker {
+            let (node, operator) = (maker.name.escape_debug(), &maker.operator);
+            return Err(self.build.fault(format!(
+                "node \"{reader}\" needs \"{name}\", a further result of node \"{node}\" ({operator}), which is not \
+                 read"
+            )));
+        }
         Err(self
             .build
             .fault(format!("node \"{reader}\" reads \"{name}\", which nothing makes; export the model again")))

@@ -182,5 +182,7 @@ pub fn lp_normalization(call: &mut Call) -> Made {
     let mut shape = x.shape().to_vec();
     shape[axis] = 1;
     let norm = call.build.emit(Kind::NormOf { function, view }, &[&x], shape, Element::Float)?;
+    // A vector of zeros stays one.
+    let norm = call.build.unary(&norm, "clip", Some(f32::MIN_POSITIVE), None)?;
     Ok(vec![call.build.binary(Op::Div, &x, &norm)?])
 }

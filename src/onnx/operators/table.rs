@@ -106,6 +106,8 @@ pub static OPERATORS: &[OnnxOperator] = &[
     row("Identity", 13, "nothing", &[], elementwise::identity),
     row("If", 11, "the branch that its constant condition takes", &["then_branch", "else_branch"], shape::never),
     row("InstanceNormalization", 6, "normalise and affine", &["epsilon"], normalise::instance_normalization),
+    row("IsInf", 10, "step", &["detect_negative", "detect_positive"], elementwise::is_inf),
+    row("IsNaN", 13, "step", &[], elementwise::is_nan),
     row(
         "LayerNormalization",
         17,
