@@ -4,6 +4,7 @@
 use super::model::{Attribute, Body, Node, Stored};
 use super::order;
 use super::proto::{AttributeProto, FunctionProto, GraphProto, NodeProto};
+use super::read::version;
 use super::tensor::{self, Unread};
 use super::{MAX_NODES, NAME_BYTES};
 use prost::Message;
@@ -159,6 +160,7 @@ impl<'a> Inliner<'a> {
         self.calls += 1;
         self.copy(function.encoded_len())?;
         let opset = standard_opset(&function.opset_import).unwrap_or(self.opset);
+        version(opset).map_err(|e| format!("function \"{}\": {e}", function.name.escape_debug()))?;
         let mut scope = Scope {
             given: HashMap::new(),
             prefix: format!("\u{1}{}\u{1}", self.calls),

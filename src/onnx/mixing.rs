@@ -6,6 +6,7 @@ use super::finish::{Lowered, Trace};
 use super::lower::lower;
 use super::model::Model;
 use crate::error::{Error, Result};
+use std::collections::HashMap;
 
 /// Largest difference that rounding explains, as a part of the largest value.
 const TOLERANCE: f64 = 1e-4;
@@ -60,8 +61,9 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// A message that names the first node whose value is neither equal for both samples nor both values side by side.
     fn culprit(&self, model: &Model) -> String {
+        let ones: HashMap<&str, &Trace> = self.one.trace.iter().map(|t| (t.value.as_str(), t)).collect();
         for (at, both) in self.two.trace.iter().enumerate() {
-            let Some(one) = self.one.trace.iter().find(|t| t.value == both.value) else { continue };
+            let Some(one) = ones.get(both.value.as_str()) else { continue };
             if !self.made_of(one, both) {
                 return self.told(model, &self.two.trace[..at], both);
             }

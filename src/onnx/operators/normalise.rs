@@ -50,7 +50,9 @@ fn channels(call: &Call, x: &Value) -> Result<Vec<usize>> {
 }
 
 pub fn batch_normalization(call: &mut Call) -> Made {
-    if call.int("training_mode", 0)? != 0 {
+    // Before version 14 the statistics as further results meant training.
+    let statistics = call.opset() < 14 && call.node.outputs.iter().skip(1).any(|name| !name.is_empty());
+    if statistics || call.int("training_mode", 0)? != 0 {
         let name = call.node.name.escape_debug();
         return Err(call.build.fault(format!(
             "node \"{name}\" is a batch norm in training mode: it uses the statistics of the batch; call module.eval() \

@@ -35,6 +35,13 @@ impl Message {
         self
     }
 
+    /// With a field of 4 or 8 bytes, under its whole key.
+    pub fn raw(mut self, key: u64, bytes: &[u8]) -> Self {
+        self.varint(key);
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
     /// With a text field.
     pub fn text(self, field: u64, text: &str) -> Self {
         self.bytes(field, text.as_bytes())
