@@ -10,6 +10,7 @@ use super::tensor::{Constant, Data, Element, type_name};
 use super::{order, simplify};
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
 /// The graph of `model` for a batch of `batch` samples, seen as one value: 1 for use, 2 to find out whether samples
 /// mix.
@@ -21,7 +22,7 @@ pub fn lower(model: &Model, choices: &Choices, batch: usize) -> Result<Lowered> 
     let output = choose::output(model, choices)?;
     let (marks, read) = order::needed(&model.graph.nodes, &[output.name.as_str()]);
     let needed: Vec<&Node> = model.graph.nodes.iter().zip(&marks).filter(|(_, m)| **m).map(|(n, _)| n).collect();
-    supported(model, &needed)?;
+    supported(&model.file, &needed)?;
     let inputs = choose::inputs(model, choices, &read, batch)?;
     let mut walk = Walk {
         build: Builder::new(&model.file, choices.limits, batch),
@@ -67,12 +68,12 @@ fn dead(model: &Model, marks: &[bool]) -> Vec<String> {
 }
 
 /// Refuses nodes of operators that are not read, all in one error, and attributes that their operators do not have.
-fn supported(model: &Model, nodes: &[&Node]) -> Result<()> {
+fn supported(file: &Path, nodes: &[&Node]) -> Result<()> {
     let mut unknown: BTreeMap<&str, (&str, usize)> = BTreeMap::new();
     for node in nodes.iter().filter(|n| !n.standard || operators::find(&n.operator).is_none()) {
         unknown.entry(&node.operator).or_insert((&node.name, 0)).1 += 1;
     }
-    let refused = |message: String| Err(Error::input(&model.file, message));
+    let refused = |message: String| Err(Error::input(file, message));
     let one = |(operator, (name, count)): (&&str, &(&str, usize))| {
         let more = if *count > 1 { format!(" and {} more", count - 1) } else { String::new() };
         format!("{} (node \"{}\"{more})", operator.escape_debug(), name.escape_debug())
@@ -269,12 +270,7 @@ impl<'a> Walk<'a> {
         let wanted: Vec<&str> = body.outputs.iter().map(String::as_str).collect();
         let (marks, _) = order::needed(&body.nodes, &wanted);
         let needed: Vec<&Node> = body.nodes.iter().zip(&marks).filter(|(_, m)| **m).map(|(n, _)| n).collect();
-        for inner in &needed {
-            if !inner.standard || operators::find(&inner.operator).is_none() {
-                self.build.enter(&inner.name, &inner.operator);
-                return Err(self.build.refuse("it is not supported"));
-            }
-        }
+        supported(self.build.file, &needed)?;
         self.scopes.push(Scope { body, values: HashMap::new() });
         self.nodes(&needed)?;
         let made = wanted.iter().map(|name| self.value(name, &node.name)).collect();

@@ -207,6 +207,97 @@ fn entries_are_put_in_place_by_constant_indices() {
 }
 
 #[test]
+fn entries_may_be_added_to_what_is_there() {
+    let add = Message::default().text(1, "reduction").text(4, "add").int(20, 3);
+    let nodes = vec![node("ScatterElements", &["z", "at", "new"], &["y"], vec![int("axis", 1), add.clone()])];
+    let tensors = vec![ints("at", &[1, 2], &[-1, 1]), floats("new", &[1, 2], &[7.0, 8.0])];
+    let graph = lowered(file(17, graph(nodes, tensors), vec![]), &Choices::default()).unwrap();
+    assert_eq!(run(&graph, &Z), [0.5, 6.75, 2.0, 6.25]);
+    let nodes = vec![node("ScatterElements", &["z", "at", "new"], &["y"], vec![int("axis", 1), add])];
+    let tensors = vec![ints("at", &[1, 2], &[1, 1]), floats("new", &[1, 2], &[7.0, 8.0])];
+    assert!(refused(file(17, self::graph(nodes, tensors), vec![])).contains("two entries in one place"));
+}
+
+#[test]
+fn a_guard_against_what_is_not_a_number_lets_numbers_through() {
+    let nodes = vec![
+        node("Softmax", &["z"], &["s"], vec![]),
+        node("IsNaN", &["s"], &["bad"], vec![]),
+        node("Where", &["bad", "zero", "s"], &["t"], vec![]),
+        node("IsInf", &["t"], &["wide"], vec![]),
+        node("Where", &["wide", "zero", "t"], &["y"], vec![]),
+    ];
+    let graph =
+        lowered(file(20, graph(nodes, vec![floats("zero", &[], &[0.0])]), vec![]), &Choices::default()).unwrap();
+    assert!((run(&graph, &Z).iter().sum::<f64>() - 1.0).abs() < 1e-12);
+}
+
+#[test]
+fn dots_in_an_equation_stand_for_the_axes_before() {
+    let equation = |text: &str| vec![Message::default().text(1, "equation").text(4, text).int(20, 3)];
+    let nodes = |text: &str| {
+        vec![
+            node("Reshape", &["z", "sides"], &["m"], vec![]),
+            node("Einsum", &["m", "m"], &["e"], equation(text)),
+            node("Reshape", &["e", "flat"], &["y"], vec![]),
+        ]
+    };
+    let tensors = || vec![ints("sides", &[4], &[-1, 1, 2, 2]), ints("flat", &[2], &[-1, 4])];
+    let of = |text: &str| lowered(file(17, graph(nodes(text), tensors()), vec![]), &Choices::default());
+    let [a, b, c, d] = Z;
+    let square = [a * a + b * c, a * b + b * d, c * a + d * c, c * b + d * d];
+    assert_eq!(run(&of("...ij,...jk->...ik").unwrap(), &Z), square);
+    assert_eq!(run(&of("...ij, abjk").unwrap(), &Z).len(), 4);
+    assert_eq!(run(&of("...ij,...ij->...ij").unwrap(), &Z), Z.map(|v| v * v));
+    for bad in ["...ii,...jk->...ik", "ij,jk->ik", "...ij,...jk->...iq", "0...", ""] {
+        assert_eq!(of(bad).unwrap_err().exit_code(), 3, "{bad}");
+    }
+}
+
+#[test]
+fn values_beside_the_model_are_read_from_plain_files_of_its_folder_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let inner = folder.path().join("model");
+    std::fs::create_dir_all(inner.join("weights")).unwrap();
+    let values: Vec<u8> = [1.0f32, 2.0, 3.0, 4.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+    std::fs::write(inner.join("weights/w.bin"), [&[0u8; 8][..], &values, &[9; 3]].concat()).unwrap();
+    std::fs::write(folder.path().join("secret.bin"), &values).unwrap();
+    let entry = |key: &str, value: &str| Message::default().text(1, key).text(2, value);
+    let model = |entries: &[(&str, &str)]| {
+        let tensor =
+            [1, 4].iter().fold(Message::default(), |m, &side| m.int(1, side)).int(2, 1).text(8, "w").int(14, 1);
+        let tensor = tensor.all(13, entries.iter().map(|(key, value)| entry(key, value)));
+        let bytes = file(17, graph(vec![node("Mul", &["z", "w"], &["y"], vec![])], vec![tensor]), vec![]);
+        let model = onnx::parse(bytes, &inner.join("model.onnx"))?;
+        onnx::lower(&model, &Choices::default(), 1)
+    };
+    let good = model(&[("location", "weights/w.bin"), ("offset", "8"), ("length", "16")]).unwrap();
+    assert_eq!(run(&good, &Z), [0.5, -2.5, 6.0, -3.0]);
+    let mut bad = vec![
+        (vec![("location", "weights/w.bin"), ("offset", "12")], "copy that file again"),
+        (vec![("location", "weights/w.bin"), ("offset", "18446744073709551615")], "copy that file again"),
+        (vec![("location", "weights/w.bin"), ("length", "15")], "expected 16"),
+        (vec![("location", "weights/w.bin"), ("offset", "-1")], "is no number"),
+        (vec![("location", "weights")], "no plain file"),
+        (vec![("location", "../secret.bin")], "outside the model's folder"),
+        (vec![("location", "/etc/hostname")], "outside the model's folder"),
+        (vec![("location", "")], "outside the model's folder"),
+        (vec![("offset", "8")], "does not say where"),
+        (vec![("location", "missing.bin")], "not beside the model"),
+    ];
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(folder.path().join("secret.bin"), inner.join("link.bin")).unwrap();
+        bad.push((vec![("location", "link.bin")], "outside the model's folder"));
+    }
+    for (entries, part) in bad {
+        let error = model(&entries).unwrap_err();
+        let message = error.to_string();
+        assert!(error.exit_code() == 3 && message.contains("\"w\"") && message.contains(part), "{message}");
+    }
+}
+
+#[test]
 fn sizes_beyond_all_bounds_are_refused_at_once() {
     let huge = 1i64 << 40;
     let cases = [
