@@ -7,7 +7,7 @@ use super::kind::Kind;
 use super::model::{Attribute, Body, Model, Node, Stored};
 use super::operators::{self, Call};
 use super::tensor::{Constant, Data, Element, type_name};
-use super::{order, simplify};
+use super::{Limits, order, simplify};
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -25,7 +25,7 @@ pub fn lower(model: &Model, choices: &Choices, batch: usize) -> Result<Lowered> 
     supported(&model.file, &needed)?;
     let inputs = choose::inputs(model, choices, &read, batch)?;
     let mut walk = Walk {
-        build: Builder::new(&model.file, choices.limits, batch),
+        build: Builder::new(&model.file, limits(model, choices, batch), batch),
         scopes: vec![Scope { body: &model.graph, values: HashMap::new() }],
         trace: Vec::new(),
         noise: choices.noise.as_ref(),
@@ -56,6 +56,18 @@ pub fn lower(model: &Model, choices: &Choices, batch: usize) -> Result<Lowered> 
         .map_err(|message| Error::input(&model.file, message))
 }
 
+/// The limits for a batch. Samples of a larger one share no weights, so these are there once for each.
+fn limits(model: &Model, choices: &Choices, batch: usize) -> Limits {
+    let given = choices.limits;
+    let more = batch.saturating_sub(1).saturating_mul(model.parameters);
+    Limits {
+        value: given.value.saturating_mul(batch).min(1 << 29),
+        folded: given.folded.saturating_mul(batch).saturating_add(more),
+        indices: given.indices.saturating_mul(batch),
+        ..given
+    }
+}
+
 /// Remarks on nodes that no output needs and that are unknown.
 fn dead(model: &Model, marks: &[bool]) -> Vec<String> {
     let unknown = |n: &&Node| !n.standard || operators::find(&n.operator).is_none();
@@ -65,6 +77,25 @@ fn dead(model: &Model, marks: &[bool]) -> Vec<String> {
         format!("operator {operator} (node \"{name}\") is not known; the output does not need it")
     };
     model.warnings.iter().cloned().chain(dead.take(20).map(told)).collect()
+}
+
+const LISTED: &str = "isoline list operators names those that are";
+
+/// What to do about an operator that is not read.
+fn advice(operator: &str) -> &'static str {
+    match operator {
+        "Loop" | "Scan" => "export a model without loops (the dynamo exporter unrolls them)",
+        "LSTM" | "GRU" | "RNN" => "export a model without recurrent layers, or with its steps unrolled",
+        "TopK" | "Unique" | "NonMaxSuppression" | "Compress" => {
+            "what it picks depends on the latent; a tangent needs one fixed graph"
+        }
+        "Bernoulli" | "Multinomial" => "it draws what has no derivative; export the means",
+        _ if operator.contains("Quantize") || operator.ends_with("Integer") || operator.starts_with("QLinear") => {
+            "a quantised model has no derivative; export the float model"
+        }
+        _ if operator.contains("Sequence") => "lists of tensors are not read; export with the dynamo exporter",
+        _ => LISTED,
+    }
 }
 
 /// Refuses nodes of operators that are not read, all in one error, and attributes that their operators do not have.
@@ -79,22 +110,14 @@ fn supported(file: &Path, nodes: &[&Node]) -> Result<()> {
         format!("{} (node \"{}\"{more})", operator.escape_debug(), name.escape_debug())
     };
     let list: Vec<String> = unknown.iter().take(20).map(one).collect();
-    match (unknown.len(), unknown.keys().next()) {
-        (0, _) => {}
-        (1, Some(&"Loop" | &"Scan")) => {
-            return refused(format!(
-                "operator {} is not supported; export a model without loops (the dynamo exporter unrolls them)",
-                list[0]
-            ));
-        }
-        (1, _) => {
-            let advice = "isoline list operators names those that are";
-            return refused(format!("operator {} is not supported; {advice}", list[0]));
-        }
-        (count, _) => {
-            let advice = "isoline list operators names those that are";
-            return refused(format!("{count} operators are not supported: {}; {advice}", list.join(", ")));
-        }
+    let advice = match unknown.keys().next() {
+        Some(operator) if unknown.len() == 1 => advice(operator),
+        _ => LISTED,
+    };
+    match &list[..] {
+        [] => {}
+        [only] => return refused(format!("operator {only} is not supported; {advice}")),
+        _ => return refused(format!("{} operators are not supported: {}; {advice}", unknown.len(), list.join(", "))),
     }
     for node in nodes {
         let known = operators::find(&node.operator).map_or(&[][..], |o| o.attributes);

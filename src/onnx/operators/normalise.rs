@@ -146,10 +146,10 @@ pub fn mean_variance(call: &mut Call) -> Made {
     let rank = x.shape().len();
     let axes = call.ints("axes")?.unwrap_or_else(|| vec![0, 2, 3]);
     let axes = call.axes(&axes, rank)?;
-    let mean = super::reduce::sums(call, &x, &axes, true, true)?;
+    let mean = call.build.sums(&x, &axes, true, true)?;
     let centred = call.build.binary(Op::Sub, &x, &mean)?;
     let squares = call.build.binary(Op::Mul, &centred, &centred)?;
-    let variance = super::reduce::sums(call, &squares, &axes, true, true)?;
+    let variance = call.build.sums(&squares, &axes, true, true)?;
     let deviation = call.build.unary(&variance, "sqrt", None, None)?;
     let deviation = call.build.line(&deviation, 1.0, 1e-9)?;
     Ok(vec![call.build.binary(Op::Div, &centred, &deviation)?])

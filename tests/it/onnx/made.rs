@@ -346,6 +346,16 @@ fn all_unknown_operators_stand_in_one_error_and_unknown_attributes_are_refused()
 }
 
 #[test]
+fn the_table_of_operators_is_in_order() {
+    let names: Vec<&str> = onnx::OPERATORS.iter().map(|o| o.name).collect();
+    assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
+    for operator in onnx::OPERATORS {
+        assert!(operator.since >= 1 && operator.since <= *onnx::OPSETS.end(), "{}", operator.name);
+        assert!(!operator.becomes.is_empty(), "{}", operator.name);
+    }
+}
+
+#[test]
 fn a_mean_over_a_batch_that_the_file_fixes_at_one_is_remarked_on() {
     let file_with = |side: i64| {
         let nodes = vec![
