@@ -122,7 +122,10 @@ impl<'a> Inliner<'a> {
                 return Err(too_long("node or value", name));
             }
         }
-        let name = format!("{}{shown}", scope.path);
+        let name = match scope.path.is_empty() {
+            true => shown.to_owned(),
+            false => format!("{}{}", scope.path, shown.trim_start_matches('/')),
+        };
         let mut attributes = BTreeMap::new();
         for attribute in proto.attribute {
             let key = attribute.name.clone();
@@ -164,7 +167,7 @@ impl<'a> Inliner<'a> {
         let mut scope = Scope {
             given: HashMap::new(),
             prefix: format!("\u{1}{}\u{1}", self.calls),
-            path: format!("{}/", node.name),
+            path: format!("{}/", node.name.trim_end_matches('/')),
             attributes: node.attributes,
             opset,
             depth,

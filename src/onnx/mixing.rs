@@ -41,6 +41,9 @@ pub fn check(
     let both = evaluate(&two, &latents.concat())?;
     let rows: Vec<f32> = values.iter().flat_map(|v| v[one.output].iter().copied()).collect();
     let found = &both[two.output];
+    if rows.iter().chain(found).any(|v| !v.is_finite()) {
+        return Ok(Mixing::Unknown("the pictures hold values that are not finite".into()));
+    }
     let largest = rows.iter().fold(0f64, |a, v| a.max(f64::from(v.abs())));
     let pairs = rows.iter().zip(found);
     let difference = pairs.fold(0f64, |a, (x, y)| a.max(f64::from(x - y).abs())) / largest.max(f64::MIN_POSITIVE);
@@ -77,7 +80,9 @@ impl Walk<'_> {
         let (a, b) = (&self.values[0][one.id], &self.values[1][one.id]);
         let found = &self.both[both.id];
         let scale = a.iter().chain(b).fold(0f64, |m, v| m.max(f64::from(v.abs()))).max(f64::MIN_POSITIVE);
-        let close = |x: f32, y: f32| x == y || (f64::from(x) - f64::from(y)).abs() <= 1e-5 * scale;
+        let close = |x: f32, y: f32| {
+            x == y || (x.is_nan() && y.is_nan()) || (f64::from(x) - f64::from(y)).abs() <= 1e-5 * scale
+        };
         if one.shape == both.shape {
             return found.iter().zip(a).zip(b).all(|((f, a), b)| close(*f, *a) && close(*f, *b));
         }

@@ -267,3 +267,51 @@ fn turned(call: &mut Call, x: &Value, weight: &Value, plan: &Plan, output: [usiz
     let shape = vec![n, groups * each_out, output[0], output[1]];
     call.build.emit(Kind::ConvLive { kernel, window: joined }, &[&x, &w], shape, Element::Float)
 }
+
+/// `Col2Im`: windows put back in their places and added, which is a transposed convolution whose weight is one for each
+/// place of the window.
+pub fn col2im(call: &mut Call) -> Made {
+    let x = call.x(0)?;
+    let (Some(image), Some(block)) = (call.ints_of(1, "image_shape")?, call.ints_of(2, "block_shape")?) else {
+        return Err(call.build.refuse("its image_shape or block_shape is missing"));
+    };
+    let (image, block) = (call.sizes("image_shape", &image, 1, 2)?, call.sizes("block_shape", &block, 1, 2)?);
+    let list = |name: &str, least: i64, missing: usize, count: usize| match call.ints(name)? {
+        Some(list) => call.sizes(name, &list, least, count),
+        None => Ok(vec![missing; count]),
+    };
+    let (stride, dilation) = (two(&list("strides", 1, 1, 2)?, 1), two(&list("dilations", 1, 1, 2)?, 1));
+    let pads = list("pads", 0, 0, 4)?;
+    let places = |axis: usize| {
+        let whole = image[axis] + pads[axis] + pads[axis + 2];
+        whole.checked_sub((block[axis] - 1) * dilation[axis] + 1).map(|room| room / stride[axis] + 1)
+    };
+    let (size, [n, columns, length]) = (
+        call.build.size(&block)?,
+        match *x.shape() {
+            [n, columns, length] => [n, columns, length],
+            _ => return Err(call.build.refuse(format!("its input of shape {} has not three axes", told(x.shape())))),
+        },
+    );
+    let (Some(rows), Some(across)) = (places(0), places(1)) else {
+        return Err(call.build.refuse("its window does not fit its image"));
+    };
+    if rows.checked_mul(across) != Some(length) || columns % size != 0 || x.features() == 0 {
+        let shape = told(x.shape());
+        return Err(call
+            .build
+            .refuse(format!("its input of shape {shape} is not {rows} by {across} windows of {size}")));
+    }
+    let channels = n * columns;
+    let count = call.build.size(&[channels, size])?;
+    call.build.spend(count)?;
+    let one = (0..count).map(|i| f32::from(i / size % size == i % size)).collect();
+    let weight = Constant::floats(vec![channels, 1, block[0], block[1]], one);
+    let input = [channels, rows, across];
+    let pads = [pads[0], pads[1], pads[2], pads[3]];
+    let window = Window { input, stride, pads, dilation, groups: channels / size };
+    let output = [image[0], image[1]];
+    let shape = vec![n, columns / size, image[0], image[1]];
+    let kind = Kind::ConvTranspose { weight, bias: None, window, output };
+    Ok(vec![call.build.emit(kind, &[&x], shape, Element::Float)?])
+}

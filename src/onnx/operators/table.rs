@@ -38,6 +38,7 @@ pub static OPERATORS: &[OnnxOperator] = &[
     row("Ceil", 13, "step", &[], elementwise::ceil),
     row("Celu", 12, "unary celu", &["alpha"], elementwise::celu),
     row("Clip", 13, "unary clip, extreme where a bound depends on the latent", &[], elementwise::clip),
+    row("Col2Im", 18, "conv_transpose", &["dilations", "pads", "strides"], convolution::col2im),
     row("Concat", 13, "concat", &["axis"], layout::concat),
     row(
         "Constant",

@@ -50,7 +50,7 @@ fn functions_take_their_attributes_from_the_call_and_may_call_each_other() {
     let bytes = file(17, graph(nodes, vec![w]), vec![inner, outer]);
     let graph = lowered(bytes, &Choices::default()).unwrap();
     assert_eq!(run(&graph, &Z), [-0.5, 1.25, -6.0, 1.5]);
-    assert!(graph.nodes.iter().any(|n| n.name == "/twice/m//leak/w//LeakyRelu/y"), "{:?}", graph.nodes);
+    assert!(graph.nodes.iter().any(|n| n.name == "/twice/m/leak/w/LeakyRelu/y"), "{:?}", graph.nodes);
 }
 
 #[test]
