@@ -17,7 +17,11 @@ const BYTES: u64 = 2 << 30;
 /// # Errors
 /// [`Error::Io`] if it cannot be read, [`Error::Input`] if it is no sound ONNX file or of a version that is not read.
 pub fn read(path: &Path) -> Result<Model> {
-    let size = std::fs::metadata(path).map_err(|e| Error::io(path, "read", e))?.len();
+    let about = std::fs::metadata(path).map_err(|e| Error::io(path, "read", e))?;
+    if !about.is_file() {
+        return Err(Error::input(path, "not an ONNX file: it is no plain file"));
+    }
+    let size = about.len();
     if size > BYTES {
         let message = format!("{size} bytes, at most {BYTES} are read; export with external_data=True");
         return Err(Error::input(path, message));
