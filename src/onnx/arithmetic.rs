@@ -145,6 +145,9 @@ impl Builder<'_> {
     fn with_constant(&mut self, op: Op, x: &Value, c: &Constant, shape: &[usize], swapped: bool) -> Result<Value> {
         let integer = x.element() != Element::Float && c.element() != Element::Float;
         let x = &self.spread(x, shape)?;
+        if matches!(op, Op::Sub | Op::Div | Op::Pow) {
+            self.spend(c.len())?;
+        }
         let each = |f: &dyn Fn(f32) -> f32| c.as_floats().iter().map(|&v| f(v)).collect::<Vec<f32>>();
         let same = |values| Constant::floats(c.shape.clone(), values);
         match (op, swapped) {

@@ -131,22 +131,28 @@ impl<'a> Builder<'a> {
     pub fn emit(&mut self, kind: Kind, inputs: &[&Value], shape: Vec<usize>, element: Element) -> Result<Value> {
         let features = self.size(&shape)?;
         self.no_noise(inputs)?;
+        if features == 0 {
+            return Ok(empty(shape, element));
+        }
+        if inputs.iter().any(|v| v.features() == 0) {
+            return Err(self.refuse("an input is empty"));
+        }
         let constants: Option<Vec<&Constant>> = inputs.iter().map(|v| v.constant()).collect();
         if let Some(constants) = constants {
             self.work(host::work(&kind, features))?;
             self.spend(features)?;
             let floats: Vec<Cow<[f32]>> = constants.iter().map(|c| c.as_floats()).collect();
             let floats: Vec<&[f32]> = floats.iter().map(|c| &**c).collect();
-            let made = if features == 0 { Vec::new() } else { host::evaluate(&kind, &floats, features) };
+            let made = host::evaluate(&kind, &floats, features);
+            if made.len() != features {
+                return Err(self.refuse("its sizes do not fit together"));
+            }
             let made = Constant::floats(shape.clone(), made);
             return Ok(Value::Constant(match element {
                 Element::Float => made,
                 Element::Int => Constant::ints(shape, made.as_ints().into_owned()),
                 Element::Bool => Constant::bools(shape, made.as_bools().into_owned()),
             }));
-        }
-        if features == 0 {
-            return Err(self.refuse(format!("its result of shape {} is empty", shapes::told(&shape))));
         }
         let inputs = inputs.iter().map(|v| self.number(v)).collect::<Result<Vec<_>>>()?;
         self.push(kind, inputs, shape, element)
@@ -236,7 +242,7 @@ impl<'a> Builder<'a> {
                     return self.reshape(x, shape);
                 }
                 if features == 0 {
-                    return Err(self.refuse("its result is empty"));
+                    return Ok(empty(shape, live.element));
                 }
                 let kind = Kind::Rearrange { index: Some(Arc::new(index)), fill };
                 self.push(kind, vec![live.id], shape, live.element)
@@ -375,4 +381,13 @@ impl<'a> Builder<'a> {
         self.transposed.insert(key, (c.clone(), made.clone()));
         Ok(made)
     }
+}
+
+/// A value without entries, which depends on nothing.
+fn empty(shape: Vec<usize>, element: Element) -> Value {
+    Value::Constant(match element {
+        Element::Float => Constant::floats(shape, Vec::new()),
+        Element::Int => Constant::ints(shape, Vec::new()),
+        Element::Bool => Constant::bools(shape, Vec::new()),
+    })
 }

@@ -127,7 +127,8 @@ pub(super) fn inputs(model: &Model, choices: &Choices, read: &BTreeSet<&str>, ba
         let Some(value) = choices.fixed.get(&input.name) else {
             let (told, name) = (input.told(), input.name.escape_debug().to_string());
             let message = format!(
-                "input {told} of type {} needs a value: say what it is held at, as in {name}=0 or {name}=FILE.safetensors",
+                "input {told} of type {} needs a value: say what it is held at, as in {name}=0 or \
+                 {name}=FILE.safetensors",
                 input.type_name(),
             );
             return Err(Error::key("fix", message));

@@ -59,7 +59,9 @@ fn inside(folder: &Path, location: &str, shown: &str) -> Result<PathBuf, String>
     let folder = folder.canonicalize().map_err(|_| missing())?;
     let path = folder.join(relative).canonicalize().map_err(|_| missing())?;
     if !path.starts_with(&folder) {
-        return Err(outside());
+        return Err(format!(
+            " lies in \"{shown}\", a link to outside the model's folder; put a copy of the file itself there"
+        ));
     }
     match path.is_file() {
         true => Ok(path),

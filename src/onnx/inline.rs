@@ -4,6 +4,7 @@
 use super::model::{Attribute, Body, Node, Stored};
 use super::order;
 use super::proto::{AttributeProto, FunctionProto, GraphProto, NodeProto};
+use super::read::version;
 use super::tensor::{self, Unread};
 use super::{MAX_NODES, NAME_BYTES};
 use prost::Message;
@@ -121,7 +122,10 @@ impl<'a> Inliner<'a> {
                 return Err(too_long("node or value", name));
             }
         }
-        let name = format!("{}{shown}", scope.path);
+        let name = match scope.path.is_empty() {
+            true => shown.to_owned(),
+            false => format!("{}{}", scope.path, shown.trim_start_matches('/')),
+        };
         let mut attributes = BTreeMap::new();
         for attribute in proto.attribute {
             let key = attribute.name.clone();
@@ -159,10 +163,11 @@ impl<'a> Inliner<'a> {
         self.calls += 1;
         self.copy(function.encoded_len())?;
         let opset = standard_opset(&function.opset_import).unwrap_or(self.opset);
+        version(opset).map_err(|e| format!("function \"{}\": {e}", function.name.escape_debug()))?;
         let mut scope = Scope {
             given: HashMap::new(),
             prefix: format!("\u{1}{}\u{1}", self.calls),
-            path: format!("{}/", node.name),
+            path: format!("{}/", node.name.trim_end_matches('/')),
             attributes: node.attributes,
             opset,
             depth,

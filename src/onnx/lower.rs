@@ -7,9 +7,10 @@ use super::kind::Kind;
 use super::model::{Attribute, Body, Model, Node, Stored};
 use super::operators::{self, Call};
 use super::tensor::{Constant, Data, Element, type_name};
-use super::{order, simplify};
+use super::{Limits, order, simplify};
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
 /// The graph of `model` for a batch of `batch` samples, seen as one value: 1 for use, 2 to find out whether samples
 /// mix.
@@ -21,10 +22,10 @@ pub fn lower(model: &Model, choices: &Choices, batch: usize) -> Result<Lowered> 
     let output = choose::output(model, choices)?;
     let (marks, read) = order::needed(&model.graph.nodes, &[output.name.as_str()]);
     let needed: Vec<&Node> = model.graph.nodes.iter().zip(&marks).filter(|(_, m)| **m).map(|(n, _)| n).collect();
-    supported(model, &needed)?;
+    supported(&model.file, &needed)?;
     let inputs = choose::inputs(model, choices, &read, batch)?;
     let mut walk = Walk {
-        build: Builder::new(&model.file, choices.limits, batch),
+        build: Builder::new(&model.file, limits(model, choices, batch), batch),
         scopes: vec![Scope { body: &model.graph, values: HashMap::new() }],
         trace: Vec::new(),
         noise: choices.noise.as_ref(),
@@ -55,6 +56,18 @@ pub fn lower(model: &Model, choices: &Choices, batch: usize) -> Result<Lowered> 
         .map_err(|message| Error::input(&model.file, message))
 }
 
+/// The limits for a batch. Samples of a larger one share no weights, so these are there once for each.
+fn limits(model: &Model, choices: &Choices, batch: usize) -> Limits {
+    let given = choices.limits;
+    let more = batch.saturating_sub(1).saturating_mul(model.parameters);
+    Limits {
+        value: given.value.saturating_mul(batch).min(1 << 29),
+        folded: given.folded.saturating_mul(batch).saturating_add(more),
+        indices: given.indices.saturating_mul(batch),
+        ..given
+    }
+}
+
 /// Remarks on nodes that no output needs and that are unknown.
 fn dead(model: &Model, marks: &[bool]) -> Vec<String> {
     let unknown = |n: &&Node| !n.standard || operators::find(&n.operator).is_none();
@@ -66,34 +79,45 @@ fn dead(model: &Model, marks: &[bool]) -> Vec<String> {
     model.warnings.iter().cloned().chain(dead.take(20).map(told)).collect()
 }
 
+const LISTED: &str = "isoline list operators names those that are";
+
+/// What to do about an operator that is not read.
+fn advice(operator: &str) -> &'static str {
+    match operator {
+        "Loop" | "Scan" => "export a model without loops (the dynamo exporter unrolls them)",
+        "LSTM" | "GRU" | "RNN" => "export a model without recurrent layers, or with its steps unrolled",
+        "TopK" | "Unique" | "NonMaxSuppression" | "Compress" => {
+            "what it picks depends on the latent; a tangent needs one fixed graph"
+        }
+        "Bernoulli" | "Multinomial" => "it draws what has no derivative; export the means",
+        _ if operator.contains("Quantize") || operator.ends_with("Integer") || operator.starts_with("QLinear") => {
+            "a quantised model has no derivative; export the float model"
+        }
+        _ if operator.contains("Sequence") => "lists of tensors are not read; export with the dynamo exporter",
+        _ => LISTED,
+    }
+}
+
 /// Refuses nodes of operators that are not read, all in one error, and attributes that their operators do not have.
-fn supported(model: &Model, nodes: &[&Node]) -> Result<()> {
+fn supported(file: &Path, nodes: &[&Node]) -> Result<()> {
     let mut unknown: BTreeMap<&str, (&str, usize)> = BTreeMap::new();
     for node in nodes.iter().filter(|n| !n.standard || operators::find(&n.operator).is_none()) {
         unknown.entry(&node.operator).or_insert((&node.name, 0)).1 += 1;
     }
-    let refused = |message: String| Err(Error::input(&model.file, message));
+    let refused = |message: String| Err(Error::input(file, message));
     let one = |(operator, (name, count)): (&&str, &(&str, usize))| {
         let more = if *count > 1 { format!(" and {} more", count - 1) } else { String::new() };
         format!("{} (node \"{}\"{more})", operator.escape_debug(), name.escape_debug())
     };
     let list: Vec<String> = unknown.iter().take(20).map(one).collect();
-    match (unknown.len(), unknown.keys().next()) {
-        (0, _) => {}
-        (1, Some(&"Loop" | &"Scan")) => {
-            return refused(format!(
-                "operator {} is not supported; export a model without loops (the dynamo exporter unrolls them)",
-                list[0]
-            ));
-        }
-        (1, _) => {
-            let advice = "isoline list operators names those that are";
-            return refused(format!("operator {} is not supported; {advice}", list[0]));
-        }
-        (count, _) => {
-            let advice = "isoline list operators names those that are";
-            return refused(format!("{count} operators are not supported: {}; {advice}", list.join(", ")));
-        }
+    let advice = match unknown.keys().next() {
+        Some(operator) if unknown.len() == 1 => advice(operator),
+        _ => LISTED,
+    };
+    match &list[..] {
+        [] => {}
+        [only] => return refused(format!("operator {only} is not supported; {advice}")),
+        _ => return refused(format!("{} operators are not supported: {}; {advice}", unknown.len(), list.join(", "))),
     }
     for node in nodes {
         let known = operators::find(&node.operator).map_or(&[][..], |o| o.attributes);
@@ -187,10 +211,6 @@ impl<'a> Walk<'a> {
         for node in nodes {
             let made = self.node(node)?;
             self.folded += usize::from(made.iter().all(|v| matches!(v, Value::Constant(_))));
-            if node.outputs.iter().skip(made.len()).any(|name| !name.is_empty()) {
-                let message = format!("its result {} is not read", made.len());
-                return Err(self.build.refuse(message));
-            }
             for (name, value) in node.outputs.iter().zip(made).filter(|(name, _)| !name.is_empty()) {
                 if let Value::Live(live) = &value {
                     let (node, operator) = (node.name.clone(), node.operator.clone());
@@ -223,7 +243,16 @@ impl<'a> Walk<'a> {
                 None => {}
             }
         }
+        let makes = |n: &&Node| n.outputs.iter().any(|o| o == name);
+        let maker = self.scopes.iter().rev().find_map(|scope| scope.body.nodes.iter().find(makes));
         let (name, reader) = (name.escape_debug(), reader.escape_debug());
+        if let Some(maker) = maker {
+            let (node, operator) = (maker.name.escape_debug(), &maker.operator);
+            return Err(self.build.fault(format!(
+                "node \"{reader}\" needs \"{name}\", a further result of node \"{node}\" ({operator}), which is not \
+                 read"
+            )));
+        }
         Err(self
             .build
             .fault(format!("node \"{reader}\" reads \"{name}\", which nothing makes; export the model again")))
@@ -264,12 +293,7 @@ impl<'a> Walk<'a> {
         let wanted: Vec<&str> = body.outputs.iter().map(String::as_str).collect();
         let (marks, _) = order::needed(&body.nodes, &wanted);
         let needed: Vec<&Node> = body.nodes.iter().zip(&marks).filter(|(_, m)| **m).map(|(n, _)| n).collect();
-        for inner in &needed {
-            if !inner.standard || operators::find(&inner.operator).is_none() {
-                self.build.enter(&inner.name, &inner.operator);
-                return Err(self.build.refuse("it is not supported"));
-            }
-        }
+        supported(self.build.file, &needed)?;
         self.scopes.push(Scope { body, values: HashMap::new() });
         self.nodes(&needed)?;
         let made = wanted.iter().map(|name| self.value(name, &node.name)).collect();

@@ -6,6 +6,7 @@ use super::finish::{Lowered, Trace};
 use super::lower::lower;
 use super::model::Model;
 use crate::error::{Error, Result};
+use std::collections::HashMap;
 
 /// Largest difference that rounding explains, as a part of the largest value.
 const TOLERANCE: f64 = 1e-4;
@@ -40,6 +41,9 @@ pub fn check(
     let both = evaluate(&two, &latents.concat())?;
     let rows: Vec<f32> = values.iter().flat_map(|v| v[one.output].iter().copied()).collect();
     let found = &both[two.output];
+    if rows.iter().chain(found).any(|v| !v.is_finite()) {
+        return Ok(Mixing::Unknown("the pictures hold values that are not finite".into()));
+    }
     let largest = rows.iter().fold(0f64, |a, v| a.max(f64::from(v.abs())));
     let pairs = rows.iter().zip(found);
     let difference = pairs.fold(0f64, |a, (x, y)| a.max(f64::from(x - y).abs())) / largest.max(f64::MIN_POSITIVE);
@@ -60,8 +64,9 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// A message that names the first node whose value is neither equal for both samples nor both values side by side.
     fn culprit(&self, model: &Model) -> String {
+        let ones: HashMap<&str, &Trace> = self.one.trace.iter().map(|t| (t.value.as_str(), t)).collect();
         for (at, both) in self.two.trace.iter().enumerate() {
-            let Some(one) = self.one.trace.iter().find(|t| t.value == both.value) else { continue };
+            let Some(one) = ones.get(both.value.as_str()) else { continue };
             if !self.made_of(one, both) {
                 return self.told(model, &self.two.trace[..at], both);
             }
@@ -75,7 +80,9 @@ impl Walk<'_> {
         let (a, b) = (&self.values[0][one.id], &self.values[1][one.id]);
         let found = &self.both[both.id];
         let scale = a.iter().chain(b).fold(0f64, |m, v| m.max(f64::from(v.abs()))).max(f64::MIN_POSITIVE);
-        let close = |x: f32, y: f32| x == y || (f64::from(x) - f64::from(y)).abs() <= 1e-5 * scale;
+        let close = |x: f32, y: f32| {
+            x == y || (x.is_nan() && y.is_nan()) || (f64::from(x) - f64::from(y)).abs() <= 1e-5 * scale
+        };
         if one.shape == both.shape {
             return found.iter().zip(a).zip(b).all(|((f, a), b)| close(*f, *a) && close(*f, *b));
         }

@@ -23,6 +23,7 @@ mod read;
 mod select;
 mod shapes;
 mod simplify;
+mod sums;
 mod tensor;
 mod value;
 mod wire;

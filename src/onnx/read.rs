@@ -17,7 +17,11 @@ const BYTES: u64 = 2 << 30;
 /// # Errors
 /// [`Error::Io`] if it cannot be read, [`Error::Input`] if it is no sound ONNX file or of a version that is not read.
 pub fn read(path: &Path) -> Result<Model> {
-    let size = std::fs::metadata(path).map_err(|e| Error::io(path, "read", e))?.len();
+    let about = std::fs::metadata(path).map_err(|e| Error::io(path, "read", e))?;
+    if !about.is_file() {
+        return Err(Error::input(path, "not an ONNX file: it is no plain file"));
+    }
+    let size = about.len();
     if size > BYTES {
         let message = format!("{size} bytes, at most {BYTES} are read; export with external_data=True");
         return Err(Error::input(path, message));
@@ -48,20 +52,7 @@ fn model_of(mut proto: ModelProto, path: &Path) -> Result<Model, String> {
     let Some(opset) = standard_opset(&proto.opset_import) else {
         return Err("not a whole ONNX file: it does not say which operator set it uses; export it again".into());
     };
-    let functions = proto.functions.iter().flat_map(|f| standard_opset(&f.opset_import));
-    for version in std::iter::once(opset).chain(functions) {
-        let (low, high) = (OPSETS.start(), OPSETS.end());
-        if version < *low {
-            return Err(format!(
-                "opset {version} is too old, expected {low} to {high}; export again with a newer opset_version"
-            ));
-        }
-        if version > *high {
-            return Err(format!(
-                "opset {version} is too new, expected {low} to {high}; export with opset_version={high}"
-            ));
-        }
-    }
+    version(opset)?;
     let given: BTreeSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
     let inputs: Vec<Declared> =
         graph.input.iter().filter(|i| !given.contains(i.name.as_str())).map(Declared::of).collect();
@@ -89,6 +80,20 @@ fn model_of(mut proto: ModelProto, path: &Path) -> Result<Model, String> {
         warnings: Vec::new(),
         graph,
     })
+}
+
+/// Refuses a version of the operator set that is not read.
+pub(super) fn version(opset: i64) -> Result<(), String> {
+    let (low, high) = (OPSETS.start(), OPSETS.end());
+    match opset {
+        old if old < *low => {
+            Err(format!("opset {old} is too old, expected {low} to {high}; export again with a newer opset_version"))
+        }
+        new if new > *high => {
+            Err(format!("opset {new} is too new, expected {low} to {high}; export with opset_version={high}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What a file is that is not ONNX, told from its first bytes.

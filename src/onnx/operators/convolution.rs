@@ -172,11 +172,6 @@ fn with_bias(call: &mut Call, y: Value, bias: Option<Value>) -> Made {
 
 pub fn conv_transpose(call: &mut Call) -> Made {
     let (x, weight) = (call.x(0)?, call.x(1)?);
-    let Value::Constant(weight) = weight else {
-        call.build.no_noise(&[&weight])?;
-        return Err(call.build.refuse("its weight depends on the latent; such a transposed convolution is not read"));
-    };
-    let weight = Value::Constant(weight);
     let mut plan = plan(call, &x, &weight)?;
     let groups = plan.window.groups;
     if weight.shape()[0] != plan.window.input[0] || !weight.shape()[0].is_multiple_of(groups) {
@@ -222,13 +217,101 @@ pub fn conv_transpose(call: &mut Call) -> Made {
     let shape = plan.shape(out, output);
     call.build.size(&shape)?;
     let bias = bias(call, out)?;
-    let window = plan.joined();
-    let kernel = vec![weight.shape()[0] * plan.batch, weight.shape()[1], plan.kernel[0], plan.kernel[1]];
     let Value::Constant(weight) = repeated(call, &weight, plan.batch)? else {
-        return Err(call.build.refuse("its weight is no constant"));
+        let y = turned(call, &x, &weight, &plan, output)?;
+        let y = call.build.reshape(&y, shape)?;
+        return with_bias(call, y, bias);
     };
+    let window = plan.joined();
+    let kernel = vec![weight.shape[0], weight.shape[1], plan.kernel[0], plan.kernel[1]];
     let (inside, later) = split(call, bias, plan.batch)?;
     let kind = Kind::ConvTranspose { weight: weight.reshaped(kernel), bias: inside, window, output };
     let y = call.build.emit(kind, &[&x], shape, Element::Float)?;
     with_bias(call, y, later)
+}
+
+/// A transposed convolution with a live weight, as a convolution: the input gets its border and zeros between its
+/// entries, the weight is turned round and its channels change places.
+fn turned(call: &mut Call, x: &Value, weight: &Value, plan: &Plan, output: [usize; 2]) -> Result<Value> {
+    let (window, [kh, kw], n) = (&plan.window, plan.kernel, plan.batch);
+    let ([channels, height, width], groups) = (window.input, window.groups);
+    let mut lists = vec![None, None];
+    let mut sides = [0; 2];
+    for (axis, side) in [height, width].into_iter().enumerate() {
+        let reach = (plan.kernel[axis] - 1) * window.dilation[axis];
+        sides[axis] = output[axis] + reach;
+        call.build.size(&[channels * n, sides[axis]])?;
+        let place = |p: usize| {
+            let at = (p + window.pads[axis]).checked_sub(reach)?;
+            (at % window.stride[axis] == 0).then_some(at / window.stride[axis]).filter(|at| *at < side)
+        };
+        lists.push(Some((0..sides[axis]).map(|p| place(p).map_or(-1, |at| at as i32)).collect()));
+    }
+    let x = call.build.reshape(x, vec![n, channels, height, width])?;
+    let x = call.build.pick(&x, lists, 0.0)?;
+    let (each_in, each_out) = (channels / groups, weight.shape()[1]);
+    let w = call.build.reshape(weight, vec![groups, each_in, each_out, kh, kw])?;
+    let w = call.build.transpose(&w, &[0, 2, 1, 3, 4])?;
+    let back = |side: usize| Some((0..side as i32).rev().collect::<Vec<i32>>());
+    let w = call.build.pick(&w, vec![None, None, None, back(kh), back(kw)], 0.0)?;
+    let w = call.build.reshape(&w, vec![groups * each_out, each_in, kh, kw])?;
+    let w = repeated(call, &w, n)?;
+    let joined = Window {
+        input: [channels * n, sides[0], sides[1]],
+        stride: [1, 1],
+        pads: [0; 4],
+        dilation: window.dilation,
+        groups: groups * n,
+    };
+    let kernel = [groups * each_out * n, each_in, kh, kw];
+    let shape = vec![n, groups * each_out, output[0], output[1]];
+    call.build.emit(Kind::ConvLive { kernel, window: joined }, &[&x, &w], shape, Element::Float)
+}
+
+/// `Col2Im`: windows put back in their places and added, which is a transposed convolution whose weight is one for each
+/// place of the window.
+pub fn col2im(call: &mut Call) -> Made {
+    let x = call.x(0)?;
+    let (Some(image), Some(block)) = (call.ints_of(1, "image_shape")?, call.ints_of(2, "block_shape")?) else {
+        return Err(call.build.refuse("its image_shape or block_shape is missing"));
+    };
+    let (image, block) = (call.sizes("image_shape", &image, 1, 2)?, call.sizes("block_shape", &block, 1, 2)?);
+    let list = |name: &str, least: i64, missing: usize, count: usize| match call.ints(name)? {
+        Some(list) => call.sizes(name, &list, least, count),
+        None => Ok(vec![missing; count]),
+    };
+    let (stride, dilation) = (two(&list("strides", 1, 1, 2)?, 1), two(&list("dilations", 1, 1, 2)?, 1));
+    let pads = list("pads", 0, 0, 4)?;
+    let places = |axis: usize| {
+        let whole = image[axis] + pads[axis] + pads[axis + 2];
+        whole.checked_sub((block[axis] - 1) * dilation[axis] + 1).map(|room| room / stride[axis] + 1)
+    };
+    let (size, [n, columns, length]) = (
+        call.build.size(&block)?,
+        match *x.shape() {
+            [n, columns, length] => [n, columns, length],
+            _ => return Err(call.build.refuse(format!("its input of shape {} has not three axes", told(x.shape())))),
+        },
+    );
+    let (Some(rows), Some(across)) = (places(0), places(1)) else {
+        return Err(call.build.refuse("its window does not fit its image"));
+    };
+    if rows.checked_mul(across) != Some(length) || columns % size != 0 || x.features() == 0 {
+        let shape = told(x.shape());
+        return Err(call
+            .build
+            .refuse(format!("its input of shape {shape} is not {rows} by {across} windows of {size}")));
+    }
+    let channels = n * columns;
+    let count = call.build.size(&[channels, size])?;
+    call.build.spend(count)?;
+    let one = (0..count).map(|i| f32::from(i / size % size == i % size)).collect();
+    let weight = Constant::floats(vec![channels, 1, block[0], block[1]], one);
+    let input = [channels, rows, across];
+    let pads = [pads[0], pads[1], pads[2], pads[3]];
+    let window = Window { input, stride, pads, dilation, groups: channels / size };
+    let output = [image[0], image[1]];
+    let shape = vec![n, columns / size, image[0], image[1]];
+    let kind = Kind::ConvTranspose { weight, bias: None, window, output };
+    Ok(vec![call.build.emit(kind, &[&x], shape, Element::Float)?])
 }

@@ -157,6 +157,33 @@ macro_rules! compared {
 compared!(greater: "greater", greater_equal: "greater_equal", less: "less", less_equal: "less_equal", equal: "equal",
     and: "and", or: "or", xor: "xor");
 
+/// Not equal to itself.
+pub fn is_nan(call: &mut Call) -> Made {
+    let x = call.x(0)?;
+    let equal = call.build.compare("equal", &x, &x)?;
+    Ok(vec![call.build.emit(Kind::Step("not"), &[&equal], x.shape().to_vec(), Element::Bool)?])
+}
+
+/// Beyond the largest finite number.
+pub fn is_inf(call: &mut Call) -> Made {
+    let x = call.x(0)?;
+    let (above, below) = (call.int("detect_positive", 1)? != 0, call.int("detect_negative", 1)? != 0);
+    let number = |v| Value::Constant(Constant::floats(Vec::new(), vec![v]));
+    let sides = [(above, "greater", f32::MAX), (below, "less", f32::MIN)];
+    let mut found = None;
+    for (_, function, bound) in sides.into_iter().filter(|(wanted, ..)| *wanted) {
+        let side = call.build.compare(function, &x, &number(bound))?;
+        found = Some(match found {
+            Some(other) => call.build.compare("or", &other, &side)?,
+            None => side,
+        });
+    }
+    match found {
+        Some(found) => Ok(vec![found]),
+        None => Err(call.build.refuse("it looks for neither sign")),
+    }
+}
+
 pub fn leaky_relu(call: &mut Call) -> Made {
     let (x, alpha) = (call.x(0)?, call.float("alpha", 0.01)?);
     Ok(vec![call.build.unary(&x, "leaky_relu", Some(alpha), None)?])

@@ -1,5 +1,6 @@
 //! Operators that take or put entries by constant indices.
 
+use super::super::arithmetic::Op;
 use super::super::build::Value;
 use super::super::shapes::{self, told};
 use super::super::tensor::{Constant, Element};
@@ -117,36 +118,43 @@ pub fn gather_nd(call: &mut Call) -> Made {
     Ok(vec![call.build.rearrange(&x, index, 0.0, shape)?])
 }
 
-/// `x` with entries of `updates` at `places`, the later of two at one place.
+/// `x` with entries of `updates` at `places`, the later of two at one place; or the two combined there.
 fn put(call: &mut Call, x: &Value, places: &[usize], updates: &Value) -> Made {
+    let reduction = call.text("reduction", &["none", "add", "mul", "max", "min"])?;
     let (count, more) = (x.features(), updates.features());
     call.build.size(&[count, 2])?;
     call.build.size(&[more, 2])?;
     call.build.index(count)?;
-    let mut index: Vec<i32> = (0..count as i32).collect();
+    let mut index = vec![-1i32; count];
     for (at, &place) in places.iter().enumerate() {
         match index.get_mut(place) {
-            Some(slot) if at < more => *slot = (count + at) as i32,
+            Some(slot) if at < more && (*slot < 0 || reduction == "none") => *slot = at as i32,
+            Some(_) if at < more => {
+                return Err(call.build.refuse(format!("it puts two entries in one place (reduction \"{reduction}\")")));
+            }
             _ => return Err(call.build.refuse("its updates do not fit its indices")),
         }
     }
-    let (first, second) = (call.build.reshape(x, vec![count])?, call.build.reshape(updates, vec![more])?);
     if places.is_empty() {
         return Ok(vec![x.clone()]);
     }
-    let both = call.build.concat(&[first, second], 0)?;
-    Ok(vec![call.build.rearrange(&both, index, 0.0, x.shape().to_vec())?])
-}
-
-fn plain_put(call: &Call) -> Result<()> {
-    match call.text("reduction", &["none", "add", "mul", "max", "min"])? {
-        "none" => Ok(()),
-        other => Err(call.build.refuse(format!("its reduction is \"{other}\"; only \"none\" is read"))),
-    }
+    let (neutral, op) = match reduction {
+        "add" => (0.0, Op::Add),
+        "mul" => (1.0, Op::Mul),
+        "none" => {
+            let (first, second) = (call.build.reshape(x, vec![count])?, call.build.reshape(updates, vec![more])?);
+            let both = call.build.concat(&[first, second], 0)?;
+            let place = |(i, &at): (usize, &i32)| if at < 0 { i as i32 } else { count as i32 + at };
+            let index = index.iter().enumerate().map(place).collect();
+            return Ok(vec![call.build.rearrange(&both, index, 0.0, x.shape().to_vec())?]);
+        }
+        other => return Err(call.build.refuse(format!("its reduction is \"{other}\", which is not read"))),
+    };
+    let updates = call.build.rearrange(updates, index, neutral, x.shape().to_vec())?;
+    Ok(vec![call.build.binary(op, x, &updates)?])
 }
 
 pub fn scatter_nd(call: &mut Call) -> Made {
-    plain_put(call)?;
     let (x, updates) = (call.x(0)?, call.x(2)?);
     let chosen = indices(call, 1)?;
     let (places, width) = rows(call, &chosen, x.shape(), 0)?;
@@ -171,7 +179,6 @@ fn whole_sample(call: &Call, x: &Value, written: usize) -> Result<()> {
 }
 
 pub fn scatter_elements(call: &mut Call) -> Made {
-    plain_put(call)?;
     let (x, updates) = (call.x(0)?, call.x(2)?);
     let (chosen, from) = (indices(call, 1)?, x.shape().to_vec());
     let axis = call.axis(call.int("axis", 0)?, from.len())?;

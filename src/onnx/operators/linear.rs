@@ -125,8 +125,22 @@ pub fn einsum(call: &mut Call) -> Made {
         Some((left, right)) => (left.to_owned(), Some(right.to_owned())),
         None => (text.clone(), None),
     };
-    let terms: Vec<Vec<char>> = left.split(',').map(|t| t.chars().collect()).collect();
-    let plain = |t: &Vec<char>| t.iter().enumerate().all(|(i, c)| c.is_ascii_alphabetic() && !t[..i].contains(c));
+    let terms: Vec<&str> = left.split(',').collect();
+    let ranks: Vec<usize> = inputs.iter().map(|v| v.shape().len()).collect();
+    // The axes that "..." stands for in each term; they get digits as letters, counted from the last.
+    let rest = |(term, rank): (&&str, &usize)| (rank + 3).saturating_sub(term.chars().count()).min(9);
+    let more = |(term, rank): (&&str, &usize)| if term.contains("...") { rest((term, rank)) } else { 0 };
+    let dots: Vec<usize> = terms.iter().zip(&ranks).map(more).collect();
+    let spelled = |term: &str, dots: usize| -> Vec<char> {
+        let digits: String = (0..dots).rev().filter_map(|d| char::from_digit(d as u32, 10)).collect();
+        term.replacen("...", &digits, 1).chars().collect()
+    };
+    if text.contains(|c: char| c.is_ascii_digit()) {
+        return Err(call.build.refuse(format!("its equation \"{}\" is not read", text.escape_debug())));
+    }
+    let terms: Vec<Vec<char>> = terms.iter().zip(&dots).map(|(t, d)| spelled(t, *d)).collect();
+    let right = right.map(|r| spelled(&r, dots.iter().copied().max().unwrap_or(0)).into_iter().collect::<String>());
+    let plain = |t: &Vec<char>| t.iter().enumerate().all(|(i, c)| c.is_ascii_alphanumeric() && !t[..i].contains(c));
     let fits = terms.len() == inputs.len() && terms.iter().zip(&inputs).all(|(t, v)| t.len() == v.shape().len());
     let out: Vec<char> = match right {
         Some(right) => right.chars().collect(),

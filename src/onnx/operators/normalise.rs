@@ -50,7 +50,9 @@ fn channels(call: &Call, x: &Value) -> Result<Vec<usize>> {
 }
 
 pub fn batch_normalization(call: &mut Call) -> Made {
-    if call.int("training_mode", 0)? != 0 {
+    // Before version 14 the statistics as further results meant training.
+    let statistics = call.opset() < 14 && call.node.outputs.iter().skip(1).any(|name| !name.is_empty());
+    if statistics || call.int("training_mode", 0)? != 0 {
         let name = call.node.name.escape_debug();
         return Err(call.build.fault(format!(
             "node \"{name}\" is a batch norm in training mode: it uses the statistics of the batch; call module.eval() \
@@ -144,10 +146,10 @@ pub fn mean_variance(call: &mut Call) -> Made {
     let rank = x.shape().len();
     let axes = call.ints("axes")?.unwrap_or_else(|| vec![0, 2, 3]);
     let axes = call.axes(&axes, rank)?;
-    let mean = super::reduce::sums(call, &x, &axes, true, true)?;
+    let mean = call.build.sums(&x, &axes, true, true)?;
     let centred = call.build.binary(Op::Sub, &x, &mean)?;
     let squares = call.build.binary(Op::Mul, &centred, &centred)?;
-    let variance = super::reduce::sums(call, &squares, &axes, true, true)?;
+    let variance = call.build.sums(&squares, &axes, true, true)?;
     let deviation = call.build.unary(&variance, "sqrt", None, None)?;
     let deviation = call.build.line(&deviation, 1.0, 1e-9)?;
     Ok(vec![call.build.binary(Op::Div, &centred, &deviation)?])
@@ -182,5 +184,7 @@ pub fn lp_normalization(call: &mut Call) -> Made {
     let mut shape = x.shape().to_vec();
     shape[axis] = 1;
     let norm = call.build.emit(Kind::NormOf { function, view }, &[&x], shape, Element::Float)?;
+    // A vector of zeros stays one.
+    let norm = call.build.unary(&norm, "clip", Some(f32::MIN_POSITIVE), None)?;
     Ok(vec![call.build.binary(Op::Div, &x, &norm)?])
 }

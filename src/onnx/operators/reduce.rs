@@ -4,10 +4,10 @@ use super::super::arithmetic::Op;
 use super::super::build::Value;
 use super::super::kind::Kind;
 use super::super::shapes::{self, view};
+use super::super::sums::{reduced, runs};
 use super::super::tensor::{Constant, Element};
 use super::Call;
 use crate::error::Result;
-use std::ops::Range;
 use std::sync::Arc;
 
 type Made = Result<Vec<Value>>;
@@ -43,27 +43,6 @@ impl Plan {
     }
 }
 
-fn reduced(shape: &[usize], axes: &[usize], keep: bool) -> Vec<usize> {
-    let side = |(axis, &side): (usize, &usize)| match axes.contains(&axis) {
-        true => keep.then_some(1),
-        false => Some(side),
-    };
-    shape.iter().enumerate().filter_map(side).collect()
-}
-
-/// Runs of neighbouring axes, the last first.
-fn runs(axes: &[usize]) -> Vec<Range<usize>> {
-    let mut runs: Vec<Range<usize>> = Vec::new();
-    for &axis in axes {
-        match runs.last_mut() {
-            Some(run) if run.end == axis => run.end = axis + 1,
-            _ => runs.push(axis..axis + 1),
-        }
-    }
-    runs.reverse();
-    runs
-}
-
 /// The value with all `axes` together as one, and that axis; they move to the end where they do not stand together.
 fn gathered(call: &mut Call, x: &Value, axes: &[usize]) -> Result<(Value, usize)> {
     let rank = x.shape().len();
@@ -80,25 +59,6 @@ fn gathered(call: &mut Call, x: &Value, axes: &[usize]) -> Result<(Value, usize)
     sides.push(shape[run.clone()].iter().product());
     sides.extend_from_slice(&shape[run.end..]);
     Ok((call.build.reshape(&value, sides)?, run.start))
-}
-
-/// Sums or means over axes.
-pub(super) fn sums(call: &mut Call, x: &Value, axes: &[usize], keep: bool, mean: bool) -> Result<Value> {
-    let shape = reduced(x.shape(), axes, keep);
-    let long: Vec<usize> = axes.iter().copied().filter(|&a| x.shape()[a] != 1).collect();
-    let mut y = x.clone();
-    for run in runs(&long) {
-        let side: usize = y.shape()[run.clone()].iter().product();
-        if side == 0 {
-            return Err(call.build.refuse("it works over an empty axis"));
-        }
-        call.build.spend(side)?;
-        let weight = if mean { (1.0 / side as f64) as f32 } else { 1.0 };
-        let matrix = Constant::floats(vec![1, side], vec![weight; side]);
-        let ones = vec![1; run.len()];
-        y = call.build.axis_mix(&y, run, matrix, &ones)?;
-    }
-    call.build.reshape(&y, shape)
 }
 
 /// A fold of constant integers.
@@ -124,18 +84,18 @@ pub fn reduce_sum(call: &mut Call) -> Made {
     if let Some(made) = of_ints(call, &plan, |v| v.iter().fold(0, |a, b| a.saturating_add(*b)))? {
         return Ok(vec![made]);
     }
-    Ok(vec![sums(call, &plan.x, &plan.axes, plan.keep, false)?])
+    Ok(vec![call.build.sums(&plan.x, &plan.axes, plan.keep, false)?])
 }
 
 pub fn reduce_mean(call: &mut Call) -> Made {
     let plan = plan(call)?;
-    Ok(vec![sums(call, &plan.x, &plan.axes, plan.keep, true)?])
+    Ok(vec![call.build.sums(&plan.x, &plan.axes, plan.keep, true)?])
 }
 
 pub fn reduce_sum_square(call: &mut Call) -> Made {
     let plan = plan(call)?;
     let squares = call.build.binary(Op::Mul, &plan.x, &plan.x)?;
-    Ok(vec![sums(call, &squares, &plan.axes, plan.keep, false)?])
+    Ok(vec![call.build.sums(&squares, &plan.axes, plan.keep, false)?])
 }
 
 pub fn reduce_log_sum(call: &mut Call) -> Made {

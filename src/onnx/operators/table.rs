@@ -38,6 +38,7 @@ pub static OPERATORS: &[OnnxOperator] = &[
     row("Ceil", 13, "step", &[], elementwise::ceil),
     row("Celu", 12, "unary celu", &["alpha"], elementwise::celu),
     row("Clip", 13, "unary clip, extreme where a bound depends on the latent", &[], elementwise::clip),
+    row("Col2Im", 18, "conv_transpose", &["dilations", "pads", "strides"], convolution::col2im),
     row("Concat", 13, "concat", &["axis"], layout::concat),
     row(
         "Constant",
@@ -106,6 +107,8 @@ pub static OPERATORS: &[OnnxOperator] = &[
     row("Identity", 13, "nothing", &[], elementwise::identity),
     row("If", 11, "the branch that its constant condition takes", &["then_branch", "else_branch"], shape::never),
     row("InstanceNormalization", 6, "normalise and affine", &["epsilon"], normalise::instance_normalization),
+    row("IsInf", 10, "step", &["detect_negative", "detect_positive"], elementwise::is_inf),
+    row("IsNaN", 13, "step", &[], elementwise::is_nan),
     row(
         "LayerNormalization",
         17,

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The shared folder of ONNX files, if it is here.
-fn shared() -> Option<PathBuf> {
+pub(super) fn shared() -> Option<PathBuf> {
     let root = std::env::var_os("ISOLINE_SHARED").map_or(PathBuf::from("../shared/data"), PathBuf::from);
     Some(root.join("onnx")).filter(|folder| folder.is_dir())
 }

@@ -1,4 +1,7 @@
 //! The ONNX importer against the files of the shared folder: every network, operator, encoding and damaged file.
 
+mod damage;
 mod evaluator;
 mod files;
+mod made;
+mod writer;
