@@ -24,6 +24,7 @@ mod layers;
 mod models;
 mod named;
 mod noise;
+mod onnx;
 mod pictures;
 mod pretrained;
 mod psi_gradient;

@@ -5,3 +5,4 @@ mod evaluator;
 mod files;
 mod made;
 mod writer;
+mod engine;
