@@ -45,8 +45,8 @@ impl Builder<'_> {
     /// Entries of a live value where `keep`, else constants: the live ones go through a rearrangement with 0 elsewhere,
     /// and the constants are added.
     fn masked(&mut self, keep: &[bool], x: &Value, other: &Constant, shape: &[usize]) -> Result<Value> {
-        let from: Vec<i32> = shapes::spread(x.shape(), shape);
         self.index(keep.len())?;
+        let from: Vec<i32> = shapes::spread(x.shape(), shape);
         let index = from.iter().zip(keep).map(|(&at, &keep)| if keep { at } else { -1 }).collect();
         if let Some(fill) = other.uniform() {
             return self.rearrange(x, index, fill, shape.to_vec());

@@ -89,28 +89,29 @@ pub fn max_pool(call: &mut Call) -> Made {
     let outputs = call.build.size(&shape)?;
     let entries = call.build.size(&[outputs, width])?;
     call.build.index(entries)?;
-    // Places in one channel of each window, then of all channels.
-    let mut places: Vec<Vec<Option<usize>>> = vec![vec![Some(0)]];
+    // Places in one channel, window by window: axis by axis, -1 in the border. Then those of all channels.
+    let mut places = vec![0i32];
+    let mut entries = 1;
     for axis in &axes {
-        places = places
-            .iter()
-            .flat_map(|before| (0..axis.out).map(move |at| (before, at)))
-            .map(|(before, at)| {
-                let step = |b: &Option<usize>| {
-                    let b = *b;
-                    axis.window(at).map(move |p| Some(b? * axis.side + p?)).collect::<Vec<_>>()
-                };
-                before.iter().flat_map(step).collect()
-            })
-            .collect();
+        let mut next = Vec::with_capacity(places.len() * axis.out * axis.kernel);
+        for (before, at) in places.chunks(entries).flat_map(|before| (0..axis.out).map(move |at| (before, at))) {
+            for &base in before {
+                let place =
+                    |p: Option<usize>| p.filter(|_| base >= 0).map_or(-1, |p| base * axis.side as i32 + p as i32);
+                next.extend(axis.window(at).map(place));
+            }
+        }
+        places = next;
+        entries *= axis.kernel;
     }
-    if places.iter().any(|window| window.iter().all(Option::is_none)) {
+    if places.chunks(width).any(|window| window.iter().all(|&place| place < 0)) {
         return Err(call.build.refuse("a window lies in the border alone"));
     }
     let plane: usize = x.shape()[2..].iter().product();
-    let entry = |c: usize, p: &Option<usize>| p.map_or(-1, |p| (c * plane + p) as i32);
-    let index =
-        (0..planes).flat_map(|c| places.iter().flatten().map(move |p| (c, p))).map(|(c, p)| entry(c, p)).collect();
+    let mut index = Vec::with_capacity(planes * places.len());
+    for channel in 0..planes {
+        index.extend(places.iter().map(|&place| if place < 0 { -1 } else { (channel * plane) as i32 + place }));
+    }
     let kind = Kind::WindowMax { index: Arc::new(index), width };
     Ok(vec![call.build.emit(kind, &[&x], shape, Element::Float)?])
 }

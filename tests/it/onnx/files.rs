@@ -155,6 +155,38 @@ fn every_operator_gives_its_reference_values() {
 }
 
 #[test]
+fn every_operator_has_the_slopes_of_its_reference() {
+    let Some(folder) = shared().map(|f| f.join("operators")) else { return };
+    let reference = tensors(&folder.join("reference.safetensors"));
+    let mut worst = (0f64, String::new());
+    for name in json(&folder.join("index.json")).as_object().unwrap().keys() {
+        let model = onnx::read(&folder.join(format!("{name}.onnx"))).unwrap();
+        let graph = onnx::lower(&model, &Choices::default(), 1).unwrap();
+        let (latents, jacobian) = (&reference[&format!("{name}.z")].1, &reference[&format!("{name}.jacobian")]);
+        let width = jacobian.0[2];
+        // Central differences at the first latent, a column for each of its entries.
+        let latent = &latents[..width];
+        let mut found = vec![0.0; jacobian.0[1] * width];
+        for column in 0..width {
+            let moved = |by: f64| {
+                let mut latent = latent.to_vec();
+                latent[column] += by;
+                outputs(&graph, &latent)
+            };
+            for (row, (up, down)) in moved(1e-5).iter().zip(moved(-1e-5)).enumerate() {
+                found[row * width + column] = (up - down) / 2e-5;
+            }
+        }
+        let error = difference(&found, &jacobian.1[..found.len()]);
+        if error > worst.0 {
+            worst = (error, name.clone());
+        }
+        assert!(error < 1e-5, "{name}: {error:e}");
+    }
+    println!("the worst slope {:.1e} of {}", worst.0, worst.1);
+}
+
+#[test]
 fn every_encoding_gives_the_same_picture() {
     let Some(folder) = shared().map(|f| f.join("encodings")) else { return };
     let reference = tensors(&folder.join("reference.safetensors"));
