@@ -2,7 +2,8 @@
 //!
 //! `peers prepare DIR` writes the models as folders with a card, weights and latents. `peers serve DIR` reads
 //! requests `MODEL ESTIMATOR COUNT` from standard input and answers each with one line of JSON: milliseconds
-//! for the spectra of COUNT latents, and their singular values.
+//! for the spectra of COUNT latents, and their singular values; `MODEL forward COUNT` times their pictures. So it
+//! does for `experiments/graphs/run`.
 // A benchmark without its model has nothing to say but why.
 #![allow(clippy::expect_used, clippy::print_stdout)]
 
@@ -11,6 +12,7 @@ use isoline::generator::{Card, Generator, ImportOptions, OneShot, build, finish_
 use isoline::geometry::{EstimatorSettings, estimator_with};
 use isoline::noise::{Stream, normals};
 use isoline::store::{self, WeightTensor, write_atomic, write_safetensors};
+use isoline::tensors::{host, rows};
 use std::collections::{BTreeMap, HashMap};
 use std::io::BufRead;
 use std::path::Path;
@@ -88,6 +90,14 @@ fn serve(dir: &Path) {
             .entry(model.to_owned())
             .or_insert_with(|| OneShot::load(&dir.join(model), &device).expect("a prepared model loads"));
         let d = generator.spec().latent_width;
+        if name == "forward" {
+            let z = (0..count as u64).flat_map(|s| normals(0, s, Stream::Latent, 0, d)).collect();
+            let z = rows(z, d, &device);
+            let started = Instant::now();
+            host(generator.generate(z)).expect("the device works");
+            println!("{}", serde_json::json!({ "ms": started.elapsed().as_secs_f64() * 1e3 }));
+            continue;
+        }
         let z: Vec<f32> = (0..count as u64).flat_map(|s| normals(0, s, Stream::Latent, 0, d)).collect();
         // NAME or NAME:P, without the jackknife: the peers give no standard errors either.
         let (name, directions) = name.split_once(':').map_or((name, None), |(n, p)| (n, p.parse().ok()));

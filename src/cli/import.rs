@@ -85,7 +85,7 @@ impl OnnxArgs {
             Some(text) => {
                 let ends = numbers("--range", text)?;
                 let &[low, high] = &ends[..] else { return Err(wrong("--range", text, "LOW,HIGH, as in -1,1")) };
-                if !(low < high) {
+                if low >= high {
                     return Err(wrong("--range", text, "a low end below the high one"));
                 }
                 Some([low as f32, high as f32])
@@ -96,7 +96,11 @@ impl OnnxArgs {
             Some("fixed") => Some(Noise::Fixed),
             Some("zero") => Some(Noise::Zero),
             Some(other) => {
-                return Err(wrong("--noise", other, &format!("fixed or zero{}", did_you_mean(other, ["fixed", "zero"]))));
+                return Err(wrong(
+                    "--noise",
+                    other,
+                    &format!("fixed or zero{}", did_you_mean(other, ["fixed", "zero"])),
+                ));
             }
         };
         Ok(OnnxOptions {
@@ -137,7 +141,10 @@ fn wrong(flag: &str, found: &str, expected: &str) -> Error {
 /// Sizes joined by x or commas.
 fn sizes(flag: &str, text: &str) -> Result<Vec<usize>> {
     let one = |part: &str| part.trim().parse::<usize>().ok().filter(|n| *n > 0);
-    text.split(['x', ',', '×']).map(one).collect::<Option<Vec<_>>>().ok_or_else(|| wrong(flag, text, "sizes, as in 4x8x8"))
+    text.split(['x', ',', '×'])
+        .map(one)
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(|| wrong(flag, text, "sizes, as in 4x8x8"))
 }
 
 /// Numbers joined by commas.
@@ -217,7 +224,9 @@ fn onnx_rows(done: &OnnxImported, dry_run: bool) -> Vec<Vec<String>> {
     let mut rows: Vec<_> = done.findings.iter().map(|(what, text)| row(what, text.clone())).collect();
     if !dry_run {
         let folder = shown(&done.folder);
-        rows.extend(["card.toml", "graph.json", "weights.safetensors"].map(|f| row("written", format!("{folder}/{f}"))));
+        rows.extend(
+            ["card.toml", "graph.json", "weights.safetensors"].map(|f| row("written", format!("{folder}/{f}"))),
+        );
         rows.extend(done.other_rewards.iter().map(|name| not_fitting(&folder, name)));
     }
     rows

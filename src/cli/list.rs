@@ -37,6 +37,8 @@ pub struct Args {
 enum What {
     /// Layers a card may name, with their keys
     Layers,
+    /// Operators that an ONNX file may hold, what they become, and the attributes that are read
+    Operators,
     /// Kinds of nodes of a graph file, with their keys
     Nodes,
     /// Ways to find the spectrum of the Jacobian
@@ -79,6 +81,10 @@ pub fn run(args: &Args) -> Result<()> {
     let own = |name: &str, about: &str| (name.to_owned(), about.to_owned());
     let rows: Vec<(String, String)> = match args.what {
         What::Layers => KINDS.iter().map(|k| own(k.name, k.about)).collect(),
+        What::Operators => {
+            let all = crate::onnx::OPERATORS.iter();
+            all.map(|o| own(o.name, &format!("{}{}", o.becomes, attributes(o.attributes)))).collect()
+        }
         What::Nodes => NODES.iter().map(|k| own(k.name, k.about)).collect(),
         What::Estimators => {
             ESTIMATORS.iter().map(|e| own(e.name, &format!("{}; estimates {}", e.about, e.estimates))).collect()
@@ -108,6 +114,11 @@ pub fn run(args: &Args) -> Result<()> {
     let rows: Vec<Vec<String>> =
         rows.iter().map(|(name, about)| output::row([name, &about.replace('\n', " ")])).collect();
     output::print(&output::columns(&rows))
+}
+
+/// The attributes of an operator, in words.
+fn attributes(names: &[&str]) -> String {
+    if names.is_empty() { String::new() } else { format!("; attributes: {}", names.join(", ")) }
 }
 
 /// Prints the dictionary of columns.

@@ -335,7 +335,10 @@ fn check_network(raw: &RawCard) -> Result<(), (&'static str, String)> {
         return Err(("layers", "expected none beside a graph".to_owned()));
     }
     if raw.denoiser.is_some() {
-        return Err(("graph", "expected layers, as [denoiser] is there; a graph is a generator of one pass".to_owned()));
+        return Err((
+            "graph",
+            "expected layers, as [denoiser] is there; a graph is a generator of one pass".to_owned(),
+        ));
     }
     beside(&graph.file).map_err(|message| ("graph.file", message))
 }

@@ -162,7 +162,8 @@ impl HostGraph {
             let inputs = self.taken(i, node, &mut slots);
             slots[i + 1] = Some(node.operator.tangent(&point.inner[i], inputs, demands[i + 1].flags()));
         }
-        #[allow(clippy::expect_used)] // What does not depend on the input has no geometry, and is refused when it is read.
+        #[allow(clippy::expect_used)]
+        // What does not depend on the input has no geometry, and is refused when it is read.
         slots[self.output].take().expect("the output depends on the input")
     }
 

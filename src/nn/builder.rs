@@ -17,10 +17,13 @@ pub struct LayerKind {
     pub build: Build,
 }
 
+/// Makes a layer from its keys, for a per-sample shape of its input.
+type MakeLayer = fn(toml::Table, &[usize]) -> Result<Box<dyn Layer>>;
+
 /// How a kind of layer is made.
 pub enum Build {
     /// A node of one input, checked against the per-sample shape of that input.
-    Layer(fn(toml::Table, &[usize]) -> Result<Box<dyn Layer>>),
+    Layer(MakeLayer),
     /// Several nodes, made of other layers, that read the given value. Returns the value they end in.
     Nodes(fn(toml::Table, &mut Builder, ValueId) -> Result<ValueId>),
 }

@@ -56,7 +56,8 @@ impl Convolution {
     fn output_padding(&self) -> Option<[usize; 2]> {
         let [top, left, ..] = self.pads;
         let beyond = |axis: usize, pad: usize| {
-            let full = (self.input[axis + 1] - 1) * self.stride[axis] + self.dilation[axis] * (self.kernel[axis] - 1) + 1;
+            let full =
+                (self.input[axis + 1] - 1) * self.stride[axis] + self.dilation[axis] * (self.kernel[axis] - 1) + 1;
             let even = full.checked_sub(2 * pad)?;
             self.output[axis + 1].checked_sub(even).filter(|n| *n < self.stride[axis].max(self.dilation[axis]))
         };
@@ -169,9 +170,8 @@ impl Layer for Convolution {
             return Some(Plain::Gather(self.gather(weight, bias)));
         }
         let (size, outputs) = (weight.len() / self.groups, self.output[0] / self.groups);
-        let group = |g: usize| {
-            self.gather(&weight[g * size..(g + 1) * size], bias.map(|b| &b[g * outputs..(g + 1) * outputs]))
-        };
+        let group =
+            |g: usize| self.gather(&weight[g * size..(g + 1) * size], bias.map(|b| &b[g * outputs..(g + 1) * outputs]));
         Some(Plain::Groups((0..self.groups).map(group).collect()))
     }
 

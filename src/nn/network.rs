@@ -147,7 +147,8 @@ impl Network {
     pub fn without(&self, index: usize) -> Self {
         let (gone, instead) = (index + 1, self.nodes[index].inputs[0]);
         let other = |v: ValueId| if v == gone { instead } else { v };
-        let nodes = self.nodes.iter().map(|n| Node { inputs: n.inputs.iter().map(|v| other(*v)).collect(), ..n.clone() });
+        let nodes =
+            self.nodes.iter().map(|n| Node { inputs: n.inputs.iter().map(|v| other(*v)).collect(), ..n.clone() });
         Self::of_nodes(self.input.clone(), nodes.collect(), other(self.output))
     }
 

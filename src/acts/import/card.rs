@@ -36,7 +36,8 @@ pub struct Facts<'a> {
 pub fn id(folder: &Path) -> Result<String> {
     let absolute = std::path::absolute(folder).map_err(|e| Error::io(folder, "find", e))?;
     let name = absolute.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    store::check_id(&name).map_err(|m| Error::key_found("outdir", &shown(folder), format!("the model is named after its folder: {m}")))?;
+    store::check_id(&name)
+        .map_err(|m| Error::key_found("outdir", &shown(folder), format!("the model is named after its folder: {m}")))?;
     Ok(name)
 }
 
@@ -51,7 +52,8 @@ pub fn text(f: &Facts) -> String {
     let name = f.source.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut how = format!("isoline import {name} (opset {}, {})", f.model.opset, f.model.producer);
     for (input, value) in &f.options.fixed {
-        let shown = if value.values.len() <= 8 { format!("{:?}", value.values) } else { format!("{:?} values", value.shape) };
+        let shown =
+            if value.values.len() <= 8 { format!("{:?}", value.values) } else { format!("{:?} values", value.shape) };
         let _ = write!(how, ", {input} held at {shown}");
     }
     match f.options.noise {

@@ -33,6 +33,7 @@ pub fn samples(model: &Model, choices: &Choices, d: usize, device: &Device) -> R
     let (a, b) = (latent(0, d), latent(1, d));
     let found = mixing::check(model, choices, [&a, &b], |lowered, x| every_value(lowered, x, device))?;
     Ok(match found {
+        Mixing::Independent(0.0) => "independent: a batch of two equals two rows".to_owned(),
         Mixing::Independent(off) => format!("independent: a batch of two equals two rows ({off:.0e})"),
         Mixing::Unknown(why) => format!("kept apart by the engine; the file's own batch of two cannot be read ({why})"),
     })
@@ -76,7 +77,10 @@ impl Parity {
         let pictures = format!("{} outputs within {:.1e} of the largest", self.pictures, self.outputs);
         match self.latents {
             0 => pictures,
-            n => format!("{pictures}; singular values of {n} within {:.1e}, psi_k within {:.1e}", self.singular_values, self.psi_k),
+            n => format!(
+                "{pictures}; singular values of {n} within {:.1e}, psi_k within {:.1e}",
+                self.singular_values, self.psi_k
+            ),
         }
     }
 }

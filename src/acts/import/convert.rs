@@ -57,9 +57,10 @@ fn keys(node: &Node, lowered: &Lowered) -> Result<Map<String, Value>> {
     }
     if matches!(node.kind, "conv" | "conv_transpose") {
         let weight = keys.get("weight").and_then(Value::as_str).and_then(|name| lowered.tensors.get(name));
-        let Some(([first, second, kh, kw], _)) = weight.map(|(shape, v)| (shape.as_slice(), v)).and_then(|(s, v)| {
-            <&[usize; 4]>::try_from(s).ok().map(|s| (s, v))
-        }) else {
+        let Some(([first, second, kh, kw], _)) = weight
+            .map(|(shape, v)| (shape.as_slice(), v))
+            .and_then(|(s, v)| <&[usize; 4]>::try_from(s).ok().map(|s| (s, v)))
+        else {
             return Err(bug("weight of four axes"));
         };
         let groups = keys.get("groups").and_then(Value::as_u64).unwrap_or(1) as usize;

@@ -90,7 +90,8 @@ pub fn import_onnx(source: &Path, folder: &Path, options: &OnnxOptions) -> Resul
     let model = onnx::read(source)?;
     let choices = choices(&model, options, reference.as_ref());
     let lowered = onnx::lower(&model, &choices, 1)?;
-    let mut found = Findings { findings: read_told(&model, &lowered, &choices), warnings: lowered.report.warnings.clone() };
+    let mut found =
+        Findings { findings: read_told(&model, &lowered, &choices), warnings: lowered.report.warnings.clone() };
     let d = lowered.inputs[0].shape.iter().product();
     let samples = checks::samples(&model, &choices, d, &device)?;
     let ready = Ready::of(source, folder, &model, &lowered, options, &device, &mut found)?;
@@ -183,7 +184,10 @@ fn read_told(model: &Model, lowered: &Lowered, choices: &Choices) -> Vec<(&'stat
                 model.parameters
             ),
         ),
-        ("latent", format!("\"{}\" {:?}, {width} values, taken as N(0, I)", input.name.escape_debug(), own(&input.shape))),
+        (
+            "latent",
+            format!("\"{}\" {:?}, {width} values, taken as N(0, I)", input.name.escape_debug(), own(&input.shape)),
+        ),
     ];
     for (name, value) in &choices.fixed {
         let text = match value {
@@ -230,8 +234,7 @@ impl Ready {
                 (name.clone(), WeightTensor { shape: shape.clone(), values: values.clone() })
             })
             .collect();
-        let parameters =
-            Parameters::from_values(tensors.iter().map(|(n, t)| (n.clone(), t.values.clone())), device);
+        let parameters = Parameters::from_values(tensors.iter().map(|(n, t)| (n.clone(), t.values.clone())), device);
         let width: usize = network.input_shape().iter().product();
         let range = match options.range {
             Some(ends) => picture::Range { ends, from: "as given".to_owned(), guessed: false },
@@ -247,7 +250,8 @@ impl Ready {
                     ends = values.iter().fold(ends, |[a, b], v| [a.min(*v), b.max(*v)]);
                 }
                 if ends[0] == ends[1] {
-                    let message = format!("every value of every picture is {}; there is nothing to see or to measure", ends[0]);
+                    let message =
+                        format!("every value of every picture is {}; there is nothing to see or to measure", ends[0]);
                     return Err(Error::input(source, message));
                 }
                 Ok((ends, RANGE_ON))
@@ -261,11 +265,17 @@ impl Ready {
         );
         found.warnings.extend(shaped.remark);
         if range.guessed {
-            found.warnings.push(format!("the range of the picture was {}; give range if black and white are other values", range.from));
+            found.warnings.push(format!(
+                "the range of the picture was {}; give range if black and white are other values",
+                range.from
+            ));
         }
         let left: Vec<String> = lowered.report.left.iter().map(|(kind, n)| format!("{kind} {n}")).collect();
         let nodes = network.nodes().len();
-        found.say("graph", format!("{nodes} nodes: {}; {} of the file's folded", left.join(", "), lowered.report.folded));
+        found.say(
+            "graph",
+            format!("{nodes} nodes: {}; {} of the file's folded", left.join(", "), lowered.report.folded),
+        );
         let smooth = network.nodes().iter().find(|n| !n.operator.character().is_piecewise_linear());
         let kind = match smooth {
             None => "piecewise linear".to_owned(),

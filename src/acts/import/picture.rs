@@ -47,7 +47,10 @@ pub fn shape(file: &mut GraphFile, given: Option<[usize; 3]>) -> Result<Shaped> 
         }
         [4, h, w] | [8, h, w] | [16, h, w] if h > 1 && w > 1 => Err(Error::key(
             "picture",
-            format!("the output {own:?} has {} channels, which looks like codes of an autoencoder; export it together with its decoder", own[0]),
+            format!(
+                "the output {own:?} has {} channels, which looks like codes of an autoencoder; export it together with its decoder",
+                own[0]
+            ),
         )),
         [h, w] if h > 1 && w > 1 => {
             push(file, [1, h, w], None);

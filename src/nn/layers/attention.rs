@@ -7,8 +7,10 @@
 
 use super::planes;
 use crate::error::{Error, Result};
+use crate::nn::{
+    Build, Character, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer,
+};
 use crate::nn::{HostParameters, Plain};
-use crate::nn::{Build, Character, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer};
 use burn::tensor::{Tensor, activation::softmax};
 
 pub const KIND: LayerKind = LayerKind {

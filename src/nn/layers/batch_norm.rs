@@ -4,8 +4,8 @@
 //! ones.
 
 use crate::error::{Error, Result};
-use crate::nn::{HostParameters, Plain};
 use crate::nn::{Build, Character, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, parse_layer};
+use crate::nn::{HostParameters, Plain};
 use burn::tensor::Tensor;
 
 pub const KIND: LayerKind = LayerKind {

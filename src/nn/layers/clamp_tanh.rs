@@ -3,8 +3,11 @@
 use crate::error::{Error, Result};
 use crate::nn::{Build, Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
 
-pub const KIND: LayerKind =
-    LayerKind { name: "clamp_tanh", about: "scale·tanh(x/scale), a soft clamp; keys: scale", build: Build::Layer(build) };
+pub const KIND: LayerKind = LayerKind {
+    name: "clamp_tanh",
+    about: "scale·tanh(x/scale), a soft clamp; keys: scale",
+    build: Build::Layer(build),
+};
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]

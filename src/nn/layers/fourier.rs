@@ -3,7 +3,9 @@
 //! that a linear layer can tell apart.
 
 use crate::error::{Error, Result};
-use crate::nn::{Build, Character, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer};
+use crate::nn::{
+    Build, Character, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer,
+};
 use burn::tensor::{Tensor, TensorData};
 
 pub const KIND: LayerKind = LayerKind {

@@ -2,12 +2,17 @@
 //! each channel is scaled and shifted. It depends only on the sample, not on the batch, and is not piecewise linear.
 
 use crate::error::{Error, Result};
+use crate::nn::{
+    Build, Character, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer,
+};
 use crate::nn::{HostParameters, Plain};
-use crate::nn::{Build, Character, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer};
 use burn::tensor::Tensor;
 
-pub const KIND: LayerKind =
-    LayerKind { name: "group_norm", about: "per-sample norm of channel groups; keys: key, groups, eps = 1e-5", build: Build::Layer(build) };
+pub const KIND: LayerKind = LayerKind {
+    name: "group_norm",
+    about: "per-sample norm of channel groups; keys: key, groups, eps = 1e-5",
+    build: Build::Layer(build),
+};
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]

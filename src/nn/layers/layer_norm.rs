@@ -2,7 +2,9 @@
 //! piecewise linear. It has no plain terms, so a network that contains it is computed with tensors.
 
 use crate::error::{Error, Result};
-use crate::nn::{Build, Character, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer};
+use crate::nn::{
+    Build, Character, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer,
+};
 use burn::tensor::Tensor;
 
 pub const KIND: LayerKind = LayerKind {

@@ -4,8 +4,11 @@ use crate::error::{Error, Result};
 use crate::nn::{Build, Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
 use burn::tensor::activation;
 
-pub const KIND: LayerKind =
-    LayerKind { name: "leaky_relu", about: "x where positive, slope·x elsewhere; keys: slope = 0.01", build: Build::Layer(build) };
+pub const KIND: LayerKind = LayerKind {
+    name: "leaky_relu",
+    about: "x where positive, slope·x elsewhere; keys: slope = 0.01",
+    build: Build::Layer(build),
+};
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,11 +1,15 @@
 //! y = x·Wᵀ + b on the flattened sample, with W `[out, in]` and b `[out]`.
 
 use crate::error::Result;
+use crate::nn::{
+    Build, Character, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer,
+    product,
+};
 use crate::nn::{HostParameters, Plain, PlainGather, Tap};
-use crate::nn::{Build, Character, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer, product};
 use burn::tensor::Tensor;
 
-pub const KIND: LayerKind = LayerKind { name: "linear", about: "x Wᵀ + b; keys: key, out, bias = true", build: Build::Layer(build) };
+pub const KIND: LayerKind =
+    LayerKind { name: "linear", about: "x Wᵀ + b; keys: key, out, bias = true", build: Build::Layer(build) };
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -7,8 +7,11 @@ use crate::error::{Error, Result};
 use crate::nn::{Build, Character, Layer, LayerKind, Pass, Rows, Tangents, check_range, parse_layer};
 use burn::tensor::Tensor;
 
-pub const KIND: LayerKind =
-    LayerKind { name: "max_pool2d", about: "greatest value of each window; keys: kernel = 2 (also the stride)", build: Build::Layer(build) };
+pub const KIND: LayerKind = LayerKind {
+    name: "max_pool2d",
+    about: "greatest value of each window; keys: kernel = 2 (also the stride)",
+    build: Build::Layer(build),
+};
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -3,8 +3,11 @@
 //! layer is affine in x.
 
 use crate::error::{Error, Result};
+use crate::nn::{
+    Build, Character, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer,
+    product,
+};
 use crate::nn::{HostParameters, Plain};
-use crate::nn::{Build, Character, Init, Layer, LayerKind, ParameterSpec, Pass, Role, Rows, Tangents, check_range, parse_layer, product};
 use burn::tensor::Tensor;
 use serde::Deserialize;
 

@@ -1,11 +1,14 @@
 //! Gives the same values, in the same order, another per-sample shape; nothing is computed.
 
 use crate::error::{Error, Result};
-use crate::nn::{HostParameters, Plain};
 use crate::nn::{Build, Character, Layer, LayerKind, Pass, Rows, Tangents, parse_layer};
+use crate::nn::{HostParameters, Plain};
 
-pub const KIND: LayerKind =
-    LayerKind { name: "reshape", about: "another per-sample shape for the same values; keys: shape", build: Build::Layer(build) };
+pub const KIND: LayerKind = LayerKind {
+    name: "reshape",
+    about: "another per-sample shape for the same values; keys: shape",
+    build: Build::Layer(build),
+};
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,11 +2,14 @@
 
 use super::planes;
 use crate::error::Result;
-use crate::nn::{HostParameters, Plain};
 use crate::nn::{Build, Character, Layer, LayerKind, Pass, Rows, Tangents, check_range, parse_layer};
+use crate::nn::{HostParameters, Plain};
 
-pub const KIND: LayerKind =
-    LayerKind { name: "upsample", about: "nearest-neighbour enlargement; keys: factor = 2", build: Build::Layer(build) };
+pub const KIND: LayerKind = LayerKind {
+    name: "upsample",
+    about: "nearest-neighbour enlargement; keys: factor = 2",
+    build: Build::Layer(build),
+};
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]

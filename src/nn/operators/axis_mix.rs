@@ -90,8 +90,9 @@ impl Operator for AxisMix {
         }
         let to_front = |axis, o, i| ((o * inputs + axis) * inner + i) as u32;
         let back = |axis, o, i| ((axis * outer + o) * inner + i) as u32;
-        let front =
-            (0..inputs).flat_map(|a| (0..outer).flat_map(move |o| (0..inner).map(move |i| to_front(a, o, i)))).collect();
+        let front = (0..inputs)
+            .flat_map(|a| (0..outer).flat_map(move |o| (0..inner).map(move |i| to_front(a, o, i))))
+            .collect();
         let home =
             (0..outer).flat_map(|o| (0..outputs).flat_map(move |a| (0..inner).map(move |i| back(a, o, i)))).collect();
         Some(vec![Plain::Rearrange { from: front, fill: 0.0 }, gather, Plain::Rearrange { from: home, fill: 0.0 }])

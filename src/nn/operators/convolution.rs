@@ -41,7 +41,10 @@ fn build(made: Made, transposed: bool) -> Result<Arc<dyn Operator>> {
     made.makes(output.iter().try_fold(1usize, |a, b| a.checked_mul(*b)).unwrap_or(0))?;
     check_range("groups", groups, 1..=1 << 16)?;
     if input[0] % groups != 0 || output[0] % groups != 0 {
-        return Err(Error::key("groups", format!("expected a divisor of {} and {}, found {groups}", input[0], output[0])));
+        return Err(Error::key(
+            "groups",
+            format!("expected a divisor of {} and {}, found {groups}", input[0], output[0]),
+        ));
     }
     for axis in 0..2 {
         check_range("kernel", kernel[axis], 1..=1 << 10)?;

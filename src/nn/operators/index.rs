@@ -70,7 +70,9 @@ impl Index {
         let one = |v: i64| match v {
             -1 => Ok(u32::MAX),
             v if v >= 0 && (v as u64) < limit as u64 => Ok(v as u32),
-            v => Err(Error::key("index", format!("expected indices from -1 to {}, found {v}", limit.saturating_sub(1)))),
+            v => {
+                Err(Error::key("index", format!("expected indices from -1 to {}, found {v}", limit.saturating_sub(1))))
+            }
         };
         all.into_iter().map(one).collect()
     }
@@ -79,14 +81,16 @@ impl Index {
 /// The list as nested loops, from the innermost outwards; `None` if it is none.
 fn loops(list: &[i32]) -> Option<(i64, Vec<(u32, i64)>)> {
     let first = i64::from(*list.first()?);
-    let (mut heads, mut found): (Vec<i64>, Vec<(u32, i64)>) = (list.iter().map(|v| i64::from(*v)).collect(), Vec::new());
+    let (mut heads, mut found): (Vec<i64>, Vec<(u32, i64)>) =
+        (list.iter().map(|v| i64::from(*v)).collect(), Vec::new());
     while heads.len() > 1 {
         let step = heads[1] - heads[0];
         let run = heads.windows(2).take_while(|w| w[1] - w[0] == step).count() + 1;
         // The run may have swallowed the start of the next loop by chance: a divisor of the length that repeats is sought.
-        let count = (2..=run).rev().filter(|c| heads.len().is_multiple_of(*c)).find(|c| {
-            heads.chunks_exact(*c).all(|part| part.windows(2).all(|w| w[1] - w[0] == step))
-        })?;
+        let count = (2..=run)
+            .rev()
+            .filter(|c| heads.len().is_multiple_of(*c))
+            .find(|c| heads.chunks_exact(*c).all(|part| part.windows(2).all(|w| w[1] - w[0] == step)))?;
         heads = heads.chunks_exact(count).map(|part| part[0]).collect();
         found.push((count as u32, step));
         if found.len() > 8 {
@@ -106,7 +110,16 @@ mod tests {
         let transposed: Vec<i32> = (0..4).flat_map(|i| (0..3).map(move |j| j * 4 + i)).collect();
         let enlarged: Vec<i32> = (0..8).flat_map(|i| (0..8).map(move |j| i / 2 * 4 + j / 2)).collect();
         let padded = vec![-1, 0, 1, 2, -1, -1, 3, 4, 5, -1];
-        let lists = [vec![5], vec![0, 1, 2, 3], vec![3, 2, 1, 0], vec![7, 7, 7], transposed, enlarged, padded, vec![2, 0, 1, 1]];
+        let lists = [
+            vec![5],
+            vec![0, 1, 2, 3],
+            vec![3, 2, 1, 0],
+            vec![7, 7, 7],
+            transposed,
+            enlarged,
+            padded,
+            vec![2, 0, 1, 1],
+        ];
         for list in lists {
             let index = Index::of(&list);
             let text = serde_json::to_string(&index).unwrap();

@@ -95,7 +95,11 @@ impl Way {
         let (mut view, mut order, mut repeats) = ([1; AXES], std::array::from_fn(|i| i), [1; AXES]);
         for (place, loop_) in axes.iter().enumerate() {
             let (count, step) = loops[*loop_];
-            if step == 0 { repeats[*loop_] = count as usize } else { view[place] = count as usize }
+            if step == 0 {
+                repeats[*loop_] = count as usize
+            } else {
+                view[place] = count as usize
+            }
             order[*loop_] = place;
         }
         Some(Self::Permuted { view, order, repeats })

@@ -188,7 +188,16 @@ pub static FUNCTIONS: &[Function] = &[
         },
         at: |x, _| {
             let y = x * (x / 6.0 + 0.5).clamp(0.0, 1.0);
-            (y, if x <= -3.0 { 0.0 } else if x >= 3.0 { 1.0 } else { x / 3.0 + 0.5 })
+            (
+                y,
+                if x <= -3.0 {
+                    0.0
+                } else if x >= 3.0 {
+                    1.0
+                } else {
+                    x / 3.0 + 0.5
+                },
+            )
         },
         pieces: false,
         kinks: |_| vec![-3.0, 3.0],

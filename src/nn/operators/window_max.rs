@@ -45,10 +45,14 @@ impl WindowMax {
     /// there, which wins over it in a tie.
     fn windows(&self, x: Rows) -> Tensor<3> {
         let (rows, device) = (x.dims()[0], x.device());
-        let filled: Vec<i32> = self.index.chunks_exact(self.width).flat_map(|window| {
-            let first = window.iter().find(|i| **i != u32::MAX).copied().unwrap_or(0);
-            window.iter().map(move |i| if *i == u32::MAX { first as i32 } else { *i as i32 })
-        }).collect();
+        let filled: Vec<i32> = self
+            .index
+            .chunks_exact(self.width)
+            .flat_map(|window| {
+                let first = window.iter().find(|i| **i != u32::MAX).copied().unwrap_or(0);
+                window.iter().map(move |i| if *i == u32::MAX { first as i32 } else { *i as i32 })
+            })
+            .collect();
         let count = filled.len();
         let index: Tensor<1, Int> = Tensor::from_data(TensorData::new(filled, [count]), &device);
         x.select(1, index).reshape([rows, self.outputs(), self.width])

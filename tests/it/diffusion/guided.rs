@@ -196,8 +196,7 @@ fn a_denoiser_that_is_not_finite_costs_one_sample() {
     for (name, more) in &ways {
         let more = [&["--seeds", "4-7"], more.as_slice()].concat();
         let clean = rows(&call(dir, &format!("{name}-clean"), &more).succeeds());
-        let ended: Finished =
-            call(dir, &format!("{name}-spoilt"), &more).failing_at("denoiser#5=nan").run();
+        let ended: Finished = call(dir, &format!("{name}-spoilt"), &more).failing_at("denoiser#5=nan").run();
         assert_eq!(ended.code, 6, "{name}: {}", ended.stderr);
         assert!(ended.stderr.contains("1 of 4 samples were not finite") && ended.stderr.lines().count() == 1);
         let spoilt = rows(&ended.stdout);

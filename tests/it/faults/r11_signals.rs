@@ -77,8 +77,7 @@ fn a_shard_finishes_its_tile_and_ends_with_75() {
     reference.call(&["plan", "-q", "job.toml", "-o", "run", "--shards", "1"]).succeeds();
     for (signal, done) in [(SIGTERM, 4), (signal_hook::consts::SIGUSR1, 8)] {
         let work = reference.call(&["work", "-q", "run", "--shard", "0/1"]);
-        let line =
-            work.failing_at(format!("steer.step@1=signal:{signal}")).fails(75, &["complete in run"]);
+        let line = work.failing_at(format!("steer.step@1=signal:{signal}")).fails(75, &["complete in run"]);
         assert!(line.contains(&format!("{done} of 12")), "{line}");
     }
     reference.call(&["work", "-q", "run", "--shard", "0/1"]).succeeds();

@@ -33,7 +33,7 @@ fn off(found: &[f32], expected: &[f64]) -> f64 {
 #[test]
 #[ignore = "needs the shared data"]
 fn every_operator_has_the_jacobian_of_pytorch() {
-    let folder = shared().unwrap().join("operators");
+    let folder = shared().join("operators");
     let reference = Fixtures::read(&folder.join("reference.safetensors"));
     let (_, cpu) = device::open("cpu").unwrap();
     let mut worst = [(0.0, String::new()), (0.0, String::new()), (0.0, String::new())];
@@ -56,7 +56,9 @@ fn every_operator_has_the_jacobian_of_pytorch() {
         let width = y.len() / n;
         // [n, d, outputs] here, [n, outputs, d] there.
         let turned = |t: &[f32]| -> Vec<f32> {
-            let one = |t: &[f32]| (0..width).flat_map(|o| (0..d).map(move |i| (o, i))).map(|(o, i)| t[i * width + o]).collect();
+            let one = |t: &[f32]| {
+                (0..width).flat_map(|o| (0..d).map(move |i| (o, i))).map(|(o, i)| t[i * width + o]).collect()
+            };
             t.chunks_exact(d * width).flat_map::<Vec<f32>, _>(one).collect()
         };
         let graph = HostGraph::of_network(&network, &HostParameters::read(&parameters).unwrap());
@@ -67,7 +69,9 @@ fn every_operator_has_the_jacobian_of_pytorch() {
             let (value, point) = graph.value(z);
             let t = graph.tangent(&point, &begin, None);
             values.extend(value);
-            rows.extend((0..width).flat_map(|f| (0..d).map(move |i| (f, i))).map(|(f, i)| t.row(f).map_or(0.0, |r| r[i])));
+            rows.extend(
+                (0..width).flat_map(|f| (0..d).map(move |i| (f, i))).map(|(f, i)| t.row(f).map_or(0.0, |r| r[i])),
+            );
         }
         let found = [off(&y, x).max(off(&values, x)), off(&turned(&t), jacobian), off(&rows, jacobian)];
         for (worst, found) in worst.iter_mut().zip(found) {
@@ -84,7 +88,7 @@ fn every_operator_has_the_jacobian_of_pytorch() {
 #[test]
 #[ignore = "needs the shared data"]
 fn every_network_is_that_of_pytorch() {
-    let root = shared().unwrap();
+    let root = shared();
     let out = tempfile::tempdir().unwrap();
     let mut count = 0;
     for entry in std::fs::read_dir(&root).unwrap() {
@@ -117,7 +121,7 @@ fn every_network_is_that_of_pytorch() {
 #[test]
 #[ignore = "needs the shared data"]
 fn psi_of_a_flow_is_its_log_determinant() {
-    let folder = shared().unwrap().join("realnvp");
+    let folder = shared().join("realnvp");
     let out = tempfile::tempdir().unwrap();
     let model = out.path().join("flow");
     import_onnx(&folder.join("model.onnx"), &model, &OnnxOptions::default()).unwrap();
@@ -138,7 +142,7 @@ fn psi_of_a_flow_is_its_log_determinant() {
 #[test]
 #[ignore = "needs the shared data"]
 fn broken_files_are_refused_with_what_is_wrong() {
-    let folder = shared().unwrap().join("broken");
+    let folder = shared().join("broken");
     let text = std::fs::read_to_string(folder.join("errors.json")).unwrap();
     let wanted: BTreeMap<String, serde_json::Value> = serde_json::from_str(&text).unwrap();
     let out = tempfile::tempdir().unwrap();
@@ -165,7 +169,7 @@ fn broken_files_are_refused_with_what_is_wrong() {
 #[test]
 #[ignore = "needs the shared data"]
 fn every_spelling_gives_the_same_picture() {
-    let folder = shared().unwrap().join("encodings");
+    let folder = shared().join("encodings");
     let reference = arrays(&folder.join("reference.safetensors")).unwrap();
     let out = tempfile::tempdir().unwrap();
     let (_, cpu) = device::open("cpu").unwrap();

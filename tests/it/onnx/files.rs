@@ -8,10 +8,9 @@ use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// The shared folder of ONNX files, if it is here.
-pub(super) fn shared() -> Option<PathBuf> {
-    let root = std::env::var_os("ISOLINE_SHARED").map_or(PathBuf::from("../shared/data"), PathBuf::from);
-    Some(root.join("onnx")).filter(|folder| folder.is_dir())
+/// The shared folder of ONNX files.
+pub(super) fn shared() -> PathBuf {
+    crate::shared::data().join("onnx")
 }
 
 fn json(path: &Path) -> Json {
@@ -51,8 +50,9 @@ fn narrow(graph: &Lowered, latent: &[f32]) -> Result<Vec<Vec<f32>>, Error> {
 }
 
 #[test]
+#[ignore = "needs the shared data"]
 fn every_network_gives_its_reference_outputs() {
-    let Some(folder) = shared() else { return };
+    let folder = shared();
     let mut worst = Vec::new();
     let mut files = 0;
     for entry in std::fs::read_dir(&folder).unwrap() {
@@ -124,8 +124,9 @@ fn mixing(model: &Model, choices: &Choices, a: &[f64], b: &[f64]) -> Result<onnx
 }
 
 #[test]
+#[ignore = "needs the shared data"]
 fn every_operator_gives_its_reference_values() {
-    let Some(folder) = shared().map(|f| f.join("operators")) else { return };
+    let folder = shared().join("operators");
     let reference = tensors(&folder.join("reference.safetensors"));
     let index = json(&folder.join("index.json"));
     let mut bad = Vec::new();
@@ -155,8 +156,9 @@ fn every_operator_gives_its_reference_values() {
 }
 
 #[test]
+#[ignore = "needs the shared data"]
 fn every_operator_has_the_slopes_of_its_reference() {
-    let Some(folder) = shared().map(|f| f.join("operators")) else { return };
+    let folder = shared().join("operators");
     let reference = tensors(&folder.join("reference.safetensors"));
     let mut worst = (0f64, String::new());
     for name in json(&folder.join("index.json")).as_object().unwrap().keys() {
@@ -187,8 +189,9 @@ fn every_operator_has_the_slopes_of_its_reference() {
 }
 
 #[test]
+#[ignore = "needs the shared data"]
 fn every_encoding_gives_the_same_picture() {
-    let Some(folder) = shared().map(|f| f.join("encodings")) else { return };
+    let folder = shared().join("encodings");
     let reference = tensors(&folder.join("reference.safetensors"));
     let latents = &reference["z"].1;
     for (name, what) in json(&folder.join("index.json")).as_object().unwrap() {
@@ -205,8 +208,9 @@ fn every_encoding_gives_the_same_picture() {
 }
 
 #[test]
+#[ignore = "needs the shared data"]
 fn every_damaged_file_gives_its_exit_code_and_names_the_culprit() {
-    let Some(folder) = shared().map(|f| f.join("broken")) else { return };
+    let folder = shared().join("broken");
     let mut bad = Vec::new();
     for (name, wanted) in json(&folder.join("errors.json")).as_object().unwrap() {
         let read = onnx::read(&folder.join(name));

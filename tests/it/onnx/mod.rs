@@ -1,8 +1,9 @@
 //! The ONNX importer against the files of the shared folder: every network, operator, encoding and damaged file.
 
 mod damage;
+mod engine;
 mod evaluator;
 mod files;
 mod made;
+mod page;
 mod writer;
-mod engine;
