@@ -37,7 +37,9 @@ enum Way {
 const AXES: usize = 6;
 
 struct Rearrange {
-    from: Vec<u32>,
+    index: Option<Index>,
+    before: usize,
+    after: usize,
     fill: f32,
     way: Way,
     shape: Vec<usize>,
@@ -46,30 +48,33 @@ struct Rearrange {
 fn build(made: Made) -> Result<Arc<dyn Operator>> {
     let c: Config = made.keys()?;
     let (before, after) = (made.size(0), made.shape.iter().product::<usize>());
-    let from = match &c.index {
-        Some(index) => index.list(after, before)?,
+    let way = match &c.index {
+        Some(index) => Way::of(index, after, before)?,
         None => {
             made.same_size()?;
-            (0..before as u32).collect()
+            Way::Same
         }
     };
-    let way = Way::of(&from, before, c.index.as_ref());
-    Ok(OneInput::of(Box::new(Rearrange { from, fill: c.fill, way, shape: made.shape })))
+    Ok(OneInput::of(Box::new(Rearrange { index: c.index, before, after, fill: c.fill, way, shape: made.shape })))
 }
 
 impl Way {
-    fn of(from: &[u32], before: usize, index: Option<&Index>) -> Self {
-        if from.len() == before && from.iter().enumerate().all(|(i, f)| *f as usize == i) {
-            return Self::Same;
-        }
-        if let Some(Index::Loops { first: 0, loops }) = index
+    /// The list itself is written out only where its values are picked one by one.
+    fn of(index: &Index, after: usize, before: usize) -> Result<Self> {
+        if let Index::Loops { first: 0, loops } = index
+            && loops.iter().try_fold(1usize, |n, (count, _)| n.checked_mul(*count as usize)) == Some(after)
             && let Some(way) = Self::permuted(loops, before)
         {
-            return way;
+            return Ok(way);
+        }
+        let from = index.list(after, before)?;
+        if after == before && from.iter().enumerate().all(|(i, f)| *f as usize == i) {
+            return Ok(Self::Same);
         }
         let none = from.contains(&u32::MAX);
         let kept = none.then(|| from.iter().map(|f| f32::from(u8::from(*f != u32::MAX))).collect());
-        Self::Picked { from: from.iter().map(|f| if *f == u32::MAX { 0 } else { *f as i32 }).collect(), kept }
+        let from = from.into_iter().map(|f| if f == u32::MAX { 0 } else { f as i32 }).collect();
+        Ok(Self::Picked { from, kept })
     }
 
     /// Loops that visit every value of the input equally often, as axes that are moved and repeated.
@@ -85,7 +90,7 @@ impl Way {
             if loops[*i].1 != step {
                 return None;
             }
-            step *= i64::from(loops[*i].0);
+            step = step.checked_mul(i64::from(loops[*i].0))?;
         }
         if step != before as i64 {
             return None;
@@ -119,7 +124,7 @@ impl Rearrange {
                 for (axis, times) in repeats.iter().enumerate().filter(|(_, times)| **times > 1) {
                     y = y.repeat_dim(axis + 1, *times);
                 }
-                y.reshape([n, self.from.len()])
+                y.reshape([n, self.after])
             }
             Way::Picked { from, kept } => {
                 let device = x.device();
@@ -159,7 +164,11 @@ impl Layer for Rearrange {
     }
 
     fn plain(&self, _: &HostParameters) -> Option<Plain> {
-        Some(Plain::Rearrange { from: self.from.clone(), fill: self.fill })
+        let from = match &self.index {
+            Some(index) => index.list(self.after, self.before).ok()?,
+            None => (0..self.before as u32).collect(),
+        };
+        Some(Plain::Rearrange { from, fill: self.fill })
     }
 
     fn describe(&self) -> String {

@@ -1,5 +1,6 @@
 //! The ONNX importer against the files of the shared folder: every network, operator, encoding and damaged file.
 
+mod command;
 mod damage;
 mod engine;
 mod evaluator;
