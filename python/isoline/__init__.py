@@ -1,7 +1,7 @@
 """Python beside isoline: write a generator as the file that `isoline import` reads, and read the folder of a run.
 
     import isoline
-    print(isoline.export(generator, torch.randn(1, 64), "generator.onnx"))   # then: isoline import generator.onnx -o models/g
+    isoline.export(generator, torch.randn(1, 64), "g.onnx")    # then: isoline import g.onnx -o models/g
     run = isoline.read_run("runs/g")
     run.table, run.pictures(), run.recipe
 

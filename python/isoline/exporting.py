@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from isoline.errors import ExportError, first_line, need
+from isoline.errors import ExportError, need
 from isoline.report import Export
 
 if TYPE_CHECKING:
@@ -57,8 +57,12 @@ def export(
     need("numpy", "export")
     need("onnx", "export")
     # These modules import torch and onnx.
-    from isoline import looks, reference, safetensors
+    from isoline import looks
+    from isoline.onnxfile import operators
+    from isoline.reference import reference
+    from isoline.safetensors import serialize
     from isoline.subject import Subject, undisturbed
+    from isoline.trying import first_sound
     from isoline.writers import plans
 
     target = checked_path(path)
@@ -67,30 +71,29 @@ def export(
     if not isinstance(rows, int) or rows < 1:
         raise ExportError(f"rows: expected a whole number from 1, found {rows!r}")
     dynamic = batch == "dynamic"
+    beside = target.with_name(f"{target.stem}.reference.safetensors")
     ways = plans(exporter, opset)
     with undisturbed():
         subject = Subject(module, example_latent, fixed, output)
         latents = subject.latents(rows)
         notes = looks.look(subject, latents, dynamic) if check else ["the module was not looked at (check=False)"]
         target.parent.mkdir(parents=True, exist_ok=True)
+        # Everything is made in a folder of its own and moved when all of it is there.
         with tempfile.TemporaryDirectory(prefix=".isoline-", dir=target.parent) as folder:
-            made, model, plan, said, tried = first_sound(ways, subject, latents if check else None, dynamic, Path(folder) / target.name)
-            tensors, more = reference.reference(subject, latents)
-            beside = target.with_name(f"{target.stem}.reference.safetensors")
+            sound = first_sound(ways, subject, latents if check else None, dynamic, Path(folder) / target.name)
+            tensors, more = reference(subject, latents)
             draft = Path(folder) / beside.name
-            draft.write_bytes(safetensors.serialize(tensors, {"made_by": f"isoline {version()}"}))
+            draft.write_bytes(serialize(tensors, {"made_by": f"isoline {version()}"}))
             beside.unlink(missing_ok=True)
-            for file in [*made, draft]:
+            for file in [*sound.files, draft]:
                 shutil.move(file, target.with_name(file.name))
-    from isoline import onnxfile
-
     outputs = tensors["outputs"]
-    kinds = onnxfile.operators(model)
+    kinds = operators(sound.model)
     return Export(
         path=target,
         reference=beside,
-        exporter=plan.exporter,
-        opset=next(o.version for o in model.opset_import if o.domain == ""),
+        exporter=sound.plan.exporter,
+        opset=sound.opset,
         nodes=sum(kinds.values()),
         operators=dict(kinds),
         parameters=sum(p.numel() for p in subject.generator.parameters()),
@@ -101,45 +104,11 @@ def export(
         rows=rows,
         spectra=tuple(tensors["singular_values"].shape) if "singular_values" in tensors else (),
         fixed={name: tuple(value.shape) for name, value in subject.fixed.items()},
-        checked=said,
-        tried=tried,
+        checked=sound.checked,
+        tried=sound.tried,
         notes=notes + more,
         seconds=time.monotonic() - started,
     )
-
-
-def first_sound(
-    ways: list[Any], subject: Any, latents: torch.Tensor | None, dynamic: bool, path: Path
-) -> tuple[list[Path], Any, Any, str, dict[str, str]]:
-    """Tries each way until a file is sound: its files, the model, the way, what the comparison said, and why the ways
-    before it were not taken."""
-    from isoline import onnxfile
-    from isoline.writers import write
-
-    tried: dict[str, str] = {}
-    captured = True
-    for plan in ways:
-        if plan.exporter == "dynamo" and not captured:
-            continue
-        for old in path.parent.iterdir():
-            old.unlink()
-        try:
-            model = write(plan, subject, dynamic)
-            onnxfile.clean(model)
-            onnxfile.save(model, path)
-            model = onnxfile.inspect(path, subject, dynamic)
-            said = None if latents is None else onnxfile.compare(path, subject, latents, dynamic)
-        except onnxfile.Unfit as error:
-            tried[str(plan)] = str(error)
-        except Exception as error:
-            # Where the module could not be followed, another opset does not help.
-            captured = captured and type(error).__name__ != "TorchExportError"
-            tried[str(plan)] = first_line(error)
-        else:
-            missing = "onnx's own checks" + (", and no onnxruntime to compare with" if latents is not None else "")
-            return sorted(path.parent.iterdir()), model, plan, said or missing, tried
-    reasons = "; ".join(f"{plan}: {why}" for plan, why in tried.items())
-    raise ExportError(f"no exporter can write {subject.kind}: {reasons}; replace what they name, or export the part behind it")
 
 
 def checked_path(path: str | os.PathLike[str]) -> Path:

@@ -63,7 +63,7 @@ def repeats(subject: Subject, latents: torch.Tensor) -> None:
     if watch.draws:
         parts = listed(watch.name(part) for part, _ in watch.draws)
         raise ExportError(
-            f"the module draws noise in every call: {parts}; fix it with a buffer that is drawn once, or with a strength of 0"
+            f"the module draws noise in every call: {parts}; fix it with a buffer that is drawn once, or take that part out"
         )
     culprit = first_difference(recorded(subject, latents[:1]), recorded(subject, latents[:1]), close)
     raise ExportError(
@@ -128,8 +128,8 @@ def rows(subject: Subject, latents: torch.Tensor, dynamic: bool) -> list[str]:
         return []
     culprit = first_difference(recorded(subject, latents[:2]), recorded(subject, latents[:1]), first_row_of)
     raise ExportError(
-        f"the module mixes the pictures of a batch, first in {Watch(subject.generator.module).name(culprit or '')}: row 0 of "
-        "two is not what row 0 gives alone; take norms with running statistics, and leave statistics over the batch out"
+        f"the module mixes the pictures of a batch, first in {Watch(subject.generator.module).name(culprit or '')}: row "
+        "0 of two is not what row 0 gives alone; take norms with running statistics, and no means over the batch"
     )
 
 

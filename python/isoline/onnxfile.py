@@ -78,14 +78,15 @@ def unwrap(model: Any) -> None:
     holders = list(graphs(model.graph))
     taken = {n for g in holders for node in g.node for n in [*node.input, *node.output]}
     taken |= {t.name for g in holders for t in g.initializer}
+    labels = {node.name for g in holders for node in g.node}
 
-    def shorter(name: str) -> str:
+    def shorter(name: str, others: set[str] = taken) -> str:
         other = name.removeprefix("module.").removeprefix("/module")
-        return other if other and other not in taken else name
+        return other if other and other not in others else name
 
     for graph in holders:
         for node in graph.node:
-            node.name = node.name.removeprefix("/module")
+            node.name = shorter(node.name, labels)
             node.input[:] = [shorter(n) for n in node.input]
             node.output[:] = [shorter(n) for n in node.output]
         for value in [*graph.initializer, *graph.value_info, *graph.input, *graph.output]:
@@ -106,7 +107,7 @@ def inspect(path: Path, subject: Subject, dynamic: bool) -> Any:
     try:
         onnx.checker.check_model(str(path), full_check=True)
     except Exception as error:
-        raise Unfit(f"the file is not sound: {first_line(error)}") from error
+        raise Unfit(f"the file is not sound: {first_line(error).replace(str(path), path.name)}") from error
     model = onnx.load(str(path))
     versions = {o.domain: o.version for o in model.opset_import}
     if not 13 <= versions.get("", 0) <= 21:
@@ -115,7 +116,7 @@ def inspect(path: Path, subject: Subject, dynamic: bool) -> Any:
     wanted = {LATENT: list(subject.shape), **{n: list(t.shape) for n, t in subject.fixed.items()}}
     if set(inputs) - set(wanted) or LATENT not in inputs:
         raise Unfit(f"the file takes {', '.join(inputs) or 'nothing'}, expected {', '.join(wanted)}")
-    rows, *rest = inputs[LATENT] or [None]
+    rows, *rest = inputs[LATENT] or [0]
     if rest != wanted[LATENT] or not (isinstance(rows, str) if dynamic else rows == 1):
         asked = f"[{'rows' if dynamic else 1}, {', '.join(map(str, wanted[LATENT]))}]"
         raise Unfit(f"the latent of the file has the shape {inputs[LATENT]}, asked was {asked}")
@@ -182,10 +183,12 @@ def compare(path: Path, subject: Subject, latents: torch.Tensor, dynamic: bool) 
     except Unfit:
         raise
     except Exception as error:
-        raise Unfit(f"onnxruntime cannot run the file: {first_line(error)}") from error
+        raise Unfit(f"onnxruntime cannot run the file: {first_line(error).replace(str(path), path.name)}") from error
     part = worst / (high - low) if high > low else math.inf
     if not part <= TOLERANCE:
-        raise Unfit(f"onnxruntime differs from PyTorch by {part:.1e} of the pictures' range, expected {TOLERANCE:.0e} at most")
+        raise Unfit(
+            f"onnxruntime differs from PyTorch by {part:.1e} of the pictures' range, expected {TOLERANCE:.0e} at most"
+        )
     count = f"{len(latents)} latents" if len(latents) > 1 else "1 latent"
     return f"onnxruntime {onnxruntime.__version__} agrees to {part:.1e} of the pictures' range on {count}"
 

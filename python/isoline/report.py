@@ -36,12 +36,20 @@ class Export:
         kinds = sorted(self.operators.items(), key=lambda item: (-item[1], item[0]))
         graph = ", ".join(f"{name} {count}" for name, count in kinds[:5]) + (", …" if len(kinds) > 5 else "")
         told = [
-            ("file", f"{self.path}: {self.exporter}, opset {self.opset}, {self.nodes} nodes, {self.parameters:,} parameters"),
+            (
+                "file",
+                f"{self.path}: {self.exporter}, opset {self.opset}, {self.nodes} nodes, {self.parameters:,} parameters",
+            ),
             ("graph", graph),
             ("latent", f'"latent" [{rows}, {numbers(self.latent)}], taken as N(0, I)'),
-            ("picture", f'"picture" [{rows}, {numbers(self.picture)}], {low:.3g} to {high:.3g} on {count(self.rows, "latent")}'),
+            (
+                "picture",
+                f'"picture" [{rows}, {numbers(self.picture)}], {low:.3g} to {high:.3g} on {count(self.rows, "latent")}',
+            ),
         ]
-        told += [("fixed", f'"{name}" [{numbers(shape)}]; its value is in the reference') for name, shape in self.fixed.items()]
+        told += [
+            ("fixed", f'"{name}" [{numbers(shape)}]; its value is in the reference') for name, shape in self.fixed.items()
+        ]
         told.append(("checked", self.checked))
         spectra = f", {self.spectra[0]} × {self.spectra[1]} singular values" if self.spectra else ""
         told.append(("reference", f"{self.reference}: {count(self.rows, 'picture')}{spectra}"))

@@ -44,7 +44,9 @@ class Run:
         self.plan = read_toml(folder / "plan.toml")
         kind = self.plan.get("kind")
         if kind != "generate":
-            raise RunError(f"{folder}: expected a run of isoline generate, found kind {kind!r}; read its tables with pyarrow")
+            raise RunError(
+                f"{folder}: expected a run of isoline generate, found kind {kind!r}; read its tables with pyarrow"
+            )
         self._jobs: dict[str, dict[str, Any]] = {j["name"]: j for j in self.plan["work"]["jobs"]}
         if not (folder / TABLE).is_file():
             raise unfinished(folder, f"there is no {TABLE} yet")
@@ -110,8 +112,8 @@ class Run:
                 raise RunError(f"{path}: {error}; isoline resume {self.folder} makes it again") from error
             if read[-1].shape != read[0].shape:
                 raise RunError(
-                    f"{path}: expected a picture of {shown(read[0])} as the first, found {shown(read[-1])}; read them one by "
-                    "one from files"
+                    f"{path}: expected a picture of {shown(read[0])} as the first, found {shown(read[-1])}; read them one "
+                    "by one from files"
                 )
         return numpy.stack(read) if read else numpy.zeros((0, 0, 0, 0), numpy.uint8)
 

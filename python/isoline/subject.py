@@ -6,14 +6,16 @@ import copy
 import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from isoline.errors import ExportError, first_line
+from isoline.picking import pick
 
 LATENT = "latent"
 PICTURE = "picture"
+Kind = TypeVar("Kind", bound=torch.nn.Module)
 # The latents of checks and references: standard normal, as isoline draws them, from this seed of PyTorch's generator.
 SEED = 0
 
@@ -101,7 +103,8 @@ def check_arguments(module: Any, example: Any, fixed: Mapping[str, Any]) -> None
     """Raises ExportError for what cannot be a module, a latent or a fixed argument."""
     if not isinstance(module, torch.nn.Module):
         raise ExportError(
-            f"module: expected a torch.nn.Module, found {type(module).__name__}; wrap it in a small Module whose forward calls it"
+            f"module: expected a torch.nn.Module, found {type(module).__name__}; wrap it in a small Module whose forward "
+            "calls it"
         )
     if not isinstance(example, torch.Tensor) or not example.is_floating_point():
         found = example.dtype if isinstance(example, torch.Tensor) else type(example).__name__
@@ -123,7 +126,8 @@ def check_arguments(module: Any, example: Any, fixed: Mapping[str, Any]) -> None
             if name not in named[1:]:
                 others = ", ".join(named[1:]) or "none besides the latent"
                 raise ExportError(
-                    f'fixed: forward of {type(module).__name__} takes no argument "{name}" besides the latent; it takes {others}'
+                    f'fixed: forward of {type(module).__name__} takes no argument "{name}" besides the latent; it takes '
+                    f"{others}"
                 )
 
 
@@ -143,7 +147,7 @@ def has_rows(value: torch.Tensor) -> bool:
     return value.dim() > 0 and value.shape[0] == 1
 
 
-def copied(module: torch.nn.Module) -> torch.nn.Module:
+def copied(module: Kind) -> Kind:
     """A deep copy, also of modules that keep results of their last call, which PyTorch refuses to copy."""
     kept = {id(v): v.detach().clone() for m in module.modules() for v in vars(m).values() if is_result(v)}
     try:
@@ -155,6 +159,7 @@ def copied(module: torch.nn.Module) -> torch.nn.Module:
 
 
 def is_result(value: Any) -> bool:
+    """Whether the value is a tensor that was computed with derivatives, which deepcopy refuses."""
     return isinstance(value, torch.Tensor) and not value.is_leaf
 
 
@@ -162,53 +167,6 @@ def part_name(root: torch.nn.Module, name: str) -> str:
     """How a message names a part of a module."""
     part = root.get_submodule(name)
     return f"layer {name} ({type(part).__name__})" if name else f"the module itself ({type(part).__name__})"
-
-
-def tensors_in(returned: Any) -> Iterator[torch.Tensor]:
-    """Every tensor in tuples, lists, dictionaries and objects with fields, in their order."""
-    if isinstance(returned, torch.Tensor):
-        yield returned
-    elif isinstance(returned, Mapping):
-        for value in returned.values():
-            yield from tensors_in(value)
-    elif isinstance(returned, (tuple, list)):
-        for value in returned:
-            yield from tensors_in(value)
-    elif hasattr(returned, "__dict__"):
-        yield from (v for v in vars(returned).values() if isinstance(v, torch.Tensor))
-
-
-def pick(returned: Any, output: Any = None) -> torch.Tensor:
-    """The picture: what `output` names, or the tensor returned, or the first of four axes in what is returned."""
-    if output is not None:
-        found = returned
-        for part in str(output).split("."):
-            found = member(found, part, output)
-        if isinstance(found, torch.Tensor):
-            return found
-        raise ExportError(f'output: "{output}" is no tensor but {type(found).__name__}; name a tensor inside it')
-    if isinstance(returned, torch.Tensor):
-        return returned
-    found = [t for t in tensors_in(returned) if t.dim() == 4]
-    floats = [t for t in found if t.is_floating_point()]
-    if found:
-        return (floats or found)[0]
-    shapes = ", ".join(str(list(t.shape)) for t in tensors_in(returned)) or "no tensor"
-    raise ExportError(
-        f"the module returns {type(returned).__name__} of {shapes}, and no tensor of four axes [rows, channels, height, "
-        'width]; name the picture, as in output=0 or output="sample"'
-    )
-
-
-def member(value: Any, part: str, output: Any) -> Any:
-    """One step of `output`: an index, a key or an attribute."""
-    if isinstance(value, (tuple, list)) and part.lstrip("-").isdigit() and -len(value) <= int(part) < len(value):
-        return value[int(part)]
-    if isinstance(value, Mapping) and part in value:
-        return value[part]
-    if not part.isdigit() and not isinstance(value, torch.Tensor) and hasattr(value, part):
-        return getattr(value, part)
-    raise ExportError(f'output: nothing is called "{output}" in the {type(value).__name__} that the module returns')
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from isoline.subject import Subject, part_name, tensors_in
+from isoline.picking import tensors_in
+from isoline.subject import Subject, part_name
 
 SEEDED = torch.Tag.nondeterministic_seeded
 TO_NUMBER = torch.ops.aten._local_scalar_dense.default
@@ -106,9 +107,7 @@ def recorded(subject: Subject, latents: torch.Tensor) -> list[Call]:
     return calls
 
 
-def first_difference(
-    these: list[Call], those: list[Call], same: Callable[[torch.Tensor, torch.Tensor], bool]
-) -> str | None:
+def first_difference(these: list[Call], those: list[Call], same: Callable[[torch.Tensor, torch.Tensor], bool]) -> str | None:
     """The innermost part that takes the same in both recordings and gives something else; None where there is none."""
     for a, b in zip(these, those, strict=False):
         if a.name != b.name or len(a.taken) != len(b.taken) or len(a.given) != len(b.given):

@@ -8,7 +8,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -42,7 +42,9 @@ def plans(exporter: str, opset: int | None) -> list[Plan]:
     if opset is not None:
         usual = [Plan("dynamo", opset), Plan("torchscript", opset)]
         # Dynamo's smallest is 18, TorchScript's greatest 20; a plan of one's own is tried all the same.
-        usual = [p for p in usual if (18 <= opset if p.exporter == "dynamo" else opset <= 20)] if exporter == "auto" else usual
+        usual = (
+            [p for p in usual if (18 <= opset if p.exporter == "dynamo" else opset <= 20)] if exporter == "auto" else usual
+        )
     else:
         usual = [Plan("dynamo", 21), Plan("dynamo", 18), Plan("torchscript", 17)]
     return [p for p in usual if exporter in ("auto", p.exporter)]
@@ -73,10 +75,11 @@ def write(plan: Plan, subject: Subject, dynamic: bool) -> Any:
             program = torch.onnx.export(
                 subject.generator, arguments, dynamo=True, dynamic_shapes=shapes, external_data=False, **common
             )
+            assert program is not None
             return program.model_proto
         axes = {n: {0: ROWS} for n, f in zip([*names, PICTURE], [*free, True], strict=True) if f} if dynamic else None
         file = io.BytesIO()
-        torch.onnx.export(subject.generator, arguments, file, dynamo=False, dynamic_axes=axes, **common)
+        torch.onnx.export(subject.generator, arguments, cast(Any, file), dynamo=False, dynamic_axes=axes, **common)
         return need("onnx", "export").load_from_string(file.getvalue())
 
 
