@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -35,9 +36,14 @@ def reference(subject: Subject, latents: torch.Tensor) -> tuple[dict[str, torch.
     if subject.width > WIDTH:
         return tensors, [f"no singular values: a latent has {subject.width} values, and they are found up to {WIDTH}"]
     values, note = spectra(double, latents[:SPECTRA].double(), tensors["outputs_f64"][0].numel())
+    notes = [note] if note else []
     if values is not None:
         tensors["singular_values"] = values
-    return tensors, [note] if note else []
+        if bool((values[:, 0] == 0).any()):
+            notes.append(
+                "the picture does not move with the latent: all singular values are 0, as where a tanh is saturated"
+            )
+    return tensors, notes
 
 
 def spectra(double: Subject, latents: torch.Tensor, outputs: int) -> tuple[torch.Tensor | None, str | None]:
@@ -52,7 +58,8 @@ def spectra(double: Subject, latents: torch.Tensor, outputs: int) -> tuple[torch
             return double.generator(*double.inputs(z)).reshape(-1)
 
         try:
-            with sdpa_kernel(SDPBackend.MATH):
+            with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
                 jacobian = columns(picture, latent[None], outputs, started)
         except TimeoutError:
             return None, f"no singular values: they would take longer than {SECONDS / 60:.0f} minutes"
