@@ -12,6 +12,8 @@ from isoline.watching import Watch, close, first_difference, first_row_of, recor
 
 # By how much of the largest value two readings of one picture may differ.
 TOLERANCE = 1e-4
+# Latents that are tried where a module makes a Python number from one.
+PROBES = 64
 # Parts that one message names.
 NAMED = 4
 
@@ -20,9 +22,9 @@ def look(subject: Subject, latents: torch.Tensor, dynamic: bool) -> list[str]:
     """Every look in turn; returns what is worth saying. Raises ExportError at the first that fails."""
     floats(subject, latents)
     repeats(subject, latents)
-    decides(subject, latents)
+    notes = decides(subject, latents)
     finite(subject, latents)
-    notes = rows(subject, latents, dynamic)
+    notes += rows(subject, latents, dynamic)
     pictures = subject.each(latents)
     if len(pictures) > 1 and all(torch.equal(p, pictures[0]) for p in pictures[1:]):
         raise ExportError(
@@ -61,7 +63,7 @@ def repeats(subject: Subject, latents: torch.Tensor) -> None:
         return
     watch = watched(subject, latents[:1])
     if watch.draws:
-        parts = listed(watch.name(part) for part, _ in watch.draws)
+        parts = listed(watch.name(part) for part in watch.draws)
         raise ExportError(
             f"the module draws noise in every call: {parts}; fix it with a buffer that is drawn once, or take that part out"
         )
@@ -72,22 +74,27 @@ def repeats(subject: Subject, latents: torch.Tensor) -> None:
     )
 
 
-def decides(subject: Subject, latents: torch.Tensor) -> None:
-    """No Python number is made from the latent: a file cannot branch on it."""
-    first = watched(subject, latents[:1])
+def decides(subject: Subject, latents: torch.Tensor) -> list[str]:
+    """No Python number is made from the latent: a file cannot branch on it. One that is the same for all latents is worth
+    saying."""
+    if not watched(subject, latents[:1]).numbers:
+        return []
+    first = watched(subject, latents[:1], numbers=True)
     if not first.numbers:
-        return
+        return []
+    what = "turns a value that depends on the latent into a Python number, as if, float() and .item() do"
     # Latents far out and at the centre meet branches that usual ones do not.
-    others = [*latents[1:], 4 * latents[0], 0 * latents[0]]
+    others = [*subject.latents(PROBES)[1:], 4 * latents[0], 0 * latents[0]]
     for latent in others:
-        watch = watched(subject, latent[None])
+        watch = watched(subject, latent[None], numbers=True)
         culprit = first_other_number(first, watch)
         if culprit is not None:
             raise ExportError(
-                f"the module decides by values that depend on the latent: {watch.name(culprit)} turns one into a Python "
-                "number, as if, float() and .item() do, and a file holds one branch only; compute both and choose with "
-                "torch.where"
+                f"the module decides by the latent: {watch.name(culprit)} {what}, and a file holds one branch only; compute "
+                "both and choose with torch.where"
             )
+    name = first.name(first.numbers[0][0])
+    return [f"{name} {what}; it was the same for {len(others) + 1} latents, and the file takes it to be so for all"]
 
 
 def first_other_number(a: Watch, b: Watch) -> str | None:

@@ -40,9 +40,7 @@ def reference(subject: Subject, latents: torch.Tensor) -> tuple[dict[str, torch.
     if values is not None:
         tensors["singular_values"] = values
         if bool((values[:, 0] == 0).any()):
-            notes.append(
-                "the picture does not move with the latent: all singular values are 0, as where a tanh is saturated"
-            )
+            notes.append("the picture does not move with the latent: all singular values are 0, as in a saturated tanh")
     return tensors, notes
 
 

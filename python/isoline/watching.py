@@ -9,30 +9,42 @@ from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from isoline.picking import tensors_in
 from isoline.subject import Subject, part_name
 
+# Operators that take a tensor for its shape and type alone.
+SHAPES = ("zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full", "new_empty")
 SEEDED = torch.Tag.nondeterministic_seeded
 TO_NUMBER = torch.ops.aten._local_scalar_dense.default
 
 
 class Watch(TorchDispatchMode):
-    """Notes which part draws random numbers, and which turns a tensor into a Python number."""
+    """Notes which part draws random numbers, and which turns a tensor into a Python number.
 
-    def __init__(self, root: torch.nn.Module):
+    With a `latent`, it notes only numbers that were computed from it, and keeps every such tensor while it lasts.
+    """
+
+    def __init__(self, root: torch.nn.Module, latent: torch.Tensor | None = None):
         super().__init__()
         self.root, self.inside = root, [""]
-        self.draws: list[tuple[str, str]] = []
+        self.draws: list[str] = []
         self.numbers: list[tuple[str, Any]] = []
+        # Memory with values that depend on the latent; held, so that no other tensor gets the same place.
+        self.depends: dict[int, torch.UntypedStorage] | None = None if latent is None else {}
+        self._mark(latent)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Calls the operator and looks at it."""
+        from_latent = self._depends((args, kwargs))
         result = func(*args, **(kwargs or {}))
+        if from_latent and func.overloadpacket.__name__ not in SHAPES:
+            self._mark(result)
         # Attention counts as seeded for its dropout, which eval mode sets to 0.
         if SEEDED in func.tags and "attention" not in func.name():
-            self.draws.append((self.inside[-1], func.overloadpacket.__name__))
-        if func is TO_NUMBER:
+            self.draws.append(self.inside[-1])
+        if func is TO_NUMBER and from_latent:
             self.numbers.append((self.inside[-1], result))
         return result
 
@@ -53,6 +65,16 @@ class Watch(TorchDispatchMode):
             for handle in handles:
                 handle.remove()
 
+    def _depends(self, arguments: Any) -> bool:
+        if self.depends is None:
+            return True
+        return any(isinstance(t, torch.Tensor) and place(t) in self.depends for t in tree_leaves(arguments))
+
+    def _mark(self, result: Any) -> None:
+        if self.depends is not None:
+            held = (t for t in tree_leaves(result) if isinstance(t, torch.Tensor))
+            self.depends.update((place(t), t.untyped_storage()) for t in held if place(t))
+
     def _enter(self, name: str) -> Callable[..., None]:
         return lambda *_: self.inside.append(name)
 
@@ -64,9 +86,14 @@ class Watch(TorchDispatchMode):
         return part_name(self.root, part)
 
 
-def watched(subject: Subject, latents: torch.Tensor) -> Watch:
-    """One call of the subject, watched."""
-    watch = Watch(subject.generator.module)
+def place(tensor: torch.Tensor) -> int:
+    """Where the memory of a tensor begins, views included; 0 for none."""
+    return tensor.untyped_storage().data_ptr()
+
+
+def watched(subject: Subject, latents: torch.Tensor, numbers: bool = False) -> Watch:
+    """One call of the subject, watched; with `numbers`, for those that depend on the latents."""
+    watch = Watch(subject.generator.module, latents if numbers else None)
     with watch.running():
         subject(latents)
     return watch

@@ -9,8 +9,8 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 numpy = pytest.importorskip("numpy")
 
-import isoline  # noqa: E402
-import modules  # noqa: E402
+import isoline
+import modules
 
 WAYS = [("auto", 1), ("auto", "dynamic"), ("torchscript", 1), ("torchscript", "dynamic")]
 

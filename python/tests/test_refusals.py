@@ -5,11 +5,11 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
-from torch import nn  # noqa: E402
+from torch import nn
 
-import isoline  # noqa: E402
-import modules  # noqa: E402
-from modules import head  # noqa: E402
+import isoline
+import modules
+from modules import head
 
 LATENT = torch.zeros(1, 6)
 BAD = {
@@ -25,7 +25,7 @@ BAD = {
     "a norm without statistics of its own": (lambda: head(("norm", nn.BatchNorm2d(3, track_running_stats=False))),
                                              ["mixes the pictures of a batch, first in layer norm (BatchNorm2d)"]),
     "an if": (lambda: head(("gate", modules.Gate())),
-              ["decides by values that depend on the latent: layer gate (Gate)", "torch.where"]),
+              ["the module decides by the latent: layer gate (Gate) turns", "torch.where"]),
     "not finite": (lambda: head(("root", modules.Root())), ["not finite, first in layer root (Root)"]),
     "integers": (lambda: modules.Returns(lambda x: (255 * x).long()),
                  ["Returns returns int64 [1, 3, 4, 4]", "return floats"]),
@@ -41,7 +41,7 @@ BAD = {
 def test_a_bad_module_is_refused_in_one_sentence_and_nothing_is_written(case, tmp_path):
     make, said = BAD[case]
     with pytest.raises(isoline.ExportError) as caught:
-        isoline.export(make(), LATENT, tmp_path / "g.onnx")
+        isoline.export(modules.seeded(make), LATENT, tmp_path / "g.onnx")
     message = str(caught.value)
     assert "\n" not in message and ";" in message or "?" in message, message
     for words in said:
@@ -65,7 +65,42 @@ def test_a_branch_that_one_exporter_froze_is_found_by_onnxruntime(tmp_path):
             return x * 2 if x.detach().numpy().mean() > 0 else x * 3
 
     with pytest.raises(isoline.ExportError, match="torchscript opset 17: onnxruntime differs"):
-        isoline.export(head(("hidden", Hidden())), LATENT, tmp_path / "g.onnx", exporter="torchscript")
+        isoline.export(
+            modules.seeded(lambda: head(("hidden", Hidden()))), LATENT, tmp_path / "g.onnx", exporter="torchscript"
+        )
+
+
+def test_a_branch_that_no_latent_leaves_is_a_note(tmp_path):
+    class Guard(nn.Module):
+        """Looks at its values, as assertions do, and at a copy of them that was put together piece by piece."""
+
+        def forward(self, x):
+            y = torch.zeros_like(x)
+            y[:, :1] = x[:, :1]
+            assert torch.zeros_like(x).sum() == 0
+            return x * 2 if y.abs().max() < 1e6 else x
+
+    result = isoline.export(head(("guard", Guard())), LATENT, tmp_path / "g.onnx")
+    assert result.exporter == "torchscript"
+    said = [n for n in result.notes if "layer guard (Guard) turns a value that depends on the latent" in n]
+    assert len(said) == 1 and "it was the same for 66 latents" in said[0], result.notes
+
+
+def test_a_rare_branch_is_found(tmp_path):
+    body = modules.seeded(head)
+    with torch.no_grad():
+        means = body(torch.randn(2000, 6, generator=torch.Generator().manual_seed(3))).flatten(1).mean(1)
+    often = means.quantile(0.93).item()
+
+    class Rare(nn.Module):
+        """Takes the other branch for 7 latents of 100."""
+
+        def forward(self, x):
+            return x if x.mean() < often else 2 * x
+
+    body.add_module("rare", Rare())
+    with pytest.raises(isoline.ExportError, match=r"layer rare \(Rare\)"):
+        isoline.export(body, LATENT, tmp_path / "g.onnx")
 
 
 ARGUMENTS = {
