@@ -2,7 +2,7 @@
 
 use super::{CommandRow, Context, output, parsed};
 use crate::acts::import::{Array, Noise, OnnxImported, OnnxOptions, arrays, import_onnx};
-use crate::error::{Error, Result, did_you_mean, shown};
+use crate::error::{Error, Result, shown};
 use crate::generator::{ImportOptions, Imported, import, prefix_told};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -96,11 +96,7 @@ impl OnnxArgs {
             Some("fixed") => Some(Noise::Fixed),
             Some("zero") => Some(Noise::Zero),
             Some(other) => {
-                return Err(wrong(
-                    "--noise",
-                    other,
-                    &format!("fixed or zero{}", did_you_mean(other, ["fixed", "zero"])),
-                ));
+                return Err(wrong("--noise", other, "fixed or zero"));
             }
         };
         Ok(OnnxOptions {

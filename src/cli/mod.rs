@@ -31,6 +31,7 @@ use crate::data::Skipped;
 use crate::device::{self, Device, DeviceName};
 use crate::error::{Error, Result};
 use crate::progress::{Progress, ProgressMode};
+use crate::run::repeated;
 use clap::{ArgMatches, Parser};
 use std::ffi::OsString;
 
@@ -242,11 +243,27 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Result<()> {
         verbose: cli.verbose,
     };
     bound_threads(&context);
+    say_repeated(cli.command.row.name, &cli.command.arguments, &context);
     // An error that still names no place is about a flag.
     let done = (cli.command.row.run)(&cli.command.arguments, &context);
     let done = done.map_err(|e| train_reward::priced(e, &context)).map_err(Error::at_flag);
     failpoint!("main.end").map_err(|e| Error::io("<the end>", "reach", e))?;
     done
+}
+
+/// Says which of the seeds after `--seeds` were typed more than once. Batches say it themselves, since their seeds may also
+/// stand in a config.
+fn say_repeated(command: &str, arguments: &clap::ArgMatches, context: &Context) {
+    let mut typed = arguments;
+    while let Some((_, inner)) = typed.subcommand() {
+        typed = inner;
+    }
+    if command != generate::ROW.name
+        && let Ok(Some(seeds)) = typed.try_get_one::<String>("seeds")
+        && let Ok(Some(sentence)) = repeated(seeds)
+    {
+        context.say(&sentence);
+    }
 }
 
 /// The arguments as a line that a shell reads back, with `isoline` for the program.

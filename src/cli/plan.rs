@@ -73,18 +73,21 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         let csv = jobs.added_to(there.as_ref(), &args.outdir)? || args.csv;
         jobs.plan(csv)?
     };
-    let plan = plan.with_shards(args.shards)?;
+    // A plan that is there keeps its number of shards, which jobs may have been submitted for.
+    let fixed = plan.check(&args.outdir)?.and_then(|there| there.shards);
+    let shards = args.shards.or(fixed);
+    let plan = plan.with_shards(shards)?;
     let work = crate::acts::open(&plan, &args.outdir)?;
     let _lock = runs::alone(&args.outdir)?;
     work.claim()?;
-    if args.shards.is_some() {
+    if shards.is_some() {
         // Slurm opens its logs there before the first worker starts.
         store::create_dir(&args.outdir.join("shards"))?;
     }
     plan.write(&args.outdir)?;
     let tiles = work.tiles();
     let samples: u64 = (0..tiles).map(|t| work.wanted(t)).sum();
-    let array = args.shards.map(|n| format!(", shards {}", array_expression(&(0..n).collect::<Vec<_>>())));
+    let array = shards.map(|n| format!(", shards {}", array_expression(&(0..n).collect::<Vec<_>>())));
     output::print(&format!("{samples} samples in {tiles} tiles{}, plan {}\n", array.unwrap_or_default(), plan.id()))
 }
 

@@ -18,6 +18,7 @@ mod affine;
 mod attention;
 mod combine;
 mod constant;
+mod conv_live;
 mod elementwise;
 mod gather;
 mod gram;
@@ -176,6 +177,7 @@ fn rule(plain: Plain) -> Box<dyn HostOperator> {
         Plain::Sum(factors) => Box::new(combine::Sum(factors)),
         Plain::Concat(outer) => Box::new(combine::Concat { outer }),
         Plain::Constant(values) => Box::new(constant::Constant(values)),
+        Plain::ConvLive { columns, sizes } => Box::new(conv_live::ConvLive::new(columns, sizes)),
         Plain::Matmul(sizes) => Box::new(matmul::Matmul::new(sizes)),
         Plain::Softmax { sizes, log } => Box::new(softmax::Softmax { sizes, log }),
         Plain::NormOf { rule, sizes } => Box::new(picked::NormOf { rule, sizes }),

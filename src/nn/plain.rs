@@ -70,6 +70,13 @@ pub enum Plain {
     Constant(Vec<f32>),
     /// A·B of two inputs, for the sizes batch, m, k and n: `[batch, m, k]` and `[batch, k, n]`.
     Matmul([usize; 4]),
+    /// The first input convolved with the second as its weight.
+    ConvLive {
+        /// The features under each place of the output, `[groups, k, places]`; [`u32::MAX`] stands for none.
+        columns: Vec<u32>,
+        /// The sizes groups, outputs of a group, k and places.
+        sizes: [usize; 4],
+    },
     /// Softmax over the middle axis of `[outer, size, inner]`, or its logarithm.
     Softmax {
         /// The sizes outer, size and inner.

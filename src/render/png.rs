@@ -21,6 +21,8 @@ pub const TEXT_BYTES: usize = 64 << 10;
 const CHUNKS: usize = 65_536;
 /// The largest picture file, in bytes: 4096² pixels of four 16-bit channels take 128 MiB without compression.
 const FILE_BYTES: u64 = 256 << 20;
+/// Bytes of a file that tell what it is.
+const HEAD: u64 = 512;
 const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
 
 /// What a picture file says about itself. Both parts are left out under `--no-metadata`.
@@ -122,10 +124,15 @@ fn find_recipe(mut source: impl BufRead + Seek, name: &Path) -> Result<String> {
         std::io::ErrorKind::UnexpectedEof => Error::input(name, "the PNG file ends early; it may be half copied"),
         _ => Error::io(name, "read the picture", error),
     };
-    let mut signature = [0; 8];
-    if source.read_exact(&mut signature).is_err() || signature != SIGNATURE {
-        return Err(Error::input(name, "expected a PNG file, found another format; recipes are carried by PNG only"));
+    let mut head = Vec::new();
+    source.by_ref().take(HEAD).read_to_end(&mut head).map_err(unreadable)?;
+    if !head.starts_with(&SIGNATURE) {
+        let found = crate::store::told(&head).unwrap_or_else(|| "another format".to_owned());
+        let found = found.split(';').next().unwrap_or_default();
+        let message = format!("expected a PNG file, found {found}; recipes are carried by PNG only");
+        return Err(Error::input(name, message));
     }
+    source.seek(SeekFrom::Start(SIGNATURE.len() as u64)).map_err(unreadable)?;
     for _ in 0..CHUNKS {
         let mut head = [0; 8];
         source.read_exact(&mut head).map_err(unreadable)?;

@@ -135,6 +135,10 @@ struct Point<P> {
 
 /// Attempts between the ends of a bracket after which its path is given up: seven halvings, and a jump is left.
 const PATH: usize = 8;
+/// The same for a sample that is still far: the level jumps over its target on this path, and another may lead there.
+const JUMP: usize = 4;
+/// The distance that is far: three percentiles at the median.
+const WIDE: f64 = 0.075;
 /// Searches in vain after which nothing is left to try.
 const SEARCHES: usize = 6;
 /// Attempts in a row that came no nearer, after which a sample that cannot search rests.
@@ -230,11 +234,12 @@ impl<T: Trial> Sample<T> {
         let [below, above] = loop {
             let ends = self.bracket()?;
             self.bracketed = true;
-            if self.on_path < PATH {
+            let distance = |i: usize| self.points[i].level.distance(self.target);
+            let far = distance(ends[0]).min(distance(ends[1])) > WIDE;
+            if self.on_path < if far { JUMP } else { PATH } {
                 break ends;
             }
             self.on_path = 0;
-            let distance = |i: usize| self.points[i].level.distance(self.target);
             self.points.remove(if distance(ends[0]) > distance(ends[1]) { ends[0] } else { ends[1] });
         };
         self.on_path += 1;

@@ -40,8 +40,17 @@ pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
 pub fn read_toml<C: DeserializeOwned>(path: &Path) -> Result<(C, String)> {
     let bytes = read_bounded(path, limits::CONFIG_BYTES)?;
     let place = crate::error::shown(path);
-    let text = String::from_utf8(bytes).map_err(|_| Error::config(&place, "expected UTF-8 text"))?;
-    Ok((parse_toml(&text, &place)?, text))
+    let other = super::told(&bytes)
+        .filter(|found| !found.starts_with("a text"))
+        .map(|found| Error::config(&place, format!("expected TOML, found {found}")));
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(_) => return Err(other.unwrap_or_else(|| Error::config(&place, "expected UTF-8 text"))),
+    };
+    match parse_toml(&text, &place) {
+        Ok(parsed) => Ok((parsed, text)),
+        Err(error) => Err(other.unwrap_or(error)),
+    }
 }
 
 /// Parses TOML text; `place` is its name in messages.

@@ -238,7 +238,7 @@ fn wrong_command_lines_are_one_line_each() {
     Isoline::new(&[]).fails(2, &["expected a command"]);
     Isoline::new(&["inspekt"]).fails(2, &["'inspekt'", "'inspect'"]);
     Isoline::new(&["inspect"]).fails(2, &["MODEL"]);
-    Isoline::new(&["list", "layer"]).fails(2, &["layers, estimators"]);
+    Isoline::new(&["list", "layer"]).fails(2, &["layers, operators"]);
     Isoline::new(&["list", "layers", "--jsno"]).fails(2, &["'--jsno'", "'--json'"]);
     Isoline::new(&["list", "layers", "-q", "-v"]).fails(2, &["cannot be used with"]);
 }

@@ -100,6 +100,13 @@ pub const NODES: &[(&str, &[usize], &[usize], &str)] = &[
         r#""weight": "a", "bias": "b", "kernel": [2, 2], "input": [2, 2, 3], "output": [3, 6, 7], "stride": [3, 3],
            "pads": [0, 1, 0, 1], "dilation": [2, 2], "groups": 1"#,
     ),
+    (
+        "conv_live",
+        &[40, 24],
+        &[4, 3, 3],
+        r#""kernel": [4, 1, 2, 3], "input": [2, 5, 4], "output": [4, 3, 3], "stride": [2, 1], "pads": [1, 0, 0, 1],
+           "dilation": [1, 1], "groups": 2"#,
+    ),
     ("sum", &[5, 5], &[5], ""),
     ("sum", &[5, 5], &[5], r#""factors": [2.0, -1.0]"#),
     ("product", &[5, 5], &[5], ""),

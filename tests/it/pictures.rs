@@ -176,3 +176,25 @@ fn another_format_under_the_name_of_a_picture_is_named() {
         call.env("ISOLINE_MODELS", model.root()).fails(3, &["x.png", word]);
     }
 }
+
+/// What lies in place of a picture or a card is named by its first bytes.
+#[test]
+fn another_file_in_place_of_a_recipe_or_a_card_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let page = dir.path().join("x.png");
+    for (bytes, words) in [
+        (&b"<!DOCTYPE html><html>"[..], "found a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n", "found a Git LFS pointer"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF", "found a JPEG picture"),
+        (b"", "found an empty file"),
+    ] {
+        fs::write(&page, bytes).unwrap();
+        let call = crate::cli::Isoline::new(&["generate", "--from"]).arg(&page).arg("-o").arg(dir.path().join("run"));
+        call.fails(3, &["x.png: expected a PNG file", words]);
+        if bytes.is_empty() {
+            continue;
+        }
+        fs::write(dir.path().join("card.toml"), bytes).unwrap();
+        crate::cli::Isoline::new(&["inspect"]).arg(dir.path()).fails(2, &["card.toml", "expected TOML", words]);
+    }
+}

@@ -256,6 +256,9 @@ fn a_description_is_not_gone_on_with_from_other_latents() {
     let keys = "[describe]\nmodel = \"digits-vae\"\nlatents = \"z.npz\"\nkey = \"latents\"\n";
     fs::write(dir.path().join("describe.toml"), keys).unwrap();
     run(&["plan", "-q", "describe.toml", "-o", "run", "--shards", "2"]).succeeds();
+    // Jobs may have been submitted for two shards, so a plan that is made again keeps them.
+    let again = run(&["plan", "describe.toml", "-o", "run"]).succeeds();
+    assert!(again.contains("shards 0-1"), "{again}");
     run(&["work", "-q", "run", "--shard", "0/2"]).succeeds();
     run(&["describe", "-q", "digits-vae", "--seeds", "7-27", "--npz", "-o", "other"]).succeeds();
     fs::copy(dir.path().join("other/spectra.npz"), dir.path().join("z.npz")).unwrap();

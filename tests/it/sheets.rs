@@ -121,6 +121,11 @@ fn every_number_of_64_bits_is_a_seed() {
     let done = isoline(&["generate", "--mode", "balanced", "--seeds", "3,3,4", "-o", "twice"]).cwd(dir.path()).run();
     assert!(done.stderr.contains("seed 3 was given twice; it is made once"), "{}", done.stderr);
     assert_eq!(done.stdout.lines().count(), 3);
+    // Every command with seeds says so.
+    let done = isoline(&["describe", "digits-vae", "--seeds", "3,3,4", "--progress", "none"]).cwd(dir.path()).run();
+    assert_eq!((done.code, done.stderr.as_str()), (0, "seed 3 was given twice; it is made once\n"));
+    generate(dir.path(), &["--set", "noveltty=3"])
+        .fails(2, &["--set noveltty=3: unknown key", "did you mean \"novelty\""]);
 }
 
 #[test]

@@ -10,13 +10,15 @@ use crate::geometry::estimators::{EstimatorSettings, estimator_with};
 use crate::nn::Parameters;
 use crate::noise::{Stream, normals};
 use crate::onnx::mixing::{self, Mixing};
-use crate::onnx::{Choices, Lowered, Model};
+use crate::onnx::{Axis, Choices, Input, Lowered, Model};
 use crate::tensors::{host, rows};
 
 /// Differences of pictures, as a part of the range, from which an import is refused.
 const REFUSED: f64 = 1e-3;
 /// Differences of pictures, as a part of the range, from which it is said.
 const SUSPECT: f64 = 1e-4;
+/// Weights above which the batch of two, which takes them in memory twice, is not tried.
+const LARGE: usize = 200_000_000;
 /// Largest latent for which singular values are compared.
 const WIDEST: usize = 1_024;
 
@@ -29,7 +31,15 @@ pub fn latent(seed: u64, d: usize) -> Vec<f32> {
 ///
 /// # Errors
 /// [`Error::Input`] that names the node which mixes them.
-pub fn samples(model: &Model, choices: &Choices, d: usize, device: &Device) -> Result<String> {
+pub fn samples(model: &Model, choices: &Choices, input: &Input, device: &Device) -> Result<String> {
+    let d = input.shape.iter().product();
+    let declared = model.inputs.iter().find(|i| i.name == input.name).and_then(|i| i.shape.as_ref());
+    if declared.is_some_and(|shape| shape.len() > 1 && shape[0] == Axis::Fixed(1)) {
+        return Ok("the file holds one latent; rows are kept apart by the program".to_owned());
+    }
+    if model.parameters > LARGE {
+        return Ok("kept apart by the program; a batch of two was not tried on a model of this size".to_owned());
+    }
     let (a, b) = (latent(0, d), latent(1, d));
     let found = mixing::check(model, choices, [&a, &b], |lowered, x| every_value(lowered, x, device))?;
     Ok(match found {

@@ -92,8 +92,7 @@ pub fn import_onnx(source: &Path, folder: &Path, options: &OnnxOptions) -> Resul
     let lowered = onnx::lower(&model, &choices, 1)?;
     let mut found =
         Findings { findings: read_told(&model, &lowered, &choices), warnings: lowered.report.warnings.clone() };
-    let d = lowered.inputs[0].shape.iter().product();
-    let samples = checks::samples(&model, &choices, d, &device)?;
+    let samples = checks::samples(&model, &choices, &lowered.inputs[0], &device)?;
     let ready = Ready::of(source, folder, &model, &lowered, options, &device, &mut found)?;
     found.say("samples", samples);
     let parity = reference.as_ref().map(|reference| checks::parity(&ready.generator, reference)).transpose()?;

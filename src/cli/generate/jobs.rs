@@ -19,7 +19,22 @@ const VARIATIONS: &str = "1-8";
 pub fn planned(config: &Path, text: &str, set: &[String], outdir: &Path) -> Result<BatchConfig> {
     let mut over = overrides(set)?;
     over.insert("outdir".to_owned(), utf8("--outdir", outdir)?.into());
-    BatchConfig::resolve(Some(config), text, &over, None)
+    BatchConfig::resolve(Some(config), text, &over, None).map_err(|e| at_set(e, set))
+}
+
+/// An error about a key that there is not, at the `--set` that it was typed after.
+fn at_set(error: Error, set: &[String]) -> Error {
+    match error {
+        Error::Config { message, place } => {
+            let unknown = message.strip_prefix("unknown key \"").and_then(|rest| rest.split('"').next());
+            let typed = |pair: &&String| pair.split('=').next().map(str::trim) == unknown;
+            match set.iter().find(typed) {
+                Some(pair) => Error::config(format!("--set {}", pair.escape_debug()), message),
+                None => Error::Config { message, place },
+            }
+        }
+        other => other,
+    }
 }
 
 /// A path that is going to stand in a plan or a config, as UTF-8.
@@ -144,7 +159,8 @@ pub fn batch(args: &Args, context: &Context) -> Result<(BatchConfig, Option<Pict
     };
     let method = over.get("method").and_then(toml::Value::as_str);
     let text = base.text(method)?;
-    let batch = BatchConfig::resolve(args.config.as_deref(), &text, &over, (!rows.is_empty()).then_some(rows))?;
+    let rows = (!rows.is_empty()).then_some(rows);
+    let batch = BatchConfig::resolve(args.config.as_deref(), &text, &over, rows).map_err(|e| at_set(e, &args.set))?;
     Ok((batch, if let Base::From(own) = base { Some(own) } else { None }))
 }
 

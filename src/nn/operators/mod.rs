@@ -8,6 +8,7 @@ mod affine;
 mod axis_mix;
 mod concat;
 mod constant;
+mod conv_live;
 mod convolution;
 mod dense;
 mod extreme;
@@ -59,6 +60,7 @@ pub static OPERATORS: &[OperatorKind] = &[
     dense::KIND,
     convolution::PLAIN,
     convolution::TRANSPOSED,
+    conv_live::KIND,
     sum::KIND,
     product::KIND,
     quotient::KIND,

@@ -109,7 +109,7 @@ pub fn cases() -> Vec<Case> {
         ("id = \"tiny\"", "id = \"../tiny\"".into(), &["id"]),
         ("family = \"gan\"", "family = \"gam\"".into(), &["family", "did you mean \"gan\""]),
         ("prior = \"normal\"", "prior = \"uniform\"".into(), &["latent.prior"]),
-        ("format = 1", "format = 2".into(), &["format", "another version"]),
+        ("format = 1", "format = 3".into(), &["format", "another version"]),
         ("out = 4", "out = -4".into(), &["layers[0]"]),
         ("out = 4", "out = 9223372036854775807".into(), &["layers[0]"]),
         ("kind = \"linear\"", "kind = \"liner\"".into(), &["layers[0]", "did you mean \"linear\""]),

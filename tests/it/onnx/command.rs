@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 fn generator(last: Vec<Message>, inputs: Vec<Message>, shape: &[i64]) -> Vec<u8> {
     let weight: Vec<f32> = (0..24).map(|i| ((i * 7 % 11) as f32 - 5.0) / 8.0).collect();
     let sides = writer::ints("sides", &[4], &[-1, 1, 2, 3]);
-    let mut nodes =
-        vec![node("MatMul", &["z", "w"], &["h"], vec![]), node("Reshape", &["h", "sides"], &["p"], vec![])];
+    let mut nodes = vec![node("MatMul", &["z", "w"], &["h"], vec![]), node("Reshape", &["h", "sides"], &["p"], vec![])];
     nodes.extend(last);
     let all = std::iter::once(value("z", &[0, 4])).chain(inputs).collect();
     file(17, writer::body(nodes, vec![floats("w", &[4, 6], &weight), sides], all, vec![value("x", shape)]), vec![])
@@ -59,7 +58,7 @@ fn an_onnx_file_becomes_a_model_that_is_looked_at_measured_and_verified() {
         assert!(found.contains(words), "{words}\nnot in\n{found}");
     }
     let model = place.at("model");
-    assert_eq!(done.stderr, format!("isoline: next: isoline generate --model {} --mode balanced\n", model.display()));
+    assert_eq!(done.stderr, format!("next: isoline generate --model {} --mode balanced\n", model.display()));
     let card = fs::read_to_string(model.join("card.toml")).unwrap();
     assert!(card.contains("format = 2") && card.contains("family = \"generator\""), "{card}");
     Isoline::new(&["inspect"]).arg(&model).succeeds();
@@ -79,7 +78,7 @@ fn nothing_is_written_by_a_dry_run_or_over_a_model() {
     assert_eq!((done.code, place.at("model").exists()), (0, false), "{}", done.stderr);
     assert!(done.stderr.contains("nothing was written"), "{}", done.stderr);
     assert_eq!(place.import(&source, &["-q"]).run().code, 0);
-    place.import(&source, &[]).fails(2, &["holds a model \"model\"", "--force"]);
+    place.import(&source, &[]).fails(2, &["holds a model \"model\"", "force"]);
     assert_eq!(place.import(&source, &["-q", "--force"]).run().code, 0);
 }
 
@@ -101,12 +100,12 @@ fn a_changed_graph_or_card_is_refused_by_name() {
         fs::write(model.join("card.toml"), format!("{head}[graph]{}\n", tail.join("\n"))).unwrap();
     };
     for (from, to, words) in [
-        ("\"dense\"", "\"dence\"", "nodes[0].kind: unknown kind \"dence\", did you mean \"dense\"?"),
+        ("\"dense\"", "\"dence\"", "nodes[0].kind: unknown kind \"dence\"; did you mean \"dense\"?"),
         ("\"rows\":1", "\"rows\":5", "nodes[0].rows"),
-        ("\"rows\":1", "\"rows\":1,\"colour\":2", "nodes[0]: unknown field `colour`"),
+        ("\"rows\":1", "\"rows\":1,\"colour\":2", "nodes[0]: unknown key \"colour\""),
         ("\"inputs\":[0]", "\"inputs\":[7]", "nodes[0].inputs: expected values from 0 to 0, found 7"),
         ("\"format\":1", "\"format\":9", "format: expected 1, found 9"),
-        ("\"tanh\"", "\"tanhh\"", "unknown function, did you mean \"tanh\"?"),
+        ("\"tanh\"", "\"tanhh\"", "unknown function; did you mean \"tanh\"?"),
     ] {
         assert!(text.contains(from), "{from} not in {text}");
         rehashed(&text.replacen(from, to, 1));
@@ -143,7 +142,7 @@ fn what_is_typed_wrong_is_said_with_its_flag() {
         (&["--fix", "colour"], "--fix: expected NAME=VALUE"),
         (&["--fix", "colour=red"], "--fix: expected numbers"),
         (&["--fix", "colour=1"], "the model has no such input"),
-        (&["--noise", "zeros"], "--noise: expected fixed or zero, did you mean \"zero\"?"),
+        (&["--noise", "zeros"], "--noise: expected fixed or zero, found \"zeros\""),
         (&["--latent", "y"], "--latent"),
         (&["--output", "y"], "--output"),
         (&["--card", "card.toml"], "--card: is for weights"),
