@@ -44,7 +44,7 @@ pub struct Spec {
     pub output: Output,
     /// Whether that map is continuous and piecewise linear.
     pub piecewise_linear: bool,
-    /// Number of values in the widest activation of one sample, for memory estimates.
+    /// Number of values of one sample that are alive at once where a forward pass is at its widest, for memory estimates.
     pub widest: usize,
     /// Number of values in all activations of one sample; a backward pass keeps them all.
     pub activations: usize,

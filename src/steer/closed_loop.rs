@@ -9,6 +9,9 @@
 //!            │ no
 //!                                         elsewhere: the best of a search, further out each time
 //! ```
+//!
+//! Where the level jumps, as that of a network of relus does, a bracket may close on a jump over the target. Then places
+//! beside the nearest one are tried, as far away as levels usually differ by what is missing.
 
 use super::{Missed, open_loop::FAR};
 use crate::error::{Error, Result};
@@ -79,6 +82,17 @@ pub enum Next<P> {
         /// The level to be promised next.
         aim: Level,
     },
+    /// A place beside the nearest attempt so far.
+    Beside {
+        /// That attempt's place.
+        from: P,
+        /// The level to be promised there.
+        aim: Level,
+        /// How far away, in radians.
+        angle: f64,
+        /// How many such places were tried before this one.
+        round: usize,
+    },
     /// From the best of a search around the sample's start.
     Elsewhere {
         /// The level to be promised next, a little beyond the target.
@@ -139,6 +153,12 @@ const PATH: usize = 8;
 const JUMP: usize = 4;
 /// The distance that is far: three percentiles at the median.
 const WIDE: f64 = 0.075;
+/// Places beside the nearest attempt that are tried in a row without one that is nearer.
+const BESIDE: usize = 6;
+/// How far away the first of them is, in radians, and the factor by which that changes as levels there differ by too much or
+/// too little.
+const ANGLE: f64 = 0.05;
+const CHANGE: f64 = 1.6;
 /// Searches in vain after which nothing is left to try.
 const SEARCHES: usize = 6;
 /// Attempts in a row that came no nearer, after which a sample that cannot search rests.
@@ -166,6 +186,14 @@ struct Sample<T: Trial> {
     ends: [usize; 2],
     stayed: [usize; 2],
     on_path: usize,
+    /// Whether a path was given up because the level jumps over the target on it.
+    jumped: bool,
+    /// Places tried beside the nearest attempt: in all, in a row without one that is nearer, and how far away the next is.
+    beside: usize,
+    in_vain: usize,
+    angle: f64,
+    /// The level beside which the last attempt was made.
+    level_beside: Option<Level>,
 }
 
 impl<T: Trial> Sample<T> {
@@ -182,6 +210,11 @@ impl<T: Trial> Sample<T> {
             ends: [usize::MAX; 2],
             stayed: [0; 2],
             on_path: 0,
+            jumped: false,
+            beside: 0,
+            in_vain: 0,
+            angle: ANGLE,
+            level_beside: None,
         }
     }
 
@@ -189,6 +222,16 @@ impl<T: Trial> Sample<T> {
         let distance = |a: &Attempt<T>| a.level.map_or(f64::INFINITY, |level| level.distance(self.target));
         let helped = self.kept.as_ref().is_none_or(|kept| distance(&attempt) < distance(kept));
         self.stale = if helped { 0 } else { self.stale + 1 };
+        self.in_vain = if helped { 0 } else { self.in_vain };
+        if let (Some(before), Some(level)) = (self.level_beside.take(), attempt.level) {
+            let (moved, missing) = (level.distance(before), before.distance(self.target));
+            let factor = match moved / missing {
+                r if r < 0.5 => CHANGE,
+                r if r > 2.0 => 1.0 / CHANGE,
+                _ => 1.0,
+            };
+            self.angle = (self.angle * factor).clamp(1e-3, 0.6);
+        }
         if let Some(level) = attempt.level {
             let (place, promised, number) = (attempt.place.clone(), attempt.promised, self.attempts);
             self.points.push(Point { place, promised, level, number });
@@ -204,6 +247,17 @@ impl<T: Trial> Sample<T> {
         let Some((from, promised, level)) = measured.filter(|(.., level)| level.distance(self.target) > T::NEAR) else {
             return Next::Rest;
         };
+        if trial.searches() && self.jumped && level.distance(self.target) > WIDE {
+            if self.in_vain < BESIDE {
+                let round = self.beside;
+                (self.beside, self.in_vain, self.went_on) = (round + 1, self.in_vain + 1, false);
+                self.level_beside = Some(level);
+                return Next::Beside { from, aim: promised + (self.target - level), angle: self.angle, round };
+            }
+            (self.jumped, self.in_vain, self.angle) = (false, 0, ANGLE);
+            self.points.clear();
+            return self.elsewhere(level);
+        }
         if trial.interpolates()
             && let Some(between) = self.between()
         {
@@ -212,13 +266,7 @@ impl<T: Trial> Sample<T> {
         }
         let far = level.distance(self.target) > FAR;
         if trial.searches() && self.stale > usize::from(!far) {
-            let round = self.searches;
-            if round == SEARCHES {
-                return Next::Rest;
-            }
-            (self.searches, self.went_on) = (round + 1, false);
-            let beyond = BEYOND * (round + 1) as f64 * (self.target - level).signum();
-            return Next::Elsewhere { aim: self.target + beyond, round };
+            return self.elsewhere(level);
         }
         if !trial.searches() && self.stale >= PATIENCE {
             return Next::Rest;
@@ -226,6 +274,17 @@ impl<T: Trial> Sample<T> {
         let gain = if self.went_on { self.gain() } else { 1.0 };
         self.went_on = true;
         Next::On { from, aim: promised + (self.target - level) * gain }
+    }
+
+    /// A search, while one is left.
+    fn elsewhere(&mut self, level: Level) -> Next<T::Place> {
+        let round = self.searches;
+        if round == SEARCHES {
+            return Next::Rest;
+        }
+        (self.searches, self.went_on) = (round + 1, false);
+        let beyond = BEYOND * (round + 1) as f64 * (self.target - level).signum();
+        Next::Elsewhere { aim: self.target + beyond, round }
     }
 
     /// A place between the measured points nearest to the target on either side, if there are such. A path that does not
@@ -240,6 +299,7 @@ impl<T: Trial> Sample<T> {
                 break ends;
             }
             self.on_path = 0;
+            self.jumped |= far;
             self.points.remove(if distance(ends[0]) > distance(ends[1]) { ends[0] } else { ends[1] });
         };
         self.on_path += 1;
@@ -332,7 +392,9 @@ mod tests {
                 match &next {
                     Next::Rest => {}
                     Next::Between { below, above, part } => self.aims[i] = *below + (*above - *below) * *part,
-                    Next::On { aim, .. } | Next::Elsewhere { aim, .. } => self.aims[i] = *aim,
+                    Next::On { aim, .. } | Next::Beside { aim, .. } | Next::Elsewhere { aim, .. } => {
+                        self.aims[i] = *aim
+                    }
                 }
                 self.asked[i].push(next);
             }
@@ -352,6 +414,64 @@ mod tests {
         assert!((reached[0] - 1.0).abs() <= 0.01, "{reached:?} {asked:?}");
         // The first two attempts lie on either side.
         assert!(matches!(asked[0][..2], [Next::On { .. }, Next::Between { .. }]), "{asked:?}");
+    }
+
+    /// A level that jumps by a quarter along the aim and is smooth across it, as that of a network of relus.
+    struct Stairs {
+        asked: Vec<Next<(f64, f64)>>,
+    }
+
+    impl Stairs {
+        fn attempt((along, across): (f64, f64)) -> Attempt<Self> {
+            let level = (along * 4.0).floor() / 4.0 + across;
+            let (place, promised) = ((along, across), Level(along + across));
+            Attempt { place, promised, level: Some(Level(level)), outcome: level }
+        }
+    }
+
+    impl Trial for Stairs {
+        type Place = (f64, f64);
+        type Outcome = f64;
+        const NEAR: f64 = 0.01;
+
+        fn begin(&mut self) -> Result<Vec<Vec<Attempt<Self>>>> {
+            Ok(vec![vec![Self::attempt((1.9, 0.0))], vec![Self::attempt((0.0, 0.0))]])
+        }
+
+        fn correct(&mut self, next: Vec<Next<(f64, f64)>>) -> Result<Vec<Option<Attempt<Self>>>> {
+            let one = |next: &Next<(f64, f64)>| match next {
+                Next::Rest => None,
+                Next::Between { below: a, above: b, part } => {
+                    Some(Self::attempt((a.0 + (b.0 - a.0) * part, a.1 + (b.1 - a.1) * part)))
+                }
+                Next::Beside { from, angle, round, .. } => {
+                    Some(Self::attempt((from.0, from.1 + if round % 2 == 0 { *angle } else { -angle })))
+                }
+                Next::On { aim, .. } | Next::Elsewhere { aim, .. } => Some(Self::attempt((aim.0, 0.0))),
+            };
+            let made = next.iter().map(one).collect();
+            self.asked.extend(next);
+            Ok(made)
+        }
+
+        fn interpolates(&self) -> bool {
+            true
+        }
+
+        fn searches(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn beside_a_jump_the_target_is_found() {
+        let mut stairs = Stairs { asked: Vec::new() };
+        // 0.62 lies between the stairs 0.5 and 0.75, each of them more than 0.075 away.
+        let end = close(&mut stairs, &[Level(0.62)], 24).unwrap().remove(0);
+        assert!((end.kept.outcome - 0.62).abs() <= WIDE, "{} {:?}", end.kept.outcome, stairs.asked);
+        let beside = stairs.asked.iter().position(|n| matches!(n, Next::Beside { .. })).unwrap();
+        assert!(beside <= JUMP + 1, "{:?}", stairs.asked);
+        assert!(stairs.asked[..beside].iter().all(|n| matches!(n, Next::Between { .. })), "{:?}", stairs.asked);
     }
 
     #[test]

@@ -99,6 +99,10 @@ impl Trial for LatentTrial<'_> {
                     arcs[i] = Some(sphere::arc(&below.0, &above.0, part));
                     slot.done = true;
                 }
+                Next::Beside { from, aim, angle, round } => {
+                    arcs[i] = Some(beside(slot, &from, aim, angle, round, self.settings.drift.is_some(), self.reward)?);
+                    slot.done = true;
+                }
                 Next::On { from, aim } => {
                     if slot.limited && self.settings.drift.is_none() {
                         slot.widen();
@@ -151,6 +155,34 @@ fn search(slot: &mut Slot, aim: Level, round: usize, reward: &Reward, free: bool
     let allowed = candidates.into_iter().zip(scores).filter(|(z, s)| open_loop::on_manifold(z, *s, reward));
     let best = allowed.min_by(|(_, a), (_, b)| a.level.distance(aim).total_cmp(&b.level.distance(aim)));
     Ok(best.unwrap_or_else(|| (slot.latent.clone(), slot.score)))
+}
+
+/// Directions that are looked at by the reward for one place beside another.
+const DIRECTIONS: usize = 8;
+
+/// The place at `angle` from another whose promise is nearest to `aim`, of fresh directions by the sample's own noise.
+fn beside(
+    slot: &mut Slot,
+    (from, _): &Place,
+    aim: Level,
+    angle: f64,
+    round: usize,
+    bounded: bool,
+    reward: &Reward,
+) -> Result<Vec<f32>> {
+    let candidates = (0..DIRECTIONS).map(|j| {
+        let key = (round * DIRECTIONS + j) as u32;
+        let direction = noise::normals(4, slot.sample, Stream::Steering, key, from.len());
+        sphere::walk(from, &sphere::tangent(&direction, from), angle)
+    });
+    let candidates: Vec<Vec<f32>> = candidates.collect();
+    let scores = reward.score(&candidates.concat())?;
+    slot.scored += DIRECTIONS;
+    // Where the distance from the start is bounded, so it is here.
+    let near = |z: &[f32]| !bounded || sphere::angle_between(&slot.start, z) <= slot.reach;
+    let allowed = candidates.into_iter().zip(scores).filter(|(z, s)| near(z) && open_loop::on_manifold(z, *s, reward));
+    let best = allowed.min_by(|(_, a), (_, b)| a.level.distance(aim).total_cmp(&b.level.distance(aim)));
+    Ok(best.map_or_else(|| from.clone(), |(z, _)| z))
 }
 
 impl LatentTrial<'_> {

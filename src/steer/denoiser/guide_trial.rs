@@ -147,7 +147,7 @@ impl Trial for GuideTrial<'_> {
             self.aims[i] = match next {
                 Next::Rest => self.aims[i],
                 Next::Between { below, above, part } => below + (above - below) * part,
-                Next::On { aim, .. } | Next::Elsewhere { aim, .. } => aim,
+                Next::On { aim, .. } | Next::Beside { aim, .. } | Next::Elsewhere { aim, .. } => aim,
             };
         }
         let rows = computed(moves.len(), &self.task.engine.reward, |i| moves[i]);
