@@ -114,17 +114,17 @@ pub enum Error {
 impl Error {
     /// [`Error::Config`] at a known place: a flag or `file: key`.
     pub fn config(place: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::Config { place: place.into(), message: message.into() }
+        Self::Config { place: plain(place), message: plain(message) }
     }
 
     /// [`Error::Key`] whose message already says what was found, or where nothing was.
     pub fn key(key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::Key { key: key.into(), found: None, message: message.into() }
+        Self::Key { key: plain(key), found: None, message: plain(message) }
     }
 
     /// [`Error::Key`] that shows the value `found` after the key, control characters escaped.
     pub fn key_found(key: impl Into<String>, found: &str, message: impl Into<String>) -> Self {
-        Self::Key { key: key.into(), found: Some(found.escape_debug().to_string()), message: message.into() }
+        Self::Key { key: plain(key), found: Some(found.escape_debug().to_string()), message: plain(message) }
     }
 
     /// The same error seen from one table further out: `key` becomes `outer.key`. Other variants pass unchanged.
@@ -165,7 +165,7 @@ impl Error {
 
     /// [`Error::Input`]: a model, data or picture file that is not what it must be.
     pub fn input(file: impl Into<PathBuf>, message: impl Into<String>) -> Self {
-        Self::Input { file: file.into(), message: message.into() }
+        Self::Input { file: file.into(), message: plain(message) }
     }
 
     /// [`Error::Io`]: a failed system call on `path`, with advice for its kind. `action` completes "could not …".
@@ -211,6 +211,15 @@ impl Error {
     }
 }
 
+/// A part of a message, on one line whatever a file has put into it: see [`escaped`].
+fn plain(text: impl Into<String>) -> String {
+    let text = text.into();
+    match text.chars().any(drives) {
+        true => escaped(&text, |_| false),
+        false => text,
+    }
+}
+
 /// `key`, or `key = "found"` where the value is known.
 fn key_shown(key: &str, found: Option<&str>) -> String {
     found.map_or(key.to_owned(), |found| format!("{key} = \"{found}\""))
@@ -229,9 +238,6 @@ pub fn shown(path: &Path) -> String {
 /// `text` with control characters and Unicode direction marks escaped, so that a file name can neither command the
 /// terminal nor reverse the text after it. Characters for which `keep` is true stay as they are.
 pub fn escaped(text: &str, keep: impl Fn(char) -> bool) -> String {
-    let drives = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
         if drives(c) && !keep(c) {
             out.extend(c.escape_default())
@@ -240,6 +246,11 @@ pub fn escaped(text: &str, keep: impl Fn(char) -> bool) -> String {
         }
         out
     })
+}
+
+/// Whether a character commands a terminal or turns the text after it.
+fn drives(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The candidate closest to `name` by edit distance, if one is close enough that `name` may be a typing error

@@ -15,8 +15,19 @@ pub fn read(path: &Path) -> Result<Dataset> {
     parse(open(path)?, path)
 }
 
+/// The same from bytes that are already read; `place` stands for the file, its ending included.
+///
+/// # Errors
+/// Those of reading the file.
+pub fn parse_idx(bytes: &[u8], place: &Path) -> Result<Dataset> {
+    parse(unpacked(bytes, place)?, place)
+}
+
 fn open(path: &Path) -> Result<Box<dyn Read>> {
-    let mut file = BufReader::new(store::open_file(path)?);
+    unpacked(BufReader::new(store::open_file(path)?), path)
+}
+
+fn unpacked<'a>(mut file: impl BufRead + 'a, path: &Path) -> Result<Box<dyn Read + 'a>> {
     let zipped = path.extension().is_some_and(|e| e == "gz");
     let head = file.fill_buf().map_err(|e| Error::io(path, "read", e))?;
     if let Some(found) = store::told(head).filter(|_| !(zipped && head.starts_with(b"\x1f\x8b"))) {
@@ -27,8 +38,19 @@ fn open(path: &Path) -> Result<Box<dyn Read>> {
 
 /// Reads a file of labels, one class from 0 to 255 for each picture.
 pub fn read_labels(path: &Path) -> Result<Vec<u8>> {
+    labels(open(path)?, path)
+}
+
+/// Like [`parse_idx`], for labels.
+///
+/// # Errors
+/// Those of reading the file.
+pub fn parse_idx_labels(bytes: &[u8], place: &Path) -> Result<Vec<u8>> {
+    labels(unpacked(bytes, place)?, place)
+}
+
+fn labels(mut source: impl Read, path: &Path) -> Result<Vec<u8>> {
     let bad = |m: String| Error::input(path, m);
-    let mut source = open(path)?;
     let mut header = [0u8; 8];
     source.read_exact(&mut header).map_err(|e| bad(format!("not an IDX file of labels: {e}")))?;
     let [magic, count] = [0, 4].map(|i| u32::from_be_bytes([header[i], header[i + 1], header[i + 2], header[i + 3]]));

@@ -5,6 +5,7 @@ mod folder;
 mod idx;
 mod picture_files;
 
+pub use idx::{parse_idx, parse_idx_labels};
 pub use picture_files::{PictureFiles, Skipped};
 
 use crate::error::{Error, Result};

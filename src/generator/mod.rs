@@ -19,7 +19,7 @@ pub use card::{Card, FAMILIES, Output, Provenance, RawCard, finish_card};
 pub use classifier::Classifier;
 pub use find::{KnownModel, Place, anchored_model, find_model, known_models, places};
 pub use footprint::{DEFAULT_MEMORY, check_memory};
-pub use import::{ImportOptions, Imported, check_import_folder, import, prefix_told, put_model};
+pub use import::{ImportOptions, Imported, check_import_folder, import, prefix_told, put_model, read_source};
 pub use one_shot::{Inspection, OneShot, build, card_parameters, read_model};
 pub use pictures::pictures;
 pub use sampler::{AtSigma, Sampler, spoilt};

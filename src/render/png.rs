@@ -229,8 +229,19 @@ pub fn read_picture(path: &Path) -> Result<Picture> {
     if !about.is_file() || about.len() > FILE_BYTES {
         return Err(Error::input(path, format!("expected a picture file of at most {} MiB", FILE_BYTES >> 20)));
     }
+    decode(BufReader::new(file), path)
+}
+
+/// Like [`read_picture`], for a picture file in memory; `place` stands for the file in errors.
+///
+/// # Errors
+/// Those of [`read_picture`].
+pub fn parse_picture(bytes: &[u8], place: &Path) -> Result<Picture> {
+    decode(Cursor::new(bytes), place)
+}
+
+fn decode<R: BufRead + Seek>(mut source: R, path: &Path) -> Result<Picture> {
     let failed = |e| Error::io(path, "read the picture", e);
-    let mut source = BufReader::new(file);
     let head = source.fill_buf().map_err(failed)?;
     let found = crate::store::told(head).filter(|_| !head.starts_with(b"\x89PNG") && !head.starts_with(b"\xff\xd8"));
     let mut reader = image::ImageReader::new(source).with_guessed_format().map_err(failed)?;
@@ -245,7 +256,7 @@ pub fn read_picture(path: &Path) -> Result<Picture> {
     // Four 16-bit channels at the largest side: once for the rows and once for the result.
     bounds.max_alloc = Some(side * side * 8 * 2);
     reader.limits(bounds);
-    let turned = |reader: image::ImageReader<BufReader<std::fs::File>>| {
+    let turned = |reader: image::ImageReader<R>| {
         let mut decoder = reader.into_decoder()?;
         // As every viewer shows it: cameras store the rows as the sensor has them, and the turn beside them.
         let orientation = decoder.orientation()?;

@@ -63,20 +63,25 @@ impl Plan {
                 });
             return Err(Error::input(folder, format!("no plan.toml here, so this is no run folder; {hint}")));
         }
-        let bytes = store::read_bounded(&path, limits::PLAN_BYTES)?;
-        let text = String::from_utf8(bytes).map_err(|_| Error::input(&path, "expected a plan, found no UTF-8 text"))?;
-        let plan: Self = toml::from_str(&text).map_err(|e| {
+        Self::parse(&store::read_bounded(&path, limits::PLAN_BYTES)?, &path)
+    }
+
+    /// The plan in the bytes of the file `path`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if this version cannot read it.
+    pub fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
+        let text =
+            std::str::from_utf8(bytes).map_err(|_| Error::input(path, "expected a plan, found no UTF-8 text"))?;
+        let plan: Self = toml::from_str(text).map_err(|e| {
             let message = e.message().replace('\n', " ");
-            Error::input(
-                &path,
-                format!("not a plan of this version: {message}; plan the run again into another folder"),
-            )
+            Error::input(path, format!("not a plan of this version: {message}; plan the run again into another folder"))
         })?;
         if plan.format != 1 {
             let found = plan.format;
             return Err(Error::input(path, format!("format: expected 1, found {found}; a newer isoline wrote it")));
         }
-        plan.with_shards_of(&path)
+        plan.with_shards_of(path)
     }
 
     fn with_shards_of(self, path: &Path) -> Result<Self> {

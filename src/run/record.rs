@@ -1,6 +1,6 @@
 //! Records: what a finished tile holds. A tile's record is written last.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, escaped};
 use crate::limits;
 use crate::store;
 use serde::de::DeserializeOwned;
@@ -102,13 +102,18 @@ impl<R: Serialize + DeserializeOwned> Record<R> {
             Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Lookup::Nothing,
             Err(e) => return Lookup::Damaged(e.to_string()),
         };
+        Self::parse(&bytes, tile, run_id)
+    }
+
+    /// What the bytes of a record's file are, where the record of `tile` in the run `run_id` is expected.
+    pub fn parse(bytes: &[u8], tile: u64, run_id: &str) -> Lookup<Self> {
         /// The part of a record that every version has.
         #[derive(Deserialize)]
         struct Head {
             format: u32,
             run_id: String,
         }
-        match serde_json::from_slice::<Head>(&bytes) {
+        match serde_json::from_slice::<Head>(bytes) {
             Err(_) => return Lookup::Damaged("is not a whole record".into()),
             Ok(head) if head.format > 1 => {
                 return Lookup::Foreign(format!("has format {}, expected 1; a newer isoline wrote it", head.format));
@@ -118,13 +123,13 @@ impl<R: Serialize + DeserializeOwned> Record<R> {
             }
             Ok(_) => {}
         }
-        match serde_json::from_slice::<Self>(&bytes) {
+        match serde_json::from_slice::<Self>(bytes) {
             Ok(record) if record.tile != tile => Lookup::Damaged(format!("is the record of tile {}", record.tile)),
             Ok(record) if record.sha256 != Self::hash(run_id, tile, &record.samples) => {
                 Lookup::Damaged("does not fit the hash in it".into())
             }
             Ok(record) => Lookup::Whole(record),
-            Err(e) => Lookup::Damaged(format!("is not a whole record: {e}")),
+            Err(e) => Lookup::Damaged(format!("is not a whole record: {}", escaped(&e.to_string(), |_| false))),
         }
     }
 

@@ -86,8 +86,8 @@ pub fn repeated(text: &str) -> Result<Option<String>, String> {
 /// Parses a list and tells `again` of each seed that was there before.
 fn parse(text: &str, mut again: impl FnMut(u64)) -> Result<Vec<u64>, String> {
     let bad = |part: &str| format!("expected seeds as in 0-63,99, found \"{}\"", part.escape_debug());
-    let mut seeds = Vec::new();
-    let mut seen = std::collections::BTreeSet::new();
+    let mut ranges = Vec::new();
+    let mut typed = 0u64;
     for part in text.split(',').map(str::trim) {
         let number = |t: &str| {
             t.trim().parse::<u64>().map_err(|e| match e.kind() {
@@ -104,17 +104,28 @@ fn parse(text: &str, mut again: impl FnMut(u64)) -> Result<Vec<u64>, String> {
         if last < first {
             return Err(bad(part));
         }
-        if last - first >= (limits::SAMPLES - seeds.len().min(limits::SAMPLES)) as u64 {
+        // Those that are typed again count too, for they take their time as well.
+        typed = typed.saturating_add((last - first).saturating_add(1));
+        if typed > limits::SAMPLES as u64 {
             return Err(format!("more than {} seeds", limits::SAMPLES));
         }
-        for seed in first..=last {
-            match seen.insert(seed) {
-                true => seeds.push(seed),
-                false => again(seed),
-            }
-        }
+        ranges.push((first, last));
     }
-    Ok(seeds)
+    let each = ranges.iter().flat_map(|(first, last)| *first..=*last);
+    let mut sorted = ranges.clone();
+    sorted.sort_unstable();
+    if sorted.windows(2).all(|w| w[0].1 < w[1].0) {
+        return Ok(each.collect());
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    let fresh = |seed: &u64| {
+        let fresh = seen.insert(*seed);
+        if !fresh {
+            again(*seed);
+        }
+        fresh
+    };
+    Ok(each.filter(fresh).collect())
 }
 
 #[cfg(test)]
@@ -127,6 +138,14 @@ mod tests {
         for bad in ["", "a", "5-3", "-1", "1,,2", "99999999999999999999", "0-99999999999"] {
             assert!(parse_seeds(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn seeds_typed_again_count_towards_the_most_there_may_be() {
+        let half = "0-4999999";
+        assert_eq!(parse_seeds(half).map(|s| s.len()), Ok(5_000_000));
+        assert_eq!(parse_seeds(&[half; 1_000].join(",")), Err("more than 10000000 seeds".to_owned()));
+        assert_eq!(parse_seeds("0-18446744073709551615"), Err("more than 10000000 seeds".to_owned()));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod architecture;
 mod cancel;
 mod cli;
 mod columns;
+mod corpus;
 mod descriptors;
 mod devices;
 mod diffusion;

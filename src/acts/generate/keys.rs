@@ -228,6 +228,11 @@ impl BatchConfig {
             job.keys.check_method().map_err(|e| job.refuse(e))?;
             job.keys.check().map_err(|e| e.at(&before))?;
             jobs.push(job);
+            let samples: usize = jobs.iter().map(|j| j.keys.seeds.list().len()).sum();
+            if samples > limits::SAMPLES {
+                let message = format!("more than {} samples in all; make several runs of them", limits::SAMPLES);
+                return Err(Error::config(at, message));
+            }
         }
         let mut names: Vec<&str> = jobs.iter().map(|j| j.keys.name.as_str()).collect();
         names.sort_unstable();

@@ -55,7 +55,7 @@ pub fn import(source: &Path, draft: &Path, folder: &Path, options: ImportOptions
     let card = Card::check(raw, draft)?;
     let specs = card_parameters(&card)?;
     check_import_folder(folder, source, draft, options.force)?;
-    let weights = read(source)?;
+    let weights = read_source(source)?;
     let all = weights.names().count();
     let part = prefix::part(weights, &specs, options.key)?;
     let mut kept = BTreeMap::new();
@@ -91,13 +91,16 @@ pub fn put_model(folder: &Path, files: &[(&str, &[u8])]) -> Result<()> {
 }
 
 /// The tensors of a source of any kind that is read; what it is, its name says, or else its first bytes.
-fn read(source: &Path) -> Result<Weights> {
+///
+/// # Errors
+/// [`Error::Input`] for a file that is damaged or of no such kind, [`Error::Io`].
+pub fn read_source(source: &Path) -> Result<Weights> {
     let name = source.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
     let ends = |endings: &[&str]| endings.iter().any(|e| name.ends_with(e));
     if ends(&[".index.json"]) {
         return store::read_sharded(source, |shard| match shard.to_string_lossy().ends_with(".index.json") {
             true => Err(Error::input(shard, "expected a file of tensors, found another index")),
-            false => read(shard),
+            false => read_source(shard),
         });
     }
     if ends(&[".pth", ".pt", ".bin", ".ckpt"]) {

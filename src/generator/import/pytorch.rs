@@ -6,6 +6,11 @@ use burn::store::pytorch::PytorchReader;
 use safetensors::Dtype;
 use std::path::Path;
 
+/// How many times the values of a file may be those of several tensors.
+const SHARED: u64 = 4;
+/// Bytes that the tensors of the smallest file may take.
+const SMALL: u64 = 1 << 20;
+
 /// All floating-point tensors of a PyTorch file in f32. Their names are the keys that lead to them, joined by dots, so
 /// those of a nested checkpoint have prefixes. A whole module is read as its state dict.
 ///
@@ -24,6 +29,7 @@ pub fn read(source: &Path) -> Result<Weights> {
     let bad = |m: String| Error::input(source, format!("not a readable PyTorch file: {}", m.replace('\n', " ")));
     let reader = PytorchReader::new(source).map_err(|e| refused(source, &head, e.to_string()))?;
     let mut weights = Weights::empty(source);
+    let mut room = size.saturating_mul(SHARED).saturating_add(SMALL);
     for (name, tensor) in reader.tensors() {
         let dtype = match format!("{:?}", tensor.dtype()).as_str() {
             "F32" => Dtype::F32,
@@ -36,6 +42,11 @@ pub fn read(source: &Path) -> Result<Weights> {
             }
         };
         let at = |m: String| bad(format!("tensor \"{}\": {m}", name.escape_debug()));
+        // A view may repeat a few bytes of the file as often as it likes.
+        let wanted = (tensor.num_elements() as u64).saturating_mul(dtype.bitsize() as u64 / 8);
+        room = room.checked_sub(wanted).ok_or_else(|| {
+            at(format!("its {wanted} bytes are too many for a file of {size}; save it as contiguous()"))
+        })?;
         let bytes = tensor.read().map_err(|e| at(e.to_string()))?;
         let values = store::floats(dtype, &bytes).unwrap_or_default();
         if values.len() != tensor.num_elements() {

@@ -12,6 +12,9 @@ type Made = Result<Vec<Value>>;
 
 /// Rows of the last `size` entries, each with mean 0 and variance 1.
 fn normalised(build: &mut Builder, x: &Value, size: usize, eps: f32) -> Result<Value> {
+    if !(0.0..1e3).contains(&eps) {
+        return Err(build.refuse(format!("epsilon: expected a number from 0 to 1000, found {eps}")));
+    }
     let outer = x.features() / size.max(1);
     let kind = Kind::Normalise { outer, size, eps: decimal(eps), centred: true };
     build.emit(kind, &[x], x.shape().to_vec(), Element::Float)
