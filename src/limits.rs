@@ -53,3 +53,5 @@ pub const NODES: usize = 16_384;
 pub const VALUE: usize = 1 << 28;
 /// Bytes of a graph file: a thousand nodes with lists of indices take a few megabytes.
 pub const GRAPH_BYTES: u64 = 64 << 20;
+/// Indices in the lists of a graph file that are written out, all together: 512 MiB.
+pub const INDICES: usize = 1 << 27;

@@ -5,6 +5,7 @@ use super::{Builder, Network, Parameters, Pass, Rows};
 use crate::error::{Error, Result, did_you_mean, explain_toml};
 use crate::limits;
 use serde::{Deserialize, Serialize};
+use std::cell::Cell;
 
 /// A network as it is written to a file. Values are numbers: 0 is the latent, i + 1 what node i makes.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -73,10 +74,10 @@ impl GraphFile {
             let message = format!("expected 1 to {} values, found {:?}", limits::LATENT_WIDTH, input.shape);
             return Err(Error::key("inputs[0].shape", message));
         }
-        let mut builder = Builder::new(&input.shape);
+        let (mut builder, indices) = (Builder::new(&input.shape), Cell::new(limits::INDICES));
         for (i, node) in self.nodes.iter().enumerate() {
             let at = |e: Error| e.inside(&format!("nodes[{i}]"));
-            self.add(node, i, &mut builder).map_err(at)?;
+            self.add(node, i, &indices, &mut builder).map_err(at)?;
         }
         if self.output > self.nodes.len() {
             let message = format!("expected a value from 0 to {}, found {}", self.nodes.len(), self.output);
@@ -90,14 +91,14 @@ impl GraphFile {
     /// # Errors
     /// Those of [`network`](Self::network).
     pub fn every_value(&self, x: Rows, parameters: &Parameters) -> Result<Vec<Rows>> {
-        let mut builder = Builder::new(&self.inputs[0].shape);
+        let (mut builder, indices) = (Builder::new(&self.inputs[0].shape), Cell::new(limits::INDICES));
         for (i, node) in self.nodes.iter().enumerate() {
-            self.add(node, i, &mut builder).map_err(|e| e.inside(&format!("nodes[{i}]")))?;
+            self.add(node, i, &indices, &mut builder).map_err(|e| e.inside(&format!("nodes[{i}]")))?;
         }
         Ok(builder.every_value(x, &Pass::frozen(parameters)))
     }
 
-    fn add(&self, node: &GraphNode, i: usize, builder: &mut Builder) -> Result<()> {
+    fn add(&self, node: &GraphNode, i: usize, indices: &Cell<usize>, builder: &mut Builder) -> Result<()> {
         let Some(kind) = OPERATORS.iter().find(|k| k.name == node.kind) else {
             let known: Vec<&str> = OPERATORS.iter().map(|k| k.name).collect();
             let kind = node.kind.escape_debug();
@@ -117,7 +118,7 @@ impl GraphFile {
             return Err(Error::key("shape", format!("expected 1 to 2^28 values, found {:?}", node.shape)));
         }
         let inputs = node.inputs.iter().map(|v| builder.shape(*v).to_vec()).collect();
-        let made = Made { keys: node.keys.clone(), inputs, shape: node.shape.clone() };
+        let made = Made { indices, keys: node.keys.clone(), inputs, shape: node.shape.clone() };
         let operator = (kind.build)(made)?;
         builder.push_named(operator, node.inputs.clone(), node.name.clone())?;
         Ok(())

@@ -107,6 +107,7 @@ const KNOWN: &[Known] = &[
         "the one that others are compared with",
     ),
     known("estimator", "exact", &["src/acts/study/dimension/estimate.rs"], "a whole spectrum gives the dimension"),
+    known("estimator", "exact", &["src/acts/import/checks.rs"], "what a reference's singular values are compared with"),
     known("estimator", "exact", &["src/generator/usual.rs"], "the default of one-shot models"),
     known("estimator", "exact", &["src/reward/quantities/mod.rs"], "the exact trace, another thing"),
     known("estimator", "exact", &["src/render/plot_tests.rs"], "a test"),

@@ -225,7 +225,7 @@ impl Ready {
     ) -> Result<Self> {
         let mut file = convert::converted(lowered)?.file;
         let shaped = picture::shape(&mut file, options.picture)?;
-        let network = file.network().map_err(|e| Error::Bug(format!("{}: {e}", shown(source))))?;
+        let network = file.network().map_err(|e| Error::input(source, e.to_string()))?;
         let tensors: BTreeMap<String, WeightTensor> = lowered
             .tensors
             .iter()

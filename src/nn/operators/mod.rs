@@ -34,8 +34,10 @@ pub use unary::FUNCTIONS;
 
 use super::{Init, Operator, ParameterSpec, Role, Rows};
 use crate::error::{Error, Result, explain_toml};
+use crate::limits;
 use burn::tensor::Tensor;
 use serde::de::DeserializeOwned;
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// A kind of node: one row of the table [`OPERATORS`].
@@ -77,7 +79,9 @@ pub static OPERATORS: &[OperatorKind] = &[
 ];
 
 /// What a node is made from.
-pub struct Made {
+pub struct Made<'a> {
+    /// How many indices the nodes of the network may still write out, all together.
+    pub indices: &'a Cell<usize>,
     /// The keys of its kind.
     pub keys: serde_json::Map<String, serde_json::Value>,
     /// The per-sample shapes of its inputs.
@@ -86,7 +90,7 @@ pub struct Made {
     pub shape: Vec<usize>,
 }
 
-impl Made {
+impl Made<'_> {
     /// The keys as the kind's own type.
     ///
     /// # Errors
@@ -94,6 +98,22 @@ impl Made {
     pub fn keys<C: DeserializeOwned>(&self) -> Result<C> {
         C::deserialize(serde_json::Value::Object(self.keys.clone()))
             .map_err(|e| Error::key("", explain_toml(&e.to_string())))
+    }
+
+    /// The list of as many indices as the node makes values times `width`, each below the number of values of its input.
+    ///
+    /// # Errors
+    /// [`Error::Key`] at `index` for a list of another length, an index outside, or more than the network may have.
+    pub fn list(&self, index: &Index, width: usize) -> Result<Vec<u32>> {
+        let length = self.shape.iter().product::<usize>().saturating_mul(width);
+        match self.indices.get().checked_sub(length) {
+            Some(left) => self.indices.set(left),
+            None => {
+                let message = format!("more than {} indices in the lists of a network", limits::INDICES);
+                return Err(Error::key("index", message));
+            }
+        }
+        index.list(length, self.size(0))
     }
 
     /// Number of values of input `i`.

@@ -49,7 +49,7 @@ fn build(made: Made) -> Result<Arc<dyn Operator>> {
     let c: Config = made.keys()?;
     let (before, after) = (made.size(0), made.shape.iter().product::<usize>());
     let way = match &c.index {
-        Some(index) => Way::of(index, after, before)?,
+        Some(index) => Way::of(index, after, before, &made)?,
         None => {
             made.same_size()?;
             Way::Same
@@ -60,14 +60,14 @@ fn build(made: Made) -> Result<Arc<dyn Operator>> {
 
 impl Way {
     /// The list itself is written out only where its values are picked one by one.
-    fn of(index: &Index, after: usize, before: usize) -> Result<Self> {
+    fn of(index: &Index, after: usize, before: usize, made: &Made) -> Result<Self> {
         if let Index::Loops { first: 0, loops } = index
             && loops.iter().try_fold(1usize, |n, (count, _)| n.checked_mul(*count as usize)) == Some(after)
             && let Some(way) = Self::permuted(loops, before)
         {
             return Ok(way);
         }
-        let from = index.list(after, before)?;
+        let from = made.list(index, 1)?;
         if after == before && from.iter().enumerate().all(|(i, f)| *f as usize == i) {
             return Ok(Self::Same);
         }

@@ -28,8 +28,7 @@ struct WindowMax {
 
 fn build(made: Made) -> Result<Arc<dyn Operator>> {
     let c: Config = made.keys()?;
-    let outputs: usize = made.shape.iter().product();
-    let index = c.index.list(outputs.saturating_mul(c.width), made.size(0))?;
+    let index = made.list(&c.index, c.width)?;
     if c.width == 0 || index.chunks_exact(c.width).any(|window| window.iter().all(|i| *i == u32::MAX)) {
         return Err(Error::key("index", "expected at least one value in each window, found none"));
     }
