@@ -155,10 +155,10 @@ const JUMP: usize = 4;
 const WIDE: f64 = 0.075;
 /// Places beside the nearest attempt that are tried in a row without one that is nearer.
 const BESIDE: usize = 6;
-/// How far away the first of them is, in radians, and the factor by which that changes as levels there differ by too much or
-/// too little.
+/// How far away the first of them is, in radians, and the least and greatest factor by which that changes as levels there
+/// differ by too much or too little.
 const ANGLE: f64 = 0.05;
-const CHANGE: f64 = 1.6;
+const CHANGE: [f64; 2] = [0.25, 2.0];
 /// Searches in vain after which nothing is left to try.
 const SEARCHES: usize = 6;
 /// Attempts in a row that came no nearer, after which a sample that cannot search rests.
@@ -225,12 +225,10 @@ impl<T: Trial> Sample<T> {
         self.in_vain = if helped { 0 } else { self.in_vain };
         if let (Some(before), Some(level)) = (self.level_beside.take(), attempt.level) {
             let (moved, missing) = (level.distance(before), before.distance(self.target));
-            let factor = match moved / missing {
-                r if r < 0.5 => CHANGE,
-                r if r > 2.0 => 1.0 / CHANGE,
-                _ => 1.0,
-            };
-            self.angle = (self.angle * factor).clamp(1e-3, 0.6);
+            let factor = missing / moved.max(f64::MIN_POSITIVE);
+            if !(0.5..2.0).contains(&factor) {
+                self.angle = (self.angle * factor.clamp(CHANGE[0], CHANGE[1])).clamp(1e-4, 0.6);
+            }
         }
         if let Some(level) = attempt.level {
             let (place, promised, number) = (attempt.place.clone(), attempt.promised, self.attempts);
