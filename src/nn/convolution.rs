@@ -4,7 +4,9 @@
 use super::layers::{flatten, unflatten};
 use super::{
     Character, HostParameters, Init, Layer, ParameterSpec, Pass, Plain, PlainGather, Role, Rows, Tangents, Tap,
+    check_range,
 };
+use crate::error::{Error, Result};
 use burn::tensor::Tensor;
 use burn::tensor::module::{conv_transpose2d, conv2d};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, PadMode};
@@ -206,5 +208,41 @@ impl Layer for Convolution {
             pair(self.kernel),
             pair(self.stride)
         )
+    }
+}
+
+/// How a kernel goes over a picture; pairs are (height, width), pads top, left, bottom, right.
+#[derive(Clone, Copy)]
+pub struct Window {
+    /// Its steps.
+    pub stride: [usize; 2],
+    /// Zeros around the picture.
+    pub pads: [usize; 4],
+    /// Distance of its neighbouring places.
+    pub dilation: [usize; 2],
+}
+
+impl Window {
+    /// Checks the bounds of all sizes and, for a convolution that makes `output`, that it follows from them.
+    ///
+    /// # Errors
+    /// [`Error::Key`] at the size that is wrong.
+    pub fn check(&self, kernel: [usize; 2], input: [usize; 3], output: Option<[usize; 3]>) -> Result<()> {
+        let Self { stride, pads, dilation } = self;
+        for axis in 0..2 {
+            check_range("kernel", kernel[axis], 1..=1 << 10)?;
+            check_range("stride", stride[axis], 1..=1 << 10)?;
+            check_range("dilation", dilation[axis], 1..=1 << 10)?;
+            check_range("pads", pads[axis].max(pads[axis + 2]), 0..=1 << 12)?;
+            let reach = dilation[axis] * (kernel[axis] - 1) + 1;
+            let padded = input[axis + 1] + pads[axis] + pads[axis + 2];
+            let follows =
+                |output: [usize; 3]| padded >= reach && (padded - reach) / stride[axis] + 1 == output[axis + 1];
+            if let Some(output) = output.filter(|output| !follows(*output)) {
+                let message = format!("{output:?} does not follow from input, kernel, stride, pads and dilation");
+                return Err(Error::key("output", message));
+            }
+        }
+        Ok(())
     }
 }

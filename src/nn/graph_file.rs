@@ -6,6 +6,7 @@ use crate::error::{Error, Result, did_you_mean, explain_toml};
 use crate::limits;
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
+use std::collections::BTreeSet;
 
 /// A network as it is written to a file. Values are numbers: 0 is the latent, i + 1 what node i makes.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -83,7 +84,24 @@ impl GraphFile {
             let message = format!("expected a value from 0 to {}, found {}", self.nodes.len(), self.output);
             return Err(Error::key("output", message));
         }
+        if !self.live().contains(&self.output) {
+            return Err(Error::key(
+                "output",
+                "expected a value that depends on the latent; there is nothing to measure",
+            ));
+        }
         Ok(builder.finish(self.output))
+    }
+
+    /// The values that depend on the latent.
+    fn live(&self) -> BTreeSet<usize> {
+        let mut live = BTreeSet::from([0]);
+        for (i, node) in self.nodes.iter().enumerate() {
+            if node.inputs.iter().any(|v| live.contains(v)) {
+                live.insert(i + 1);
+            }
+        }
+        live
     }
 
     /// The values of all nodes for the latents x, `[n, d]`: first x itself, then what each node makes. Nothing is left out.

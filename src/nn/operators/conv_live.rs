@@ -2,7 +2,7 @@
 
 use super::{Made, OperatorKind};
 use crate::error::{Error, Result};
-use crate::nn::{Character, HostParameters, Operator, Pass, Plain, Rows, Tangents, check_range};
+use crate::nn::{Character, HostParameters, Operator, Pass, Plain, Rows, Tangents, Window, check_range};
 use burn::tensor::Tensor;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::{ConvOptions, PadMode};
@@ -44,18 +44,7 @@ fn build(made: Made) -> Result<Arc<dyn Operator>> {
         let message = format!("expected [{}, {} / groups, _, _], found {kernel:?}", output[0], input[0]);
         return Err(Error::key("kernel", message));
     }
-    for axis in 0..2 {
-        check_range("kernel", kernel[axis + 2], 1..=1 << 10)?;
-        check_range("stride", stride[axis], 1..=1 << 10)?;
-        check_range("dilation", dilation[axis], 1..=1 << 10)?;
-        check_range("pads", pads[axis].max(pads[axis + 2]), 0..=1 << 12)?;
-        let (reach, padded) =
-            (dilation[axis] * (kernel[axis + 2] - 1) + 1, input[axis + 1] + pads[axis] + pads[axis + 2]);
-        if padded < reach || (padded - reach) / stride[axis] + 1 != output[axis + 1] {
-            let message = format!("{output:?} does not follow from input, kernel, stride, pads and dilation");
-            return Err(Error::key("output", message));
-        }
-    }
+    Window { stride, pads, dilation }.check([kernel[2], kernel[3]], input, Some(output))?;
     Ok(Arc::new(ConvLive { sizes, shape: made.shape }))
 }
 

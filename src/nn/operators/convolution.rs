@@ -2,7 +2,7 @@
 
 use super::{Made, OperatorKind};
 use crate::error::{Error, Result};
-use crate::nn::{Convolution, OneInput, Operator, check_range};
+use crate::nn::{Convolution, OneInput, Operator, Window, check_range};
 use std::sync::Arc;
 
 pub const PLAIN: OperatorKind = OperatorKind {
@@ -46,18 +46,8 @@ fn build(made: Made, transposed: bool) -> Result<Arc<dyn Operator>> {
             format!("expected a divisor of {} and {}, found {groups}", input[0], output[0]),
         ));
     }
-    for axis in 0..2 {
-        check_range("kernel", kernel[axis], 1..=1 << 10)?;
-        check_range("stride", stride[axis], 1..=1 << 10)?;
-        check_range("dilation", dilation[axis], 1..=1 << 10)?;
-        check_range("pads", pads[axis].max(pads[axis + 2]), 0..=1 << 12)?;
-        let reach = dilation[axis] * (kernel[axis] - 1) + 1;
-        let padded = input[axis + 1] + pads[axis] + pads[axis + 2];
-        if !transposed && (padded < reach || (padded - reach) / stride[axis] + 1 != output[axis + 1]) {
-            let message = format!("{output:?} does not follow from input, kernel, stride, pads and dilation");
-            return Err(Error::key("output", message));
-        }
-    }
+    let window = Window { stride, pads, dilation };
+    window.check(kernel, input, (!transposed).then_some(output))?;
     Ok(OneInput::of(Box::new(Convolution {
         name: if transposed { TRANSPOSED.name } else { PLAIN.name },
         transposed,

@@ -104,6 +104,12 @@ fn a_changed_graph_or_card_is_refused_by_name() {
         ("\"rows\":1", "\"rows\":5", "nodes[0].rows"),
         ("\"rows\":1", "\"rows\":1,\"colour\":2", "nodes[0]: unknown key \"colour\""),
         ("\"inputs\":[0]", "\"inputs\":[7]", "nodes[0].inputs: expected values from 0 to 0, found 7"),
+        // A constant alone: nothing of it follows from the latent.
+        (
+            "\"kind\":\"dense\",\"inputs\":[0],\"shape\":[1,6],\"weight\":\"w.transposed\",\"rows\":1",
+            "\"kind\":\"constant\",\"inputs\":[],\"shape\":[1,6],\"key\":\"w.transposed\"",
+            "output: expected a value that depends on the latent",
+        ),
         ("\"format\":1", "\"format\":9", "format: expected 1, found 9"),
         ("\"tanh\"", "\"tanhh\"", "unknown function; did you mean \"tanh\"?"),
     ] {
