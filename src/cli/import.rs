@@ -62,6 +62,9 @@ struct OnnxArgs {
     /// What random nodes become: one draw that is kept (fixed), or their mean (zero)
     #[arg(long, value_name = "WHAT")]
     noise: Option<String>,
+    /// Fusions to leave out, as in silu,group_norm, or all of them: all. They are for speed alone; see isoline list fusions
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    unfused: Vec<String>,
     /// Results to compare with [default: SOURCE with the ending .reference.safetensors, if it is there]
     #[arg(long, value_name = "FILE")]
     reference: Option<PathBuf>,
@@ -107,6 +110,7 @@ impl OnnxArgs {
             picture,
             range,
             noise,
+            unfused: self.unfused.clone(),
             reference: self.reference.clone(),
             dry_run: self.dry_run,
             force,
@@ -123,6 +127,7 @@ impl OnnxArgs {
             (self.picture.is_some(), "--picture"),
             (self.range.is_some(), "--range"),
             (self.noise.is_some(), "--noise"),
+            (!self.unfused.is_empty(), "--unfused"),
             (self.reference.is_some(), "--reference"),
             (self.dry_run, "--dry-run"),
         ];

@@ -41,6 +41,8 @@ enum What {
     Operators,
     /// Kinds of nodes of a graph file, with their keys
     Nodes,
+    /// Patterns of nodes that cheaper ones stand for when an ONNX file is imported
+    Fusions,
     /// Ways to find the spectrum of the Jacobian
     Estimators,
     /// Numbers read off a spectrum
@@ -86,6 +88,7 @@ pub fn run(args: &Args) -> Result<()> {
             all.map(|o| own(o.name, &format!("{}{}", o.becomes, attributes(o.attributes)))).collect()
         }
         What::Nodes => NODES.iter().map(|k| own(k.name, k.about)).collect(),
+        What::Fusions => crate::onnx::FUSIONS.iter().map(|f| own(f.name, f.about)).collect(),
         What::Estimators => {
             ESTIMATORS.iter().map(|e| own(e.name, &format!("{}; estimates {}", e.about, e.estimates))).collect()
         }

@@ -25,6 +25,8 @@ pub struct Choices {
     pub noise: Option<Noise>,
     /// Whether to keep every node as it is lowered, with a trace of the file's values; for comparing two batches.
     pub keep_all: bool,
+    /// Fusions to leave out, by their names; `all` leaves out all.
+    pub unfused: Vec<String>,
     /// Bounds on what the file may ask for.
     pub limits: Limits,
 }

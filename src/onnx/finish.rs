@@ -62,6 +62,8 @@ pub struct Report {
     pub read: usize,
     /// Of those, nodes that do not depend on the latent.
     pub folded: usize,
+    /// How often each fusion applied, of those that did.
+    pub fused: BTreeMap<&'static str, usize>,
     /// Nodes of the graph by kind.
     pub left: BTreeMap<&'static str, usize>,
     /// What a user should know.

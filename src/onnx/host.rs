@@ -107,9 +107,16 @@ pub fn evaluate(kind: &Kind, x: &[&[f32]], features: usize) -> Vec<f32> {
             index.chunks(*width.max(&1)).map(largest).collect()
         }
         Kind::Softmax { view, log } => lines(x[0], *view, |line| softmax(line, *log)),
-        Kind::Normalise { size, eps, centred, .. } => {
-            let view = View { outer: features / (*size).max(1), mid: *size, inner: 1 };
-            lines(x[0], view, |line| normalise(line, *eps, *centred))
+        Kind::Normalise { size, eps, centred, view, scale, shift, .. } => {
+            let rows = View { outer: features / (*size).max(1), mid: *size, inner: 1 };
+            let y = lines(x[0], rows, |line| normalise(line, *eps, *centred));
+            match (scale, shift) {
+                (None, None) => y,
+                _ => {
+                    let kind = Kind::Affine { view: *view, scale: scale.clone(), shift: shift.clone() };
+                    evaluate(&kind, &[&y], features)
+                }
+            }
         }
         Kind::NormOf { function, view } => lines(x[0], *view, |line| vec![norm_of(function, line)]),
     }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 use std::sync::Arc;
 
 /// Sides of a convolution.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Window {
     /// Channels, height and width of what goes in.
     pub input: [usize; 3],
@@ -31,7 +31,7 @@ pub struct View {
 }
 
 /// What a node does. The table in the documentation of graph files says what each computes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
     /// Picks an entry or a constant for each place.
     Rearrange {
@@ -152,7 +152,7 @@ pub enum Kind {
         /// Whether its logarithm.
         log: bool,
     },
-    /// Zero mean and unit variance over the last axis.
+    /// Zero mean and unit variance over the last axis, then a factor and a summand along another.
     Normalise {
         /// Rows.
         outer: usize,
@@ -162,6 +162,12 @@ pub enum Kind {
         eps: f64,
         /// Whether the mean is taken off.
         centred: bool,
+        /// The output as the factor and the summand see it.
+        view: View,
+        /// `[mid]`.
+        scale: Option<Constant>,
+        /// `[mid]`.
+        shift: Option<Constant>,
     },
     /// A norm over the middle axis.
     NormOf {
@@ -209,7 +215,7 @@ impl Kind {
             Self::Constant(c) => list.push(("key", c, c.shape.clone())),
             Self::AxisMix { matrix, .. } => list.push(("matrix", matrix, matrix.shape.clone())),
             Self::PRelu { slope, .. } => list.push(("slope", slope, flat(slope))),
-            Self::Affine { scale, shift, .. } => {
+            Self::Affine { scale, shift, .. } | Self::Normalise { scale, shift, .. } => {
                 list.extend(scale.as_ref().map(|c| ("scale", c, flat(c))));
                 list.extend(shift.as_ref().map(|c| ("shift", c, flat(c))));
             }
@@ -264,9 +270,13 @@ impl Kind {
                 let keys = json!({ "outer": view.outer, "size": view.mid, "inner": view.inner });
                 if *log { with(keys, "log", json!(true)) } else { keys }
             }
-            Self::Normalise { outer, size, eps, centred } => {
+            Self::Normalise { outer, size, eps, centred, view, scale, shift } => {
                 let keys = json!({ "outer": outer, "size": size, "eps": eps });
-                if *centred { keys } else { with(keys, "centred", json!(false)) }
+                let keys = if *centred { keys } else { with(keys, "centred", json!(false)) };
+                match scale.is_some() || shift.is_some() {
+                    true => with(with(keys, "mid", json!(view.mid)), "inner", json!(view.inner)),
+                    false => keys,
+                }
             }
             Self::NormOf { function, view } => {
                 json!({ "function": function, "outer": view.outer, "size": view.mid, "inner": view.inner })

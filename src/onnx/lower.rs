@@ -7,7 +7,7 @@ use super::kind::Kind;
 use super::model::{Attribute, Body, Model, Node, Stored};
 use super::operators::{self, Call};
 use super::tensor::{Constant, Data, Element, type_name};
-use super::{Limits, order, simplify};
+use super::{Limits, fuse, order, simplify};
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -16,9 +16,10 @@ use std::path::Path;
 /// mix.
 ///
 /// # Errors
-/// [`Error::Key`] if something must be chosen (`latent`, `fix`, `output`, `shape`, `noise`); [`Error::Input`] if the
-/// model is not one that can be run.
+/// [`Error::Key`] if something must be chosen (`latent`, `fix`, `output`, `shape`, `noise`) or a fusion that is to be
+/// left out is unknown (`fuse`); [`Error::Input`] if the model is not one that can be run.
 pub fn lower(model: &Model, choices: &Choices, batch: usize) -> Result<Lowered> {
+    let fusions = fuse::chosen(&choices.unfused)?;
     let output = choose::output(model, choices)?;
     let (marks, read) = order::needed(&model.graph.nodes, &[output.name.as_str()]);
     let needed: Vec<&Node> = model.graph.nodes.iter().zip(&marks).filter(|(_, m)| **m).map(|(n, _)| n).collect();
@@ -44,11 +45,13 @@ pub fn lower(model: &Model, choices: &Choices, batch: usize) -> Result<Lowered> 
     walk.nodes(&needed)?;
     let value = walk.value(&output.name, &output.name)?;
     let result = checked(&walk.build, &inputs.latent, output, &value)?;
-    let report = Report { read: needed.len(), folded: walk.folded, ..Report::default() };
+    let mut report = Report { read: needed.len(), folded: walk.folded, ..Report::default() };
     let Walk { build, trace, .. } = walk;
     let mut graph = simplify::Graph { nodes: build.nodes, output: result, latent: inputs.shape.iter().product() };
     if !choices.keep_all {
-        graph.simplify(value.shape());
+        graph.simplify();
+        report.fused = fuse::apply(&mut graph, &fusions);
+        graph.shaped(value.shape());
     }
     let input = finish::Input { name: inputs.latent.clone(), shape: inputs.shape.clone() };
     let trace = if choices.keep_all { trace } else { Vec::new() };

@@ -1,14 +1,16 @@
 //! Reads an ONNX file and lowers it to a graph of per-sample values that the engine runs.
 //!
 //! [`read()`] turns bytes into a [`Model`], within limits. [`lower()`] sets the batch to one sample, works out all that
-//! does not depend on the latent, and writes what is left in the kinds of a graph file. [`mixing`] tells whether the
-//! file's own batch keeps samples apart, [`range`] what the last activation says of the picture's range.
+//! does not depend on the latent, and writes what is left in the kinds of a graph file; [`FUSIONS`] make several nodes
+//! one. [`mixing`] tells whether the file's own batch keeps samples apart, [`range`] what the last activation says of
+//! the picture's range.
 
 mod arithmetic;
 mod build;
 mod choose;
 mod external;
 mod finish;
+mod fuse;
 mod host;
 mod inline;
 mod kind;
@@ -30,6 +32,7 @@ mod wire;
 
 pub use choose::{Choices, Draw, Fixed, Law, Noise};
 pub use finish::{Input, Lowered, Node, Report, Trace};
+pub use fuse::{FUSIONS, Fusion};
 pub use lower::lower;
 pub use model::{Axis, Declared, Model};
 pub use operators::{OPERATORS, OnnxOperator};

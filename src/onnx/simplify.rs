@@ -7,6 +7,7 @@ use super::tensor::Constant;
 use std::sync::Arc;
 
 /// A graph that is built.
+#[derive(Clone, Debug)]
 pub struct Graph {
     /// Nodes in order.
     pub nodes: Vec<Built>,
@@ -17,12 +18,18 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Does all of it. The output keeps the shape `shape`.
-    pub fn simplify(&mut self, shape: &[usize]) {
+    /// Does all of it. The output may lose its shape, which [`Self::shaped`] gives back.
+    pub fn simplify(&mut self) {
         self.rearrangements();
         self.sweep();
         self.affines();
+        // What is left of affine maps may be nothing.
+        self.rearrangements();
         self.sweep();
+    }
+
+    /// Gives the output the shape `shape`.
+    pub fn shaped(&mut self, shape: &[usize]) {
         let kept = self.output.checked_sub(1).and_then(|at| self.nodes.get(at));
         if kept.is_none_or(|node| node.shape != shape) {
             let source = kept.map_or(0, |node| node.source);
@@ -71,7 +78,7 @@ impl Graph {
     }
 
     /// Entries of a value.
-    fn features(&self, id: usize) -> usize {
+    pub fn features(&self, id: usize) -> usize {
         id.checked_sub(1).map_or(self.latent, |at| self.nodes[at].shape.iter().product())
     }
 

@@ -21,7 +21,7 @@ pub enum Element {
 }
 
 /// Values in C order.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Data {
     /// Floats.
     Float(Vec<f32>),
@@ -40,6 +40,13 @@ pub struct Constant {
     pub data: Arc<Data>,
     /// The name it has in the file, as long as its values stay in their order.
     pub name: Option<Arc<str>>,
+}
+
+impl PartialEq for Constant {
+    /// Whether shape and values are the same, whatever the names.
+    fn eq(&self, other: &Self) -> bool {
+        self.shape == other.shape && (Arc::ptr_eq(&self.data, &other.data) || self.data == other.data)
+    }
 }
 
 impl Constant {
@@ -120,6 +127,11 @@ impl Constant {
 pub fn elements(shape: &[usize]) -> Option<usize> {
     let full = shape.iter().try_fold(1usize, |n, &side| n.checked_mul(side.max(1)))?;
     Some(if shape.contains(&0) { 0 } else { full })
+}
+
+/// A 32-bit number as the decimal number that was meant.
+pub fn decimal(v: f32) -> f64 {
+    v.to_string().parse().unwrap_or(f64::from(v))
 }
 
 /// The name of a type of the format, as PyTorch and numpy write it.

@@ -54,6 +54,8 @@ pub struct OnnxOptions {
     pub range: Option<[f32; 2]>,
     /// What random nodes become.
     pub noise: Option<Noise>,
+    /// Fusions to leave out.
+    pub unfused: Vec<String>,
     /// A file of results to compare with; without it, the one beside the model is taken, if there is one.
     pub reference: Option<PathBuf>,
     /// Whether nothing is written.
@@ -163,6 +165,7 @@ fn choices(model: &Model, options: &OnnxOptions, reference: Option<&Reference>) 
         output: options.output.clone(),
         fixed,
         noise,
+        unfused: options.unfused.clone(),
         ..Choices::default()
     }
 }
@@ -270,11 +273,12 @@ impl Ready {
             ));
         }
         let left: Vec<String> = lowered.report.left.iter().map(|(kind, n)| format!("{kind} {n}")).collect();
-        let nodes = network.nodes().len();
-        found.say(
-            "graph",
-            format!("{nodes} nodes: {}; {} of the file's folded", left.join(", "), lowered.report.folded),
-        );
+        let (nodes, folded) = (network.nodes().len(), lowered.report.folded);
+        found.say("graph", format!("{nodes} nodes: {}; {folded} of the file's folded", left.join(", ")));
+        let fused: Vec<String> = lowered.report.fused.iter().map(|(name, n)| format!("{name} {n}")).collect();
+        if !fused.is_empty() {
+            found.say("fused", fused.join(", "));
+        }
         let smooth = network.nodes().iter().find(|n| !n.operator.character().is_piecewise_linear());
         let kind = match smooth {
             None => "piecewise linear".to_owned(),
@@ -301,7 +305,7 @@ impl Ready {
         let generator = OneShot::from_parts(&card, network, parameters, device)?;
         let rows = generator.host().map(|host| host.peak_rows());
         let memory = rows.map_or(String::new(), |rows| {
-            let bytes = rows * crate::host::HostTangents::lanes_for(width) * 4;
+            let bytes = rows * crate::host::HostRows::lanes_for(width) * 4;
             format!(", {} MiB a latent", (bytes >> 20).max(1))
         });
         let place = if rows.is_some() { "" } else { ", on tensors" };

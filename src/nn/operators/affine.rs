@@ -1,9 +1,8 @@
 //! y = scale·x + shift, with one pair for each place along an axis.
 
-use super::{Made, OperatorKind, join, split, tensor};
+use super::{Line, Made, OperatorKind};
 use crate::error::Result;
 use crate::nn::{Character, HostParameters, Layer, OneInput, Operator, ParameterSpec, Pass, Plain, Rows, Tangents};
-use burn::tensor::Tensor;
 use std::sync::Arc;
 
 pub const KIND: OperatorKind = OperatorKind {
@@ -27,9 +26,7 @@ struct Config {
 }
 
 struct Affine {
-    sizes: [usize; 3],
-    scale: Option<String>,
-    shift: Option<String>,
+    line: Line,
     shape: Vec<usize>,
 }
 
@@ -38,20 +35,8 @@ fn build(made: Made) -> Result<Arc<dyn Operator>> {
     let sizes = [c.outer, c.mid, c.inner];
     made.reads(0, "mid", &sizes)?;
     made.same_size()?;
-    Ok(OneInput::of(Box::new(Affine { sizes, scale: c.scale, shift: c.shift, shape: made.shape })))
-}
-
-impl Affine {
-    fn along(&self, key: &str, pass: &Pass) -> Tensor<4> {
-        pass.parameters.shaped(key, [1, 1, self.sizes[1], 1])
-    }
-
-    fn scaled(&self, x: Rows, pass: &Pass) -> Rows {
-        match &self.scale {
-            Some(key) => join(split(x, self.sizes) * self.along(key, pass)),
-            None => x,
-        }
-    }
+    let line = Line { sizes, scale: c.scale, shift: c.shift };
+    Ok(OneInput::of(Box::new(Affine { line, shape: made.shape })))
 }
 
 impl Layer for Affine {
@@ -60,19 +45,15 @@ impl Layer for Affine {
     }
 
     fn parameters(&self, into: &mut Vec<ParameterSpec>) {
-        into.extend([&self.scale, &self.shift].into_iter().flatten().map(|key| tensor(key, vec![self.sizes[1]])));
+        self.line.parameters(into);
     }
 
     fn forward(&self, x: Rows, pass: &Pass) -> Rows {
-        let y = self.scaled(x, pass);
-        match &self.shift {
-            Some(key) => join(split(y, self.sizes) + self.along(key, pass)),
-            None => y,
-        }
+        self.line.of(x, pass)
     }
 
     fn tangent(&self, x: Rows, t: Tangents, pass: &Pass) -> (Rows, Tangents) {
-        (self.forward(x, pass), t.map(|t| self.scaled(t, pass)))
+        (self.forward(x, pass), t.map(|t| self.line.scaled(t, pass)))
     }
 
     fn character(&self) -> Character {
@@ -80,20 +61,16 @@ impl Layer for Affine {
     }
 
     fn plain(&self, parameters: &HostParameters) -> Option<Plain> {
-        let [outer, mid, inner] = self.sizes;
-        let each = |key: &Option<String>, otherwise: f32| match key {
-            Some(key) => parameters.get(key).repeat(outer),
-            None => vec![otherwise; outer * mid],
-        };
-        Some(Plain::Affine { scale: each(&self.scale, 1.0), shift: each(&self.shift, 0.0), area: inner })
+        let [scale, shift] = self.line.pairs(parameters);
+        Some(Plain::Affine { scale, shift, area: self.line.sizes[2] })
     }
 
     fn describe(&self) -> String {
-        let what = match (&self.scale, &self.shift) {
+        let what = match (&self.line.scale, &self.line.shift) {
             (Some(_), Some(_)) => "scale and shift",
             (Some(_), None) => "scale",
             _ => "shift",
         };
-        format!("affine, {what} of {} values", self.sizes[1])
+        format!("affine, {what} of {} values", self.line.sizes[1])
     }
 }

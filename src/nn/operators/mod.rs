@@ -32,7 +32,7 @@ pub use index::Index;
 pub use sum::Sum;
 pub use unary::FUNCTIONS;
 
-use super::{Init, Operator, ParameterSpec, Role, Rows};
+use super::{HostParameters, Init, Operator, ParameterSpec, Pass, Role, Rows};
 use crate::error::{Error, Result, explain_toml};
 use crate::limits;
 use burn::tensor::Tensor;
@@ -168,4 +168,46 @@ fn split(x: Rows, [outer, mid, inner]: [usize; 3]) -> Tensor<4> {
 fn join(x: Tensor<4>) -> Rows {
     let [n, outer, mid, inner] = x.dims();
     x.reshape([n, outer * mid * inner])
+}
+
+/// scale·x + shift along the middle axis of `[outer, mid, inner]`, from tensors `[mid]` by name.
+struct Line {
+    sizes: [usize; 3],
+    scale: Option<String>,
+    shift: Option<String>,
+}
+
+impl Line {
+    fn parameters(&self, into: &mut Vec<ParameterSpec>) {
+        into.extend([&self.scale, &self.shift].into_iter().flatten().map(|key| tensor(key, vec![self.sizes[1]])));
+    }
+
+    fn along(&self, key: &str, pass: &Pass) -> Tensor<4> {
+        pass.parameters.shaped(key, [1, 1, self.sizes[1], 1])
+    }
+
+    fn scaled(&self, x: Rows, pass: &Pass) -> Rows {
+        match &self.scale {
+            Some(key) => join(split(x, self.sizes) * self.along(key, pass)),
+            None => x,
+        }
+    }
+
+    fn of(&self, x: Rows, pass: &Pass) -> Rows {
+        let y = self.scaled(x, pass);
+        match &self.shift {
+            Some(key) => join(split(y, self.sizes) + self.along(key, pass)),
+            None => y,
+        }
+    }
+
+    /// Scales and shifts, a pair for each run of `inner` values.
+    fn pairs(&self, parameters: &HostParameters) -> [Vec<f32>; 2] {
+        let [outer, mid, _] = self.sizes;
+        let each = |key: &Option<String>, otherwise: f32| match key {
+            Some(key) => parameters.get(key).repeat(outer),
+            None => vec![otherwise; outer * mid],
+        };
+        [each(&self.scale, 1.0), each(&self.shift, 0.0)]
+    }
 }

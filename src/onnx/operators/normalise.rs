@@ -4,7 +4,7 @@ use super::super::arithmetic::Op;
 use super::super::build::{Builder, Value};
 use super::super::kind::{Kind, View};
 use super::super::shapes::{self, told};
-use super::super::tensor::{Constant, Element};
+use super::super::tensor::{Constant, Element, decimal};
 use super::Call;
 use crate::error::Result;
 
@@ -16,13 +16,9 @@ fn normalised(build: &mut Builder, x: &Value, size: usize, eps: f32) -> Result<V
         return Err(build.refuse(format!("epsilon: expected a number from 0 to 1000, found {eps}")));
     }
     let outer = x.features() / size.max(1);
-    let kind = Kind::Normalise { outer, size, eps: decimal(eps), centred: true };
+    let view = View { outer, mid: size, inner: 1 };
+    let kind = Kind::Normalise { outer, size, eps: decimal(eps), centred: true, view, scale: None, shift: None };
     build.emit(kind, &[x], x.shape().to_vec(), Element::Float)
-}
-
-/// A 32-bit number as the decimal number that was meant.
-fn decimal(v: f32) -> f64 {
-    v.to_string().parse().unwrap_or(f64::from(v))
 }
 
 /// Scale and shift along the axis 1 of `x`, or along the axes that `sides` has at its end.

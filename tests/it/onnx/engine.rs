@@ -6,7 +6,7 @@ use crate::layers::to_rows_on;
 use crate::shared::Fixtures;
 use isoline::acts::import::{OnnxOptions, arrays, converted, import_onnx};
 use isoline::device;
-use isoline::host::{HostGraph, HostTangents};
+use isoline::host::{HostGraph, HostRows};
 use isoline::nn::{HostParameters, Parameters, Pass, Tangents};
 use isoline::onnx::{self, Choices};
 use isoline::tensors::host;
@@ -63,7 +63,7 @@ fn every_operator_has_the_jacobian_of_pytorch() {
         };
         let graph = HostGraph::of_network(&network, &HostParameters::read(&parameters).unwrap());
         let graph = graph.unwrap_or_else(|| panic!("{name} has no host rule"));
-        let begin = graph.start(HostTangents::directions(&units, d));
+        let begin = graph.start(HostRows::directions(&units, d));
         let (mut values, mut rows) = (Vec::new(), Vec::new());
         for z in z.chunks_exact(d) {
             let (value, point) = graph.value(z);

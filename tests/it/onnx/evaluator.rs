@@ -189,7 +189,17 @@ impl Keys<'_> {
                     let var = row.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / size as f64;
                     row.iter().map(|v| (v - mean) / (var + eps).sqrt()).collect()
                 };
-                x[0].chunks(size).flat_map(row).collect()
+                let y = x[0].chunks(size).flat_map(row);
+                let (scale, shift) = (self.tensor("scale"), self.tensor("shift"));
+                if scale.is_none() && shift.is_none() {
+                    return y.collect();
+                }
+                let (mid, inner) = (self.size("mid"), self.size("inner"));
+                assert_eq!(x[0].len() % (mid * inner), 0, "normalise {}", self.node.name);
+                let part = |v: Option<(Vec<usize>, Vec<f64>)>, missing: f64| v.map_or(vec![missing; mid], |(_, v)| v);
+                let (scale, shift) = (part(scale, 1.0), part(shift, 0.0));
+                assert!(scale.len() == mid && shift.len() == mid, "normalise {}", self.node.name);
+                y.enumerate().map(|(i, v)| scale[i / inner % mid] * v + shift[i / inner % mid]).collect()
             }
             "norm_of" => {
                 let name = self.text("function");

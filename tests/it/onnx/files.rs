@@ -13,12 +13,12 @@ pub(super) fn shared() -> PathBuf {
     crate::shared::data().join("onnx")
 }
 
-fn json(path: &Path) -> Json {
+pub(super) fn json(path: &Path) -> Json {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
 /// Tensors of a file as 64-bit floats, with their shapes.
-fn tensors(path: &Path) -> BTreeMap<String, (Vec<usize>, Vec<f64>)> {
+pub(super) fn tensors(path: &Path) -> BTreeMap<String, (Vec<usize>, Vec<f64>)> {
     let bytes = std::fs::read(path).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let values = |dtype: Dtype, data: &[u8]| -> Vec<f64> {
@@ -33,7 +33,7 @@ fn tensors(path: &Path) -> BTreeMap<String, (Vec<usize>, Vec<f64>)> {
 }
 
 /// Largest difference as a part of the largest expected value.
-fn difference(found: &[f64], expected: &[f64]) -> f64 {
+pub(super) fn difference(found: &[f64], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let largest = expected.iter().fold(0f64, |a, v| a.max(v.abs()));
     found.iter().zip(expected).fold(0f64, |a, (x, y)| a.max((x - y).abs())) / largest.max(1e-30)
@@ -82,14 +82,27 @@ fn every_network_gives_its_reference_outputs() {
 
 type Tensors = BTreeMap<String, (Vec<usize>, Vec<f64>)>;
 
-fn network(path: &Path, reference: &Tensors, dynamic: bool) -> Result<(f64, String), String> {
-    let model = onnx::read(path).map_err(|e| e.to_string())?;
-    let fixed = reference.iter().filter_map(|(name, (shape, values))| {
+/// The folders of networks.
+pub(super) fn networks() -> Vec<PathBuf> {
+    let all = std::fs::read_dir(shared()).unwrap().map(|entry| entry.unwrap().path());
+    let mut found: Vec<PathBuf> = all.filter(|folder| folder.join("meta.json").exists()).collect();
+    found.sort();
+    found
+}
+
+/// What a network's further inputs are held at.
+pub(super) fn fixed(model: &Model, reference: &Tensors) -> BTreeMap<String, Fixed> {
+    let value = |(name, (shape, values)): (&String, &(Vec<usize>, Vec<f64>))| {
         let name = name.strip_prefix("fixed.")?;
         let value = Fixed::Tensor { shape: shape.clone(), values: values.clone() };
         model.inputs.iter().any(|i| i.name == name).then(|| (name.to_owned(), value))
-    });
-    let choices = Choices { fixed: fixed.collect(), ..Choices::default() };
+    };
+    reference.iter().filter_map(value).collect()
+}
+
+fn network(path: &Path, reference: &Tensors, dynamic: bool) -> Result<(f64, String), String> {
+    let model = onnx::read(path).map_err(|e| e.to_string())?;
+    let choices = Choices { fixed: fixed(&model, reference), ..Choices::default() };
     let plain = Choices { keep_all: true, ..choices.clone() };
     let graph = onnx::lower(&model, &choices, 1).map_err(|e| e.to_string())?;
     let whole = onnx::lower(&model, &plain, 1).map_err(|e| e.to_string())?;

@@ -138,7 +138,8 @@ fn tensors_keep_their_names_as_far_as_a_weights_file_can_hold_them() {
     ];
     let eye: Vec<f32> = (0..16).map(|i| if i % 5 == 0 { 2.0 } else { 1.0 }).collect();
     let tensors = vec![floats("poids-é", &[4, 4], &eye), floats("b", &[4], &[1.0, 0.0, 1.0, 0.5])];
-    let graph = lowered(file(17, graph(nodes, tensors), vec![]), &Choices::default()).unwrap();
+    let unfused = Choices { unfused: vec!["all".into()], ..Choices::default() };
+    let graph = lowered(file(17, graph(nodes, tensors), vec![]), &unfused).unwrap();
     let names: Vec<&str> = graph.tensors.keys().map(String::as_str).collect();
     assert_eq!(names, ["b", "poids-\\u{e9}", "poids-\\u{e9}.transposed"]);
     assert!(graph.to_json().to_string().contains("poids-\\\\u{e9}"));

@@ -5,6 +5,7 @@ mod damage;
 mod engine;
 mod evaluator;
 mod files;
+mod fusions;
 mod made;
 mod page;
 mod writer;
