@@ -8,7 +8,7 @@ use crate::device::Device;
 use crate::diffusion::predictions::Coefficients;
 use crate::diffusion::{NetworkDenoiser, Sampling, State, to_f64};
 use crate::error::{Error, Result};
-use crate::host::{HostGraph, HostLayer, HostTangents, Linearisation};
+use crate::host::{HostGraph, HostLayer, HostRows, Linearisation};
 use crate::nn::HostParameters;
 use crate::nn::Rows;
 use burn::tensor::{DType, Tensor, TensorData};
@@ -102,10 +102,10 @@ fn mixed(parts: &[Vec<f32>], shares: &[f64], factor: f64) -> Vec<f32> {
     sum.into_iter().map(|v| (v * factor) as f32).collect()
 }
 
-fn mixed_tangents(parts: &[HostTangents], shares: &[f64], factor: f64) -> HostTangents {
-    let shown: Vec<(f32, &HostTangents)> =
+fn mixed_tangents(parts: &[HostRows], shares: &[f64], factor: f64) -> HostRows {
+    let shown: Vec<(f32, &HostRows)> =
         parts.iter().zip(shares).filter(|(_, s)| **s != 0.0).map(|(t, s)| ((s * factor) as f32, t)).collect();
-    HostTangents::combined(&shown)
+    HostRows::combined(&shown)
 }
 
 impl HostLayer for HostSampler {
@@ -131,14 +131,14 @@ impl HostLayer for HostSampler {
         (mixed(&parts, &self.end, 1.0), trace)
     }
 
-    fn tangent(&self, trace: &Linearisation, t: HostTangents, _: Option<&[bool]>) -> HostTangents {
+    fn tangent(&self, trace: &Linearisation, t: HostRows, _: Option<&[bool]>) -> HostRows {
         let mut parts = vec![t];
         for (i, call) in self.evaluations.iter().enumerate() {
             let c = call.coefficients;
             let shown = mixed_tangents(&parts, &call.mix, c.input);
             let predicted = call.network.tangent(&trace.inner[i], &call.network.entering(shown.clone()), None);
             let skip = (c.skip / c.input) as f32;
-            let answer = HostTangents::combined(&[(skip, &shown), (c.output as f32, &predicted)]);
+            let answer = HostRows::combined(&[(skip, &shown), (c.output as f32, &predicted)]);
             parts.push(match self.clip {
                 None => answer,
                 Some(_) => answer.scaled(&trace.values[i * self.width..(i + 1) * self.width], None),

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::host::HostGraph;
 use crate::nn::{HostParameters, Mismatch, Network, ParameterSpec, Parameters, Pass, Rows, Tangents};
 use crate::store::{self, Weights};
+use crate::tensors::{host, rows};
 use std::path::Path;
 
 /// A loaded one-shot model. It is frozen: its parameters are not tracked for gradients, and its norms use stored
@@ -20,6 +21,9 @@ pub struct OneShot {
     device: Device,
     model_sha256: String,
     host: LazyHost,
+    /// The map to the picture on host memory, for a model that comes as a graph. The pictures of cards with layers have always
+    /// been made with tensors, and keep their bits.
+    pictures: Option<LazyHost>,
 }
 
 /// What `isoline inspect` shows.
@@ -85,12 +89,29 @@ impl OneShot {
         };
         let model_sha256 = card.model_sha256()?;
         let (device, host) = (device.clone(), LazyHost::default());
-        Ok(Self { spec, network, to_preactivation, parameters, device, model_sha256, host })
+        let pictures = card.raw.graph.is_some().then(LazyHost::default);
+        Ok(Self { spec, network, to_preactivation, parameters, device, model_sha256, host, pictures })
     }
 
     /// The map that is measured.
     fn map(&self) -> &Network {
         self.to_preactivation.as_ref().unwrap_or(&self.network)
+    }
+
+    /// A network on host memory, if the device is the processor.
+    fn on_host(&self, network: &Network) -> Option<HostGraph> {
+        let parameters = HostParameters::read(&self.parameters).ok().filter(|_| device::is_host(&self.device))?;
+        HostGraph::of_network(network, &parameters)
+    }
+
+    /// The pictures by the way through host memory. It tracks no gradients.
+    fn on_lanes(&self, z: &Rows) -> Option<Rows> {
+        let pictures = self.pictures.as_ref().filter(|_| device::is_host(&z.device()))?;
+        let graph = match self.to_preactivation {
+            Some(_) => pictures.get(|| self.on_host(&self.network))?,
+            None => self.host()?,
+        };
+        Some(rows(graph.values(&host(z.clone()).ok()?), graph.features(), &self.device))
     }
 
     /// Reads card and weights and reports what does not fit, instead of refusing to load.
@@ -205,7 +226,7 @@ impl Generator for OneShot {
     }
 
     fn generate(&self, z: Rows) -> Rows {
-        self.network.forward(z, &Pass::frozen(&self.parameters))
+        self.on_lanes(&z).unwrap_or_else(|| self.network.forward(z, &Pass::frozen(&self.parameters)))
     }
 
     fn tangents(&self, z: Rows, directions: Tangents) -> (Rows, Tangents) {
@@ -221,10 +242,7 @@ impl Generator for OneShot {
     }
 
     fn host(&self) -> Option<&HostGraph> {
-        self.host.get(|| {
-            let parameters = HostParameters::read(&self.parameters).ok().filter(|_| device::is_host(&self.device))?;
-            HostGraph::of_network(self.map(), &parameters)
-        })
+        self.host.get(|| self.on_host(self.map()))
     }
 
     fn device(&self) -> &Device {

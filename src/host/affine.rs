@@ -1,6 +1,6 @@
 //! Scale and shift per channel.
 
-use super::{HostLayer, HostTangents, Linearisation};
+use super::{HostLayer, HostRows, Linearisation};
 
 /// y = scale·x + shift with one pair per channel, as in a batch norm with frozen statistics.
 pub struct Affine {
@@ -25,9 +25,16 @@ impl HostLayer for Affine {
         )
     }
 
-    fn tangent(&self, _: &Linearisation, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
+    fn tangent(&self, _: &Linearisation, t: HostRows, wanted: Option<&[bool]>) -> HostRows {
         let slopes: Vec<f32> = self.scale.iter().flat_map(|s| std::iter::repeat_n(*s, self.area)).collect();
         t.scaled(&slopes, wanted)
+    }
+
+    fn values(&self, x: HostRows) -> HostRows {
+        x.changed(|f, row| {
+            let (scale, shift) = (self.scale[f / self.area], self.shift[f / self.area]);
+            row.iter_mut().for_each(|x| *x = scale * *x + shift);
+        })
     }
 
     fn wanted(&self, _: &Linearisation, wanted: Option<&[bool]>) -> Option<Vec<bool>> {

@@ -3,7 +3,7 @@
 use super::gather::Gather;
 use super::panels::{panels, product, terms};
 use super::product::Term;
-use super::{HostLayer, HostTangents, Linearisation};
+use super::{HostLayer, HostRows, Linearisation};
 use crate::nn::{PlainGather, Tap};
 
 /// y = W_out·(V·softmax(QᵀK/√w)ᵀ) with (Q, K, V) = W_qkv·x, head by head, for heads of w channels. x, Q, K and V are
@@ -72,7 +72,7 @@ impl Attention {
     }
 
     /// Writes the tangents of one head's weighted sums to `into` (`[w, places, lanes]`).
-    fn head(&self, all: &[f32], weights: &[f32], head: usize, t: &HostTangents, into: &mut [f32]) {
+    fn head(&self, all: &[f32], weights: &[f32], head: usize, t: &HostRows, into: &mut [f32]) {
         let (s, w, lanes, count) = (self.places, self.width(), t.lanes(), t.count());
         let places: Vec<u32> = (0..s as u32).collect();
         let channels: Vec<u32> = (0..w as u32).collect();
@@ -145,7 +145,7 @@ impl HostLayer for Attention {
     }
 
     // With L = QᵀK/√w and A = softmax(L):  ∂A = A ∘ (∂L − Σ_j A_j ∂L_j),  ∂y = ∂A V + A ∂V.
-    fn tangent(&self, point: &Linearisation, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
+    fn tangent(&self, point: &Linearisation, t: HostRows, wanted: Option<&[bool]>) -> HostRows {
         let none = Linearisation::default();
         let (all, weights) = point.values.split_at(3 * self.channels * self.places);
         let t = self.qkv.tangent(&none, t, None);
@@ -156,7 +156,7 @@ impl HostLayer for Attention {
             self.head(all, &weights[head * square..(head + 1) * square], head, &t, into);
         }
         let index = (0..(self.channels * self.places) as u32).map(Some).collect();
-        self.out.tangent(&none, t.with_rows(index, data), wanted)
+        self.out.tangent(&none, t.with_rows(index, data.into()), wanted)
     }
 
     fn peak_rows(&self, before: usize) -> usize {

@@ -1,6 +1,6 @@
 //! Maps of several inputs, value by value or side by side.
 
-use super::{HostOperator, HostTangents, Linearisation};
+use super::{HostOperator, HostRows, Linearisation};
 use crate::nn::PointwiseRule;
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ impl HostOperator for Sum {
         (y, Linearisation::default())
     }
 
-    fn tangent(&self, _: &Linearisation, t: Vec<Option<HostTangents>>, wanted: Option<&[bool]>) -> HostTangents {
-        let parts: Vec<(f32, HostTangents)> =
+    fn tangent(&self, _: &Linearisation, t: Vec<Option<HostRows>>, wanted: Option<&[bool]>) -> HostRows {
+        let parts: Vec<(f32, HostRows)> =
             self.0.into_iter().zip(t).filter_map(|(factor, t)| t.map(|t| (factor, t))).collect();
         match &parts[..] {
             [(1.0, _), (1.0, _)] => {
@@ -27,11 +27,20 @@ impl HostOperator for Sum {
                 match (first, second) {
                     (Some(a), Some(b)) => a.plus(&b, wanted),
                     (Some(t), None) | (None, Some(t)) => t,
-                    (None, None) => HostTangents::units(0, 0, 0),
+                    (None, None) => HostRows::units(0, 0, 0),
                 }
             }
-            _ => HostTangents::combined(&parts.iter().map(|(f, t)| (*f, t)).collect::<Vec<_>>()),
+            _ => HostRows::combined(&parts.iter().map(|(f, t)| (*f, t)).collect::<Vec<_>>()),
         }
+    }
+
+    fn values(&self, x: Vec<HostRows>) -> HostRows {
+        let ([f, g], mut x) = (self.0, x.into_iter());
+        let (Some(a), Some(b)) = (x.next(), x.next()) else { return HostRows::units(0, 0, 0) };
+        a.changed(|i, row| match self.0 {
+            [1.0, 1.0] => row.iter_mut().zip(b.row_or_zeros(i)).for_each(|(y, b)| *y += b),
+            _ => row.iter_mut().zip(b.row_or_zeros(i)).for_each(|(y, b)| *y = f * *y + g * b),
+        })
     }
 
     fn wanted(&self, _: &Linearisation, _: usize, wanted: Option<&[bool]>) -> Option<Vec<bool>> {
@@ -57,6 +66,26 @@ pub struct Concat {
     pub outer: usize,
 }
 
+impl Concat {
+    /// The rows of all inputs side by side.
+    fn joined(&self, all: &[HostRows]) -> HostRows {
+        let joined = HostRows::concatenated(all);
+        if self.outer == 1 {
+            return joined;
+        }
+        let mut from = Vec::with_capacity(joined.features());
+        for o in 0..self.outer {
+            let mut start = 0;
+            for part in all {
+                let row = part.features() / self.outer;
+                from.extend((0..row).map(|i| (start + o * row + i) as u32));
+                start += part.features();
+            }
+        }
+        joined.rearranged(&from)
+    }
+}
+
 impl HostOperator for Concat {
     fn value(&self, x: &[&[f32]]) -> (Vec<f32>, Linearisation) {
         let mut y = Vec::with_capacity(x.iter().map(|x| x.len()).sum());
@@ -67,24 +96,15 @@ impl HostOperator for Concat {
     }
 
     // The linearisation holds the number of features of each input, as bits.
-    fn tangent(&self, point: &Linearisation, t: Vec<Option<HostTangents>>, _: Option<&[bool]>) -> HostTangents {
-        let Some(any) = t.iter().flatten().next().cloned() else { return HostTangents::units(0, 0, 0) };
+    fn tangent(&self, point: &Linearisation, t: Vec<Option<HostRows>>, _: Option<&[bool]>) -> HostRows {
+        let Some(any) = t.iter().flatten().next().cloned() else { return HostRows::units(0, 0, 0) };
         let sizes = point.values.iter().map(|v| v.to_bits() as usize);
-        let all: Vec<HostTangents> = t.into_iter().zip(sizes).map(|(t, n)| t.unwrap_or_else(|| any.zeros(n))).collect();
-        let joined = HostTangents::concatenated(&all);
-        if self.outer == 1 {
-            return joined;
-        }
-        let mut from = Vec::with_capacity(joined.features());
-        for o in 0..self.outer {
-            let mut start = 0;
-            for part in &all {
-                let row = part.features() / self.outer;
-                from.extend((0..row).map(|i| (start + o * row + i) as u32));
-                start += part.features();
-            }
-        }
-        joined.rearranged(&from)
+        let all: Vec<HostRows> = t.into_iter().zip(sizes).map(|(t, n)| t.unwrap_or_else(|| any.zeros(n))).collect();
+        self.joined(&all)
+    }
+
+    fn values(&self, x: Vec<HostRows>) -> HostRows {
+        self.joined(&x)
     }
 
     fn wanted(&self, point: &Linearisation, input: usize, wanted: Option<&[bool]>) -> Option<Vec<bool>> {
@@ -122,9 +142,9 @@ impl HostOperator for Pointwise {
         (y, Linearisation { values, inner: Vec::new() })
     }
 
-    fn tangent(&self, point: &Linearisation, t: Vec<Option<HostTangents>>, wanted: Option<&[bool]>) -> HostTangents {
+    fn tangent(&self, point: &Linearisation, t: Vec<Option<HostRows>>, wanted: Option<&[bool]>) -> HostRows {
         let n = point.values.len() / t.len();
-        let mut sum: Option<HostTangents> = None;
+        let mut sum: Option<HostRows> = None;
         for (t, slopes) in t.into_iter().zip(point.values.chunks_exact(n)) {
             let Some(moved) = t.map(|t| t.scaled(slopes, wanted)) else { continue };
             sum = Some(match sum {
@@ -132,7 +152,16 @@ impl HostOperator for Pointwise {
                 None => moved,
             });
         }
-        sum.unwrap_or_else(|| HostTangents::units(0, 0, 0))
+        sum.unwrap_or_else(|| HostRows::units(0, 0, 0))
+    }
+
+    fn values(&self, x: Vec<HostRows>) -> HostRows {
+        let mut x = x.into_iter();
+        let (Some(first), others) = (x.next(), x.collect::<Vec<_>>()) else { return HostRows::units(0, 0, 0) };
+        first.changed(|f, row| {
+            let other = |i: usize| others.get(i).map_or(&[][..], |x| x.row_or_zeros(f));
+            self.0.replace_each(row, [other(0), other(1)]);
+        })
     }
 
     fn wanted(&self, point: &Linearisation, input: usize, wanted: Option<&[bool]>) -> Option<Vec<bool>> {

@@ -1,6 +1,6 @@
 //! Values that do not depend on the latent.
 
-use super::{HostOperator, HostTangents, Linearisation};
+use super::{HostOperator, HostRows, Linearisation};
 
 /// The same values for every sample.
 pub struct Constant(pub Vec<f32>);
@@ -11,8 +11,8 @@ impl HostOperator for Constant {
     }
 
     // Never asked for: a constant has no inputs that could have tangents.
-    fn tangent(&self, _: &Linearisation, _: Vec<Option<HostTangents>>, _: Option<&[bool]>) -> HostTangents {
-        HostTangents::units(self.0.len(), 0, 0)
+    fn tangent(&self, _: &Linearisation, _: Vec<Option<HostRows>>, _: Option<&[bool]>) -> HostRows {
+        HostRows::units(self.0.len(), 0, 0)
     }
 
     fn peak_rows(&self, _: usize) -> usize {

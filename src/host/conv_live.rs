@@ -3,7 +3,7 @@
 
 use super::matmul::Matmul;
 use super::rearrange::Rearrange;
-use super::{HostLayer, HostOperator, HostTangents, Linearisation};
+use super::{HostLayer, HostOperator, HostRows, Linearisation};
 
 /// The first input convolved with the second. The linearisation is that of the product.
 pub struct ConvLive {
@@ -25,7 +25,13 @@ impl HostOperator for ConvLive {
         self.product.value(&[x[1], &columns])
     }
 
-    fn tangent(&self, point: &Linearisation, t: Vec<Option<HostTangents>>, wanted: Option<&[bool]>) -> HostTangents {
+    fn values(&self, x: Vec<HostRows>) -> HostRows {
+        let mut x = x.into_iter();
+        let columns = x.next().map(|x| HostLayer::values(&self.columns, x));
+        self.product.values(x.next().into_iter().chain(columns).collect())
+    }
+
+    fn tangent(&self, point: &Linearisation, t: Vec<Option<HostRows>>, wanted: Option<&[bool]>) -> HostRows {
         let mut t = t.into_iter();
         let none = Linearisation::default();
         let columns = t.next().flatten().map(|t| HostLayer::tangent(&self.columns, &none, t, None));

@@ -1,6 +1,6 @@
 //! Activations: the same function applied to every value. The linearisation holds the slopes f'(x).
 
-use super::{HostLayer, HostTangents, Linearisation};
+use super::{HostLayer, HostRows, Linearisation};
 use crate::nn::ElementwiseRule;
 use std::sync::Arc;
 
@@ -13,8 +13,12 @@ impl HostLayer for Elementwise {
         (y, Linearisation { values, inner: Vec::new() })
     }
 
-    fn tangent(&self, point: &Linearisation, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
+    fn tangent(&self, point: &Linearisation, t: HostRows, wanted: Option<&[bool]>) -> HostRows {
         t.scaled(&point.values, wanted)
+    }
+
+    fn values(&self, x: HostRows) -> HostRows {
+        x.mapped(|values| self.0.replace_each(values))
     }
 
     fn wanted(&self, point: &Linearisation, wanted: Option<&[bool]>) -> Option<Vec<bool>> {
@@ -43,8 +47,12 @@ impl HostLayer for Slopes {
         (x.iter().zip(&values).map(|(x, slope)| x * slope).collect(), Linearisation { values, inner: Vec::new() })
     }
 
-    fn tangent(&self, point: &Linearisation, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
+    fn tangent(&self, point: &Linearisation, t: HostRows, wanted: Option<&[bool]>) -> HostRows {
         t.scaled(&point.values, wanted)
+    }
+
+    fn values(&self, x: HostRows) -> HostRows {
+        x.changed(|f, row| row.iter_mut().for_each(|x| *x = if *x > 0.0 { *x } else { *x * self.0[f] }))
     }
 
     fn wanted(&self, point: &Linearisation, wanted: Option<&[bool]>) -> Option<Vec<bool>> {

@@ -10,8 +10,9 @@
 //! those in the interior of a picture, share a *pattern*: their weights are stored once, and are read from memory once
 //! for several groups.
 
+use super::buffer::Buffer;
 use super::product::{PANEL, TangentPart, TangentProduct, Term, ValuePart, ValueProduct};
-use super::{HostLayer, HostTangents, Linearisation};
+use super::{HostLayer, HostRows, Linearisation};
 use crate::nn::PlainGather;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -95,6 +96,9 @@ const SPLIT: usize = 1 << 21;
 /// about half of that is really read; together with a panel of weights it stays in a cache of 2 MiB.
 const TOGETHER: usize = 2 << 20;
 
+/// An operation that is split over threads has at least this many batches for each.
+const EACH: usize = 4;
+
 impl Gather {
     /// Builds the gather for a layer in plain terms: sorts its places into groups and its weights into patterns.
     pub fn new(plain: PlainGather) -> Self {
@@ -143,12 +147,14 @@ impl Gather {
     /// weights are read from memory once for several groups.
     fn together<'a>(&self, jobs: Vec<Job<'a>>, sources: &Lists<Term>, lanes: usize) -> Vec<Vec<Job<'a>>> {
         let bytes = |job: &Job| 4 * lanes * job.group.sources.iter().map(|p| sources.get(*p).len()).sum::<usize>();
+        let share = jobs.iter().map(bytes).sum::<usize>() / (EACH * rayon::current_num_threads());
+        let most = TOGETHER.min(share);
         let mut all: Vec<Vec<Job>> = Vec::new();
         let mut taken = 0;
         for job in jobs {
             taken += bytes(&job);
             match all.last_mut() {
-                Some(last) if last[0].group.pattern == job.group.pattern && taken <= TOGETHER => last.push(job),
+                Some(last) if last[0].group.pattern == job.group.pattern && taken <= most => last.push(job),
                 _ => {
                     taken = bytes(&job);
                     all.push(vec![job]);
@@ -168,7 +174,7 @@ impl Gather {
     }
 
     /// Computes a batch of jobs, all of one pattern.
-    fn product(&self, jobs: Vec<Job>, sources: &Lists<Term>, t: &HostTangents, terms: &mut Vec<Term>) {
+    fn product(&self, jobs: Vec<Job>, sources: &Lists<Term>, t: &HostRows, terms: &mut Vec<Term>) {
         let Some(pattern) = jobs.first().map(|job| &self.patterns[job.group.pattern]) else { return };
         terms.clear();
         let mut ends = Vec::with_capacity(jobs.len());
@@ -191,6 +197,37 @@ impl Gather {
             height: pattern.height,
         }
         .run();
+    }
+
+    /// The rows of the wanted output features, from the rows of the input: tangents, or values with the bias.
+    fn rows(&self, t: HostRows, wanted: Option<&[bool]>, biased: bool) -> HostRows {
+        let sources = Lists::by_place(self.channels, self.area, |f, weight| t.place(f).map(|row| Term { row, weight }));
+        let (index, columns) = self.columns(wanted);
+        let mut data = Buffer::zeros(columns.all.len() * t.lanes());
+        if biased {
+            let bias = self.groups.iter().enumerate().flat_map(|(g, group)| {
+                let bias = &self.patterns[group.pattern].bias;
+                columns.get(g).iter().map(|column| bias[*column as usize])
+            });
+            data.chunks_exact_mut(t.lanes()).zip(bias).for_each(|(row, bias)| row.fill(bias));
+        }
+        let mut jobs = Vec::with_capacity(self.groups.len());
+        let mut rest = &mut *data;
+        for (g, group) in self.groups.iter().enumerate() {
+            let columns = columns.get(g);
+            let (out, after) = rest.split_at_mut(columns.len() * t.lanes());
+            rest = after;
+            jobs.push(Job { group, columns, out });
+        }
+        let terms: usize = self.groups.iter().flat_map(|g| &g.sources).map(|place| sources.get(*place).len()).sum();
+        let batches = self.together(jobs, &sources, t.lanes());
+        if terms * (columns.all.len() / self.groups.len().max(1)) * t.lanes() < SPLIT {
+            let mut terms = Vec::new();
+            batches.into_iter().for_each(|jobs| self.product(jobs, &sources, &t, &mut terms));
+        } else {
+            batches.into_par_iter().for_each_init(Vec::new, |terms, jobs| self.product(jobs, &sources, &t, terms));
+        }
+        t.with_rows(index, data)
     }
 }
 
@@ -259,27 +296,12 @@ impl HostLayer for Gather {
         (y, Linearisation::default())
     }
 
-    fn tangent(&self, _: &Linearisation, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
-        let sources = Lists::by_place(self.channels, self.area, |f, weight| t.place(f).map(|row| Term { row, weight }));
-        let (index, columns) = self.columns(wanted);
-        let mut data = vec![0.0; columns.all.len() * t.lanes()];
-        let mut jobs = Vec::with_capacity(self.groups.len());
-        let mut rest = data.as_mut_slice();
-        for (g, group) in self.groups.iter().enumerate() {
-            let columns = columns.get(g);
-            let (out, after) = rest.split_at_mut(columns.len() * t.lanes());
-            rest = after;
-            jobs.push(Job { group, columns, out });
-        }
-        let terms: usize = self.groups.iter().flat_map(|g| &g.sources).map(|place| sources.get(*place).len()).sum();
-        let batches = self.together(jobs, &sources, t.lanes());
-        if terms * (columns.all.len() / self.groups.len().max(1)) * t.lanes() < SPLIT {
-            let mut terms = Vec::new();
-            batches.into_iter().for_each(|jobs| self.product(jobs, &sources, &t, &mut terms));
-        } else {
-            batches.into_par_iter().for_each_init(Vec::new, |terms, jobs| self.product(jobs, &sources, &t, terms));
-        }
-        t.with_rows(index, data)
+    fn tangent(&self, _: &Linearisation, t: HostRows, wanted: Option<&[bool]>) -> HostRows {
+        self.rows(t, wanted, false)
+    }
+
+    fn values(&self, x: HostRows) -> HostRows {
+        self.rows(x, None, true)
     }
 
     fn is_linear(&self) -> bool {

@@ -5,7 +5,7 @@
 //! by block from pairs of chunks: some chunks are kept, and the later ones are pushed through again for each group of
 //! chunks that is kept.
 
-use super::{HostGraph, HostTangents, Linearisation, Start};
+use super::{HostGraph, HostRows, Linearisation, Start};
 use crate::linalg::GramSum;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -32,18 +32,21 @@ struct Partition {
 /// A chunk has at least this many directions: one vector register at its widest.
 const LEAST: usize = 16;
 
+/// A chunk has at most this many directions: with more, the rows that a convolution reads do not stay in the caches.
+const MOST: usize = 128;
+
 impl Partition {
     /// The partition of `k` directions into the fewest chunks that `memory` bytes allow.
     fn new(graph: &HostGraph, k: usize, memory: usize) -> Self {
-        let bytes = |rows: usize, k: usize| 4 * rows * HostTangents::lanes_for(k);
-        let (peak, last) = (graph.peak_rows(), graph.features());
+        let bytes = |rows: usize, k: usize| 4 * rows * HostRows::lanes_for(k);
+        let (peak, last, threads) = (graph.peak_rows(), graph.features(), rayon::current_num_threads());
         let whole = bytes(peak, k);
-        if whole <= memory {
-            let together = (memory / whole.max(1)).clamp(1, rayon::current_num_threads());
+        if whole <= memory && k <= MOST {
+            let together = (memory / whole.max(1)).clamp(1, threads);
             return Self { chunks: std::iter::once(0..k).collect(), held: 1, together };
         }
-        // One half is for a pass through the network, the other for the tangents that are kept at its end.
-        let size = (memory / 2 / bytes(peak, 1) * LEAST).clamp(LEAST, k.max(LEAST));
+        // One half is for passes through the network, one on each thread, the other for the tangents that are kept at its end.
+        let size = (memory / 2 / threads / bytes(peak, 1) * LEAST).clamp(LEAST, MOST.min(k.max(LEAST)));
         let chunks: Vec<_> = (0..k).step_by(size).map(|first| first..(first + size).min(k)).collect();
         Self { held: (memory / 2 / bytes(last, size)).clamp(1, chunks.len()), chunks, together: 1 }
     }
@@ -87,8 +90,8 @@ pub fn grams<T: Send>(
 fn start(graph: &HostGraph, directions: Directions, chunk: Range<usize>) -> Start {
     let d = graph.width();
     graph.start(match directions {
-        Directions::Units => HostTangents::units(d, chunk.start, chunk.len()),
-        Directions::Rows(rows) => HostTangents::directions(&rows[chunk.start * d..chunk.end * d], chunk.len()),
+        Directions::Units => HostRows::units(d, chunk.start, chunk.len()),
+        Directions::Rows(rows) => HostRows::directions(&rows[chunk.start * d..chunk.end * d], chunk.len()),
     })
 }
 
@@ -102,7 +105,7 @@ struct Pushforward<'a> {
 
 impl Pushforward<'_> {
     /// J·b for the directions b of one chunk.
-    fn tangents(&self, point: &Linearisation, chunk: Range<usize>) -> HostTangents {
+    fn tangents(&self, point: &Linearisation, chunk: Range<usize>) -> HostRows {
         match &self.first {
             Some(start) => self.graph.tangent(point, start, None),
             None => self.graph.tangent(point, &start(self.graph, self.directions, chunk), None),
@@ -113,11 +116,12 @@ impl Pushforward<'_> {
     fn gram(&self, point: &Linearisation, plan: &Partition, k: usize) -> Vec<f64> {
         let mut gram = vec![0.0; k * k];
         for (g, group) in plan.chunks.chunks(plan.held).enumerate() {
-            let held: Vec<HostTangents> = group.iter().map(|c| self.tangents(point, c.clone())).collect();
-            for (i, a) in held.iter().enumerate() {
-                for (j, b) in held.iter().enumerate().skip(i) {
-                    put(&mut gram, k, &group[i], &group[j], &product(a, b, i == j));
-                }
+            let held: Vec<HostRows> = group.par_iter().map(|c| self.tangents(point, c.clone())).collect();
+            let pairs: Vec<(usize, usize)> =
+                (0..held.len()).flat_map(|i| (i..held.len()).map(move |j| (i, j))).collect();
+            let blocks = pairs.par_iter().map(|(i, j)| product(&held[*i], &held[*j], i == j)).collect::<Vec<_>>();
+            for ((i, j), block) in pairs.iter().zip(&blocks) {
+                put(&mut gram, k, &group[*i], &group[*j], block);
             }
             for later in &plan.chunks[((g + 1) * plan.held).min(plan.chunks.len())..] {
                 let b = self.tangents(point, later.clone());
@@ -131,7 +135,7 @@ impl Pushforward<'_> {
 }
 
 /// Σ over the features of aᵀb, `[lanes of a, lanes of b]`, and the number of its columns. `same` says that a is b.
-fn product(a: &HostTangents, b: &HostTangents, same: bool) -> (Vec<f64>, usize) {
+fn product(a: &HostRows, b: &HostRows, same: bool) -> (Vec<f64>, usize) {
     let mut sum = GramSum::new([a.lanes(), b.lanes()], same);
     for f in 0..a.features() {
         if let (Some(a), Some(b)) = (a.row(f), b.row(f)) {

@@ -1,7 +1,12 @@
 //! A network in host memory: a graph of host operators, from one input to one output.
 
-use super::{HostOperator, HostTangents, Linearisation, rule};
+use super::enlarge::enlargements;
+use super::{HostOperator, HostRows, Linearisation, rule};
 use crate::nn::{HostParameters, Network, PlainGraph};
+use rayon::prelude::*;
+
+/// Samples that go through a graph together: one in each lane of the widest register.
+const BLOCK: usize = 16;
 
 struct Node {
     operator: Box<dyn HostOperator>,
@@ -26,7 +31,7 @@ pub struct HostGraph {
 #[derive(Clone)]
 pub struct Start {
     /// For each value, its tangents if they are known and read by a node that is not done.
-    known: Vec<Option<HostTangents>>,
+    known: Vec<Option<HostRows>>,
     /// For each node, whether it is done.
     done: Vec<bool>,
 }
@@ -62,7 +67,8 @@ impl Demand {
 impl HostGraph {
     /// The host operators for a network in plain terms. A scale and shift per channel that follows a convolution or linear
     /// layer, and is all that reads it, is folded into its weights.
-    pub fn new(plain: PlainGraph) -> Self {
+    pub fn new(mut plain: PlainGraph) -> Self {
+        enlargements(&mut plain);
         let mut readers = vec![0usize; plain.nodes.len() + 1];
         plain.nodes.iter().flat_map(|n| &n.inputs).for_each(|v| readers[*v] += 1);
         readers[plain.output] += 1;
@@ -153,9 +159,30 @@ impl HostGraph {
         (std::mem::take(&mut slots[self.output]), point)
     }
 
+    /// The values `[n, features]` that leave the graph for each row of `x`, `[n, width]`. A row of the result depends on that
+    /// row of x alone, and so do its bits.
+    pub fn values(&self, x: &[f32]) -> Vec<f32> {
+        let blocks: Vec<&[f32]> = x.chunks((self.width * BLOCK).max(1)).collect();
+        blocks.par_iter().flat_map_iter(|x| self.block(x, x.len() / self.width)).collect()
+    }
+
+    /// The values for `count` samples, one in each lane.
+    fn block(&self, x: &[f32], count: usize) -> Vec<f32> {
+        let mut slots: Vec<Option<HostRows>> = vec![None; self.nodes.len() + 1];
+        slots[0] = Some(HostRows::directions(x, count));
+        for (i, node) in self.nodes.iter().enumerate() {
+            let inputs: Vec<HostRows> = self.taken(i, node, &mut slots).into_iter().flatten().collect();
+            slots[i + 1] = Some(match inputs.is_empty() {
+                true => HostRows::constant(&node.operator.value(&[]).0, count),
+                false => node.operator.values(inputs),
+            });
+        }
+        slots[self.output].as_ref().map_or(Vec::new(), |y| (0..count).flat_map(|lane| y.lane(lane)).collect())
+    }
+
     /// The tangents that leave the graph, from those of `start`. First it traces the wanted features back through the
     /// nodes, so that no node computes a row that no later one reads.
-    pub fn tangent(&self, point: &Linearisation, start: &Start, wanted: Option<&[bool]>) -> HostTangents {
+    pub fn tangent(&self, point: &Linearisation, start: &Start, wanted: Option<&[bool]>) -> HostRows {
         let demands = self.demands(point, start, wanted);
         let mut slots = start.known.clone();
         for (i, node) in self.nodes.iter().enumerate().filter(|(i, n)| n.live && !start.done[*i]) {
@@ -168,7 +195,7 @@ impl HostGraph {
     }
 
     /// The tangents of a node's inputs; those that no later node reads are taken out of their slots.
-    fn taken(&self, i: usize, node: &Node, slots: &mut [Option<HostTangents>]) -> Vec<Option<HostTangents>> {
+    fn taken(&self, i: usize, node: &Node, slots: &mut [Option<HostRows>]) -> Vec<Option<HostRows>> {
         let take = |(at, v): (usize, &usize)| {
             let last = self.last_use[*v] == i && !node.inputs[at + 1..].contains(v);
             if last { slots[*v].take() } else { slots[*v].clone() }
@@ -195,7 +222,7 @@ impl HostGraph {
     }
 
     /// Pushes the tangents t of the input through all nodes that are linear and read only such values.
-    pub fn start(&self, t: HostTangents) -> Start {
+    pub fn start(&self, t: HostRows) -> Start {
         let mut start = Start { known: vec![None; self.nodes.len() + 1], done: vec![false; self.nodes.len()] };
         start.known[0] = Some(t);
         let none = Linearisation::default();
@@ -217,7 +244,7 @@ impl HostGraph {
     }
 
     /// The tangents t of the input as they are, for [`tangent`](Self::tangent) to push through all nodes.
-    pub fn entering(&self, t: HostTangents) -> Start {
+    pub fn entering(&self, t: HostRows) -> Start {
         let mut start = Start { known: vec![None; self.nodes.len() + 1], done: vec![false; self.nodes.len()] };
         start.known[0] = Some(t);
         start

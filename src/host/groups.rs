@@ -2,7 +2,7 @@
 //! side.
 
 use super::gather::Gather;
-use super::{HostLayer, HostTangents, Linearisation};
+use super::{HostLayer, HostRows, Linearisation};
 use crate::nn::PlainGather;
 
 /// One gather per group; groups are of equal size.
@@ -22,14 +22,20 @@ impl HostLayer for Groups {
         (y, Linearisation::default())
     }
 
-    fn tangent(&self, point: &Linearisation, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
+    fn tangent(&self, point: &Linearisation, t: HostRows, wanted: Option<&[bool]>) -> HostRows {
         let size = t.features() / self.0.len();
         let each = self.0.iter().enumerate().map(|(g, gather)| {
             let after = HostLayer::features(gather, size);
             let wanted = wanted.map(|w| &w[g * after..(g + 1) * after]);
             HostLayer::tangent(gather, point, t.part(g * size..(g + 1) * size), wanted)
         });
-        HostTangents::concatenated(&each.collect::<Vec<_>>())
+        HostRows::concatenated(&each.collect::<Vec<_>>())
+    }
+
+    fn values(&self, x: HostRows) -> HostRows {
+        let size = x.features() / self.0.len();
+        let of = |(g, gather): (usize, &Gather)| HostLayer::values(gather, x.part(g * size..(g + 1) * size));
+        HostRows::concatenated(&self.0.iter().enumerate().map(of).collect::<Vec<_>>())
     }
 
     fn is_linear(&self) -> bool {

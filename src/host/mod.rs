@@ -1,13 +1,17 @@
-//! Tangents in host memory, one sample at a time. On the processor, Jacobians are computed this way instead of with
-//! tensors.
+//! Networks in host memory. On the processor, Jacobians are computed this way instead of with tensors, and so are the pictures
+//! of models that come as a graph.
 //!
 //! ```text
-//! nodes in plain terms ───→ HostGraph ──value(z)──→ G(z) and a Linearisation
+//! nodes in plain terms ───→ HostGraph ──values(z₁, z₂, …)──→ G(z₁), G(z₂), …
+//!                               ├──value(z)──→ G(z) and a Linearisation
 //!                               └──tangent(linearisation, B)──→ J·B ──grams──→ M = (JB)ᵀ(JB)
 //! ```
 //!
+//! Both ways go by [`HostRows`]: a row for each feature, in whose lanes lie the tangents of one sample in several directions, or
+//! the values of several samples.
+//!
 //! Two facts make it faster. A unit that a relu has closed passes no tangent on, so neither its row nor any product
-//! with it is ever computed ([`HostTangents`] holds only the open rows). And a convolution of all tangents at one place
+//! with it is ever computed ([`HostRows`] holds only the open rows). And a convolution of all tangents at one place
 //! is one product of small matrices, without a rearranged copy of the input (`gather.rs`).
 //!
 //! Every sum is computed in a fixed order, which does not depend on the number of threads, the number of directions or
@@ -16,10 +20,12 @@
 
 mod affine;
 mod attention;
+mod buffer;
 mod combine;
 mod constant;
 mod conv_live;
 mod elementwise;
+mod enlarge;
 mod gather;
 mod gram;
 mod graph;
@@ -30,12 +36,13 @@ mod panels;
 mod picked;
 mod product;
 mod rearrange;
+mod row_product;
 mod rows;
 mod softmax;
 
 pub use gram::{Directions, grams};
 pub use graph::{HostGraph, Start};
-pub use rows::HostTangents;
+pub use rows::HostRows;
 
 use crate::nn::Plain;
 
@@ -56,7 +63,18 @@ pub trait HostOperator: Send + Sync {
     /// The tangents that leave the node, from those that enter it, at `point`; at least one input has some. `wanted` has
     /// one flag per output feature; `None` means all. Rows of features that are not wanted may be left out, because no
     /// later node reads them.
-    fn tangent(&self, point: &Linearisation, t: Vec<Option<HostTangents>>, wanted: Option<&[bool]>) -> HostTangents;
+    fn tangent(&self, point: &Linearisation, t: Vec<Option<HostRows>>, wanted: Option<&[bool]>) -> HostRows;
+
+    /// The map itself for a block of samples, one in each lane. What it makes of a lane depends on that lane alone, and is
+    /// [`value`](Self::value) but for rounding. The default takes the samples one after another.
+    fn values(&self, x: Vec<HostRows>) -> HostRows {
+        let count = x.first().map_or(0, HostRows::count);
+        let each = (0..count).flat_map(|lane| {
+            let x: Vec<Vec<f32>> = x.iter().map(|x| x.lane(lane)).collect();
+            self.value(&x.iter().map(Vec::as_slice).collect::<Vec<_>>()).0
+        });
+        HostRows::directions(&each.collect::<Vec<_>>(), count)
+    }
 
     /// Which features of an input matter, if the `wanted` ones of the output do; one flag each, `None` for all.
     fn wanted(&self, point: &Linearisation, input: usize, wanted: Option<&[bool]>) -> Option<Vec<bool>> {
@@ -93,7 +111,13 @@ pub trait HostLayer: Send + Sync {
     fn value(&self, x: &[f32]) -> (Vec<f32>, Linearisation);
 
     /// See [`HostOperator::tangent`].
-    fn tangent(&self, point: &Linearisation, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents;
+    fn tangent(&self, point: &Linearisation, t: HostRows, wanted: Option<&[bool]>) -> HostRows;
+
+    /// See [`HostOperator::values`].
+    fn values(&self, x: HostRows) -> HostRows {
+        let each = (0..x.count()).flat_map(|lane| self.value(&x.lane(lane)).0);
+        HostRows::directions(&each.collect::<Vec<_>>(), x.count())
+    }
 
     /// See [`HostOperator::wanted`].
     fn wanted(&self, point: &Linearisation, wanted: Option<&[bool]>) -> Option<Vec<bool>> {
@@ -129,10 +153,15 @@ impl<L: HostLayer> HostOperator for L {
         HostLayer::value(self, x[0])
     }
 
-    fn tangent(&self, point: &Linearisation, t: Vec<Option<HostTangents>>, wanted: Option<&[bool]>) -> HostTangents {
+    fn tangent(&self, point: &Linearisation, t: Vec<Option<HostRows>>, wanted: Option<&[bool]>) -> HostRows {
         #[allow(clippy::expect_used)] // A node is asked for tangents only if an input has some.
         let t = t.into_iter().flatten().next().expect("a node of one input is given its tangents");
         HostLayer::tangent(self, point, t, wanted)
+    }
+
+    fn values(&self, x: Vec<HostRows>) -> HostRows {
+        #[allow(clippy::expect_used)] // A node of one input is given one.
+        HostLayer::values(self, x.into_iter().next().expect("a node of one input is given one"))
     }
 
     fn wanted(&self, point: &Linearisation, _: usize, wanted: Option<&[bool]>) -> Option<Vec<bool>> {

@@ -1,7 +1,8 @@
 //! Group normalisation: each group of neighbouring values is brought to mean 0 and variance 1, then scaled and shifted.
 //! The linearisation holds the normalised values x̂, followed by 1/std of each group.
 
-use super::{HostLayer, HostTangents, Linearisation};
+use super::{HostLayer, HostRows, Linearisation};
+use rayon::prelude::*;
 
 /// y = scale·x̂ + shift, x̂ = (x − mean)/√(variance + eps), with mean and variance over each group and one scale and
 /// shift per channel.
@@ -38,8 +39,39 @@ impl HostLayer for Norm {
         (y, Linearisation { values, inner: Vec::new() })
     }
 
+    fn values(&self, x: HostRows) -> HostRows {
+        let groups = x.features() / self.group;
+        let (lanes, count) = (x.lanes(), self.group as f64);
+        // Of each group the mean of every lane, then 1/std of every lane.
+        let mut of_groups = vec![0.0f64; 2 * groups * lanes];
+        of_groups.par_chunks_exact_mut(2 * lanes).enumerate().for_each(|(g, of)| {
+            let (mean, inverse) = of.split_at_mut(lanes);
+            let features = g * self.group..(g + 1) * self.group;
+            if self.centred {
+                for f in features.clone() {
+                    mean.iter_mut().zip(x.row_or_zeros(f)).for_each(|(m, v)| *m += f64::from(*v));
+                }
+                mean.iter_mut().for_each(|m| *m /= count);
+            }
+            for f in features {
+                for ((sum, v), mean) in inverse.iter_mut().zip(x.row_or_zeros(f)).zip(&*mean) {
+                    let off = f64::from(*v) - mean;
+                    *sum += off * off;
+                }
+            }
+            inverse.iter_mut().for_each(|v| *v = 1.0 / (*v / count + self.eps).sqrt());
+        });
+        x.changed(|f, row| {
+            let (scale, shift) = (self.scale[f / self.area], self.shift[f / self.area]);
+            let (mean, inverse) = of_groups[f / self.group * 2 * lanes..][..2 * lanes].split_at(lanes);
+            for ((v, mean), inverse) in row.iter_mut().zip(mean).zip(inverse) {
+                *v = ((f64::from(*v) - mean) * inverse) as f32 * scale + shift;
+            }
+        })
+    }
+
     // ∂y = scale/std · (t − mean(t) − x̂ · mean(x̂ t)), with means over the group, row by row.
-    fn tangent(&self, point: &Linearisation, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
+    fn tangent(&self, point: &Linearisation, t: HostRows, wanted: Option<&[bool]>) -> HostRows {
         let features = t.features();
         let (hat, inverse) = point.values.split_at(features);
         let mut means = vec![vec![0.0f32; t.lanes()]; 2 * inverse.len()];

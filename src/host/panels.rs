@@ -1,6 +1,6 @@
 //! Products of tangents with a small dense matrix, one part at a time: what attention and products of two matrices need.
 
-use super::HostTangents;
+use super::HostRows;
 use super::product::{PANEL, TangentPart, TangentProduct, Term};
 
 /// A matrix `[height, columns]`, with the entries `at(row, column)`, in the panels that a [`TangentProduct`] reads.
@@ -16,7 +16,7 @@ pub fn panels(height: usize, columns: usize, at: impl Fn(usize, usize) -> f32) -
 
 /// The rows of those `features` whose tangents are not zero. Each is paired with its position in the list, which is the
 /// row of weights it is multiplied by.
-pub fn terms(t: &HostTangents, features: impl Iterator<Item = usize>) -> Vec<Term> {
+pub fn terms(t: &HostRows, features: impl Iterator<Item = usize>) -> Vec<Term> {
     features.enumerate().filter_map(|(i, f)| t.place(f).map(|row| Term { row, weight: i as u32 })).collect()
 }
 
@@ -30,5 +30,5 @@ pub fn product(
     out: &mut [f32],
 ) {
     let parts = &mut [TangentPart { terms, wanted, out }];
-    TangentProduct { parts, rows, lanes: HostTangents::lanes_for(count), count, weights, height }.run();
+    TangentProduct { parts, rows, lanes: HostRows::lanes_for(count), count, weights, height }.run();
 }

@@ -1,6 +1,7 @@
 //! Maps from a group of values to one: the greatest of a window, and norms along an axis.
 
-use super::{HostLayer, HostTangents, Linearisation};
+use super::buffer::Buffer;
+use super::{HostLayer, HostRows, Linearisation};
 use crate::nn::NormRule;
 
 /// The greatest of the values in each window; of equal ones the first. The linearisation holds the index of the value that
@@ -30,7 +31,18 @@ impl HostLayer for WindowMax {
         (y, Linearisation { values, inner: Vec::new() })
     }
 
-    fn tangent(&self, point: &Linearisation, t: HostTangents, _: Option<&[bool]>) -> HostTangents {
+    fn values(&self, x: HostRows) -> HostRows {
+        let of = |window: &[u32], row: &mut [f32]| {
+            row.fill(f32::NEG_INFINITY);
+            for i in window.iter().filter(|i| **i != u32::MAX) {
+                let larger = |(y, v): (&mut f32, &f32)| *y = if *v > *y || v.is_nan() { *v } else { *y };
+                row.iter_mut().zip(x.row_or_zeros(*i as usize)).for_each(larger);
+            }
+        };
+        x.made(self.index.len() / self.width, |f, row| of(&self.index[f * self.width..][..self.width], row))
+    }
+
+    fn tangent(&self, point: &Linearisation, t: HostRows, _: Option<&[bool]>) -> HostRows {
         t.rearranged(&point.values.iter().map(|v| v.to_bits()).collect::<Vec<_>>())
     }
 
@@ -71,9 +83,9 @@ impl HostLayer for NormOf {
         (y.collect(), Linearisation { values, inner: Vec::new() })
     }
 
-    fn tangent(&self, point: &Linearisation, t: HostTangents, _: Option<&[bool]>) -> HostTangents {
+    fn tangent(&self, point: &Linearisation, t: HostRows, _: Option<&[bool]>) -> HostRows {
         let ([outer, size, inner], lanes) = (self.sizes, t.lanes());
-        let mut data = vec![0.0f32; outer * inner * lanes];
+        let mut data = Buffer::zeros(outer * inner * lanes);
         for (f, sum) in data.chunks_exact_mut(lanes).enumerate() {
             for from in (0..size).map(|s| self.at(f, s)) {
                 if let Some(row) = t.row(from) {

@@ -66,7 +66,8 @@ impl<'a> TangentProduct<'a> {
     #[inline(always)]
     fn panel(&self, panel: usize) -> Panel<'a> {
         let size = self.height * PANEL;
-        Panel { rows: self.rows, lanes: self.lanes, weights: &self.weights[panel * size..][..size] }
+        let weights = self.weights[panel * size..][..size].as_chunks().0;
+        Panel { rows: self.rows, lanes: self.lanes, weights }
     }
 }
 
@@ -85,12 +86,13 @@ fn store<S: Simd>(into: &mut [f32], values: &Vector<S, f32>) {
 struct Panel<'a> {
     rows: &'a [f32],
     lanes: usize,
-    weights: &'a [f32],
+    weights: &'a [[f32; PANEL]],
 }
 
-/// A block of sums held in registers: `M` wanted columns of one panel, starting at `first`, by `N` registers of lanes.
+/// A block of sums held in registers: `M` wanted columns of one panel, starting at `first`, by `N` registers of lanes. With
+/// `NEXT` the columns are known to be neighbours.
 #[inline(always)]
-fn block<S: Simd, const M: usize, const N: usize>(
+fn block<S: Simd, const M: usize, const N: usize, const NEXT: bool>(
     p: Panel,
     part: &mut TangentPart,
     terms: &[Term],
@@ -108,15 +110,17 @@ fn block<S: Simd, const M: usize, const N: usize>(
             sums[i][j] = load::<S>(&out[j * w..(j + 1) * w]);
         }
     }
+    let start = columns[0].min(PANEL - M);
     for term in terms {
-        let row = &rows[term.row as usize * lanes + lane..][..N * w];
-        let weight = &weights[term.weight as usize * PANEL..][..PANEL];
+        // Neither product can overflow: rows and weights are in memory.
+        let row = &rows[(term.row as usize).wrapping_mul(lanes).wrapping_add(lane)..][..N * w];
+        let weight = &weights[term.weight as usize];
         let mut t = [0f32.splat::<S>(); N];
         for j in 0..N {
             t[j] = load::<S>(&row[j * w..(j + 1) * w]);
         }
         for i in 0..M {
-            let factor = weight[columns[i]].splat::<S>();
+            let factor = weight[if NEXT { start + i } else { columns[i] }].splat::<S>();
             for j in 0..N {
                 sums[i][j] = factor.fma(t[j], sums[i][j]);
             }
@@ -127,6 +131,30 @@ fn block<S: Simd, const M: usize, const N: usize>(
         for j in 0..N {
             store(&mut out[j * w..(j + 1) * w], &sums[j]);
         }
+    }
+}
+
+/// [`block`] for `m` columns, at most 16; more than 8 only if they are neighbours.
+#[inline(always)]
+fn sized<S: Simd, const N: usize>(
+    p: Panel,
+    part: &mut TangentPart,
+    terms: &[Term],
+    (first, m): (usize, usize),
+    lane: usize,
+) {
+    macro_rules! of {
+        ($($size:literal)*, $next:literal) => {
+            match m {
+                $($size => block::<S, $size, N, $next>(p, part, terms, first, lane),)*
+                _ => {}
+            }
+        };
+    }
+    match part.wanted[first + m - 1] - part.wanted[first] == m as u32 - 1 {
+        true if N == 1 => of!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16, true),
+        true => of!(1 2 3 4 5 6 7 8, true),
+        false => of!(1 2 3 4 5 6 7 8, false),
     }
 }
 
@@ -173,21 +201,15 @@ fn upright<S: Simd, const N: usize>(
     lane: usize,
     most: usize,
 ) {
+    // Columns that are neighbours need no list of their places, so more of them fit into the registers.
+    let whole = wanted.len() > 1 && part.wanted[wanted.end - 1] - part.wanted[wanted.start] == wanted.len() as u32 - 1;
+    let most = if N == 1 && most == 8 && f32::lanes::<S>() >= 16 && whole { 16 } else { most };
     for turn in part.terms.chunks(TURN) {
         let mut first = wanted.start;
         while first < wanted.end {
             let left = wanted.end - first;
             let m = left.div_ceil(left.div_ceil(most));
-            match m {
-                1 => block::<S, 1, N>(view, part, turn, first, lane),
-                2 => block::<S, 2, N>(view, part, turn, first, lane),
-                3 => block::<S, 3, N>(view, part, turn, first, lane),
-                4 => block::<S, 4, N>(view, part, turn, first, lane),
-                5 => block::<S, 5, N>(view, part, turn, first, lane),
-                6 => block::<S, 6, N>(view, part, turn, first, lane),
-                7 => block::<S, 7, N>(view, part, turn, first, lane),
-                _ => block::<S, 8, N>(view, part, turn, first, lane),
-            }
+            sized::<S, N>(view, part, turn, (first, m), lane);
             first += m;
         }
     }
@@ -242,7 +264,7 @@ fn lying<S: Simd, const M: usize>(p: Panel, terms: &[Term], into: &mut [[f32; PA
     }
     for term in terms {
         let row = &p.rows[term.row as usize * p.lanes + lane..][..M];
-        let weight = &p.weights[term.weight as usize * PANEL + column..][..2 * w];
+        let weight = &p.weights[term.weight as usize][column..column + 2 * w];
         let weight = [load::<S>(&weight[..w]), load::<S>(&weight[w..])];
         for i in 0..M {
             let t = row[i].splat::<S>();

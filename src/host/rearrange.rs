@@ -1,6 +1,6 @@
 //! Features in another order, or repeated. Tangents are not copied: features that come from the same one share a row.
 
-use super::{HostLayer, HostTangents, Linearisation};
+use super::{HostLayer, HostRows, Linearisation};
 
 /// `y[i] = x[from[i]]`, or a constant where `from[i]` is [`u32::MAX`]: an enlargement, a transposition, a change of shape, a
 /// border.
@@ -22,8 +22,12 @@ impl HostLayer for Rearrange {
         (self.from.iter().map(at).collect(), Linearisation::default())
     }
 
-    fn tangent(&self, _: &Linearisation, t: HostTangents, _: Option<&[bool]>) -> HostTangents {
+    fn tangent(&self, _: &Linearisation, t: HostRows, _: Option<&[bool]>) -> HostRows {
         t.rearranged(&self.from)
+    }
+
+    fn values(&self, x: HostRows) -> HostRows {
+        x.picked(&self.from, self.fill)
     }
 
     fn wanted(&self, _: &Linearisation, wanted: Option<&[bool]>) -> Option<Vec<bool>> {

@@ -1,7 +1,7 @@
-//! The k tangents of one sample, without the rows that are zero.
+//! The k tangents of one sample, or the values of k samples, without the rows that are zero.
 //!
-//! Seen as a matrix `[features, k]`, row f holds the derivatives of feature f in all k directions. After a relu about
-//! half of the rows are zero, and those are not stored:
+//! Seen as a matrix `[features, k]`, row f holds the derivatives of feature f in all k directions, or feature f of all k
+//! samples. After a relu about half of the rows of tangents are zero, and those are not stored:
 //!
 //! ```text
 //! index  [ 0, CLOSED, 1, 1, CLOSED, 2 ]      one entry per feature
@@ -10,6 +10,8 @@
 //!
 //! Features may point to the same row, for example after an enlargement. Rows must then not be changed in place.
 
+use super::buffer::Buffer;
+use rayon::prelude::*;
 use std::sync::Arc;
 
 /// The index of a feature whose tangents are all zero.
@@ -18,19 +20,22 @@ const CLOSED: u32 = u32::MAX;
 /// f32 values in the widest vector register. The length of a row is padded to a multiple of this.
 const REGISTER: usize = 16;
 
-/// The tangents of one sample in k directions. Each feature has either a row of k values, padded with zeros to
-/// [`lanes`](Self::lanes), or no row if all k are zero. Cheap to clone.
+/// How many rows a task on one thread works on.
+const ROWS_PER_TASK: usize = 512;
+
+/// The tangents of one sample in k directions, or the values of k samples. Each feature has either a row of k values, padded
+/// to [`lanes`](Self::lanes), or no row if all k are zero. The padding of tangents is zero. Cheap to clone.
 #[derive(Clone)]
-pub struct HostTangents {
+pub struct HostRows {
     count: usize,
     lanes: usize,
     index: Vec<u32>,
-    data: Arc<Vec<f32>>,
+    data: Arc<Buffer>,
     /// Whether two features may point to the same row.
     shared: bool,
 }
 
-impl HostTangents {
+impl HostRows {
     /// Number of values in a row for `k` directions: k rounded up to whole registers of 16. Long rows take an odd
     /// number of registers, because rows whose distance is a multiple of a large power of two would compete for the
     /// same few cache lines.
@@ -43,17 +48,97 @@ impl HostTangents {
     pub fn directions(values: &[f32], k: usize) -> Self {
         let features = values.len() / k.max(1);
         let lanes = Self::lanes_for(k);
-        let mut data = vec![0.0; features * lanes];
+        let mut data = Buffer::zeros(features * lanes);
         for (j, direction) in values.chunks_exact(features.max(1)).enumerate() {
             direction.iter().enumerate().for_each(|(f, v)| data[f * lanes + j] = *v);
         }
         Self { count: k, lanes, index: (0..features as u32).collect(), data: Arc::new(data), shared: false }
     }
 
+    /// The same `values` for all of `count` samples.
+    pub fn constant(values: &[f32], count: usize) -> Self {
+        let lanes = Self::lanes_for(count);
+        let mut data = Buffer::zeros(values.len() * lanes);
+        data.chunks_exact_mut(lanes).zip(values).for_each(|(row, v)| row.fill(*v));
+        Self { count, lanes, index: (0..values.len() as u32).collect(), data: Arc::new(data), shared: false }
+    }
+
+    /// The values of all features in one lane.
+    pub fn lane(&self, lane: usize) -> Vec<f32> {
+        let at = |row: &u32| if *row == CLOSED { 0.0 } else { self.data[*row as usize * self.lanes + lane] };
+        self.index.iter().map(at).collect()
+    }
+
+    /// `f` of every value. It is given some rows at a time, `[_, lanes]`, and must do the same to each value.
+    pub(super) fn mapped(mut self, f: impl Fn(&mut [f32]) + Sync) -> Self {
+        let mut zero = [0.0];
+        f(&mut zero);
+        let data = Arc::make_mut(&mut self.data);
+        let some = ROWS_PER_TASK * self.lanes;
+        match data.len() > some {
+            true => data.par_chunks_mut(some).for_each(&f),
+            false => f(data),
+        }
+        if zero[0].to_bits() == 0 { self } else { self.opened(zero[0]) }
+    }
+
+    /// `features` new rows, each written by `fill(feature, row)`, which is given zeros.
+    pub(super) fn made(&self, features: usize, fill: impl Fn(usize, &mut [f32]) + Sync) -> Self {
+        let mut data = Buffer::zeros(features * self.lanes);
+        each_row(&mut data, self.lanes, |row, values| fill(row, values));
+        let index = (0..features as u32).collect();
+        Self { count: self.count, lanes: self.lanes, index, data: Arc::new(data), shared: false }
+    }
+
+    /// Each feature's row as `change(feature, row)` leaves it. Rows stay where they are in memory, unless features share some or
+    /// have none.
+    pub(super) fn changed(mut self, change: impl Fn(usize, &mut [f32]) + Sync) -> Self {
+        if self.shared || self.index.contains(&CLOSED) {
+            self = self.made(self.index.len(), |f, row| row.copy_from_slice(self.row_or_zeros(f)));
+        }
+        let data = Arc::make_mut(&mut self.data);
+        let mut features = vec![CLOSED; data.len() / self.lanes];
+        self.index.iter().enumerate().for_each(|(f, row)| features[*row as usize] = f as u32);
+        each_row(data, self.lanes, |row, values| {
+            if features[row] != CLOSED {
+                change(features[row] as usize, values);
+            }
+        });
+        self
+    }
+
+    /// Gives the features without a row one that holds `value` in every lane.
+    pub(super) fn opened(mut self, value: f32) -> Self {
+        if self.index.contains(&CLOSED) {
+            let data = Arc::make_mut(&mut self.data).list();
+            let row = (data.len() / self.lanes) as u32;
+            data.extend(std::iter::repeat_n(value, self.lanes));
+            self.index.iter_mut().filter(|r| **r == CLOSED).for_each(|r| *r = row);
+            self.shared = true;
+        }
+        self
+    }
+
+    /// The values of one feature in a block of samples, `[lanes]`.
+    pub(super) fn row_or_zeros(&self, feature: usize) -> &[f32] {
+        static ZEROS: [f32; REGISTER] = [0.0; REGISTER];
+        self.row(feature).unwrap_or(&ZEROS[..self.lanes.min(REGISTER)])
+    }
+
+    /// Feature i takes the row that feature `from[i]` had; where `from[i]` is [`u32::MAX`], its values are `fill`.
+    pub(super) fn picked(mut self, from: &[u32], fill: f32) -> Self {
+        if fill != 0.0 && from.contains(&u32::MAX) {
+            // What comes from nowhere must be told from what is zero.
+            self = self.opened(0.0);
+        }
+        let picked = self.rearranged(from);
+        if fill == 0.0 { picked } else { picked.opened(fill) }
+    }
+
     /// Tangents from the unit directions `first..first + k` of `features`: columns of the identity.
     pub fn units(features: usize, first: usize, k: usize) -> Self {
         let lanes = Self::lanes_for(k);
-        let mut data = vec![0.0; k * lanes];
+        let mut data = Buffer::zeros(k * lanes);
         (0..k).for_each(|j| data[j * lanes + j] = 1.0);
         let row = |f: usize| if (first..first + k).contains(&f) { (f - first) as u32 } else { CLOSED };
         Self { count: k, lanes, index: (0..features).map(row).collect(), data: Arc::new(data), shared: false }
@@ -61,7 +146,7 @@ impl HostTangents {
 
     /// Tangents in the same directions, from rows that a layer has computed, `[_, lanes]`; `index[f]` is the row of
     /// feature f, if it has one.
-    pub(super) fn with_rows(&self, index: Vec<Option<u32>>, data: Vec<f32>) -> Self {
+    pub(super) fn with_rows(&self, index: Vec<Option<u32>>, data: Buffer) -> Self {
         Self {
             count: self.count,
             lanes: self.lanes,
@@ -142,7 +227,7 @@ impl HostTangents {
 
     /// Tangents in the same directions of `features` values that do not depend on the latent.
     pub fn zeros(&self, features: usize) -> Self {
-        Self { index: vec![CLOSED; features], data: Arc::new(Vec::new()), shared: false, ..*self }
+        Self { index: vec![CLOSED; features], data: Arc::new(Buffer::default()), shared: false, ..*self }
     }
 
     /// The sum of the tangents of two branches with the same features; features that are not wanted lose their row.
@@ -179,25 +264,39 @@ impl HostTangents {
     /// The features of several branches, one branch after another. All must have the same lanes.
     pub fn concatenated(parts: &[Self]) -> Self {
         let (count, lanes) = parts.first().map_or((0, REGISTER), |p| (p.count, p.lanes));
-        let (mut index, mut data) = (Vec::new(), Vec::new());
+        let size = parts.iter().map(|p| p.data.len()).sum();
+        let (mut index, mut joined) = (Vec::new(), Buffer::room(size));
+        let data = joined.list();
         for part in parts {
             let before = (data.len() / lanes) as u32;
             index.extend(part.index.iter().map(|r| if *r == CLOSED { CLOSED } else { r + before }));
             data.extend_from_slice(&part.data);
         }
-        Self { count, lanes, index, data: Arc::new(data), shared: parts.iter().any(|p| p.shared) }
+        Self { count, lanes, index, data: Arc::new(joined), shared: parts.iter().any(|p| p.shared) }
     }
 
     /// New tangents of the same features: `fill(self, feature, data)` either appends a row of `lanes` values to `data`
     /// and returns `true`, or appends nothing and returns `false` for a row of zeros.
     pub fn rebuilt(&self, fill: impl Fn(&Self, usize, &mut Vec<f32>) -> bool) -> Self {
         let open = self.index.iter().filter(|r| **r != CLOSED).count();
-        let mut data = Vec::with_capacity(open * self.lanes);
+        let mut buffer = Buffer::room(open * self.lanes);
+        let data = buffer.list();
         let mut index = Vec::with_capacity(self.index.len());
         for f in 0..self.index.len() {
             let row = (data.len() / self.lanes) as u32;
-            index.push(if fill(self, f, &mut data) { row } else { CLOSED });
+            index.push(if fill(self, f, data) { row } else { CLOSED });
         }
-        Self { count: self.count, lanes: self.lanes, index, data: Arc::new(data), shared: false }
+        Self { count: self.count, lanes: self.lanes, index, data: Arc::new(buffer), shared: false }
+    }
+}
+
+/// Runs `then(row, values)` for all rows, on several threads if there are many.
+fn each_row(data: &mut [f32], lanes: usize, then: impl Fn(usize, &mut [f32]) + Sync) {
+    let some = |(task, rows): (usize, &mut [f32])| {
+        rows.chunks_exact_mut(lanes).enumerate().for_each(|(i, row)| then(task * ROWS_PER_TASK + i, row));
+    };
+    match data.len() > ROWS_PER_TASK * lanes {
+        true => data.par_chunks_mut(ROWS_PER_TASK * lanes).enumerate().for_each(some),
+        false => some((0, data)),
     }
 }

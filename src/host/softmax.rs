@@ -1,6 +1,8 @@
 //! Softmax along one axis, and its logarithm.
 
-use super::{HostLayer, HostTangents, Linearisation};
+use super::{HostLayer, HostRows, Linearisation};
+use crate::nn::fast;
+use rayon::prelude::*;
 
 /// aₛ = exp xₛ / Σ exp xᵣ over the middle axis of `[outer, size, inner]`, or ln aₛ. The linearisation holds a.
 pub struct Softmax {
@@ -39,8 +41,42 @@ impl HostLayer for Softmax {
         (y, Linearisation { values: a, inner: Vec::new() })
     }
 
+    fn values(&self, x: HostRows) -> HostRows {
+        let ([outer, size, inner], lanes) = (self.sizes, x.lanes());
+        // Of each group the greatest value of every lane, then what divides every lane.
+        let mut of_groups = vec![0.0f32; 2 * outer * inner * lanes];
+        of_groups.par_chunks_exact_mut(2 * lanes).enumerate().for_each(|(g, of)| {
+            let (top, sum) = of.split_at_mut(lanes);
+            let (mut total, mut shown) = (vec![0.0f64; lanes], vec![0.0f32; lanes]);
+            top.fill(f32::NEG_INFINITY);
+            for f in self.group(g / inner, g % inner) {
+                top.iter_mut().zip(x.row_or_zeros(f)).for_each(|(top, v)| *top = top.max(*v));
+            }
+            for f in self.group(g / inner, g % inner) {
+                shown.iter_mut().zip(x.row_or_zeros(f)).zip(&*top).for_each(|((s, v), top)| *s = v - top);
+                fast::each(&mut shown, fast::exp);
+                total.iter_mut().zip(&shown).for_each(|(total, s)| *total += f64::from(*s));
+            }
+            sum.iter_mut()
+                .zip(&total)
+                .for_each(|(s, total)| *s = if self.log { total.ln() } else { 1.0 / total } as f32);
+        });
+        x.changed(|f, row| {
+            let g = f / (size * inner) * inner + f % inner;
+            let (top, sum) = of_groups[g * 2 * lanes..][..2 * lanes].split_at(lanes);
+            row.iter_mut().zip(top).for_each(|(y, top)| *y -= top);
+            match self.log {
+                true => row.iter_mut().zip(sum).for_each(|(y, sum)| *y -= sum),
+                false => {
+                    fast::each(row, fast::exp);
+                    row.iter_mut().zip(sum).for_each(|(y, factor)| *y *= factor);
+                }
+            }
+        })
+    }
+
     // ∂aₛ = aₛ (tₛ − Σ aᵣ tᵣ); for the logarithm the factor aₛ is missing.
-    fn tangent(&self, point: &Linearisation, t: HostTangents, wanted: Option<&[bool]>) -> HostTangents {
+    fn tangent(&self, point: &Linearisation, t: HostRows, wanted: Option<&[bool]>) -> HostRows {
         let (a, lanes) = (&point.values, t.lanes());
         let [_, size, inner] = self.sizes;
         let mut means = vec![0.0f32; a.len() / size * lanes];

@@ -1,7 +1,7 @@
 //! Activations. A file in `layers/` gives only the formulas of value and slope; [`Elementwise`] turns them into a layer
 //! with forward pass, tangents, taps and plain terms.
 
-use super::{Character, HostParameters, Layer, Pass, Plain, Rows, Tangents};
+use super::{Character, HostParameters, Layer, Pass, Plain, Rows, Tangents, fast};
 use std::sync::Arc;
 
 /// The formulas of an activation f. Slopes are exact derivatives, not differences.
@@ -16,6 +16,10 @@ pub trait ElementwiseRule: Send + Sync + 'static {
     /// f(x) and f'(x) of each number in `x`, as two lists.
     fn at_each(&self, x: &[f32]) -> (Vec<f32>, Vec<f32>) {
         x.iter().map(|x| self.at(*x)).unzip()
+    }
+    /// Replaces each number in `x` by f of it. It may round otherwise than [`at`](Self::at), and is to be faster.
+    fn replace_each(&self, x: &mut [f32]) {
+        fast::each(x, |x| self.at(x).0);
     }
     /// Where f changes from one piece to another; an activation has its pre-activations there.
     fn kinks(&self) -> Vec<f64> {

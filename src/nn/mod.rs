@@ -14,6 +14,7 @@ pub mod adam;
 mod builder;
 mod convolution;
 mod elementwise;
+pub mod fast;
 mod graph_file;
 pub mod layers;
 mod network;
@@ -26,7 +27,7 @@ mod product;
 mod tangents;
 
 pub use builder::{Build, Builder, LayerKind, check_range, parse_layer};
-pub use convolution::Convolution;
+pub use convolution::{Convolution, Window};
 pub use elementwise::{Elementwise, ElementwiseRule};
 pub use graph_file::{GraphFile, GraphInput, GraphNode};
 pub use network::{Network, Node, ValueId};

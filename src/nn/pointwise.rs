@@ -18,6 +18,15 @@ pub trait PointwiseRule: Send + Sync + 'static {
     /// f and its slopes at numbers in host memory, by the same formulas; places beyond the number of inputs are not read.
     fn at(&self, x: [f32; 3]) -> (f32, [f32; 3]);
 
+    /// Replaces each number of the first input by f of it and of those at its place in the others; a list beyond the number of
+    /// inputs is empty.
+    fn replace_each(&self, x: &mut [f32], others: [&[f32]; 2]) {
+        let other = |list: &[f32], i: usize| list.get(i).copied().unwrap_or(0.0);
+        for (i, x) in x.iter_mut().enumerate() {
+            *x = self.at([*x, other(others[0], i), other(others[1], i)]).0;
+        }
+    }
+
     /// What kind of map it is.
     fn character(&self) -> Character;
 

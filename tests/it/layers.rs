@@ -3,7 +3,7 @@
 
 use crate::shared::relative_l2;
 use isoline::device::{self, Device};
-use isoline::host::{HostGraph, HostTangents};
+use isoline::host::{HostGraph, HostRows};
 use isoline::nn::HostParameters;
 use isoline::nn::layers::KINDS;
 use isoline::nn::operators::OPERATORS;
@@ -141,6 +141,13 @@ pub const NODES: &[(&str, &[usize], &[usize], &str)] = &[
     ("softmax", &[5], &[5], r#""outer": 1, "size": 5, "inner": 1, "log": true"#),
     ("normalise", &[12], &[12], r#""outer": 2, "size": 6, "eps": 1e-5"#),
     ("normalise", &[12], &[12], r#""outer": 3, "size": 4, "eps": 1e-3, "centred": false"#),
+    (
+        "normalise",
+        &[12],
+        &[12],
+        r#""outer": 2, "size": 6, "eps": 1e-5, "mid": 3, "inner": 2, "scale": "a", "shift": "b""#,
+    ),
+    ("normalise", &[12], &[12], r#""outer": 3, "size": 4, "eps": 1e-5, "mid": 4, "inner": 1, "scale": "a""#),
     ("norm_of", &[12], &[2, 2], r#""function": "l2", "outer": 2, "size": 3, "inner": 2"#),
     ("norm_of", &[12], &[4], r#""function": "l1", "outer": 4, "size": 3, "inner": 1"#),
     ("norm_of", &[12], &[2, 2], r#""function": "log_sum_exp", "outer": 2, "size": 3, "inner": 2"#),
@@ -371,7 +378,7 @@ fn on_host_as_on_tensors(name: &str, s: &Sample, bound: f64) {
     let chain = HostGraph::of_network(&s.network, &s.host_parameters());
     let chain = chain.unwrap_or_else(|| panic!("{name} has no host rule"));
     let (z, v) = (s.draw(0, 2, s.input), s.draw(1, k, s.input));
-    let start = chain.start(HostTangents::directions(&v, k));
+    let start = chain.start(HostRows::directions(&v, k));
     for z in z.chunks_exact(s.input) {
         let t = Tangents::shared(to_rows_on(&s.device, v.clone(), s.input));
         let (y, t) = s.network.tangent(to_rows_on(&s.device, z.to_vec(), s.input), t, &s.pass(1));
@@ -405,6 +412,28 @@ fn every_kind_is_the_same_on_host_memory() {
             continue;
         }
         on_host_as_on_tensors(&s.name, &s, s.bound());
+    }
+}
+
+/// Blocks of samples give what each sample gives by itself, but for rounding; and a sample's bits are the same alone and in any
+/// company, even that of NaN.
+#[test]
+fn a_block_of_samples_is_its_samples() {
+    let n = 19;
+    for s in Sample::each() {
+        let Some(graph) = HostGraph::of_network(&s.network, &s.host_parameters()) else { continue };
+        let z = s.draw(0, n, s.input);
+        let block = graph.values(&z);
+        assert_eq!(block.len(), n * s.output, "{}", s.name);
+        let mut poisoned = z.clone();
+        poisoned[s.input..].fill(f32::NAN);
+        let poisoned = graph.values(&poisoned);
+        assert_eq!(bits(poisoned[..s.output].to_vec()), bits(block[..s.output].to_vec()), "{}: lane 0", s.name);
+        for (z, y) in z.chunks_exact(s.input).zip(block.chunks_exact(s.output)) {
+            assert_eq!(bits(graph.values(z)), bits(y.to_vec()), "{}: alone and in a block", s.name);
+            let off = relative_l2(y, &f64s(&graph.value(z).0));
+            assert!(off <= s.bound(), "{}: off by {off:e}, bound {:e}", s.name, s.bound());
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! x·Φ(x) with the exact normal distribution function Φ, not the approximation by tanh.
 
 use crate::error::Result;
-use crate::nn::{Build, Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
+use crate::nn::{Build, Elementwise, ElementwiseRule, Layer, LayerKind, Rows, fast, parse_layer};
 use burn::tensor::activation;
 
 pub const KIND: LayerKind = LayerKind { name: "gelu", about: "x·Φ(x), exact (erf)", build: Build::Layer(build) };
@@ -32,6 +32,10 @@ impl ElementwiseRule for Gelu {
         let cumulative = 0.5 * (1.0 + libm::erf(v * std::f64::consts::FRAC_1_SQRT_2));
         let density = (-0.5 * v * v).exp() * 0.5 * std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
         ((v * cumulative) as f32, (cumulative + v * density) as f32)
+    }
+
+    fn replace_each(&self, x: &mut [f32]) {
+        fast::each(x, fast::gelu);
     }
 
     fn is_piecewise_linear(&self) -> bool {

@@ -1,7 +1,7 @@
 //! 1/(1 + exp(−x)).
 
 use crate::error::Result;
-use crate::nn::{Build, Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
+use crate::nn::{Build, Elementwise, ElementwiseRule, Layer, LayerKind, Rows, fast, parse_layer};
 use burn::tensor::activation;
 
 pub const KIND: LayerKind = LayerKind { name: "sigmoid", about: "1/(1 + exp(−x))", build: Build::Layer(build) };
@@ -30,6 +30,10 @@ impl ElementwiseRule for Sigmoid {
         let u = (-x.abs()).exp();
         let y = if x < 0.0 { u / (1.0 + u) } else { 1.0 / (1.0 + u) };
         (y, u / ((1.0 + u) * (1.0 + u)))
+    }
+
+    fn replace_each(&self, x: &mut [f32]) {
+        fast::each(x, fast::sigmoid);
     }
 
     fn is_piecewise_linear(&self) -> bool {

@@ -1,7 +1,7 @@
 //! x·sigmoid(x), also called swish.
 
 use crate::error::Result;
-use crate::nn::{Build, Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
+use crate::nn::{Build, Elementwise, ElementwiseRule, Layer, LayerKind, Rows, fast, parse_layer};
 use burn::tensor::activation;
 
 pub const KIND: LayerKind = LayerKind { name: "silu", about: "x·sigmoid(x)", build: Build::Layer(build) };
@@ -28,6 +28,10 @@ impl ElementwiseRule for Silu {
     fn at(&self, x: f32) -> (f32, f32) {
         let s = 1.0 / (1.0 + (-x).exp());
         (x * s, s + x * s * (1.0 - s))
+    }
+
+    fn replace_each(&self, x: &mut [f32]) {
+        fast::each(x, fast::silu);
     }
 
     fn is_piecewise_linear(&self) -> bool {

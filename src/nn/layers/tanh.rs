@@ -1,7 +1,7 @@
 //! tanh(x).
 
 use crate::error::Result;
-use crate::nn::{Build, Elementwise, ElementwiseRule, Layer, LayerKind, Rows, parse_layer};
+use crate::nn::{Build, Elementwise, ElementwiseRule, Layer, LayerKind, Rows, fast, parse_layer};
 
 pub const KIND: LayerKind = LayerKind { name: "tanh", about: "tanh(x)", build: Build::Layer(build) };
 
@@ -30,6 +30,10 @@ impl ElementwiseRule for Tanh {
         let u = (-2.0 * x.abs()).exp();
         let y = if u < 0.5 { ((1.0 - u) / (1.0 + u)).copysign(x) } else { x.tanh() };
         (y, 4.0 * u / ((1.0 + u) * (1.0 + u)))
+    }
+
+    fn replace_each(&self, x: &mut [f32]) {
+        fast::each(x, fast::tanh);
     }
 
     fn is_piecewise_linear(&self) -> bool {

@@ -33,6 +33,10 @@ impl PointwiseRule for Product {
         (a * b, [b, a, 0.0])
     }
 
+    fn replace_each(&self, x: &mut [f32], [other, _]: [&[f32]; 2]) {
+        x.iter_mut().zip(other).for_each(|(x, other)| *x *= other);
+    }
+
     fn character(&self) -> Character {
         Character::Smooth
     }

@@ -4,7 +4,7 @@
 use super::{Made, OperatorKind};
 use crate::error::{Error, Result, did_you_mean};
 use crate::nn::layers::KINDS;
-use crate::nn::{Build, Elementwise, ElementwiseRule, OneInput, Operator, Rows};
+use crate::nn::{Build, Elementwise, ElementwiseRule, OneInput, Operator, Rows, fast};
 use std::f64::consts::{FRAC_2_SQRT_PI, PI};
 use std::sync::Arc;
 
@@ -25,6 +25,9 @@ struct Config {
     b: Option<f64>,
 }
 
+/// Replaces each number of a list by a function of it, with the parameters a and b.
+type Each = fn(&mut [f32], [f64; 2]);
+
 /// A function of one number with up to two parameters.
 pub struct Function {
     /// Its name in a graph file.
@@ -43,6 +46,8 @@ pub struct Function {
     pieces: bool,
     /// Where f changes from one piece to another.
     kinks: fn([f64; 2]) -> Vec<f64>,
+    /// f of a list of numbers, where there is a faster way than one after another.
+    each: Option<Each>,
 }
 
 fn at_zero(_: [f64; 2]) -> Vec<f64> {
@@ -119,6 +124,7 @@ pub static FUNCTIONS: &[Function] = &[
         at: |x, [a, _]| exp_unit_at(x, a, 1.0, 1.0),
         pieces: false,
         kinks: at_zero,
+        each: None,
     },
     Function {
         name: "selu",
@@ -129,6 +135,7 @@ pub static FUNCTIONS: &[Function] = &[
         at: |x, [a, b]| exp_unit_at(x, a, b, 1.0),
         pieces: false,
         kinks: at_zero,
+        each: None,
     },
     Function {
         name: "celu",
@@ -139,6 +146,7 @@ pub static FUNCTIONS: &[Function] = &[
         at: |x, [a, _]| exp_unit_at(x, a, 1.0, a),
         pieces: false,
         kinks: at_zero,
+        each: None,
     },
     Function {
         name: "softplus",
@@ -149,6 +157,7 @@ pub static FUNCTIONS: &[Function] = &[
         at: |x, _| (softplus(x), sigmoid(x)),
         pieces: false,
         kinks: at_zero,
+        each: None,
     },
     Function {
         name: "softsign",
@@ -159,6 +168,7 @@ pub static FUNCTIONS: &[Function] = &[
         at: |x, _| (x / (1.0 + x.abs()), (1.0 + x.abs()).powi(-2)),
         pieces: false,
         kinks: at_zero,
+        each: None,
     },
     Function {
         name: "hard_sigmoid",
@@ -175,6 +185,7 @@ pub static FUNCTIONS: &[Function] = &[
         },
         pieces: true,
         kinks: |[a, b]| if a == 0.0 { Vec::new() } else { vec![-b / a, (1.0 - b) / a] },
+        each: None,
     },
     Function {
         name: "hard_swish",
@@ -201,6 +212,7 @@ pub static FUNCTIONS: &[Function] = &[
         },
         pieces: false,
         kinks: |_| vec![-3.0, 3.0],
+        each: None,
     },
     Function {
         name: "gelu_tanh",
@@ -223,6 +235,7 @@ pub static FUNCTIONS: &[Function] = &[
         },
         pieces: false,
         kinks: at_zero,
+        each: Some(|x, _| fast::each(x, fast::gelu_tanh)),
     },
     Function {
         name: "mish",
@@ -239,6 +252,7 @@ pub static FUNCTIONS: &[Function] = &[
         },
         pieces: false,
         kinks: at_zero,
+        each: None,
     },
     Function {
         name: "exp",
@@ -249,6 +263,7 @@ pub static FUNCTIONS: &[Function] = &[
         at: |x, _| (x.exp(), x.exp()),
         pieces: false,
         kinks: nowhere,
+        each: Some(|x, _| fast::each(x, fast::exp)),
     },
     Function {
         name: "log",
@@ -259,6 +274,7 @@ pub static FUNCTIONS: &[Function] = &[
         at: |x, _| (x.ln(), 1.0 / x),
         pieces: false,
         kinks: nowhere,
+        each: None,
     },
     Function {
         name: "sqrt",
@@ -269,6 +285,7 @@ pub static FUNCTIONS: &[Function] = &[
         at: |x, _| (x.sqrt(), 0.5 / x.sqrt()),
         pieces: false,
         kinks: nowhere,
+        each: None,
     },
     Function {
         name: "reciprocal",
@@ -279,6 +296,7 @@ pub static FUNCTIONS: &[Function] = &[
         at: |x, _| (1.0 / x, -1.0 / (x * x)),
         pieces: false,
         kinks: nowhere,
+        each: None,
     },
     Function {
         name: "erf",
@@ -289,6 +307,7 @@ pub static FUNCTIONS: &[Function] = &[
         at: |x, _| (libm::erf(x), FRAC_2_SQRT_PI * (-x * x).exp()),
         pieces: false,
         kinks: nowhere,
+        each: Some(|x, _| fast::each(x, fast::erf)),
     },
     Function {
         name: "abs",
@@ -299,6 +318,7 @@ pub static FUNCTIONS: &[Function] = &[
         at: |x, _| (x.abs(), if x == 0.0 { 0.0 } else { x.signum() }),
         pieces: true,
         kinks: at_zero,
+        each: None,
     },
     Function {
         name: "sin",
@@ -309,6 +329,7 @@ pub static FUNCTIONS: &[Function] = &[
         at: |x, _| (x.sin(), x.cos()),
         pieces: false,
         kinks: nowhere,
+        each: None,
     },
     Function {
         name: "cos",
@@ -319,6 +340,7 @@ pub static FUNCTIONS: &[Function] = &[
         at: |x, _| (x.cos(), -x.sin()),
         pieces: false,
         kinks: nowhere,
+        each: None,
     },
     Function {
         name: "clip",
@@ -333,6 +355,7 @@ pub static FUNCTIONS: &[Function] = &[
         at: |x, [a, b]| (x.max(a).min(b), if x >= a && x <= b { 1.0 } else { 0.0 }),
         pieces: true,
         kinks: |[a, b]| [a, b].into_iter().filter(|v| v.abs() < f64::from(f32::MAX)).collect(),
+        each: None,
     },
     Function {
         name: "power",
@@ -340,9 +363,18 @@ pub static FUNCTIONS: &[Function] = &[
         parameters: 1,
         value: |x, [a, _]| power(x, a),
         slope: |x, _, [a, _]| if a == 0.0 { x.zeros_like() } else { power(x, a - 1.0) * a },
-        at: |x, [a, _]| (x.powf(a), if a == 0.0 { 0.0 } else { a * x.powf(a - 1.0) }),
+        at: |x, [a, _]| match a {
+            2.0 => (x * x, 2.0 * x),
+            0.0 => (1.0, 0.0),
+            _ => (x.powf(a), a * x.powf(a - 1.0)),
+        },
         pieces: false,
         kinks: nowhere,
+        // Squares are frequent on whole pictures and weights.
+        each: Some(|x, [a, _]| match a {
+            2.0 => fast::each(x, |x| x * x),
+            _ => x.iter_mut().for_each(|x| *x = f64::from(*x).powf(a) as f32),
+        }),
     },
 ];
 
@@ -408,6 +440,13 @@ impl ElementwiseRule for Named {
     fn at(&self, x: f32) -> (f32, f32) {
         let (y, slope) = (self.function.at)(f64::from(x), self.parameters);
         (y as f32, slope as f32)
+    }
+
+    fn replace_each(&self, x: &mut [f32]) {
+        match self.function.each {
+            Some(each) => each(x, self.parameters),
+            None => x.iter_mut().for_each(|x| *x = self.at(*x).0),
+        }
     }
 
     fn kinks(&self) -> Vec<f64> {

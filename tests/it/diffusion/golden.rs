@@ -5,7 +5,7 @@ use super::cpu;
 use crate::shared::{Fixtures, relative_l2};
 use isoline::diffusion::{Denoiser, State};
 use isoline::generator::{AtSigma, Card, Generator, Sampler, read_model};
-use isoline::host::{HostGraph, HostTangents};
+use isoline::host::{HostGraph, HostRows};
 use isoline::nn::{Parameters, Tangents};
 use isoline::tensors::{host, rows};
 use std::path::Path;
@@ -35,7 +35,7 @@ impl Case {
         let (mut values, mut tangents) = (Vec::new(), Vec::new());
         for x in self.x.chunks_exact(d) {
             let (value, trace) = chain.value(x);
-            let start = chain.start(HostTangents::directions(&self.directions, k));
+            let start = chain.start(HostRows::directions(&self.directions, k));
             let t = chain.tangent(&trace, &start, None);
             values.extend(value);
             tangents.extend((0..k).flat_map(|j| (0..d).map(move |f| (f, j))).map(|(f, j)| t.row(f).unwrap()[j]));
