@@ -155,7 +155,7 @@ impl HostLayer for Attention {
             let square = self.places * self.places;
             self.head(all, &weights[head * square..(head + 1) * square], head, &t, into);
         }
-        let index = (0..(self.channels * self.places) as u32).map(Some).collect();
+        let index = (0..(self.channels * self.places) as u32).collect();
         self.out.tangent(&none, t.with_rows(index, data.into()), wanted)
     }
 

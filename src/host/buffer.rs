@@ -20,16 +20,25 @@ const LEAST: usize = 16 << 10;
 impl Buffer {
     /// `n` zeros.
     pub fn zeros(n: usize) -> Self {
-        let mut values = match n >= LEAST {
-            true => taken(n).unwrap_or_default(),
-            false => Vec::new(),
-        };
-        if values.capacity() < n {
-            return Self(vec![0.0; n]);
+        match (n >= LEAST).then(|| taken(n)).flatten() {
+            Some(mut values) => {
+                values.clear();
+                values.resize(n, 0.0);
+                Self(values)
+            }
+            None => Self(vec![0.0; n]),
         }
-        values.clear();
-        values.resize(n, 0.0);
-        Self(values)
+    }
+
+    /// `n` values of whatever was there before, for whoever writes them all.
+    pub fn any(n: usize) -> Self {
+        match (n >= LEAST).then(|| taken(n)).flatten() {
+            Some(mut values) => {
+                values.resize(n, 0.0);
+                Self(values)
+            }
+            None => Self(vec![0.0; n]),
+        }
     }
 
     /// Room for `n` values, and none yet.

@@ -12,50 +12,76 @@
 
 use super::buffer::Buffer;
 use super::product::{PANEL, TangentPart, TangentProduct, Term, ValuePart, ValueProduct};
+use super::rows::CLOSED;
 use super::{HostLayer, HostRows, Linearisation};
 use crate::nn::PlainGather;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
-/// Several lists in one block of memory, one after another.
+/// A list for each of some places. The lists of [`PLACES`] neighbouring places lie in one block of memory, one after another.
 struct Lists<T> {
-    all: Vec<T>,
-    ends: Vec<usize>,
+    blocks: Vec<Vec<T>>,
+    /// Where each list ends in its block.
+    ends: Vec<u32>,
+}
+
+/// Places whose lists one task makes.
+const PLACES: usize = 64;
+
+impl<T: Copy + Default + Send> Lists<T> {
+    /// One list for each of `area` places. It holds what `entry(feature c·area + place, channel c)` gives for the
+    /// channels c, in ascending order.
+    fn by_place(channels: usize, area: usize, entry: impl Fn(usize, u32) -> Option<T> + Sync) -> Self {
+        // Each list is counted first and then filled, so that features are read in memory order.
+        let block = |first: usize| {
+            let places = first..(first + PLACES).min(area);
+            let mut next = vec![0u32; places.len()];
+            for c in 0..channels {
+                let open = |q: usize| u32::from(entry(c * area + q, c as u32).is_some());
+                next.iter_mut().zip(places.clone()).for_each(|(n, q)| *n += open(q));
+            }
+            let mut total = 0;
+            for n in &mut next {
+                total += std::mem::replace(n, total);
+            }
+            let mut all = vec![T::default(); total as usize];
+            for c in 0..channels {
+                for (next, q) in next.iter_mut().zip(places.clone()) {
+                    if let Some(found) = entry(c * area + q, c as u32) {
+                        all[*next as usize] = found;
+                        *next += 1;
+                    }
+                }
+            }
+            (all, next)
+        };
+        let starts: Vec<usize> = (0..area).step_by(PLACES).collect();
+        let made: Vec<(Vec<T>, Vec<u32>)> = match channels * area >= SPLIT >> 6 {
+            true => starts.into_par_iter().map(block).collect(),
+            false => starts.into_iter().map(block).collect(),
+        };
+        let (blocks, ends): (_, Vec<Vec<u32>>) = made.into_iter().unzip();
+        Self { blocks, ends: ends.concat() }
+    }
 }
 
 impl<T> Lists<T> {
-    /// One list for each of `area` places. It holds what `entry(feature c·area + place, channel c)` gives for the
-    /// channels c, in ascending order.
-    fn by_place(channels: usize, area: usize, entry: impl Fn(usize, u32) -> Option<T>) -> Self
-    where
-        T: Copy + Default,
-    {
-        // Each list is counted first and then filled, so that features are read in memory order.
-        let mut next = vec![0; area];
-        for c in 0..channels {
-            let open = |q: usize| usize::from(entry(c * area + q, c as u32).is_some());
-            next.iter_mut().enumerate().for_each(|(q, n)| *n += open(q));
-        }
-        let mut total = 0;
-        for n in &mut next {
-            total += std::mem::replace(n, total);
-        }
-        let mut all = vec![T::default(); total];
-        for c in 0..channels {
-            for (q, next) in next.iter_mut().enumerate() {
-                if let Some(found) = entry(c * area + q, c as u32) {
-                    all[*next] = found;
-                    *next += 1;
-                }
-            }
-        }
-        Self { all, ends: next }
-    }
-
     /// List `i`.
     fn get(&self, i: usize) -> &[T] {
-        &self.all[if i == 0 { 0 } else { self.ends[i - 1] }..self.ends[i]]
+        let start = if i.is_multiple_of(PLACES) { 0 } else { self.ends[i - 1] };
+        &self.blocks[i / PLACES][start as usize..self.ends[i] as usize]
     }
+}
+
+/// Which columns of its weights each group is asked for, and where their rows go.
+struct Columns {
+    /// For each output feature its row; [`CLOSED`] if it is not wanted.
+    index: Vec<u32>,
+    /// The wanted columns of all groups, one group after another.
+    all: Vec<u32>,
+    /// Where those of each group end.
+    ends: Vec<usize>,
 }
 
 /// A convolution of any kind or, with a single place, a linear layer: see the head of this file.
@@ -66,6 +92,8 @@ pub struct Gather {
     places: usize,
     groups: Vec<Group>,
     patterns: Vec<Pattern>,
+    /// The columns when everything is wanted.
+    whole: OnceLock<Columns>,
 }
 
 /// Places of the output that read the same places of the input, such as the four of a 2×2 block in a transposed
@@ -120,27 +148,27 @@ impl Gather {
             groups.push(Group { sources, members, pattern });
         }
         groups.sort_by_key(|g| g.pattern);
-        Self { channels, area, outputs, places: taps.len(), groups, patterns }
+        Self { channels, area, outputs, places: taps.len(), groups, patterns, whole: OnceLock::new() }
     }
 
-    /// For each wanted output feature, the row that its tangents will get; and for each group, which columns of its
-    /// weights are wanted.
-    fn columns(&self, wanted: Option<&[bool]>) -> (Vec<Option<u32>>, Lists<u32>) {
-        let mut index = vec![None; self.outputs * self.places];
-        let mut columns = Lists { all: Vec::with_capacity(index.len()), ends: Vec::with_capacity(self.groups.len()) };
+    /// The columns that the wanted output features need.
+    fn columns(&self, wanted: Option<&[bool]>) -> Columns {
+        let mut index = vec![CLOSED; self.outputs * self.places];
+        let mut columns = Vec::with_capacity(index.len());
+        let mut ends = Vec::with_capacity(self.groups.len());
         for group in &self.groups {
             for (member, p) in group.members.iter().enumerate() {
                 for m in 0..self.outputs {
                     let feature = m * self.places + p;
                     if wanted.is_none_or(|w| w[feature]) {
-                        index[feature] = Some(columns.all.len() as u32);
-                        columns.all.push((member * self.outputs + m) as u32);
+                        index[feature] = columns.len() as u32;
+                        columns.push((member * self.outputs + m) as u32);
                     }
                 }
             }
-            columns.ends.push(columns.all.len());
+            ends.push(columns.len());
         }
-        (index, columns)
+        Columns { index, all: columns, ends }
     }
 
     /// Batches of consecutive jobs that use the same weights and whose tangents stay within [`TOGETHER`], so that
@@ -185,6 +213,9 @@ impl Gather {
         let mut parts = Vec::with_capacity(jobs.len());
         let mut begin = 0;
         for (job, end) in jobs.into_iter().zip(ends) {
+            let start = |column: &u32| if job.biased { pattern.bias[*column as usize] } else { 0.0 };
+            let rows = job.out.chunks_exact_mut(t.lanes());
+            rows.zip(job.columns).for_each(|(row, column)| row.fill(start(column)));
             parts.push(TangentPart { terms: &terms[begin..end], wanted: job.columns, out: job.out });
             begin = end;
         }
@@ -202,22 +233,16 @@ impl Gather {
     /// The rows of the wanted output features, from the rows of the input: tangents, or values with the bias.
     fn rows(&self, t: HostRows, wanted: Option<&[bool]>, biased: bool) -> HostRows {
         let sources = Lists::by_place(self.channels, self.area, |f, weight| t.place(f).map(|row| Term { row, weight }));
-        let (index, columns) = self.columns(wanted);
-        let mut data = Buffer::zeros(columns.all.len() * t.lanes());
-        if biased {
-            let bias = self.groups.iter().enumerate().flat_map(|(g, group)| {
-                let bias = &self.patterns[group.pattern].bias;
-                columns.get(g).iter().map(|column| bias[*column as usize])
-            });
-            data.chunks_exact_mut(t.lanes()).zip(bias).for_each(|(row, bias)| row.fill(bias));
-        }
+        let some = wanted.map(|w| self.columns(Some(w)));
+        let columns = some.as_ref().unwrap_or_else(|| self.whole.get_or_init(|| self.columns(None)));
+        let mut data = Buffer::any(columns.all.len() * t.lanes());
         let mut jobs = Vec::with_capacity(self.groups.len());
-        let mut rest = &mut *data;
-        for (g, group) in self.groups.iter().enumerate() {
-            let columns = columns.get(g);
+        let (mut rest, mut start) = (&mut *data, 0);
+        for (group, end) in self.groups.iter().zip(&columns.ends) {
+            let columns = &columns.all[start..*end];
             let (out, after) = rest.split_at_mut(columns.len() * t.lanes());
-            rest = after;
-            jobs.push(Job { group, columns, out });
+            (rest, start) = (after, *end);
+            jobs.push(Job { group, columns, out, biased });
         }
         let terms: usize = self.groups.iter().flat_map(|g| &g.sources).map(|place| sources.get(*place).len()).sum();
         let batches = self.together(jobs, &sources, t.lanes());
@@ -227,7 +252,7 @@ impl Gather {
         } else {
             batches.into_par_iter().for_each_init(Vec::new, |terms, jobs| self.product(jobs, &sources, &t, terms));
         }
-        t.with_rows(index, data)
+        t.with_rows(columns.index.clone(), data)
     }
 }
 
@@ -258,11 +283,13 @@ impl Pattern {
     }
 }
 
-/// The tangents to compute for one group: those of its wanted columns, written to `out` (`[columns, lanes]`).
+/// The rows to compute for one group: those of its wanted columns, written to `out` (`[columns, lanes]`), with the bias if they
+/// are values.
 struct Job<'a> {
     group: &'a Group,
     columns: &'a [u32],
     out: &'a mut [f32],
+    biased: bool,
 }
 
 impl HostLayer for Gather {

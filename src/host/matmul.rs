@@ -46,9 +46,10 @@ impl Matmul {
     ) -> Buffer {
         let (lanes, some) = (t.lanes(), parts.div_ceil(TASKS));
         let wanted: Vec<u32> = (0..width as u32).collect();
-        let mut data = Buffer::zeros(batch * parts * width * lanes);
+        let mut data = Buffer::any(batch * parts * width * lanes);
         let task = |b: usize, first: usize, out: &mut [f32]| {
             let of_part = |part: usize| terms(t, (0..self.k).map(|c| entry(b, part, c)));
+            out.fill(0.0);
             let count = out.len() / (width * lanes);
             let terms: Vec<_> = (first..first + count).map(of_part).collect();
             let each = terms.iter().zip(out.chunks_exact_mut(width * lanes));
@@ -83,14 +84,14 @@ impl HostOperator for Matmul {
     fn values(&self, x: Vec<HostRows>) -> HostRows {
         let Self { batch, m, k, n } = *self;
         let x: Vec<HostRows> = x.into_iter().map(|x| x.opened(0.0)).collect();
-        let (lanes, mut data) = (x[0].lanes(), Buffer::zeros(batch * m * n * x[0].lanes()));
+        let (lanes, mut data) = (x[0].lanes(), Buffer::any(batch * m * n * x[0].lanes()));
         data.par_chunks_mut((m * n * lanes).max(1)).enumerate().for_each(|(b, matrix)| {
             matrix.par_chunks_mut((TOGETHER * n * lanes).max(1)).enumerate().for_each(|(i, out)| {
                 let (first, second) = ((b * m + i * TOGETHER) * k, b * k * n);
                 RowProduct { sides: [&x[0], &x[1]], first, second, sizes: [k, n], out }.run();
             });
         });
-        x[0].with_rows((0..(batch * m * n) as u32).map(Some).collect(), data)
+        x[0].with_rows((0..(batch * m * n) as u32).collect(), data)
     }
 
     fn tangent(&self, point: &Linearisation, t: Vec<Option<HostRows>>, _: Option<&[bool]>) -> HostRows {
@@ -109,7 +110,7 @@ impl HostOperator for Matmul {
                 }
             });
         }
-        any.with_rows((0..(self.batch * m * n) as u32).map(Some).collect(), data)
+        any.with_rows((0..(self.batch * m * n) as u32).collect(), data)
     }
 
     fn peak_rows(&self, before: usize) -> usize {

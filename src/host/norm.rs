@@ -72,31 +72,32 @@ impl HostLayer for Norm {
 
     // ∂y = scale/std · (t − mean(t) − x̂ · mean(x̂ t)), with means over the group, row by row.
     fn tangent(&self, point: &Linearisation, t: HostRows, wanted: Option<&[bool]>) -> HostRows {
-        let features = t.features();
+        let (features, lanes, count) = (t.features(), t.lanes(), self.group as f32);
         let (hat, inverse) = point.values.split_at(features);
-        let mut means = vec![vec![0.0f32; t.lanes()]; 2 * inverse.len()];
-        for (f, hat) in hat.iter().enumerate() {
-            let Some(row) = t.row(f) else { continue };
-            let g = f / self.group;
-            if self.centred {
-                means[2 * g].iter_mut().zip(row).for_each(|(m, v)| *m += v);
+        // Of each group mean(t), then mean(x̂ t), in every lane.
+        let mut means = vec![0.0f32; 2 * inverse.len() * lanes];
+        means.par_chunks_exact_mut(2 * lanes).enumerate().for_each(|(g, means)| {
+            let (mean, along) = means.split_at_mut(lanes);
+            for (f, hat) in hat.iter().enumerate().skip(g * self.group).take(self.group) {
+                let Some(row) = t.row(f) else { continue };
+                if self.centred {
+                    mean.iter_mut().zip(row).for_each(|(m, v)| *m += v);
+                }
+                along.iter_mut().zip(row).for_each(|(m, v)| *m += v * hat);
             }
-            means[2 * g + 1].iter_mut().zip(row).for_each(|(m, v)| *m += v * hat);
-        }
-        means.iter_mut().flatten().for_each(|m| *m /= self.group as f32);
-        t.rebuilt(|t, f, into| {
-            if wanted.is_some_and(|w| !w[f]) {
-                return false;
-            }
+            means.iter_mut().for_each(|m| *m /= count);
+        });
+        let row = |f: usize, into: &mut [f32]| {
             let g = f / self.group;
-            let scale = self.scale[f / self.area] * inverse[g];
-            let moved = means[2 * g].iter().zip(&means[2 * g + 1]).map(|(mean, along)| -mean - hat[f] * along);
+            let (scale, hat) = (self.scale[f / self.area] * inverse[g], hat[f]);
+            let (mean, along) = means[g * 2 * lanes..][..2 * lanes].split_at(lanes);
+            let moved = into.iter_mut().zip(mean).zip(along);
             match t.row(f) {
-                Some(row) => into.extend(moved.zip(row).map(|(m, v)| (v + m) * scale)),
-                None => into.extend(moved.map(|m| m * scale)),
+                Some(row) => moved.zip(row).for_each(|(((y, m), a), v)| *y = (v + (-m - hat * a)) * scale),
+                None => moved.for_each(|((y, m), a)| *y = (-m - hat * a) * scale),
             }
-            true
-        })
+        };
+        t.made(features, |f| wanted.is_none_or(|w| w[f]), row)
     }
 
     fn peak_rows(&self, before: usize) -> usize {

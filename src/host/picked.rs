@@ -39,7 +39,7 @@ impl HostLayer for WindowMax {
                 row.iter_mut().zip(x.row_or_zeros(*i as usize)).for_each(larger);
             }
         };
-        x.made(self.index.len() / self.width, |f, row| of(&self.index[f * self.width..][..self.width], row))
+        x.made(self.index.len() / self.width, |_| true, |f, row| of(&self.index[f * self.width..][..self.width], row))
     }
 
     fn tangent(&self, point: &Linearisation, t: HostRows, _: Option<&[bool]>) -> HostRows {
@@ -93,7 +93,7 @@ impl HostLayer for NormOf {
                 }
             }
         }
-        t.with_rows((0..(outer * inner) as u32).map(Some).collect(), data)
+        t.with_rows((0..(outer * inner) as u32).collect(), data)
     }
 
     fn peak_rows(&self, before: usize) -> usize {

@@ -134,28 +134,24 @@ fn block<S: Simd, const M: usize, const N: usize, const NEXT: bool>(
     }
 }
 
-/// [`block`] for `m` columns, at most 16; more than 8 only if they are neighbours.
+/// [`block`] for `m` columns: at most 8, or with `next`, for neighbours in one register of lanes, a power of two up to 16.
 #[inline(always)]
 fn sized<S: Simd, const N: usize>(
     p: Panel,
     part: &mut TangentPart,
     terms: &[Term],
-    (first, m): (usize, usize),
+    (first, m, next): (usize, usize, bool),
     lane: usize,
 ) {
     macro_rules! of {
-        ($($size:literal)*, $next:literal) => {
+        ($($size:literal)* or $most:literal, $next:literal) => {
             match m {
                 $($size => block::<S, $size, N, $next>(p, part, terms, first, lane),)*
-                _ => {}
+                _ => block::<S, $most, N, $next>(p, part, terms, first, lane),
             }
         };
     }
-    match part.wanted[first + m - 1] - part.wanted[first] == m as u32 - 1 {
-        true if N == 1 => of!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16, true),
-        true => of!(1 2 3 4 5 6 7 8, true),
-        false => of!(1 2 3 4 5 6 7 8, false),
-    }
+    if N == 1 && next { of!(1 2 4 8 or 16, true) } else { of!(1 2 3 4 5 6 7 or 8, false) }
 }
 
 /// The wanted columns of one part that lie in one panel.
@@ -201,15 +197,15 @@ fn upright<S: Simd, const N: usize>(
     lane: usize,
     most: usize,
 ) {
-    // Columns that are neighbours need no list of their places, so more of them fit into the registers.
+    // Columns that are neighbours need no list of their places, so with one register of lanes more of them fit in.
     let whole = wanted.len() > 1 && part.wanted[wanted.end - 1] - part.wanted[wanted.start] == wanted.len() as u32 - 1;
-    let most = if N == 1 && most == 8 && f32::lanes::<S>() >= 16 && whole { 16 } else { most };
+    let next = N == 1 && whole && f32::lanes::<S>() >= 16;
     for turn in part.terms.chunks(TURN) {
         let mut first = wanted.start;
         while first < wanted.end {
             let left = wanted.end - first;
-            let m = left.div_ceil(left.div_ceil(most));
-            sized::<S, N>(view, part, turn, (first, m), lane);
+            let m = if next { 1 << left.min(16).ilog2() } else { left.div_ceil(left.div_ceil(most)) };
+            sized::<S, N>(view, part, turn, (first, m, next), lane);
             first += m;
         }
     }

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use std::sync::Arc;
 
 /// The index of a feature whose tangents are all zero.
-const CLOSED: u32 = u32::MAX;
+pub(super) const CLOSED: u32 = u32::MAX;
 
 /// f32 values in the widest vector register. The length of a row is padded to a multiple of this.
 const REGISTER: usize = 16;
@@ -82,11 +82,20 @@ impl HostRows {
         if zero[0].to_bits() == 0 { self } else { self.opened(zero[0]) }
     }
 
-    /// `features` new rows, each written by `fill(feature, row)`, which is given zeros.
-    pub(super) fn made(&self, features: usize, fill: impl Fn(usize, &mut [f32]) + Sync) -> Self {
-        let mut data = Buffer::zeros(features * self.lanes);
-        each_row(&mut data, self.lanes, |row, values| fill(row, values));
-        let index = (0..features as u32).collect();
+    /// `features` new rows, each written whole by `fill(feature, row)`. A feature that is not `open` gets none.
+    pub(super) fn made(
+        &self,
+        features: usize,
+        open: impl Fn(usize) -> bool,
+        fill: impl Fn(usize, &mut [f32]) + Sync,
+    ) -> Self {
+        let (mut index, mut of_row) = (vec![CLOSED; features], Vec::with_capacity(features));
+        for f in (0..features).filter(|f| open(*f)) {
+            index[f] = of_row.len() as u32;
+            of_row.push(f);
+        }
+        let mut data = Buffer::any(of_row.len() * self.lanes);
+        each_row(&mut data, self.lanes, |row, values| fill(of_row[row], values));
         Self { count: self.count, lanes: self.lanes, index, data: Arc::new(data), shared: false }
     }
 
@@ -94,7 +103,7 @@ impl HostRows {
     /// have none.
     pub(super) fn changed(mut self, change: impl Fn(usize, &mut [f32]) + Sync) -> Self {
         if self.shared || self.index.contains(&CLOSED) {
-            self = self.made(self.index.len(), |f, row| row.copy_from_slice(self.row_or_zeros(f)));
+            self = self.made(self.index.len(), |_| true, |f, row| row.copy_from_slice(self.row_or_zeros(f)));
         }
         let data = Arc::make_mut(&mut self.data);
         let mut features = vec![CLOSED; data.len() / self.lanes];
@@ -144,16 +153,9 @@ impl HostRows {
         Self { count: k, lanes, index: (0..features).map(row).collect(), data: Arc::new(data), shared: false }
     }
 
-    /// Tangents in the same directions, from rows that a layer has computed, `[_, lanes]`; `index[f]` is the row of
-    /// feature f, if it has one.
-    pub(super) fn with_rows(&self, index: Vec<Option<u32>>, data: Buffer) -> Self {
-        Self {
-            count: self.count,
-            lanes: self.lanes,
-            index: index.into_iter().map(|r| r.unwrap_or(CLOSED)).collect(),
-            data: Arc::new(data),
-            shared: false,
-        }
+    /// Rows of the same lanes, `[_, lanes]`; `index[f]` is the row of feature f, [`CLOSED`] if it has none.
+    pub(super) fn with_rows(&self, index: Vec<u32>, data: Buffer) -> Self {
+        Self { count: self.count, lanes: self.lanes, index, data: Arc::new(data), shared: false }
     }
 
     /// Number of directions k.
@@ -200,16 +202,21 @@ impl HostRows {
             return self;
         }
         if let Some(data) = Arc::get_mut(&mut self.data).filter(|_| !self.shared) {
-            for (row, slope) in self.index.iter().zip(slopes).filter(|(row, _)| **row != CLOSED) {
-                data[*row as usize * self.lanes..][..self.lanes].iter_mut().for_each(|v| *v *= slope);
-            }
+            let mut of_row = vec![CLOSED; data.len() / self.lanes];
+            let open = self.index.iter().enumerate().filter(|(_, row)| **row != CLOSED);
+            open.for_each(|(f, row)| of_row[*row as usize] = f as u32);
+            each_row(data, self.lanes, |row, values| {
+                if of_row[row] != CLOSED {
+                    let slope = slopes[of_row[row] as usize];
+                    values.iter_mut().for_each(|v| *v *= slope);
+                }
+            });
             return self;
         }
-        self.rebuilt(|tangents, f, into| {
-            let Some(row) = tangents.row(f) else { return false };
-            into.extend(row.iter().map(|v| v * slopes[f]));
-            true
-        })
+        let row = |f: usize, into: &mut [f32]| {
+            self.row(f).into_iter().for_each(|row| into.iter_mut().zip(row).for_each(|(y, v)| *y = v * slopes[f]));
+        };
+        self.made(self.index.len(), |f| self.index[f] != CLOSED, row)
     }
 
     /// Feature i takes the row that feature `from[i]` had; it gets none where `from[i]` is [`u32::MAX`]. Rows are shared,
@@ -232,33 +239,27 @@ impl HostRows {
 
     /// The sum of the tangents of two branches with the same features; features that are not wanted lose their row.
     pub fn plus(self, other: &Self, wanted: Option<&[bool]>) -> Self {
-        self.rebuilt(|tangents, f, into| {
-            if wanted.is_some_and(|w| !w[f]) {
-                return false;
-            }
-            match (tangents.row(f), other.row(f)) {
-                (None, None) => return false,
-                (Some(a), None) | (None, Some(a)) => into.extend_from_slice(a),
-                (Some(a), Some(b)) => into.extend(a.iter().zip(b).map(|(a, b)| a + b)),
-            }
-            true
-        })
+        let some = |f: usize| self.index[f] != CLOSED || other.index[f] != CLOSED;
+        let row = |f: usize, into: &mut [f32]| match (self.row(f), other.row(f)) {
+            (Some(a), Some(b)) => into.iter_mut().zip(a).zip(b).for_each(|((y, a), b)| *y = a + b),
+            (Some(one), None) | (None, Some(one)) => into.copy_from_slice(one),
+            (None, None) => {}
+        };
+        self.made(self.index.len(), |f| wanted.is_none_or(|w| w[f]) && some(f), row)
     }
 
     /// Σ c·t over (c, t) of `parts`, feature by feature. There must be at least one part, and all must have the same
     /// features and lanes.
     pub fn combined(parts: &[(f32, &Self)]) -> Self {
-        parts[0].1.rebuilt(|_, f, into| {
-            let start = into.len();
-            for (c, row) in parts.iter().filter_map(|(c, t)| t.row(f).map(|row| (*c, row))) {
-                if into.len() == start {
-                    into.extend(row.iter().map(|v| c * v));
-                } else {
-                    into[start..].iter_mut().zip(row).for_each(|(sum, v)| *sum += c * v);
-                }
+        let row = |f: usize, into: &mut [f32]| {
+            let mut rows = parts.iter().filter_map(|(c, t)| t.row(f).map(|row| (*c, row)));
+            if let Some((c, row)) = rows.next() {
+                into.iter_mut().zip(row).for_each(|(sum, v)| *sum = c * v);
             }
-            into.len() > start
-        })
+            rows.for_each(|(c, row)| into.iter_mut().zip(row).for_each(|(sum, v)| *sum += c * v));
+        };
+        let open = |f: usize| parts.iter().any(|(_, t)| t.index[f] != CLOSED);
+        parts[0].1.made(parts[0].1.index.len(), open, row)
     }
 
     /// The features of several branches, one branch after another. All must have the same lanes.
@@ -273,20 +274,6 @@ impl HostRows {
             data.extend_from_slice(&part.data);
         }
         Self { count, lanes, index, data: Arc::new(joined), shared: parts.iter().any(|p| p.shared) }
-    }
-
-    /// New tangents of the same features: `fill(self, feature, data)` either appends a row of `lanes` values to `data`
-    /// and returns `true`, or appends nothing and returns `false` for a row of zeros.
-    pub fn rebuilt(&self, fill: impl Fn(&Self, usize, &mut Vec<f32>) -> bool) -> Self {
-        let open = self.index.iter().filter(|r| **r != CLOSED).count();
-        let mut buffer = Buffer::room(open * self.lanes);
-        let data = buffer.list();
-        let mut index = Vec::with_capacity(self.index.len());
-        for f in 0..self.index.len() {
-            let row = (data.len() / self.lanes) as u32;
-            index.push(if fill(self, f, data) { row } else { CLOSED });
-        }
-        Self { count: self.count, lanes: self.lanes, index, data: Arc::new(buffer), shared: false }
     }
 }
 

@@ -80,26 +80,23 @@ impl HostLayer for Softmax {
         let (a, lanes) = (&point.values, t.lanes());
         let [_, size, inner] = self.sizes;
         let mut means = vec![0.0f32; a.len() / size * lanes];
-        for ((o, i), mean) in self.groups().zip(means.chunks_exact_mut(lanes)) {
-            for f in self.group(o, i) {
+        means.par_chunks_exact_mut(lanes).enumerate().for_each(|(g, mean)| {
+            for f in self.group(g / inner, g % inner) {
                 if let Some(row) = t.row(f) {
                     mean.iter_mut().zip(row).for_each(|(m, v)| *m += a[f] * v);
                 }
             }
-        }
-        t.rebuilt(|t, f, into| {
-            if wanted.is_some_and(|w| !w[f]) {
-                return false;
-            }
+        });
+        let row = |f: usize, into: &mut [f32]| {
             let group = f / (size * inner) * inner + f % inner;
-            let mean = &means[group * lanes..][..lanes];
+            let moved = into.iter_mut().zip(&means[group * lanes..][..lanes]);
             let factor = if self.log { 1.0 } else { a[f] };
             match t.row(f) {
-                Some(row) => into.extend(row.iter().zip(mean).map(|(v, m)| factor * (v - m))),
-                None => into.extend(mean.iter().map(|m| -factor * m)),
+                Some(row) => moved.zip(row).for_each(|((y, m), v)| *y = factor * (v - m)),
+                None => moved.for_each(|(y, m)| *y = -factor * m),
             }
-            true
-        })
+        };
+        t.made(a.len(), |f| wanted.is_none_or(|w| w[f]), row)
     }
 
     fn peak_rows(&self, before: usize) -> usize {
