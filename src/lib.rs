@@ -21,6 +21,7 @@ pub mod data;
 pub mod device;
 pub mod diffusion;
 pub mod error;
+pub mod evaluate;
 pub mod faults;
 pub mod generator;
 pub mod geometry;

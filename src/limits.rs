@@ -30,6 +30,8 @@ pub const NAME_BYTES: usize = 256;
 pub const DATASET_BYTES: u64 = 4 << 30;
 /// Pictures in a data set.
 pub const DATASET_ITEMS: usize = 5_000_000;
+/// Bytes of a picture file: 4096² pixels of four 16-bit channels take 128 MiB without compression.
+pub const PICTURE_BYTES: u64 = 256 << 20;
 /// Layers in one list of a card: a network, a branch or the body of a block.
 pub const LAYERS: usize = 1_024;
 /// Smallest number of unguided samples that a calibration table may have (theory, equation 14). Unlike the others, this

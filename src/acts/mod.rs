@@ -2,6 +2,7 @@
 
 pub mod columns;
 pub mod describe;
+pub mod evaluate;
 pub mod generate;
 pub mod import;
 pub mod label;

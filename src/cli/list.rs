@@ -4,6 +4,7 @@ use super::{CommandRow, output, parsed};
 use crate::acts::columns::TABLES;
 use crate::diffusion::{lid, predictions::PREDICTIONS, schedules::SCHEDULES, solvers::SOLVERS};
 use crate::error::{Result, shown};
+use crate::evaluate::{Better, METRICS, MetricRow};
 use crate::generator::train::OBJECTIVES;
 use crate::generator::{Card, FAMILIES, KnownModel, known_models, places};
 use crate::geometry::{DESCRIPTORS, ESTIMATORS};
@@ -71,6 +72,8 @@ enum What {
     Rewards,
     /// What a reward may learn
     Quantities,
+    /// Metrics of generated samples
+    Metrics,
     /// Every column of every table that is written: unit, range, meaning, when it is empty
     Columns,
 }
@@ -108,6 +111,7 @@ pub fn run(args: &Args) -> Result<()> {
         What::Models => return models(args.json),
         What::Columns => return columns(args.json),
         What::Rewards => rewards(),
+        What::Metrics => METRICS.iter().map(|m| own(m.name, &metric(m))).collect(),
         What::Quantities => QUANTITIES.iter().map(|q| own(q.name, q.about)).collect(),
     };
     if args.json {
@@ -117,6 +121,16 @@ pub fn run(args: &Args) -> Result<()> {
     let rows: Vec<Vec<String>> =
         rows.iter().map(|(name, about)| output::row([name, &about.replace('\n', " ")])).collect();
     output::print(&output::columns(&rows))
+}
+
+/// A metric in words.
+fn metric(m: &MetricRow) -> String {
+    let better = match m.better {
+        Better::Lower => "lower is better".to_owned(),
+        Better::Higher => "higher is better".to_owned(),
+        Better::Near(v) => format!("best near {v}"),
+    };
+    format!("{}; {}, {better}; interval: {}; {}", m.about, m.range, m.interval, m.reference)
 }
 
 /// The attributes of an operator, in words.

@@ -5,6 +5,7 @@
 mod describe;
 mod devices;
 mod emit;
+mod evaluate;
 mod flags;
 mod generate;
 mod import;
@@ -100,6 +101,7 @@ pub static COMMANDS: &[CommandRow] = &[
     describe::ROW,
     study::ROW,
     steer_report::ROW,
+    evaluate::ROW,
     train_reward::ROW,
     train_generator::ROW,
     resume::ROW,

@@ -9,6 +9,7 @@ pub use idx::{parse_idx, parse_idx_labels};
 pub use picture_files::{PictureFiles, Skipped};
 
 use crate::error::{Error, Result};
+use crate::render::Picture;
 use std::path::Path;
 
 /// A data set of pictures of one shape, `[n, channels, height, width]` in bytes, with or without a class for each.
@@ -102,6 +103,18 @@ impl Dataset {
     pub fn classes(&self, picked: &[usize]) -> Option<Vec<usize>> {
         let labels = self.labels.as_ref()?;
         Some(picked.iter().map(|i| usize::from(labels[*i])).collect())
+    }
+
+    /// Picture `i`.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] for a shape that no picture has.
+    pub fn picture(&self, i: usize) -> Result<Picture> {
+        let [channels, height, width] = self.shape;
+        let plane = height * width;
+        let own = &self.pixels[i * channels * plane..(i + 1) * channels * plane];
+        let pixels = (0..plane).flat_map(|at| (0..channels).map(move |c| own[c * plane + at])).collect();
+        Picture::from_pixels(pixels, self.shape)
     }
 
     /// The values of picture `i`, `[channels, height, width]` row-major, with byte 0 at `range[0]` and 255 at

@@ -44,6 +44,16 @@ struct Input {
     range: [f32; 2],
 }
 
+/// What a classifier makes of pictures.
+pub struct Judged {
+    /// The last hidden values, `[pictures, width]`.
+    pub hidden: Vec<f32>,
+    /// Number of hidden values of a picture.
+    pub width: usize,
+    /// Class probabilities, `[pictures, classes]`.
+    pub probabilities: Vec<f32>,
+}
+
 /// A network from pictures to scores, one for each class.
 pub struct Classifier {
     id: String,
@@ -146,6 +156,31 @@ impl Classifier {
         Ok(found)
     }
 
+    /// The network's last hidden values and class probabilities of each picture: what the last layer with weights reads, and the
+    /// softmax of the scores.
+    ///
+    /// # Errors
+    /// [`Error::Device`].
+    pub fn judge(&self, pictures: &[&Picture]) -> Result<Judged> {
+        let with_weights = |i: &usize| {
+            let mut specs = Vec::new();
+            self.network.nodes()[*i].operator.parameters(&mut specs);
+            !specs.is_empty()
+        };
+        let last = (0..self.network.nodes().len()).rev().find(with_weights);
+        let hidden = self.network.until(last.map_or(0, |i| self.network.nodes()[i].inputs[0]));
+        let (pixels, width) = (self.input.shape.iter().product(), hidden.output_shape().iter().product());
+        let mut judged = Judged { hidden: Vec::new(), width, probabilities: Vec::new() };
+        for part in pictures.chunks(BATCH) {
+            let seen = part.iter().map(|p| self.seen(p)).collect::<Result<Vec<_>>>()?.concat();
+            let (pass, seen) = (Pass::frozen(&self.parameters), rows(seen, pixels, &self.device));
+            judged.hidden.extend(host(hidden.forward(seen.clone(), &pass))?);
+            let scores = host(self.network.forward(seen, &pass))?;
+            judged.probabilities.extend(scores.chunks_exact(self.classes()).flat_map(softmax));
+        }
+        Ok(judged)
+    }
+
     /// The picture's values as the network sees them.
     fn seen(&self, picture: &Picture) -> Result<Vec<f32>> {
         let [channels, height, width] = self.input.shape;
@@ -156,6 +191,13 @@ impl Classifier {
         }
         Ok(values.chunks_exact(own[0] * own[1]).flat_map(|plane| resized(plane, own, [height, width])).collect())
     }
+}
+
+fn softmax(scores: &[f32]) -> Vec<f32> {
+    let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let all: Vec<f64> = scores.iter().map(|s| f64::from(s - top).exp()).collect();
+    let sum: f64 = all.iter().sum();
+    all.into_iter().map(|v| (v / sum) as f32).collect()
 }
 
 /// A plane of values resized bilinearly from `[h, w]` to another size: half-pixel centres, repeated edges, nothing

@@ -84,6 +84,34 @@ pub fn scatter(
     })
 }
 
+/// Dots of several series, each in its colour.
+///
+/// # Errors
+/// [`Error::Bug`] if the plot library fails, which no input is known to cause.
+pub fn clouds(title: &str, x_label: &str, y_label: &str, series: &[(&str, Vec<(f64, f64)>)]) -> Result<String> {
+    let good = |p: &(f64, f64)| drawable(p.0) && drawable(p.1);
+    let kept: Vec<Vec<(f64, f64)>> = series.iter().map(|(_, s)| s.iter().copied().filter(good).collect()).collect();
+    let total: usize = series.iter().map(|(_, s)| s.len()).sum();
+    let count: usize = kept.iter().map(Vec::len).sum();
+    let stride = count.div_ceil(POINTS).max(1);
+    let x_axis = Axis::linear(kept.iter().flatten().map(|p| p.0));
+    let y_axis = Axis::linear(kept.iter().flatten().map(|p| p.1));
+    let mut subtitle = counted(count, total - count, "not finite");
+    if stride > 1 {
+        subtitle += &format!("; 1 in {stride} drawn");
+    }
+    let legend = series.iter().map(|(name, _)| clean(name, 18)).collect();
+    let frame = Frame { title, subtitle, x_label, y_label, size: (720, 520), legend, empty: count == 0 };
+    let share = if count > 2_000 { 0.3 } else { 0.55 };
+    draw(&frame, &x_axis, &y_axis, |chart| {
+        for (i, points) in kept.iter().enumerate() {
+            let style = SERIES[i % SERIES.len()].mix(share).filled();
+            chart.draw_series(points.iter().step_by(stride).map(|point| Circle::new(*point, 3, style)))?;
+        }
+        Ok(())
+    })
+}
+
 /// Counts of `values` in `bins` (1..=300) equal intervals from the smallest to the largest value, with named vertical
 /// marks.
 ///

@@ -19,8 +19,6 @@ pub const PARAMETERS_KEYWORD: &str = "parameters";
 pub const TEXT_BYTES: usize = 64 << 10;
 /// The most chunks that are examined: a 4096² picture in pieces of 8 KiB has at most 8,192.
 const CHUNKS: usize = 65_536;
-/// The largest picture file, in bytes: 4096² pixels of four 16-bit channels take 128 MiB without compression.
-const FILE_BYTES: u64 = 256 << 20;
 /// Bytes of a file that tell what it is.
 const HEAD: u64 = 512;
 const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
@@ -226,8 +224,11 @@ fn check_sum(kind: [u8; 4], data: &[u8], expected: [u8; 4]) -> Result<(), String
 pub fn read_picture(path: &Path) -> Result<Picture> {
     let file = crate::store::open_file(path)?;
     let about = file.metadata().map_err(|e| Error::io(path, "read the picture", e))?;
-    if !about.is_file() || about.len() > FILE_BYTES {
-        return Err(Error::input(path, format!("expected a picture file of at most {} MiB", FILE_BYTES >> 20)));
+    if !about.is_file() || about.len() > limits::PICTURE_BYTES {
+        return Err(Error::input(
+            path,
+            format!("expected a picture file of at most {} MiB", limits::PICTURE_BYTES >> 20),
+        ));
     }
     decode(BufReader::new(file), path)
 }

@@ -13,7 +13,7 @@ use std::fs;
 use std::path::Path;
 
 /// Top-level modules of the library, from the one that all others may use to the one that may use all others.
-const ORDER: [&str; 29] = [
+const ORDER: [&str; 30] = [
     "error",
     "panics",
     "faults",
@@ -28,6 +28,7 @@ const ORDER: [&str; 29] = [
     "units",
     "onnx",
     "linalg",
+    "evaluate",
     "store",
     "tensors",
     "render",
@@ -45,7 +46,8 @@ const ORDER: [&str; 29] = [
     "cli",
 ];
 /// Folders whose files are components of one kind. Their `mod.rs` lists them in a table; they do not know each other.
-const KINDS: [[&str; 2]; 9] = [
+const KINDS: [[&str; 2]; 10] = [
+    ["evaluate", "metrics"],
     ["nn", "layers"],
     ["nn", "operators"],
     ["diffusion", "guidance"],

@@ -6,6 +6,7 @@
 
 use isoline::acts::study::STUDIES;
 use isoline::diffusion::{predictions::PREDICTIONS, schedules::SCHEDULES, solvers::SOLVERS};
+use isoline::evaluate::METRICS;
 use isoline::geometry::{DESCRIPTORS, ESTIMATORS};
 use isoline::nn::layers::KINDS as LAYERS;
 use isoline::reward::QUANTITIES;
@@ -31,6 +32,7 @@ fn kinds() -> Vec<Kind> {
         kind("solver", "src/diffusion/solvers", SOLVERS.iter().map(|r| r.name).collect()),
         kind("estimator", "src/geometry/estimators", ESTIMATORS.iter().map(|r| r.name).collect()),
         kind("descriptor", "src/geometry/descriptors", DESCRIPTORS.iter().map(|r| r.name).collect()),
+        kind("metric", "src/evaluate/metrics", METRICS.iter().map(|r| r.name).collect()),
         kind("quantity", "src/reward/quantities", QUANTITIES.iter().map(|r| r.name).collect()),
         kind("steering method", "src/steer/latent", METHODS.iter().map(|r| r.name).collect()),
         kind("guide", "src/steer/denoiser", GUIDES.iter().map(|r| r.name).collect()),
@@ -54,6 +56,8 @@ const FUNCTIONS: &[&str] = &["src/nn/operators/unary.rs"];
 const UNET: &[&str] = &["src/nn/layers/unet.rs"];
 const UNET_AND_REWARD: &[&str] = &["src/nn/layers/unet.rs", "src/reward/train.rs"];
 
+const COPYING: &[&str] = &["src/acts/evaluate/page.rs"];
+
 /// Every such name, with its reason.
 const KNOWN: &[Known] = &[
     known("layer", "attention", UNET, "a U-Net is written as layers of other kinds"),
@@ -70,6 +74,13 @@ const KNOWN: &[Known] = &[
         &["src/acts/columns.rs", "src/acts/describe/values.rs", "src/acts/study/dimension/curve.rs"],
         "the column of an inversion's error",
     ),
+    known("guide", "density", &["src/evaluate/metrics/density.rs"], "a metric of that name"),
+    known("metric", "density", &["src/steer/denoiser/density.rs"], "a guide of that name"),
+    known("metric", "coverage", &["src/reward/report.rs"], "how often an interval held the truth"),
+    known("metric", "auth_pct", COPYING, "the metrics of memorisation, side by side"),
+    known("metric", "c_t", COPYING, "the metrics of memorisation, side by side"),
+    known("metric", "ct_modified", COPYING, "the metrics of memorisation, side by side"),
+    known("metric", "fls_pog", COPYING, "the metrics of memorisation, side by side"),
     known("layer", "concat", &["src/nn/operators/concat.rs"], "a node of a graph of that name"),
     known("layer", "gelu", FUNCTIONS, "functions that are layers"),
     known("layer", "leaky_relu", FUNCTIONS, "functions that are layers"),

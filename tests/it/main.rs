@@ -14,6 +14,7 @@ mod devices;
 mod diffusion;
 mod documents;
 mod estimators;
+mod evaluate;
 mod extending;
 #[cfg(target_os = "linux")]
 mod faults;

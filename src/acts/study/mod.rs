@@ -158,7 +158,7 @@ fn as_map<V: Serialize, S: Serializer>(pairs: &[(String, V)], serializer: S) -> 
     serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
 }
 
-fn json(report: &impl Serialize) -> Result<serde_json::Value> {
+pub(super) fn json(report: &impl Serialize) -> Result<serde_json::Value> {
     serde_json::to_value(report).map_err(|e| Error::Bug(format!("report: {e}")))
 }
 
@@ -167,7 +167,7 @@ fn write_text(folder: &Path, name: &str, text: &str) -> Result<()> {
 }
 
 /// Writes `NAME.csv`, and `NAME.parquet` with `metadata` and what each column says.
-fn write_table(folder: &Path, name: &str, table: &Table, metadata: &[(&str, &str)]) -> Result<()> {
+pub(super) fn write_table(folder: &Path, name: &str, table: &Table, metadata: &[(&str, &str)]) -> Result<()> {
     let mut metadata: Vec<(String, String)> =
         metadata.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     metadata.push(columns::metadata(name, table));
@@ -188,7 +188,12 @@ pub fn described(report: &impl Serialize, provenance: &Provenance) -> Result<ser
 }
 
 /// Writes the page, with where it comes from at its foot, and then, last, `study.json`.
-fn write_page(folder: &Path, mut page: Page, report: &impl Serialize, provenance: &Provenance) -> Result<()> {
+pub(super) fn write_page(
+    folder: &Path,
+    mut page: Page,
+    report: &impl Serialize,
+    provenance: &Provenance,
+) -> Result<()> {
     page.foot("Where this comes from", &provenance.rows());
     write_text(folder, "report.html", &page.html())?;
     write_text(folder, "study.json", &format!("{:#}\n", described(report, provenance)?))

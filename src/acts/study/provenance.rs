@@ -70,9 +70,11 @@ pub struct Provenance {
     pub isoline: &'static str,
     /// The command line.
     pub command: String,
-    /// Model id.
+    /// Model id; empty where there is none.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub model: String,
     /// SHA-256 over its card and weights.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub model_sha256: String,
     /// Its reward, if one was there to be used.
     pub reward: Option<RewardNote>,
@@ -140,8 +142,15 @@ impl Provenance {
         let mut rows = vec![
             row(["isoline", self.isoline]),
             row(["command", &self.command]),
-            row(["model", &format!("{}, SHA-256 {}", self.model, self.model_sha256)]),
-            row(["reward", &reward]),
+            row([
+                "model",
+                &if self.model.is_empty() {
+                    String::new()
+                } else {
+                    format!("{}, SHA-256 {}", self.model, self.model_sha256)
+                },
+            ]),
+            row(["reward", if self.model.is_empty() { "" } else { &reward }]),
             row(["seeds", &self.seeds]),
             row(["levels", &levels.join(", ")]),
             row(["tile", &self.tile.map_or(String::new(), |t| format!("{t} samples"))]),
