@@ -4,12 +4,14 @@
 //! A column has one line here. Descriptors and measures of pictures describe their own columns, in their own files.
 
 mod arrays;
+mod evaluation;
 
 use super::study;
 use super::study::relations::{LOOKS, PICTURE_MEASURES, PictureMeasure};
 use crate::geometry::{DESCRIPTORS, Descriptor, ShownIn, shown_in};
 use crate::table::{Column, Note, Table};
 use arrays::{LABELS, SPECTRA};
+use evaluation::{EVALUATION, SHOWERS};
 use std::borrow::Cow;
 
 /// A table that the program writes.
@@ -66,6 +68,11 @@ pub static TABLES: &[TableRow] = &[
         name: "evaluation",
         about: "one row per generated set and metric, by isoline evaluate",
         notes: || EVALUATION.to_vec(),
+    },
+    TableRow {
+        name: "showers",
+        about: "one row per figure of a set of showers, by isoline evaluate with the domain calo",
+        notes: || SHOWERS.to_vec(),
     },
     TableRow {
         name: "labels",
@@ -374,35 +381,6 @@ const CONVERGENCE: &[Note] = &[
     note("stderr", "nats", "from 0", "mean of the standard errors that the estimator itself gives", "it gives none"),
     note("seconds", "seconds per latent", "above 0", "time of the estimate, after one call as a warm-up", NEVER),
     note("undefined", "latents", "whole, from 0", "latents without a value", NEVER),
-];
-
-const EVALUATION: &[Note] = &[
-    note("set", "text", "", "where the generated samples lie", NEVER),
-    note("metric", "text", "", "name of the metric, see isoline list metrics", NEVER),
-    note("value", "that of the metric", "see isoline list metrics", "what the metric says", "not measured, see note"),
-    note(
-        "low",
-        "that of the metric",
-        "see isoline list metrics",
-        "lower end of the 95 % interval",
-        "not measured, see note",
-    ),
-    note(
-        "high",
-        "that of the metric",
-        "see isoline list metrics",
-        "upper end of the 95 % interval",
-        "not measured, see note",
-    ),
-    note("samples", "1", "whole, from 2", "number of generated samples", NEVER),
-    note(
-        "biased_below",
-        "1",
-        "whole, from 0",
-        "with fewer samples than this the metric is biased at this width of features",
-        NEVER,
-    ),
-    note("note", "text", "", "a bias, or why there is no value", "there is nothing to say"),
 ];
 
 const CURVE: &[Note] = &[

@@ -1,10 +1,10 @@
 //! `isoline evaluate`: how far generated samples are from real ones, by the field's metrics.
 
 use super::{CommandRow, Context, output, parsed};
-use crate::acts::evaluate::Evaluation;
+use crate::acts::evaluate::{Evaluation, ShowerEvaluation};
 use crate::acts::study::{Origin, described};
-use crate::error::{Result, shown};
-use std::path::PathBuf;
+use crate::error::{Error, Result, shown};
+use std::path::{Path, PathBuf};
 
 /// The row of `isoline evaluate`.
 pub const ROW: CommandRow = CommandRow::new::<Args>(
@@ -13,11 +13,26 @@ pub const ROW: CommandRow = CommandRow::new::<Args>(
     |typed, context| run(&parsed(typed)?, context),
 );
 
+/// What samples are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Domain {
+    /// Pictures, or rows of numbers
+    Images,
+    /// Showers of particles in a calorimeter, as HDF5 files of the CaloChallenge
+    Calo,
+}
+
 /// Arguments of `isoline evaluate`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     evaluation: Evaluation,
+    /// What the samples are
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "images")]
+    domain: Domain,
+    /// Of showers, the detector: photons, pions, electrons, electrons-fine, or the challenge's binning as an .xml file
+    #[arg(long, value_name = "NAME|FILE", default_value = "photons")]
+    geometry: String,
     /// Folder of the table and report.html [default: runs/evaluation]
     #[arg(short, long, value_name = "DIR")]
     outdir: Option<PathBuf>,
@@ -29,10 +44,17 @@ pub struct Args {
 fn run(args: &Args, context: &Context) -> Result<()> {
     args.evaluation.check()?;
     let origin = Origin::new(&context.command);
+    let outdir = args.outdir.clone().unwrap_or_else(|| "runs/evaluation".into());
+    match args.domain {
+        Domain::Images => images(args, context, &origin, &outdir),
+        Domain::Calo => showers(args, context, &origin, &outdir),
+    }
+}
+
+fn images(args: &Args, context: &Context, origin: &Origin, outdir: &Path) -> Result<()> {
     let (name, device) = context.open_device()?;
     let report = args.evaluation.run(&device, &context.progress, &context.cancel)?;
-    let outdir = args.outdir.clone().unwrap_or_else(|| "runs/evaluation".into());
-    let provenance = report.write(&outdir, &origin, &args.evaluation, &name.to_string())?;
+    let provenance = report.write(outdir, origin, &args.evaluation, &name.to_string())?;
     if args.json {
         output::print_json(&described(&report, &provenance)?)?;
     } else {
@@ -45,7 +67,44 @@ fn run(args: &Args, context: &Context) -> Result<()> {
         "compared by {} ({} values of each sample); written: {}; open report.html there",
         report.features,
         report.width,
-        shown(&outdir)
+        shown(outdir)
     ));
+    Ok(())
+}
+
+fn showers(args: &Args, context: &Context, origin: &Origin, outdir: &Path) -> Result<()> {
+    let asked = &args.evaluation;
+    let foreign = [
+        (asked.test.is_some(), "--test"),
+        (asked.features.is_some(), "--features"),
+        (!asked.columns.is_empty(), "--columns"),
+        (!asked.metrics.is_empty(), "--metrics"),
+        (asked.limit.is_some(), "--limit"),
+    ];
+    if let Some((_, flag)) = foreign.iter().find(|(given, _)| *given) {
+        return Err(Error::config(
+            *flag,
+            "is for pictures and rows of numbers; showers have the challenge's own features",
+        ));
+    }
+    let [generated] = &asked.generated[..] else {
+        return Err(Error::config("GENERATED", "expected one file of showers; compare several one after another"));
+    };
+    let asked = ShowerEvaluation {
+        reference: asked.real.clone(),
+        generated: generated.clone(),
+        geometry: args.geometry.clone(),
+        seed: asked.seed,
+    };
+    let report = asked.run()?;
+    let provenance = report.write(outdir, origin, &asked, "cpu")?;
+    if args.json {
+        output::print_json(&described(&report, &provenance)?)?;
+    } else {
+        let rows = report.rows();
+        let tables: Vec<String> = rows.split(Vec::is_empty).map(output::columns).collect();
+        output::print(&tables.join("\n"))?;
+    }
+    context.say(&format!("the rows of others are published figures, not measured here; written: {}", shown(outdir)));
     Ok(())
 }

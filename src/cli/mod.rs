@@ -18,6 +18,7 @@ mod plan;
 mod resume;
 mod runs;
 mod selfcheck;
+mod simulate;
 mod status;
 mod steer_report;
 mod study;
@@ -102,6 +103,7 @@ pub static COMMANDS: &[CommandRow] = &[
     study::ROW,
     steer_report::ROW,
     evaluate::ROW,
+    simulate::ROW,
     train_reward::ROW,
     train_generator::ROW,
     resume::ROW,

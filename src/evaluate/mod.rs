@@ -8,6 +8,7 @@
 //!
 //! A metric is one file of `metrics/` and one row of its table. It knows rows of numbers, and nothing of pictures.
 
+pub mod calorimeter;
 mod clusters;
 mod dense;
 #[cfg(test)]
@@ -28,7 +29,7 @@ mod resampling;
 #[cfg(test)]
 mod shared;
 
-pub use metrics::{METRICS, kd_full, realism_scores, vendi, vendi_per_class};
+pub use metrics::{METRICS, NEIGHBOURHOODS, kd_full, realism_scores, vendi, vendi_per_class};
 
 use crate::error::{Error, Result};
 use neighbourhoods::Neighbourhoods;

@@ -10,6 +10,10 @@ use crate::store::{self, Weights};
 use crate::tensors::{host, rows};
 use std::path::Path;
 
+/// The most values that may be alive at once in a network whose pictures are made on host memory. A block of sixteen samples
+/// takes 64 bytes for each, whatever the number of samples, so this is half a gigabyte.
+const LANES: usize = 8 << 20;
+
 /// A loaded one-shot model. It is frozen: its parameters are not tracked for gradients, and its norms use stored
 /// statistics.
 pub struct OneShot {
@@ -89,7 +93,8 @@ impl OneShot {
         };
         let model_sha256 = card.model_sha256()?;
         let (device, host) = (device.clone(), LazyHost::default());
-        let pictures = card.raw.graph.is_some().then(LazyHost::default);
+        let lanes = card.raw.graph.is_some() && network.widest() <= LANES;
+        let pictures = lanes.then(LazyHost::default);
         Ok(Self { spec, network, to_preactivation, parameters, device, model_sha256, host, pictures })
     }
 

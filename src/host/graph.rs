@@ -177,7 +177,7 @@ impl HostGraph {
                 false => node.operator.values(inputs),
             });
         }
-        slots[self.output].as_ref().map_or(Vec::new(), |y| (0..count).flat_map(|lane| y.lane(lane)).collect())
+        slots[self.output].as_ref().map_or(Vec::new(), HostRows::columns)
     }
 
     /// The tangents that leave the graph, from those of `start`. First it traces the wanted features back through the

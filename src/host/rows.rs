@@ -69,6 +69,22 @@ impl HostRows {
         self.index.iter().map(at).collect()
     }
 
+    /// The values of all features in each lane, one lane after another, `[k, features]`.
+    pub fn columns(&self) -> Vec<f32> {
+        let features = self.index.len();
+        let mut all = vec![0.0; self.count * features];
+        // Some rows at a time, so that they stay in the innermost cache for all lanes.
+        for (block, index) in self.index.chunks(REGISTER).enumerate() {
+            for lane in 0..self.count {
+                let into = &mut all[lane * features + block * REGISTER..][..index.len()];
+                for (into, row) in into.iter_mut().zip(index).filter(|(_, row)| **row != CLOSED) {
+                    *into = self.data[*row as usize * self.lanes + lane];
+                }
+            }
+        }
+        all
+    }
+
     /// `f` of every value. It is given some rows at a time, `[_, lanes]`, and must do the same to each value.
     pub(super) fn mapped(mut self, f: impl Fn(&mut [f32]) + Sync) -> Self {
         let mut zero = [0.0];

@@ -248,3 +248,53 @@ fn the_shared_features_have_their_reference_values() {
         }
     }
 }
+
+/// A second simulated sample is near the reference, a damaged one is not, and the physics of each is told.
+#[test]
+fn showers_are_compared_as_the_challenge_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let simulate = |name: &str, first: &str| {
+        let args = ["simulate", "-q", "photons", "-n", "1500", "--first", first, "-o"];
+        Isoline::new(&args).arg(at(name)).succeeds()
+    };
+    assert!(simulate("a.hdf5", "0").contains("mean E_tot/E_inc  0.99"));
+    simulate("b.hdf5", "100000");
+    let calo = |args: &[&str]| {
+        let all = [&["evaluate", "-q", "--device", "cpu", "--domain", "calo"], args].concat();
+        Isoline::new(&all).arg("-o").arg(at("out"))
+    };
+    let (a, b) = (at("a.hdf5"), at("b.hdf5"));
+    let report: Value = serde_json::from_str(&calo(&[text(&a), text(&b), "--json"]).succeeds()).unwrap();
+    let of = |part: &str, name: &str| {
+        let list = report[part].as_array().unwrap();
+        list.iter().find(|f| f["name"] == name).unwrap_or_else(|| panic!("no {name} in {part}")).clone()
+    };
+    let fpd = of("figures", "FPD · 10³");
+    let [value, floor] = ["value", "floor"].map(|key| fpd[key].as_f64().unwrap());
+    assert!(value < 3.0 * floor && fpd["note"].as_str().unwrap().contains("1500"), "{fpd}");
+    assert!(of("separations", "E_tot/E_inc")["value"].as_f64().unwrap() < 0.05);
+    let sound = of("physics", "sound")["value"].as_f64().unwrap();
+    assert!(sound > 0.99, "{sound}");
+    let published = report["published"].as_array().unwrap();
+    assert!(published.iter().any(|row| row[0] == "CaloDiffusion") && published.iter().all(|row| row[0] != "this"));
+    let page = fs::read_to_string(at("out/report.html")).unwrap();
+    assert!(page.contains("Not measured here"));
+
+    for (args, code, says) in [
+        (vec![text(&a), text(&b), "--geometry", "pions"], 3, "expected 533 voxels"),
+        (vec![text(&a), text(&b), "--geometry", "photns"], 2, "did you mean \"photons\"?"),
+        (vec![text(&a), text(&b), "--metrics", "fd"], 2, "--metrics: is for pictures"),
+        (vec![text(&a), text(&b), text(&b)], 2, "expected one file of showers"),
+    ] {
+        let line = calo(&args).fails(code, &[says]);
+        assert_eq!(line.trim_end().lines().count(), 1, "{line}");
+    }
+    fs::write(at("no.hdf5"), "PK not a file of showers").unwrap();
+    calo(&[text(&a), text(&at("no.hdf5"))]).fails(3, &["no.hdf5"]);
+    let again = ["simulate", "-q", "photons", "-n", "5", "-o"];
+    Isoline::new(&again).arg(&a).fails(2, &["is there already"]);
+    Isoline::new(&["simulate", "-q", "photons", "-n", "0", "-o"])
+        .arg(at("c.hdf5"))
+        .fails(2, &["--count: expected 1 to"]);
+}

@@ -1,9 +1,11 @@
 //! Evaluating generated samples against real ones: what can be asked for, what was found, and the folder that is left.
 
+mod calorimeter;
 mod extract;
 mod page;
 mod source;
 
+pub use calorimeter::{ShowerEvaluation, ShowerReport, Simulation};
 pub use source::{Samples, Source};
 
 use super::study::{Origin, Provenance, Scope};

@@ -100,7 +100,7 @@ fn names_are_unique_and_unknown_ones_are_refused() {
     assert_eq!(chosen(&["gelu".into(), "mish".into()]).unwrap().len(), FUSIONS.len() - 2);
     assert!(chosen(&["all".into()]).unwrap().is_empty());
     let message = chosen(&["live_wait".into()]).map(|_| ()).unwrap_err().to_string();
-    assert_eq!(message, "fuse = \"live_wait\": there is no such fusion; did you mean \"live_weight\"?");
+    assert_eq!(message, "unfused = \"live_wait\": there is no such fusion; did you mean \"live_weight\"?");
 }
 
 #[test]
