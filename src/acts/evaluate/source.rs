@@ -50,7 +50,11 @@ impl Source {
             _ if is_idx(path) => (Samples::Pictures(idx(path, limit)?), None),
             _ => {
                 let expected = "a folder or .zip of pictures, a run folder, an IDX file, or rows in .npz, .safetensors or .parquet";
-                let found = if path.exists() { "another kind of file" } else { "nothing there" };
+                let found = match (path.exists(), ending(path).as_str()) {
+                    (false, _) => "nothing there",
+                    (true, "hdf5" | "h5") => "an HDF5 file; showers are compared in the domain calo",
+                    (true, _) => "another kind of file",
+                };
                 return Err(Error::input(path, format!("expected {expected}, found {found}")));
             }
         };
