@@ -156,8 +156,8 @@ mod tests {
     use crate::evaluate::golden::{features, golden, on_any_threads};
 
     /// On the golden real rows, which have no clusters, every start ends elsewhere. scikit-learn's KMeans(3, n_init=10)
-    /// ends between 2598.84 and 2608.81 over 40 seeds (references/cells.py), and with one cell at 3146.934567079471
-    /// (references/meehan.py).
+    /// ends between 2598.84 and 2608.81 over 40 seeds (neighbours/cells.py), and with one cell at 3146.934567079471
+    /// (neighbours/meehan.py).
     #[test]
     fn as_good_as_scikit_learn() {
         let real = golden().real;

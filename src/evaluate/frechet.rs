@@ -208,7 +208,7 @@ mod tests {
         frechet(&Moments::of(a), &Moments::of(b))
     }
 
-    /// Constants as in `moments`, from `references/constants.py`; here through products of rows.
+    /// Constants as in `moments`, from `moments/constants.py`; here through products of rows.
     #[test]
     fn products_of_rows_give_the_same_distance() {
         let (a, b) = (hashed(30, 40, 0, 1.0, 0.0), hashed(25, 40, 10000, 1.2, 0.3));

@@ -73,7 +73,7 @@ mod tests {
         assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-8), "{a:?} {b:?}");
     }
 
-    /// references/intervals.py: scipy.stats.t.interval, binomtest(...).proportion_ci(method="wilson"), norm.interval.
+    /// neighbours/intervals.py: scipy.stats.t.interval, binomtest(...).proportion_ci(method="wilson"), norm.interval.
     /// The constants above have nine decimals.
     #[test]
     fn equal_scipy() {
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(half_width(&[1.0, f64::INFINITY]), None);
     }
 
-    /// references/intervals.py, by scipy.stats.binom: values 40 and 61 of 100 hold the median with a probability of
+    /// neighbours/intervals.py, by scipy.stats.binom: values 40 and 61 of 100 hold the median with a probability of
     /// 96.5 %, values 41 and 60 with 94.3 %.
     #[test]
     fn the_median_by_ranks() {

@@ -179,7 +179,7 @@ mod tests {
         features(values.into_iter().enumerate().map(|(x, v)| deviation * v + centre(x / 5, x % 5)), 5)
     }
 
-    /// With one cell; references/golden.py and seeds.md, section 8. U is a count, so only the last bits may differ.
+    /// With one cell; neighbours/golden.py and the golden table. U is a count, so only the last bits may differ.
     #[test]
     fn golden_table() {
         let golden = golden();
@@ -194,7 +194,7 @@ mod tests {
         }
     }
 
-    /// Three cells that any k-means finds, by scipy.stats.mannwhitneyu in each cell: references/meehan.py. In the
+    /// Three cells that any k-means finds, by scipy.stats.mannwhitneyu in each cell: neighbours/meehan.py. In the
     /// second case the rows of one cell are near copies. In the third, a cell has 10 generated rows and does not count.
     #[test]
     fn three_cells_by_scipy() {
@@ -222,7 +222,7 @@ mod tests {
         }
     }
 
-    /// 80 values with deviations 0.98^j, and so 64 principal axes: sklearn.decomposition.PCA, references/meehan.py. U
+    /// 80 values with deviations 0.98^j, and so 64 principal axes: sklearn.decomposition.PCA, neighbours/meehan.py. U
     /// is a count of pairs, none of which is closer than the rounding of coordinates to f32.
     #[test]
     fn wide_features_by_scikit_learn() {
@@ -235,7 +235,7 @@ mod tests {
         assert!((found.value - 2.425907862609666).abs() < 1e-12, "{found:?}");
     }
 
-    /// LeNet features of digits, 84 wide and so on 64 axes, by scikit-learn and scipy: references/shared.py.
+    /// LeNet features of digits, 84 wide and so on 64 axes, by scikit-learn and scipy: neighbours/shared.py.
     #[test]
     #[ignore = "needs the shared data"]
     fn shared_features() {

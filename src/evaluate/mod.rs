@@ -6,7 +6,8 @@
 //! samples ──→ Features ──┘
 //! ```
 //!
-//! A metric is one file of `metrics/` and one row of its table. It knows rows of numbers, and nothing of pictures.
+//! A metric is one file of `metrics/` and one row of its table. It knows rows of numbers, and nothing of pictures. Reference
+//! values in tests come from the scripts of `experiments/evaluation/`, which comments name by folder and file.
 
 pub mod calorimeter;
 mod clusters;

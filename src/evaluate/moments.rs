@@ -260,7 +260,7 @@ mod tests {
         assert!(frechet(&a, &a) <= 1e-10 * size);
     }
 
-    /// The golden table, and `references/constants.py` where it says so, by singular values of X₁X₂ᵀ, which square
+    /// The golden table, and `moments/constants.py` where it says so, by singular values of X₁X₂ᵀ, which square
     /// nothing: with fewer rows than features, constant features, features far from 0, and two rows. Its fixture in f32
     /// is this one's but for the last bit of a sine, 1e-8 of a value here and there.
     #[test]

@@ -165,7 +165,7 @@ mod tests {
             .sum()
     }
 
-    /// Against numpy.linalg.eigvalsh of the covariance in f64, references/meehan.py. With 64 axes the subspace is the
+    /// Against numpy.linalg.eigvalsh of the covariance in f64, neighbours/meehan.py. With 64 axes the subspace is the
     /// whole space and what is off is f32's rounding of axes and coordinates, 2⁻²⁴ of each. With 10 the iteration ends
     /// on a growth of 1e-9, and an error that shrinks by (λ₂₇/λ₁₀)² ≈ 1/4 a round leaves less than that outside.
     #[test]

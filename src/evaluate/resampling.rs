@@ -10,7 +10,7 @@ use rand::RngExt;
 /// Groups of a jackknife, where there are as many rows.
 pub const GROUPS: usize = 10;
 
-/// 0.975 quantiles of Student's t distribution for 1 to 9 degrees of freedom (`references/constants.py`).
+/// 0.975 quantiles of Student's t distribution for 1 to 9 degrees of freedom (`moments/constants.py`).
 const STUDENT: [f64; GROUPS - 1] = [
     12.706_204_736_174_694,
     4.302_652_729_749_462,

@@ -118,7 +118,7 @@ mod tests {
     use super::super::oracle;
     use super::*;
 
-    /// Scores with ties, of a classifier that is right more often than not: references/calibration.py has the same.
+    /// Scores with ties, of a classifier that is right more often than not: calorimeter/calibration.py has the same.
     fn scores(n: usize, offset: usize) -> (Vec<f64>, Vec<bool>) {
         let one = |i: usize| {
             let label = u(i + offset, 0) < 0.5;
@@ -129,7 +129,7 @@ mod tests {
     }
 
     /// Against sklearn's roc_auc_score, IsotonicRegression(out_of_bounds="clip", y_min=1e-6, y_max=1 − 1e-6) and
-    /// log_loss, by references/calibration.py.
+    /// log_loss, by calorimeter/calibration.py.
     #[test]
     fn equals_sklearn() {
         let ((a, ya), (b, yb)) = (scores(1500, 0), scores(1000, 10_000));

@@ -291,7 +291,7 @@ mod tests {
         assert!((found - expected).abs() <= 1e-6 * expected.abs() + 5e-7, "{what}: {found} and not {expected}");
     }
 
-    /// Oracle: the challenge's own class (design, section 3); the rest from references/golden.py.
+    /// Oracle: the challenge's own class; the rest from calorimeter/golden.py.
     #[test]
     fn event_0_of_the_golden_fixture() {
         let f = HighLevel::of(&fixture::showers(0, 3, 1.0), &geometry("photons").unwrap()).unwrap();

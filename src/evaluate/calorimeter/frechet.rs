@@ -265,7 +265,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// The whole protocol against references/protocol.py, which draws the same showers by its own ChaCha8 and does the
+    /// The whole protocol against calorimeter/protocol.py, which draws the same showers by its own ChaCha8 and does the
     /// rest with jetnet's functions and scipy's bounded least squares.
     #[test]
     fn the_protocol_equals_the_oracle() {
@@ -325,7 +325,7 @@ pub(crate) mod tests {
 
     #[test]
     fn the_fit_is_bounded() {
-        // scipy.optimize.nnls on the same points, by references/protocol.py.
+        // scipy.optimize.nnls on the same points, by calorimeter/protocol.py.
         let points = [(100, 0.5), (200, 0.1), (400, 0.1), (800, 0.3)];
         let line = Line::through(&points);
         assert!(

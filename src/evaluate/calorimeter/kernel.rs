@@ -193,7 +193,7 @@ mod tests {
         }
     }
 
-    /// The whole protocol against references/protocol.py, as in the test of FPD.
+    /// The whole protocol against calorimeter/protocol.py, as in the test of FPD.
     #[test]
     fn the_protocol_equals_the_oracle() {
         let scaled =

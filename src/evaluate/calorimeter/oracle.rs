@@ -1,6 +1,6 @@
-//! Values computed by others, which the tests compare with. Each says which script of `references/` printed it.
+//! Values computed by others, which the tests compare with. Each says which script of `calorimeter/` printed it.
 
-/// references/separations.py: separation powers of the golden fixture, 2,000 against 2,000 events and these times 1.05.
+/// calorimeter/separations.py: separation powers of the golden fixture, 2,000 against 2,000 events and these times 1.05.
 #[rustfmt::skip]
 pub const SEPARATIONS: &[(&str, [f64; 2])] = &[
     ("E_tot/E_inc", [0.01691887040924554, 0.07238549532491226]),
@@ -34,9 +34,9 @@ pub const SEPARATIONS: &[(&str, [f64; 2])] = &[
     ("sparsity_12", [0.0006649261997269608, 0.0006649261997269608]),
 ];
 
-/// references/separations.py: the same for single voxels.
+/// calorimeter/separations.py: the same for single voxels.
 pub const VOXELS: [f64; 2] = [5.8894738042005754e-05, 0.0006575198161529335];
-/// references/calibration.py: the calibrated probability at eight scores; AUC of raw and calibrated scores; JSD.
+/// calorimeter/calibration.py: the calibrated probability at eight scores; AUC of raw and calibrated scores; JSD.
 #[rustfmt::skip]
 pub const ISOTONIC: [f64; 8] = [
     1e-06, 1e-06, 1e-06, 0.39097744360902253,
@@ -47,24 +47,24 @@ pub const AUC: f64 = 0.655606489848092;
 pub const AUC_CALIBRATED: f64 = 0.6538914645434546;
 /// See [`ISOTONIC`].
 pub const JSD: f64 = 0.057798704642892426;
-/// references/protocol.py: the polynomial discrepancy of the golden fixture, times 1,000.
+/// calorimeter/protocol.py: the polynomial discrepancy of the golden fixture, times 1,000.
 pub const MMD: [f64; 2] = [0.02119626956975651, 0.05411792703036156];
-/// references/protocol.py: FPD of the golden fixture with the sizes of the next line: a, its error, b, fifth mean.
+/// calorimeter/protocol.py: FPD of the golden fixture with the sizes of the next line: a, its error, b, fifth mean.
 pub const FPD_SCALED: (f64, f64, f64, f64) =
     (0.006689147652015926, 0.0011584436163566542, 11.905056566402106, 0.02613336497522085);
 /// See [`FPD_SCALED`].
 #[rustfmt::skip]
 pub const FPD_SIZES: [usize; 10] = [400, 439, 486, 545, 620, 720, 857, 1058, 1384, 2000];
-/// references/protocol.py: the same of six features, one of them a sum of others.
+/// calorimeter/protocol.py: the same of six features, one of them a sum of others.
 pub const FPD_SMALL: (f64, f64, f64, f64) =
     (0.010233902841940272, 0.001044323646295299, 2.0494920963444487, 0.011550631045319004);
-/// references/protocol.py: KPD of the golden fixture, three batches: median, error, floor.
+/// calorimeter/protocol.py: KPD of the golden fixture, three batches: median, error, floor.
 pub const KPD_SCALED: (f64, f64, f64) = (0.0005582897831919453, 0.00014679747552592088, 0.00041746772548700964);
-/// references/protocol.py: KPD of six features, ten batches.
+/// calorimeter/protocol.py: KPD of six features, ten batches.
 pub const KPD_SMALL: (f64, f64, f64) = (0.01043523106257327, 0.004350813431513695, 0.000919836648698496);
-/// references/protocol.py: scipy.optimize.nnls on four points.
+/// calorimeter/protocol.py: scipy.optimize.nnls on four points.
 pub const NNLS: [f64; 2] = [0.10000000000000003, 31.99999999999999];
-/// references/profile.py: P(a, x) by scipy.special.gammainc.
+/// calorimeter/profile.py: P(a, x) by scipy.special.gammainc.
 #[rustfmt::skip]
 pub const GAMMA_P: &[(f64, f64, f64)] = &[
     (0.3, 0.003, 0.1949016809005046),

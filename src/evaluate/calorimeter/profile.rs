@@ -86,7 +86,7 @@ pub fn sectors(angles: impl Iterator<Item = f64>, shift: f64, towards: f64, scal
 mod tests {
     use super::*;
 
-    /// scipy.special.gammainc, by references/profile.py.
+    /// scipy.special.gammainc, by calorimeter/profile.py.
     #[test]
     fn the_incomplete_gamma_function() {
         for (a, x, expected) in super::super::oracle::GAMMA_P {

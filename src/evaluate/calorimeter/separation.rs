@@ -203,7 +203,7 @@ mod tests {
         }
     }
 
-    /// All features of the same events with voxels in f32, against references/separations.py.
+    /// All features of the same events with voxels in f32, against calorimeter/separations.py.
     #[test]
     fn two_thousand_against_two_thousand() {
         let g = geometry("photons").unwrap();

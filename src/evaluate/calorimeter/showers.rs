@@ -355,7 +355,7 @@ mod tests {
         assert!(file.rows(3000, 1).unwrap().is_empty());
     }
 
-    /// Files of references/make_h5.py, written by h5py 3.16: seven golden showers in each.
+    /// Files of calorimeter/make_h5.py, written by h5py 3.16: seven golden showers in each.
     #[test]
     fn what_h5py_writes_is_read() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/calorimeter");

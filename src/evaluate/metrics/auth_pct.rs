@@ -2,7 +2,7 @@
 //! sample counts as a copy where it is no farther from its nearest real sample than that one is from its own nearest.
 //!
 //! Real samples do not get 100, nor the same in every feature space: of normal draws 47 % count as authentic in 4
-//! dimensions, 81 % in 64 (1,000 of each; references/same_distribution.py). Compare with held-out real samples.
+//! dimensions, 81 % in 64 (1,000 of each; neighbours/same_distribution.py). Compare with held-out real samples.
 
 use crate::error::{Error, Result};
 use crate::evaluate::{Better, Measured, MetricRow, Sets, Settings};
@@ -14,7 +14,7 @@ pub const ROW: MetricRow = MetricRow {
     range: "0 to 100",
     better: Better::Higher,
     interval: "5 splits of both sets, at least Wilson's",
-    // From here on, doubling both sets moves it by less than 2 (references/same_distribution.py).
+    // From here on, doubling both sets moves it by less than 2 (neighbours/same_distribution.py).
     biased_below: |_| 1_000,
     needs: None,
     measure,
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
     use crate::evaluate::golden::{SETTINGS, features, golden};
 
-    /// seeds.md, section 8, and references/golden.py: counts out of 400.
+    /// The golden table, and neighbours/golden.py: counts out of 400.
     #[test]
     fn golden_table() {
         let golden = golden();

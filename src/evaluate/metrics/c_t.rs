@@ -32,7 +32,7 @@ mod tests {
 
     /// Three cells of the golden rows. These have no clusters, so k-means ends elsewhere from each seed: C_T is 4.46 to
     /// 5.17 for the generated and −14.25 to −14.05 for the memorised rows over 40 seeds of scikit-learn's, with medians
-    /// of 4.92 and −14.11 (references/cells.py).
+    /// of 4.92 and −14.11 (neighbours/cells.py).
     #[test]
     fn three_cells() {
         let golden = golden();

@@ -76,7 +76,7 @@ mod tests {
         assert!(message(measured(&ROW, &two, &golden.real, None)).starts_with("real: 2 samples, expected at least 3"));
         let three = rows(&golden.generated, 0, 3);
         let few = measured(&ROW, &rows(&golden.real, 0, 3), &three, None).unwrap();
-        // `references/constants.py`; 3 rows of 8.
+        // `moments/constants.py`; 3 rows of 8.
         assert!((few.value / 20.304_791_339_729_15 - 1.0).abs() < 2e-8);
         assert!((ROW.biased_below)(8) > 3);
     }

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
     use crate::evaluate::fixture::{drawn, golden, measured, message, moved, on_threads, rows};
 
-    /// `references/constants.py`, by scipy.stats.linregress.
+    /// `moments/constants.py`, by scipy.stats.linregress.
     #[test]
     fn the_line_equals_scipy() {
         let sizes = sizes(400);

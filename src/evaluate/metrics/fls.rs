@@ -70,7 +70,7 @@ mod tests {
     use crate::evaluate::Features;
     use crate::evaluate::fixture::{drawn, golden, hashed, measured, message, moved, on_threads, rows};
 
-    /// `references/fls.py`, in numpy, on halves of the golden sets. The kernels' variances came through a hundred steps
+    /// `moments/fls.py`, in numpy, on halves of the golden sets. The kernels' variances came through a hundred steps
     /// that both took in f64; what differs is the last bit of a sine in the fixture.
     #[test]
     fn equals_numpy() {

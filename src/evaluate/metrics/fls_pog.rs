@@ -60,7 +60,7 @@ mod tests {
     use crate::evaluate::Features;
     use crate::evaluate::fixture::{drawn, golden, measured, message, on_threads};
 
-    /// `references/fls.py`, in numpy, on halves of the golden sets.
+    /// `moments/fls.py`, in numpy, on halves of the golden sets.
     #[test]
     fn equals_numpy() {
         let golden = golden();

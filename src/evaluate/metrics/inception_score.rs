@@ -115,7 +115,7 @@ mod tests {
         measure(&sets, &settings(7))
     }
 
-    /// Splits in order, by scipy.stats.entropy in `references/constants.py`. In a random order the mean differs by as
+    /// Splits in order, by scipy.stats.entropy in `moments/constants.py`. In a random order the mean differs by as
     /// much as the splits scatter.
     #[test]
     fn equals_scipy() {

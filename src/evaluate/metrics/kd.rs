@@ -184,7 +184,7 @@ mod tests {
     use super::*;
     use crate::evaluate::fixture::{drawn, golden, measured, message, moved, on_threads, rows};
 
-    /// The golden table, and unequal sizes by `references/constants.py`.
+    /// The golden table, and unequal sizes by `moments/constants.py`.
     #[test]
     fn equals_scikit_learn() {
         let golden = golden();

@@ -90,7 +90,7 @@ mod tests {
     }
 
     /// LeNet features of real and generated digits. Precision, recall, density and coverage are in metrics.json, by the
-    /// prdc package; AuthPct and realism are of references/shared.py. All but realism are counts.
+    /// prdc package; AuthPct and realism are of neighbours/shared.py. All but realism are counts.
     #[test]
     #[ignore = "needs the shared data"]
     fn shared_reference_values() {

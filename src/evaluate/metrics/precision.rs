@@ -2,7 +2,7 @@
 //! reaches to the k-th nearest other real sample and does not hold its surface.
 //!
 //! Two draws of one distribution do not get 1: with k = 5 normal draws get 0.98 in 4 dimensions, 0.86 in 16 and 0.73 in
-//! 64 (1,000 of each; references/same_distribution.py). Compare with the precision of held-out real samples.
+//! 64 (1,000 of each; neighbours/same_distribution.py). Compare with the precision of held-out real samples.
 
 use crate::error::Result;
 use crate::evaluate::{Better, Measured, MetricRow, Sets, Settings};
@@ -14,7 +14,7 @@ pub const ROW: MetricRow = MetricRow {
     range: "0 to 1",
     better: Better::Higher,
     interval: "5 splits of both sets, at least Wilson's",
-    // From here on, doubling both sets moves it by about 0.02 or less (references/same_distribution.py).
+    // From here on, doubling both sets moves it by about 0.02 or less (neighbours/same_distribution.py).
     biased_below: |_| 1_000,
     needs: None,
     measure,
@@ -32,7 +32,7 @@ mod tests {
     use crate::evaluate::Features;
     use crate::evaluate::golden::{SETTINGS, features, golden, on_any_threads};
 
-    /// seeds.md, section 8, and references/golden.py: counts out of 400.
+    /// The golden table, and neighbours/golden.py: counts out of 400.
     #[test]
     fn golden_table() {
         let golden = golden();

@@ -18,7 +18,7 @@ pub const ROW: MetricRow = MetricRow {
     range: "0 and up",
     better: Better::Higher,
     interval: "5 splits of both sets, at least that of the median by ranks",
-    // From here on, doubling both sets moves it by about 0.03 or less (references/same_distribution.py).
+    // From here on, doubling both sets moves it by about 0.03 or less (neighbours/same_distribution.py).
     biased_below: |_| 1_000,
     needs: None,
     measure,
@@ -72,7 +72,7 @@ mod tests {
     use crate::evaluate::Features;
     use crate::evaluate::golden::{SETTINGS, features, golden};
 
-    /// references/golden.py on the rows in f32: median, the first three scores and the last one. A quotient of two
+    /// neighbours/golden.py on the rows in f32: median, the first three scores and the last one. A quotient of two
     /// distances at width 8 is off by less than 1e-11 (see neighbours).
     #[test]
     fn golden_scores() {

@@ -31,7 +31,7 @@ mod tests {
     use super::*;
     use crate::evaluate::golden::{SETTINGS, golden};
 
-    /// seeds.md, section 8, and references/golden.py: counts out of 400.
+    /// The golden table, and neighbours/golden.py: counts out of 400.
     #[test]
     fn golden_table() {
         let golden = golden();

@@ -119,7 +119,7 @@ mod tests {
     use super::*;
     use crate::evaluate::golden::{SETTINGS, features, golden, normals, on_any_threads};
 
-    /// seeds.md, section 8, to 1e-6, and references/golden.py on the rows in f32. A square that is the difference of
+    /// The golden table to 1e-6, and neighbours/golden.py on the rows in f32. A square that is the difference of
     /// two roots near 1 is exact to eps, and so the smallest value, a root of 2e-9, to 1e-7 of itself.
     #[test]
     fn golden_table() {
@@ -139,7 +139,7 @@ mod tests {
     /// The distance that this approximates, by projecting: the mean over random directions of the squared W₂ distance
     /// of sorted projections. The square of this is larger for samples, since sorted values stray from their quantiles:
     /// in 100 repeats by 0.0113 with a deviation of 0.0046 for the generated rows' distribution, and by 0.0098 with
-    /// 0.0008 for the test rows' (references/projections.py). Within 4 deviations.
+    /// 0.0008 for the test rows' (neighbours/projections.py). Within 4 deviations.
     #[test]
     fn near_the_mean_over_projections() {
         let golden = golden();

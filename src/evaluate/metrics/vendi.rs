@@ -165,7 +165,7 @@ mod tests {
     use crate::evaluate::fixture::{drawn, golden, hashed, measured, message, on_threads, rows};
 
     /// The golden table (the package `vendi_score` gives 7.89228502519536 and 7.92434655518601 there), and by
-    /// `references/constants.py` fewer rows than values, and classes.
+    /// `moments/constants.py` fewer rows than values, and classes.
     #[test]
     fn equals_the_package() {
         let golden = golden();
