@@ -5,6 +5,7 @@
 
 use image::ImageDecoder;
 use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 
 use super::Picture;
@@ -265,7 +266,10 @@ fn decode<R: BufRead + Seek>(mut source: R, path: &Path) -> Result<Picture> {
         decoded.apply_orientation(orientation);
         Ok(decoded)
     };
-    let decoded = turned(reader).map_err(|error| match error {
+    // The decoder of JPEG pictures panics on some damaged ones; nothing that it was writing to is used then.
+    let decoded = std::panic::catch_unwind(AssertUnwindSafe(|| turned(reader)))
+        .map_err(|_| Error::input(path, "the picture is damaged: its rows do not fit together; take another copy"))?;
+    let decoded = decoded.map_err(|error| match error {
         image::ImageError::IoError(e) if e.kind() != std::io::ErrorKind::UnexpectedEof => {
             Error::io(path, "read the picture", e)
         }
