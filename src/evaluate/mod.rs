@@ -115,6 +115,15 @@ impl<'a> Sets<'a> {
         Ok(made)
     }
 
+    /// The held-out samples, after [`check`](Self::check).
+    ///
+    /// # Errors
+    /// Those of `check`, and [`Error::Key`] where there are none.
+    pub fn held_out(&self) -> Result<&'a Features> {
+        self.check()?;
+        self.test.ok_or_else(|| Error::key("test", "expected held-out real samples, found none"))
+    }
+
     /// Checks that all sets of features have one width.
     ///
     /// # Errors

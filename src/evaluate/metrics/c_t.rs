@@ -1,7 +1,7 @@
 //! C_T: whether generated samples are nearer to the training set than held-out real ones are. See
 //! [`crate::evaluate::meehan`].
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::evaluate::meehan::{CELLS, FEW, Triple, c_t};
 use crate::evaluate::{Better, Measured, MetricRow, Need, Sets, Settings};
 
@@ -19,8 +19,7 @@ pub const ROW: MetricRow = MetricRow {
 };
 
 fn measure(sets: &Sets, settings: &Settings) -> Result<Measured> {
-    sets.check()?;
-    let test = sets.test.ok_or_else(|| Error::key("test", "expected held-out real samples, found none"))?;
+    let test = sets.held_out()?;
     let triple = Triple { train: ("real", sets.real), test: ("test", test), generated: ("generated", sets.generated) };
     c_t(triple, CELLS, settings)
 }

@@ -1,7 +1,7 @@
 //! C_T with training and generated sets exchanged: whether the training samples are nearer to generated ones than
 //! held-out samples are. A generator that only leaves things out does not change it. See [`crate::evaluate::meehan`].
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::evaluate::meehan::{CELLS, FEW, Triple, c_t};
 use crate::evaluate::{Better, Measured, MetricRow, Need, Sets, Settings};
 
@@ -18,8 +18,7 @@ pub const ROW: MetricRow = MetricRow {
 };
 
 fn measure(sets: &Sets, settings: &Settings) -> Result<Measured> {
-    sets.check()?;
-    let test = sets.test.ok_or_else(|| Error::key("test", "expected held-out real samples, found none"))?;
+    let test = sets.held_out()?;
     let triple = Triple { train: ("generated", sets.generated), test: ("test", test), generated: ("real", sets.real) };
     c_t(triple, CELLS, settings)
 }

@@ -22,8 +22,7 @@ pub const ROW: MetricRow = MetricRow {
 };
 
 fn measure(sets: &Sets, settings: &Settings) -> Result<Measured> {
-    sets.check()?;
-    let test = sets.test.ok_or_else(|| Error::key("test", "expected held-out real samples, found none"))?;
+    let test = sets.held_out()?;
     if test.rows() < 2 {
         return Err(Error::key("test", format!("expected at least 2 samples for two halves, found {}", test.rows())));
     }
