@@ -2,8 +2,8 @@
 
 use super::{CommandRow, Context, output, parsed};
 use crate::error::{Error, Result};
-use crate::generator::{FAMILIES, Inspection, OneShot, Output, find_model};
-use crate::nn::{Mismatch, Network, Node};
+use crate::generator::{Card, CodecParts, FAMILIES, Inspection, OneShot, Output, find_model};
+use crate::nn::{Mismatch, Network, Node, ParameterSpec};
 use serde_json::{Value, json};
 
 /// The row of `isoline inspect`.
@@ -31,11 +31,11 @@ pub struct Args {
 pub fn run(args: &Args, _: &Context) -> Result<()> {
     let folder = find_model(&args.model)?;
     let found = OneShot::inspect(&folder)?;
-    let encoder = encoder_size(&found)?;
+    let others = other_sizes(&found.card)?;
     if args.json {
-        output::print_json(&as_json(&found, encoder))?;
+        output::print_json(&as_json(&found, &others))?;
     } else {
-        output::print(&as_text(&found, encoder))?;
+        output::print(&as_text(&found, &others))?;
     }
     let weights = folder.join(&found.card.raw.weights.file);
     match faults(&found) {
@@ -61,11 +61,12 @@ fn size(network: &Network) -> usize {
     network.nodes().iter().map(node_size).sum()
 }
 
-/// Number of parameters of the encoder, if the card has one.
-fn encoder_size(found: &Inspection) -> Result<Option<usize>> {
-    let Some(encoder) = &found.card.raw.encoder else { return Ok(None) };
-    let network = Network::build(encoder.layers.clone(), &found.card.sample_shape);
-    network.map(|n| Some(size(&n))).map_err(|e| found.card.at(e.inside("encoder")))
+/// Numbers of parameters of the networks beside the layers, by their tables' names.
+fn other_sizes(card: &Card) -> Result<Vec<(&'static str, usize)>> {
+    let values = |specs: Vec<ParameterSpec>| specs.iter().map(|s| s.shape.iter().product::<usize>()).sum::<usize>();
+    let decoder = CodecParts::of(card)?.map(|parts| ("decoder", values(parts.parameters())));
+    let encoder = card.encoder()?.map(|network| ("encoder", values(network.parameters())));
+    Ok(encoder.into_iter().chain(decoder).collect())
 }
 
 /// Whether the map to the image is piecewise linear, and whether the map to the pre-activation is.
@@ -81,7 +82,7 @@ fn output_name(output: Output) -> &'static str {
     }
 }
 
-fn as_text(found: &Inspection, encoder: Option<usize>) -> String {
+fn as_text(found: &Inspection, others: &[(&str, usize)]) -> String {
     let row = |node: &Node| {
         let shape = format!("{:?}", node.operator.output_shape());
         output::row([&node.name, &node.operator.describe(), &shape, &output::count(node_size(node))])
@@ -89,9 +90,7 @@ fn as_text(found: &Inspection, encoder: Option<usize>) -> String {
     let mut layers = vec![output::row(["layer", "kind and settings", "output shape", "parameters"])];
     layers.extend(found.network.nodes().iter().map(row));
     layers.push(output::row(["total", "", "", &output::count(size(&found.network))]));
-    if let Some(n) = encoder {
-        layers.push(output::row(["encoder", "", "", &output::count(n)]));
-    }
+    layers.extend(others.iter().map(|(name, n)| output::row([*name, "", "", &output::count(*n)])));
     format!(
         "{}\n{}\n{}",
         output::wrapped(&card_rows(found)),
@@ -147,7 +146,8 @@ fn fit_rows(found: &Inspection) -> Vec<Vec<String>> {
     rows
 }
 
-fn as_json(found: &Inspection, encoder: Option<usize>) -> Value {
+fn as_json(found: &Inspection, others: &[(&str, usize)]) -> Value {
+    let parameters = |name: &str| others.iter().find(|o| o.0 == name).map(|o| o.1);
     let (card, mismatch) = (&found.card.raw, &found.mismatch);
     let [image, preactivation] = piecewise_linear(&found.network);
     let row = |n: &Node| {
@@ -158,7 +158,8 @@ fn as_json(found: &Inspection, encoder: Option<usize>) -> Value {
         "id": card.id, "family": card.family, "about": card.about, "latent": card.latent, "sample": card.sample,
         "geometry": card.geometry, "provenance": card.provenance,
         "layers": found.network.nodes().iter().map(row).collect::<Vec<_>>(),
-        "parameters": size(&found.network), "encoder_parameters": encoder,
+        "parameters": size(&found.network), "encoder_parameters": parameters("encoder"),
+        "decoder_parameters": parameters("decoder"),
         "piecewise_linear": {"image": image, "preactivation": preactivation},
         "weights": {"file": card.weights.file, "sha256": card.weights.sha256, "hash_matches": found.hash_matches},
         "missing": mismatch.missing.iter().map(|(name, near)| json!({"name": name, "nearest": near})).collect::<Vec<_>>(),

@@ -4,6 +4,7 @@
 
 mod describe;
 mod devices;
+mod distill;
 mod emit;
 mod evaluate;
 mod flags;
@@ -106,6 +107,7 @@ pub static COMMANDS: &[CommandRow] = &[
     simulate::ROW,
     train_reward::ROW,
     train_generator::ROW,
+    distill::ROW,
     resume::ROW,
     status::ROW,
     verify::ROW,

@@ -1,5 +1,6 @@
 //! `card.toml`: the description of a model, in the model's own folder.
 
+use super::codec::RawDecoder;
 use crate::diffusion::DenoiserConfig;
 use crate::error::{Error, Result, did_you_mean};
 use crate::limits;
@@ -50,6 +51,9 @@ pub struct RawCard {
     /// The encoder, if the model has one.
     #[serde(default)]
     pub encoder: Option<RawEncoder>,
+    /// The second stage, for a denoiser of codes.
+    #[serde(default)]
+    pub decoder: Option<RawDecoder>,
     /// What makes the layers a denoiser. A card has it if and only if its family is "diffusion".
     #[serde(default)]
     pub denoiser: Option<DenoiserConfig>,
@@ -210,9 +214,19 @@ impl Card {
             };
             return Err(bad("denoiser", message));
         }
-        if raw.denoiser.is_some() && raw.latent.shape != raw.sample.shape {
-            let message = format!("expected the sample's shape {:?}, found {:?}", raw.sample.shape, raw.latent.shape);
-            return Err(bad("latent.shape", message));
+        match &raw.decoder {
+            Some(_) if raw.denoiser.is_none() => {
+                return Err(bad("decoder", "expected a [denoiser] of its codes beside it, found none".to_owned()));
+            }
+            Some(decoder) => decoder.check(&raw.latent.shape).map_err(|(key, message)| bad(key, message))?,
+            None if raw.denoiser.is_some() && raw.latent.shape != raw.sample.shape => {
+                let [sample, found] = [&raw.sample.shape, &raw.latent.shape];
+                let message = format!(
+                    "expected the sample's shape {sample:?}, found {found:?}; a denoiser of codes has a [decoder]"
+                );
+                return Err(bad("latent.shape", message));
+            }
+            None => {}
         }
         if raw.latent.prior != "normal" {
             return Err(bad("latent.prior", format!("expected \"normal\", found \"{}\"", raw.latent.prior)));
@@ -256,11 +270,14 @@ impl Card {
     /// # Errors
     /// [`Error::Bug`].
     pub fn model_sha256(&self) -> Result<String> {
-        let RawCard { latent, sample, geometry, layers, graph, weights, denoiser, .. } = &self.raw;
+        let RawCard { latent, sample, geometry, layers, graph, weights, denoiser, decoder, .. } = &self.raw;
         let mut parts = serde_json::to_string(&(latent, sample, geometry, layers, &weights.sha256))
             .map_err(|e| Error::Bug(format!("card: {e}")))?;
         if let Some(denoiser) = denoiser {
             parts += &serde_json::to_string(denoiser).map_err(|e| Error::Bug(format!("card: {e}")))?;
+        }
+        if let Some(decoder) = decoder {
+            parts += &serde_json::to_string(decoder).map_err(|e| Error::Bug(format!("card: {e}")))?;
         }
         if let Some(graph) = graph {
             parts += &graph.sha256;
@@ -311,7 +328,32 @@ impl Card {
     /// # Errors
     /// [`Error::Config`], naming the key.
     pub fn denoiser_parts(&self) -> Result<crate::diffusion::Parts> {
-        self.denoiser()?.parts(self.raw.layers.clone(), &self.sample_shape).map_err(|e| self.at(e))
+        self.denoiser()?.parts(self.raw.layers.clone(), &self.state_shape()).map_err(|e| self.at(e))
+    }
+
+    /// Shape of what the model samples: of codes for a model of two stages, else of the picture.
+    pub fn state_shape(&self) -> [usize; 3] {
+        match (&self.raw.decoder, &self.raw.latent.shape[..]) {
+            (Some(_), &[channels, height, width]) => [channels, height, width],
+            _ => self.sample_shape,
+        }
+    }
+
+    /// The card's encoder, picture → means and log-variances of a code, if it has one.
+    ///
+    /// # Errors
+    /// [`Error::Config`], naming the layer's key, or where it does not end in 2·d values.
+    pub fn encoder(&self) -> Result<Option<Network>> {
+        let Some(raw) = &self.raw.encoder else { return Ok(None) };
+        let encoder =
+            Network::build(raw.layers.clone(), &self.sample_shape).map_err(|e| self.at(e.inside("encoder")))?;
+        let (ends, expected) = (encoder.output_shape().iter().product::<usize>(), 2 * self.latent_width);
+        if ends != expected {
+            let place = format!("{}: encoder.layers", crate::error::shown(&self.path));
+            let message = format!("expected {expected} values at the end, means and log-variances, found {ends}");
+            return Err(Error::config(place, message));
+        }
+        Ok(Some(encoder))
     }
 
     /// Adds this card's path to an error about a key.

@@ -4,6 +4,7 @@
 //! is run once on unit vectors, which shows how every state is composed of z and the answers so far; here those weights
 //! are used.
 
+use super::codec::HostCodec;
 use crate::device::Device;
 use crate::diffusion::predictions::Coefficients;
 use crate::diffusion::{NetworkDenoiser, Sampling, State, to_f64};
@@ -24,13 +25,15 @@ struct Evaluation {
 /// The whole sampler as one layer.
 struct HostSampler {
     evaluations: Vec<Evaluation>,
-    /// Weights of z and of all answers in the picture.
+    /// Weights of z and of all answers in the state at the end.
     end: Vec<f64>,
+    /// What turns that state into the picture, for a model of two stages.
+    codec: Option<HostCodec>,
     clip: Option<[f32; 2]>,
     width: usize,
 }
 
-/// The sampler that follows `plan`, asking `denoiser` for `class`; `None` if some layer has no host rule. With
+/// The sampler that follows `plan`, asking `denoiser` for `class`, and then the `codec`; `None` if some layer has no host rule. With
 /// [`Plan::denoiser`] it is the denoiser itself at one noise level.
 ///
 /// # Errors
@@ -40,6 +43,7 @@ pub fn host_sampler(
     parameters: &HostParameters,
     plan: Plan,
     class: Option<usize>,
+    codec: Option<HostCodec>,
 ) -> Result<Option<HostGraph>> {
     let width = denoiser.parts().network.input_shape().iter().product();
     let mut evaluations = Vec::with_capacity(plan.calls.len());
@@ -48,7 +52,7 @@ pub fn host_sampler(
         let Some(network) = denoiser.host(parameters, coefficients.time, class)? else { return Ok(None) };
         evaluations.push(Evaluation { mix, coefficients, network });
     }
-    let layer = HostSampler { evaluations, end: plan.end, clip: denoiser.clip(), width };
+    let layer = HostSampler { evaluations, end: plan.end, codec, clip: denoiser.clip(), width };
     Ok(Some(HostGraph::of(Box::new(layer), width)))
 }
 
@@ -128,7 +132,11 @@ impl HostLayer for HostSampler {
             trace.inner.push(inner);
             parts.push(answer);
         }
-        (mixed(&parts, &self.end, 1.0), trace)
+        let end = mixed(&parts, &self.end, 1.0);
+        let Some(codec) = &self.codec else { return (end, trace) };
+        let (picture, inner) = codec.graph.value(&codec.code(&end));
+        trace.inner.push(inner);
+        (picture, trace)
     }
 
     fn tangent(&self, trace: &Linearisation, t: HostRows, _: Option<&[bool]>) -> HostRows {
@@ -144,15 +152,19 @@ impl HostLayer for HostSampler {
                 Some(_) => answer.scaled(&trace.values[i * self.width..(i + 1) * self.width], None),
             });
         }
-        mixed_tangents(&parts, &self.end, 1.0)
+        let end = mixed_tangents(&parts, &self.end, 1.0);
+        let Some(codec) = &self.codec else { return end };
+        let code = codec.graph.entering(end.scaled(&codec.std, None));
+        codec.graph.tangent(&trace.inner[self.evaluations.len()], &code, None)
     }
 
     fn peak_rows(&self, before: usize) -> usize {
         let inside = self.evaluations.iter().map(|e| e.network.peak_rows()).max().unwrap_or(0);
-        inside + (self.evaluations.len() + 3) * before
+        let decoding = self.codec.as_ref().map_or(0, |c| c.graph.peak_rows());
+        (inside + (self.evaluations.len() + 3) * before).max(decoding + before)
     }
 
     fn features(&self, _: usize) -> usize {
-        self.width
+        self.codec.as_ref().map_or(self.width, |c| c.graph.features())
     }
 }

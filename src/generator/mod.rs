@@ -3,6 +3,7 @@
 mod beside;
 mod card;
 mod classifier;
+mod codec;
 mod find;
 mod footprint;
 mod host_sampler;
@@ -17,12 +18,13 @@ mod usual;
 pub use beside::{other_rewards, rewards};
 pub use card::{Card, FAMILIES, Output, Provenance, RawCard, finish_card};
 pub use classifier::Classifier;
+pub use codec::CodecParts;
 pub use find::{KnownModel, Place, anchored_model, find_model, known_models, places};
 pub use footprint::{DEFAULT_MEMORY, check_memory};
 pub use import::{ImportOptions, Imported, check_import_folder, import, prefix_told, put_model, read_source};
 pub use one_shot::{Inspection, OneShot, build, card_parameters, read_model};
 pub use pictures::pictures;
-pub use sampler::{AtSigma, Sampler, spoilt};
+pub use sampler::{AtSigma, BACK, Sampler, spoilt};
 pub use usual::{DIFFUSION, ONE_SHOT, Usual};
 
 use crate::host::HostGraph;
@@ -38,6 +40,9 @@ pub struct Spec {
     pub latent_width: usize,
     /// `[channels, height, width]` of a sample.
     pub sample_shape: [usize; 3],
+    /// `[channels, height, width]` of what the model's sampler ends in: codes for a model of two stages, else the sample
+    /// itself.
+    pub state_shape: [usize; 3],
     /// The values of black and of white in the network's output.
     pub range: [f32; 2],
     /// Which map geometry is measured on.
@@ -61,6 +66,17 @@ pub trait Generator: Send + Sync {
 
     /// Samples `[n, channels·height·width]` of latents `[n, d]`, with values in the card's range.
     fn generate(&self, z: Rows) -> Rows;
+
+    /// What the quantities of pictures are measured on, `[n, state width]`: the codes that a model of two stages decodes, else
+    /// the samples.
+    fn states(&self, z: Rows) -> Rows {
+        self.generate(z)
+    }
+
+    /// The samples of states, both `[n, ·]`.
+    fn pictures_of(&self, states: Rows) -> Rows {
+        states
+    }
 
     /// Value `[n, D]` and tangents J·v of the map that geometry is measured on ([`Spec::output`]): the picture, or what
     /// enters its saturating last activation.
@@ -91,6 +107,13 @@ pub trait Generator: Send + Sync {
 
     /// SHA-256 over card and weights; see [`Card::model_sha256`].
     fn model_sha256(&self) -> &str;
+}
+
+impl Spec {
+    /// Values of one state.
+    pub fn state_width(&self) -> usize {
+        self.state_shape.iter().product()
+    }
 }
 
 /// The map of a generator on host memory, built when it is first asked for.

@@ -1,6 +1,7 @@
 //! A generator or decoder that makes its picture in a single pass.
 
 use super::card::RawWeights;
+use super::codec::CodecParts;
 use super::{Card, Generator, LazyHost, Output, Spec};
 use crate::device::{self, Device};
 use crate::error::{Error, Result};
@@ -85,6 +86,7 @@ impl OneShot {
             id: card.raw.id.clone(),
             latent_width: card.latent_width,
             sample_shape: card.sample_shape,
+            state_shape: card.sample_shape,
             range: card.raw.sample.range,
             output: card.raw.geometry.output,
             piecewise_linear: measured.is_piecewise_linear(),
@@ -142,26 +144,23 @@ pub fn card_parameters(card: &Card) -> Result<Vec<ParameterSpec>> {
         Some(_) => card.denoiser_parts()?.parameters(),
         None => build(card)?.parameters(),
     };
-    with_encoder(card, specs)
+    with_codec(card, specs)
 }
 
-fn with_encoder(card: &Card, mut specs: Vec<ParameterSpec>) -> Result<Vec<ParameterSpec>> {
-    if let Some(encoder) = &card.raw.encoder {
-        let encoder =
-            Network::build(encoder.layers.clone(), &card.sample_shape).map_err(|e| card.at(e.inside("encoder")))?;
-        specs.extend(encoder.parameters());
-    }
+fn with_codec(card: &Card, mut specs: Vec<ParameterSpec>) -> Result<Vec<ParameterSpec>> {
+    specs.extend(CodecParts::of(card)?.iter().flat_map(CodecParts::parameters));
+    specs.extend(card.encoder()?.iter().flat_map(Network::parameters));
     Ok(specs)
 }
 
 /// Reads the weights of a card's model and checks them against the card's hash, against the parameters `specs` of its
-/// networks, and against its encoder.
+/// networks, and against its encoder and decoder.
 ///
 /// # Errors
 /// [`Error::Input`] for weights that are missing, damaged, of another shape, not finite, or not the ones the card was
 /// written for.
 pub fn read_model(card: &Card, specs: Vec<ParameterSpec>, folder: &Path) -> Result<Weights> {
-    checked_weights(&card.raw.weights, &card.path, &with_encoder(card, specs)?, folder)
+    checked_weights(&card.raw.weights, &card.path, &with_codec(card, specs)?, folder)
 }
 
 /// Reads the weights that the card at `path` names and checks them against its hash and the parameters `specs`.
@@ -192,12 +191,12 @@ pub(super) fn checked_weights(
 /// [`Error::Config`], naming the layer's key.
 pub fn build(card: &Card) -> Result<Network> {
     let network = card.network()?;
-    if network.output_shape() != card.sample_shape {
-        let message = format!(
-            "the layers end in shape {:?}, expected sample.shape {:?}",
-            network.output_shape(),
-            card.sample_shape
-        );
+    let (key, shape) = match card.raw.decoder {
+        Some(_) => ("latent.shape", card.state_shape()),
+        None => ("sample.shape", card.sample_shape),
+    };
+    if network.output_shape() != shape {
+        let message = format!("the layers end in shape {:?}, expected {key} {shape:?}", network.output_shape());
         return Err(Error::config(format!("{}: layers", crate::error::shown(&card.path)), message));
     }
     if card.raw.denoiser.is_none() && network.condition_width() != Ok(None) {

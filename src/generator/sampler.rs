@@ -1,22 +1,29 @@
 //! A diffusion model, with its sampler as a map noise → picture.
 
+use super::codec::{Codec, CodecParts};
 use super::host_sampler::{Plan, host_sampler};
 use super::{Card, Generator, LazyHost, Output, Spec, read_model};
 use crate::device::Device;
 use crate::diffusion::{
     Classes, Denoiser, NetworkDenoiser, Parts, SamplerConfig, Sampling, State, check_class, check_levels,
-    sampling_noise,
+    sampling_noise, to_noise,
 };
 use crate::error::{Error, Result};
 use crate::host::HostGraph;
 use crate::nn::{Parameters, Rows, Tangents};
 use std::path::Path;
 
+/// Number of noise levels on the way back from a state to the latent that it would come from: enough that its own error is
+/// small beside what guidance does.
+pub const BACK: usize = 24;
+
 /// A loaded diffusion model. As a [`Generator`] it is the deterministic sampler of its card: it starts from σ_max·z
-/// with latent z ~ N(0, I), ends at the picture, and carries tangents through every step (theory, 23).
+/// with latent z ~ N(0, I), ends at the picture, and carries tangents through every step (theory, 23). A model of two
+/// stages samples a code, which its decoder turns into the picture: one map from noise to picture all the same.
 pub struct Sampler {
     spec: Spec,
     denoiser: NetworkDenoiser,
+    codec: Option<Codec>,
     config: SamplerConfig,
     sampling: Sampling,
     class: Option<usize>,
@@ -39,7 +46,7 @@ impl Sampler {
     pub(super) fn of_card(card: &Card, folder: &Path, device: &Device) -> Result<Self> {
         let parts = card.denoiser_parts()?;
         let weights = read_model(card, parts.parameters(), folder)?;
-        let parameters = Parameters::upload(&parts.parameters(), &weights, device);
+        let parameters = Parameters::upload(&super::card_parameters(card)?, &weights, device);
         Self::from_parts(card, parts, parameters, device)
     }
 
@@ -49,7 +56,9 @@ impl Sampler {
     /// [`Error::Config`] for the card.
     pub fn from_parts(card: &Card, parts: Parts, parameters: Parameters, device: &Device) -> Result<Self> {
         let config = card.denoiser()?;
-        let (widest, activations) = (parts.network.widest(), parts.network.activations());
+        let codec = CodecParts::of(card)?.map(|c| Codec::new(c, parameters.clone(), device));
+        let [wide, decoded] = codec.as_ref().map_or([0; 2], Codec::footprint);
+        let (widest, activations) = (parts.network.widest().max(wide), parts.network.activations() + decoded);
         let clip = config.clip.then_some(card.raw.sample.range);
         let denoiser = NetworkDenoiser::new(parts, parameters, config.classes, clip, device);
         let spec = Spec {
@@ -57,6 +66,7 @@ impl Sampler {
             id: card.raw.id.clone(),
             latent_width: card.latent_width,
             sample_shape: card.sample_shape,
+            state_shape: card.state_shape(),
             range: card.raw.sample.range,
             output: Output::Image,
             piecewise_linear: false,
@@ -69,6 +79,7 @@ impl Sampler {
         Ok(Self {
             spec,
             denoiser,
+            codec,
             config: sampler,
             sampling,
             class: None,
@@ -103,7 +114,40 @@ impl Sampler {
         &self.sampling
     }
 
-    /// Carries latents `z` (`[n, d]`, and their tangents if any) to pictures by any `sampling`. If its solver is
+    /// The pictures of states, tangents included: decoded by a model of two stages, else the same.
+    pub fn decode(&self, state: State) -> State {
+        match &self.codec {
+            Some(codec) => codec.decode(state),
+            None => state,
+        }
+    }
+
+    /// The states of pictures `[n, sample width]`: encoded by a model of two stages, else the same.
+    pub fn encode(&self, pictures: Rows) -> Rows {
+        match &self.codec {
+            Some(codec) => codec.encode(pictures),
+            None => pictures,
+        }
+    }
+
+    /// The latents that the model's own sampling would carry to `states`, `[n, d]`: the probability flow run backwards
+    /// through [`BACK`] levels, from the card's least noise to its greatest.
+    ///
+    /// # Errors
+    /// Those of the denoiser.
+    pub fn noise_of(&self, states: Rows) -> Result<Rows> {
+        let [low, high] = self.config.sigma;
+        let part = |i: usize| i as f64 / (BACK - 1) as f64;
+        let levels: Vec<f64> = (0..BACK).map(|i| (low.ln() + (high / low).ln() * part(i)).exp()).collect();
+        Ok(to_noise(&self.denoiser, states, &levels)? * (1.0 / high))
+    }
+
+    /// Whether it samples codes of pictures.
+    pub fn has_codes(&self) -> bool {
+        self.codec.is_some()
+    }
+
+    /// Carries latents `z` (`[n, d]`, and their tangents if any) to states by any `sampling`. If its solver is
     /// stochastic, row i draws the noise of `samples[i]`. `before` is called ahead of every step.
     ///
     /// # Errors
@@ -161,11 +205,19 @@ impl Generator for Sampler {
     }
 
     fn generate(&self, z: Rows) -> Rows {
+        self.decode(self.through(State::plain(z))).value
+    }
+
+    fn states(&self, z: Rows) -> Rows {
         self.through(State::plain(z)).value
     }
 
+    fn pictures_of(&self, states: Rows) -> Rows {
+        self.decode(State::plain(states)).value
+    }
+
     fn tangents(&self, z: Rows, directions: Tangents) -> (Rows, Tangents) {
-        let out = self.through(State { value: z, tangents: Some(directions.clone()) });
+        let out = self.decode(self.through(State { value: z, tangents: Some(directions.clone()) }));
         (out.value, out.tangents.unwrap_or(directions))
     }
 
@@ -173,7 +225,8 @@ impl Generator for Sampler {
         self.generate(z)
     }
 
-    // One set of taps per step: those of its evaluation at its first noise level, in the order of the steps.
+    // One set of taps per step: those of its evaluation at its first noise level, in the order of the steps; then those of
+    // the decoder.
     fn taps(&self, z: Rows) -> Vec<Rows> {
         let n = z.dims()[0];
         let classes = self.class.map(|c| vec![c; n]);
@@ -183,14 +236,19 @@ impl Generator for Sampler {
             Ok(())
         };
         #[allow(clippy::expect_used)] // As in `through`.
-        self.sample(State::plain(z), &vec![0; n], &self.sampling, &mut before).expect("as in through");
+        let end = self.sample(State::plain(z), &vec![0; n], &self.sampling, &mut before).expect("as in through");
+        taps.extend(self.codec.iter().flat_map(|codec| codec.taps(end.value.clone())));
         taps
     }
 
     fn host(&self) -> Option<&HostGraph> {
         self.host.get(|| {
             let plan = Plan::of(&self.sampling, &self.device).ok()?;
-            host_sampler(&self.denoiser, &self.denoiser.host_parameters()?, plan, self.class).ok()?
+            let codec = match &self.codec {
+                Some(codec) => Some(codec.host()?),
+                None => None,
+            };
+            host_sampler(&self.denoiser, &self.denoiser.host_parameters()?, plan, self.class, codec).ok()?
         })
     }
 
@@ -207,8 +265,8 @@ impl Generator for Sampler {
     }
 }
 
-/// The denoiser at one noise level, as a map x_σ → x₀. ψ, ν and δ of the denoiser are measured on it. Its latents are
-/// noised pictures, not draws from the prior.
+/// The denoiser at one noise level, as a map x_σ → x₀ of states. ψ, ν and δ of the denoiser are measured on it. Its latents
+/// are noised states, not draws from the prior.
 pub struct AtSigma<'a> {
     sampler: &'a Sampler,
     spec: Spec,
@@ -223,7 +281,8 @@ impl<'a> AtSigma<'a> {
     /// [`Error::Config`] when the model does not cover that noise level.
     pub fn new(sampler: &'a Sampler, sigma: f64) -> Result<Self> {
         check_levels(sampler.denoiser.range(), [sigma; 2], sigma).map_err(|message| Error::key("sigma", message))?;
-        let spec = Spec { activations: sampler.denoiser.parts().network.activations(), ..sampler.spec.clone() };
+        let activations = sampler.denoiser.parts().network.activations();
+        let spec = Spec { activations, sample_shape: sampler.spec.state_shape, ..sampler.spec.clone() };
         Ok(Self { sampler, spec, sigma, host: LazyHost::default() })
     }
 
@@ -262,7 +321,7 @@ impl Generator for AtSigma<'_> {
         let sampler = self.sampler;
         self.host.get(|| {
             let plan = Plan::denoiser(self.sigma);
-            host_sampler(&sampler.denoiser, &sampler.denoiser.host_parameters()?, plan, sampler.class).ok()?
+            host_sampler(&sampler.denoiser, &sampler.denoiser.host_parameters()?, plan, sampler.class, None).ok()?
         })
     }
 

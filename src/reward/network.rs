@@ -145,7 +145,7 @@ impl Reward {
         let calibration = Calibration::new(values)
             .ok_or_else(|| Error::input(table.file(), "the calibration table is empty or constant"))?;
         let sees = match card.noised {
-            Some(_) => generator.spec().sample_shape.to_vec(),
+            Some(_) => generator.spec().state_shape.to_vec(),
             None => vec![latent_width],
         };
         let network = Predictor::build(&card.layers, card.noised.as_ref(), &sees)
@@ -199,7 +199,7 @@ impl Reward {
             None => self.network.forward(&self.parameters, z, &[]),
             Some(noised) => {
                 let sigmas = vec![noised.sigma[0]; z.dims()[0]];
-                self.network.forward(&self.parameters, self.generator.generate(z), &sigmas)
+                self.network.forward(&self.parameters, self.generator.states(z), &sigmas)
             }
         }
     }

@@ -274,9 +274,9 @@ impl Architecture {
         Ok(match &config.noised {
             None => Self { layers: layers(&config.fit), noised: None, shape: vec![spec.latent_width] },
             Some(noised) => {
-                let (layers, embed) = picture_layers(spec.sample_shape, config.fit.width)?;
+                let (layers, embed) = picture_layers(spec.state_shape, config.fit.width)?;
                 let noised = Some(NoisedConfig { embed, ..noised.clone() });
-                Self { layers, noised, shape: spec.sample_shape.to_vec() }
+                Self { layers, noised, shape: spec.state_shape.to_vec() }
             }
         })
     }
@@ -297,7 +297,7 @@ fn pictures(
         cancel.check(|| "the labels are kept".into())?;
         let mut filled = call.to_vec();
         filled.resize(CALL * d, 0.0);
-        let made = host(generator.generate(rows(filled, d, generator.device())))?;
+        let made = host(generator.states(rows(filled, d, generator.device())))?;
         all.extend_from_slice(&made[..made.len() / CALL * (call.len() / d)]);
         bar.advance((call.len() / d) as u64);
     }

@@ -5,9 +5,9 @@
 //! one more. A gradient of the reward comes with its value and is not counted beside it, and neither is the reward where
 //! it judges a picture that a pass has just made: both are left to the seconds.
 
-use super::denoiser::BACK;
 use super::{Engine, Steered};
 use crate::error::Result;
+use crate::generator::BACK;
 use crate::limits;
 use crate::reward::Place;
 

@@ -67,7 +67,7 @@ impl Engine {
             Place::Latent => quantity.read(&*self.generator, latents.values()),
             Place::Picture => {
                 let z = rows(latents.values().to_vec(), latents.width(), self.generator.device());
-                quantity.read(&*self.generator, &host(self.generator.generate(z))?)
+                quantity.read(&*self.generator, &host(self.generator.states(z))?)
             }
         }
     }

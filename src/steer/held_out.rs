@@ -40,20 +40,20 @@ impl HeldOut<'_> {
     }
 
     /// The percentile of each of `latents` by the reward's own calibration; `None` where it is undefined, and everywhere
-    /// if there is nothing to hold out. A quantity of pictures is measured at `pictures`, `[n × D]`, if they are given,
-    /// else at those that the latents make.
+    /// if there is nothing to hold out. A quantity of pictures is measured at `states`, `[n × D]`, if they are given,
+    /// else at those that the latents lead to.
     ///
     /// # Errors
     /// When the quantity cannot be measured or the device fails.
-    pub fn novelty(&self, latents: &Latents, pictures: Option<&[f32]>) -> Result<Vec<Option<f64>>> {
+    pub fn novelty(&self, latents: &Latents, states: Option<&[f32]>) -> Result<Vec<Option<f64>>> {
         let Some(quantity) = &self.quantity else { return Ok(vec![None; latents.len()]) };
         let (generator, reward): (&dyn Generator, _) = (&*self.engine.generator, &self.engine.reward);
-        let readings = match (quantity.row().place, pictures) {
+        let readings = match (quantity.row().place, states) {
             (Place::Latent, _) => quantity.read(generator, latents.values())?,
-            (Place::Picture, Some(pictures)) => quantity.read(generator, pictures)?,
+            (Place::Picture, Some(states)) => quantity.read(generator, states)?,
             (Place::Picture, None) => {
                 let z = rows(latents.values().to_vec(), latents.width(), generator.device());
-                quantity.read(generator, &host(generator.generate(z))?)?
+                quantity.read(generator, &host(generator.states(z))?)?
             }
         };
         let value = |r: &crate::reward::Reading| r.value(reward.card.model_rank).filter(|v| v.is_finite());

@@ -1,8 +1,7 @@
 //! From a picture back to a latent: by the model's encoder if it has one, by gradient descent on ‖G(z) − x‖² if not.
 
-use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::generator::{Card, Generator, Spec};
+use crate::generator::{BACK, Card, Generator, Spec};
 use crate::nn::{Network, Parameters, Pass, Rows};
 use crate::noise::{self, Stream};
 use crate::store::Weights;
@@ -19,8 +18,16 @@ const RATE: f64 = 0.1;
 /// Inverts pictures for one model.
 pub struct Inverter {
     generator: Arc<dyn Generator>,
-    encoder: Option<(Network, Parameters)>,
+    encoder: Option<Encoder>,
     steps: usize,
+}
+
+/// What finds a latent in one go.
+enum Encoder {
+    /// A network that ends in the latent's means and log-variances.
+    OfLatents(Network, Parameters),
+    /// That of a model of two stages: it finds a code, and the probability flow run backwards finds the noise.
+    OfCodes,
 }
 
 /// A picture's latent.
@@ -39,8 +46,13 @@ impl Inverter {
     /// When the card or the weights cannot be read.
     pub fn new(generator: Arc<dyn Generator>, folder: &Path, steps: Option<usize>) -> Result<Self> {
         let card = Card::read(&folder.join("card.toml"))?;
-        let encoder = match &card.raw.encoder {
-            Some(raw) => Some(encoder(&card, raw.layers.clone(), folder, generator.device())?),
+        let encoder = match card.encoder()? {
+            Some(_) if card.raw.decoder.is_some() => Some(Encoder::OfCodes),
+            Some(network) => {
+                let weights = Weights::read(&folder.join(&card.raw.weights.file))?;
+                let parameters = Parameters::upload(&network.parameters(), &weights, generator.device());
+                Some(Encoder::OfLatents(network, parameters))
+            }
             None => None,
         };
         let steps = steps.unwrap_or(if encoder.is_some() { 0 } else { 300 });
@@ -60,6 +72,8 @@ impl Inverter {
     /// How pictures are inverted, as the recipe says it.
     pub fn about(&self) -> String {
         match (&self.encoder, self.steps) {
+            (Some(Encoder::OfCodes), 0) => format!("encoder and {BACK} levels back"),
+            (Some(Encoder::OfCodes), steps) => format!("encoder, {BACK} levels back and {steps} steps"),
             (Some(_), 0) => "encoder".into(),
             (Some(_), steps) => format!("encoder and {steps} steps"),
             (None, steps) => format!("{STARTS} starts of {steps} steps"),
@@ -76,9 +90,16 @@ impl Inverter {
         let (d, width) = (spec.latent_width, spec.sample_shape.iter().product::<usize>());
         let device = self.generator.device();
         let x = rows(pictures.to_vec(), width, device);
-        if let Some((network, parameters)) = &self.encoder {
-            let means = network.forward(x.clone(), &Pass::frozen(parameters)).narrow(1, 0, d);
-            return self.descend(host(means)?, &x, 1);
+        match (&self.encoder, self.generator.as_sampler()) {
+            (Some(Encoder::OfLatents(network, parameters)), _) => {
+                let means = network.forward(x.clone(), &Pass::frozen(parameters)).narrow(1, 0, d);
+                return self.descend(host(means)?, &x, 1);
+            }
+            (Some(Encoder::OfCodes), Some(sampler)) => {
+                let latents = sampler.noise_of(sampler.encode(x.clone()))?;
+                return self.descend(host(latents)?, &x, 1);
+            }
+            _ => {}
         }
         let starts = (0..STARTS as u32).flat_map(|k| samples.iter().map(move |s| (*s, k)));
         let z = starts.flat_map(|(s, k)| noise::normals(0, s, Stream::Inversion, k, d)).collect();
@@ -123,17 +144,4 @@ impl Inverter {
         let off = (self.generator.generate(z.clone()) - x.clone()) / f64::from(high - low);
         (off.clone() * off).mean_dim(1).sqrt()
     }
-}
-
-fn encoder(card: &Card, layers: Vec<toml::Table>, folder: &Path, device: &Device) -> Result<(Network, Parameters)> {
-    let network = Network::build(layers, &card.sample_shape).map_err(|e| card.at(e.inside("encoder")))?;
-    let found: usize = network.output_shape().iter().product();
-    if found != 2 * card.latent_width {
-        let place = format!("{}: encoder", crate::error::shown(&card.path));
-        let message = format!("expected {} values, means and log-variances, found {found}", 2 * card.latent_width);
-        return Err(Error::config(place, message));
-    }
-    let weights = Weights::read(&folder.join(&card.raw.weights.file))?;
-    let parameters = Parameters::upload(&network.parameters(), &weights, device);
-    Ok((network, parameters))
 }

@@ -62,9 +62,9 @@ fn remeasure(engine: &Engine, how: &str, finished: &mut [Finished]) -> Result<()
         return Err(Error::config("remeasure", message));
     }
     let latents = finished.iter().flat_map(|f| &f.steered.latent).copied().collect();
-    let pictures: Vec<f32> = finished.iter().flat_map(|f| &f.picture).copied().collect();
+    let states: Vec<f32> = finished.iter().flat_map(Finished::state).copied().collect();
     let latents = Latents::new(latents, engine.generator.spec().latent_width);
-    let found = held_out.novelty(&latents, Some(&pictures))?;
+    let found = held_out.novelty(&latents, Some(&states))?;
     let known = |f: &Finished| f.steered.status != Status::Unmeasured;
     finished.iter_mut().zip(found).for_each(|(f, novelty)| f.remeasured = novelty.filter(|_| known(f)));
     Ok(())

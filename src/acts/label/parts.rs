@@ -243,7 +243,7 @@ pub fn readings_at(
 ) -> Result<Vec<Option<Reading>>> {
     let points = match quantity.row().place {
         Place::Latent => latents,
-        Place::Picture => host(generator.generate(rows(latents, generator.spec().latent_width, generator.device())))?,
+        Place::Picture => host(generator.states(rows(latents, generator.spec().latent_width, generator.device())))?,
     };
     quantity.read(generator, &points)
 }

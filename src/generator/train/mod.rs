@@ -3,13 +3,16 @@
 //! Every random number is keyed by the global step. A run that was stopped and resumed therefore takes the same steps
 //! as one that was not, bit for bit on the CPU.
 
+mod autoencoder;
 mod checkpoint;
+mod codes;
 mod denoising;
+pub mod distill;
 mod gan;
 mod output;
 mod vae;
 
-use super::Card;
+use super::{Card, RawCard};
 use crate::cancel::Cancel;
 use crate::data::{DataConfig, Dataset, Skipped};
 use crate::device::Device;
@@ -20,6 +23,7 @@ use crate::noise::{self, Stream};
 use crate::progress::Progress;
 use crate::store;
 use burn::tensor::{Tensor, TensorData};
+use codes::FirstStage;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -33,6 +37,10 @@ pub struct TrainConfig {
     pub objective: String,
     /// The data set of pictures.
     pub data: DataConfig,
+    /// Model, name or path, whose encoder turns the pictures into codes, and whose decoder becomes the second stage of the
+    /// model that is trained on them.
+    #[serde(default)]
+    pub autoencoder: Option<String>,
     /// Passes over the data.
     pub epochs: u32,
     /// Pictures per step.
@@ -79,7 +87,7 @@ pub struct State {
 
 /// What one training step needs besides the state.
 pub struct StepInput {
-    /// Real pictures, `[batch, features]`, in the card's value range.
+    /// Real pictures, `[batch, features]`, in the card's value range, or their standardised codes.
     pub real: Rows,
     /// Their classes, where the data set has labels.
     pub classes: Option<Vec<usize>>,
@@ -112,12 +120,19 @@ pub trait Objective {
     /// Every network that has weights, the generator first.
     fn networks(&self) -> Vec<&Network>;
 
-    /// The pictures `[n, sample width]` that a model with these `parameters` makes of latents `z` `[n, d]`.
+    /// The pictures, or the codes of a model of two stages, `[n, state width]`, that a model with these `parameters` makes of
+    /// latents `z` `[n, d]`.
     ///
     /// # Errors
     /// When the device fails.
     fn pictures(&self, parameters: &Parameters, z: Rows) -> Result<Rows> {
         Ok(self.networks()[0].forward(z, &Pass::frozen(parameters)))
+    }
+
+    /// What the averaged weights make of real pictures `[n, sample width]`, for objectives that rebuild them; their sheets
+    /// show this instead of pictures from noise.
+    fn rebuilt(&self, _state: &State, _real: Rows) -> Option<Rows> {
+        None
     }
 
     /// Takes one step on a batch.
@@ -130,7 +145,11 @@ pub trait Objective {
 type MakeObjective = fn(&Card, &TrainConfig, &Device) -> Result<Box<dyn Objective>>;
 
 /// Every objective: its name, a one-line description, its constructor.
-pub static OBJECTIVES: &[(&str, &str, MakeObjective)] = &[vae::ROW, gan::ROW, denoising::EDM, denoising::FLOW];
+pub static OBJECTIVES: &[(&str, &str, MakeObjective)] =
+    &[vae::ROW, autoencoder::ROW, gan::ROW, denoising::EDM, denoising::FLOW];
+
+/// The least and the greatest log-variance of a code.
+const LOG_VARIANCE: [f64; 2] = [-12.0, 6.0];
 
 /// Training stops after this many steps in a row that were not finite.
 const SKIPS_IN_A_ROW: u32 = 10;
@@ -171,17 +190,40 @@ impl Training<'_> {
 pub fn train(job: &Training, device: &Device, progress: &Progress, cancel: &Cancel) -> Result<()> {
     let (config, text) = read_config(job.config_path)?;
     let draft = job.config_path.with_file_name(&config.card);
-    let (raw, draft_text) = store::read_toml(&draft)?;
-    let card = Card::check(raw, &draft)?;
+    let (mut raw, draft_text): (RawCard, String) = store::read_toml(&draft)?;
+    let first = config.autoencoder.as_deref().map(|name| FirstStage::load(name, device)).transpose()?;
+    if let Some(first) = &first {
+        first.try_on(&mut raw, &draft)?;
+    }
+    let mut card = Card::check(raw, &draft)?;
     let objective = objective(&card, &config, device)?;
     let data = Dataset::read(&config.data, job.data_root, card.sample_shape)?;
-    let parts = format!("{text}\n{draft_text}\n{} {} {}", noise::SCHEME, data.sha256(), job.device_class);
+    let mut parts = format!("{text}\n{draft_text}\n{} {} {}", noise::SCHEME, data.sha256(), job.device_class);
+    let codes = match &first {
+        None => None,
+        Some(first) => {
+            parts += first.sha256();
+            let codes = first.encode(&data, device, progress, cancel)?;
+            first.complete(&mut card.raw, codes.moments());
+            Some(codes)
+        }
+    };
     let recipe = store::sha256_hex(parts.as_bytes());
     let mut state = match checkpoint::latest(&job.work, &recipe, device)? {
         Some(state) => state,
         None => fresh(&objective.networks(), &config, device),
     };
-    let out = output::Output { job, card: &card, draft: &draft_text, objective: &*objective, config: &config, device };
+    let ahead: Vec<usize> = (0..data.count().min(output::SHEET_SIDE * output::SHEET_SIDE / 2)).collect();
+    let out = output::Output {
+        job,
+        card: &card,
+        draft: &draft_text,
+        objective: &*objective,
+        config: &config,
+        shown: batch(&data, &card, &ahead, device),
+        first: first.as_ref(),
+        device,
+    };
     let per_epoch = (data.count() / config.batch).max(1) as u64;
     let total = per_epoch * u64::from(job.stop_after.unwrap_or(config.epochs).min(config.epochs));
     let bar = progress.start(format!("training {}", card.raw.id), total);
@@ -195,7 +237,13 @@ pub fn train(job: &Training, device: &Device, progress: &Progress, cancel: &Canc
         }
         let picked = picked(&data, &config, state.step, per_epoch);
         let input = StepInput {
-            real: batch(&data, &card, &picked, state.step, device),
+            real: spoilt(
+                match &codes {
+                    Some(codes) => codes.batch(&picked, config.seed, state.step, device),
+                    None => batch(&data, &card, &picked, device),
+                },
+                state.step,
+            ),
             classes: data.classes(&picked),
             learning_rate: learning_rate(&config, state.step, per_epoch * u64::from(config.epochs)),
             step: state.step,
@@ -284,19 +332,31 @@ fn picked(data: &Dataset, config: &TrainConfig, step: u64, per_epoch: u64) -> Ve
     order[first..(first + config.batch).min(order.len())].to_vec()
 }
 
-fn batch(data: &Dataset, card: &Card, picked: &[usize], step: u64, device: &Device) -> Rows {
-    let mut values: Vec<f32> = picked.iter().flat_map(|i| data.values(*i, card.raw.sample.range)).collect();
-    values[0] = failpoint!("train.batch", step + 1).unwrap_or(values[0]);
+fn batch(data: &Dataset, card: &Card, picked: &[usize], device: &Device) -> Rows {
+    let values: Vec<f32> = picked.iter().flat_map(|i| data.values(*i, card.raw.sample.range)).collect();
     let width = values.len() / picked.len();
     Tensor::from_data(TensorData::new(values, [picked.len(), width]), device)
+}
+
+/// For tests of failures: the batch of a step, made non-finite where a failpoint says so.
+fn spoilt(batch: Rows, step: u64) -> Rows {
+    match failpoint!("train.batch", step + 1) {
+        Some(value) => batch + value,
+        None => batch,
+    }
 }
 
 fn learning_rate(config: &TrainConfig, step: u64, total: u64) -> f64 {
     if !config.decay {
         return config.learning_rate;
     }
+    falling(config.learning_rate, step, total)
+}
+
+/// A step size that falls to a tenth over the second half of `total` steps, along a cosine.
+fn falling(rate: f64, step: u64, total: u64) -> f64 {
     let late = ((2 * step) as f64 / total as f64 - 1.0).max(0.0);
-    config.learning_rate * (0.55 + 0.45 * (std::f64::consts::PI * late).cos())
+    rate * (0.55 + 0.45 * (std::f64::consts::PI * late).cos())
 }
 
 fn average(state: &mut State, decay: f64) {

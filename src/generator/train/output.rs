@@ -1,9 +1,12 @@
 //! What training leaves behind: metrics, sample sheets, and the finished model folder.
 
+use super::codes::FirstStage;
 use super::{Objective, State, TrainConfig, Training};
 use crate::device::Device;
+use crate::diffusion::State as Path;
 use crate::error::{Error, Result};
 use crate::generator::{Card, card_parameters, finish_card};
+use crate::nn::Rows;
 use crate::noise::{self, Stream};
 use crate::render::{Picture, png};
 use crate::store::{self, WeightTensor};
@@ -12,7 +15,7 @@ use burn::tensor::{Tensor, TensorData};
 use std::collections::BTreeMap;
 
 /// Side of the sample sheet, in pictures.
-const SHEET_SIDE: usize = 8;
+pub const SHEET_SIDE: usize = 8;
 
 /// Running means of the losses over an epoch.
 #[derive(Default)]
@@ -50,6 +53,10 @@ pub struct Output<'a> {
     pub objective: &'a dyn Objective,
     /// The config.
     pub config: &'a TrainConfig,
+    /// The first pictures of the data, half as many as fit on a sheet.
+    pub shown: Rows,
+    /// The autoencoder whose codes are learned.
+    pub first: Option<&'a FirstStage>,
     /// The device it runs on.
     pub device: &'a Device,
 }
@@ -78,15 +85,30 @@ impl Output<'_> {
         store::write_atomic(&self.job.work.join(format!("samples/epoch-{epoch:04}.png")), &bytes)
     }
 
-    /// A sheet of pictures from the averaged weights. The latents are the same every time.
+    /// A sheet of pictures from the averaged weights. The latents are the same every time. Where pictures are rebuilt, the
+    /// first rows of the data and what became of them take turns.
     fn sheet(&self, state: &State) -> Result<Picture> {
-        let (n, d) = (SHEET_SIDE * SHEET_SIDE, self.card.latent_width);
-        let values: Vec<f32> = (0..n as u64).flat_map(|i| noise::normals(0, i, Stream::Preview, 0, d)).collect();
-        let z = Tensor::from_data(TensorData::new(values, [n, d]), self.device);
-        let x = host(self.objective.pictures(&state.average, z)?)?;
         let [_, h, w] = self.card.sample_shape;
+        let width: usize = self.card.sample_shape.iter().product();
+        let values = match self.objective.rebuilt(state, self.shown.clone()) {
+            Some(rebuilt) => {
+                let [real, rebuilt] = [host(self.shown.clone())?, host(rebuilt)?];
+                let row = SHEET_SIDE * width;
+                real.chunks(row).zip(rebuilt.chunks(row)).flat_map(|(a, b)| [a, b].concat()).collect()
+            }
+            None => {
+                let (n, d) = (SHEET_SIDE * SHEET_SIDE, self.card.latent_width);
+                let z: Vec<f32> = (0..n as u64).flat_map(|i| noise::normals(0, i, Stream::Preview, 0, d)).collect();
+                let z = Tensor::from_data(TensorData::new(z, [n, d]), self.device);
+                let made = self.objective.pictures(&state.average, z)?;
+                host(match self.first.map(|first| first.codec(self.card, self.device)).transpose()?.flatten() {
+                    Some(codec) => codec.decode(Path::plain(made)).value,
+                    None => made,
+                })?
+            }
+        };
         let mut sheet = Picture::blank(SHEET_SIDE * (h + 2), SHEET_SIDE * (w + 2), [40; 3]);
-        for (i, values) in x.chunks_exact(x.len() / n).enumerate() {
+        for (i, values) in values.chunks_exact(width).enumerate() {
             if values.iter().all(|v| v.is_finite()) {
                 let picture = Picture::from_values(values, self.card.sample_shape, self.card.raw.sample.range)?;
                 sheet.paste(&picture.to_rgb(), (i / SHEET_SIDE) * (h + 2) + 1, (i % SHEET_SIDE) * (w + 2) + 1);
@@ -100,7 +122,10 @@ impl Output<'_> {
         let specs = card_parameters(self.card)?;
         let mut tensors = BTreeMap::new();
         for spec in specs.clone() {
-            let values = host(state.average.get(&spec.key))?;
+            let values = match self.first.and_then(|first| first.tensor(&spec.key)) {
+                Some(tensor) => tensor.values.clone(),
+                None => host(state.average.get(&spec.key))?,
+            };
             if values.iter().any(|v| !v.is_finite()) {
                 return Err(Error::Stopped(format!(
                     "tensor \"{}\" is not finite after training; the model was not written",
@@ -116,7 +141,11 @@ impl Output<'_> {
             "parameters".to_owned(),
             specs.iter().map(|s| s.shape.iter().product::<usize>()).sum::<usize>() as f64,
         ));
-        let card = finish_card(self.draft, &self.card.path, &store::sha256_hex(&bytes), Some(&self.job.how), &figures)?;
+        let draft = match self.first {
+            Some(_) => format!("{}\n{}", self.draft.trim_end(), FirstStage::tables(self.card)?),
+            None => self.draft.to_owned(),
+        };
+        let card = finish_card(&draft, &self.card.path, &store::sha256_hex(&bytes), Some(&self.job.how), &figures)?;
         store::replace_folder(&self.job.model, &[("weights.safetensors", &bytes), ("card.toml", card.as_bytes())])
     }
 }

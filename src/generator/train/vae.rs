@@ -1,6 +1,6 @@
 //! β-VAE: reconstruction + β·KL(q(z|x) ‖ N(0, I)), both in nats per picture.
 
-use super::{Objective, State, StepInput, Stepped, TrainConfig, finite, fold_statistics, trainable};
+use super::{LOG_VARIANCE, Objective, State, StepInput, Stepped, TrainConfig, finite, fold_statistics, trainable};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::generator::{Card, build};
@@ -45,17 +45,10 @@ fn make(card: &Card, config: &TrainConfig, device: &Device) -> Result<Box<dyn Ob
             "expected [0, 1] for a Bernoulli likelihood; end the layers in a sigmoid",
         ));
     }
-    let Some(raw) = &card.raw.encoder else {
-        return Err(Error::config(card.path.display().to_string(), "expected an [encoder] to train a VAE, found none"));
+    let Some(encoder) = card.encoder()? else {
+        let place = crate::error::shown(&card.path);
+        return Err(Error::config(place, "expected an [encoder], which turns pictures into codes, found none"));
     };
-    let encoder = Network::build(raw.layers.clone(), &card.sample_shape).map_err(|e| card.at(e.inside("encoder")))?;
-    let ends: usize = encoder.output_shape().iter().product();
-    if ends != 2 * card.latent_width {
-        return Err(Error::config(
-            format!("{}: encoder.layers", card.path.display()),
-            format!("expected {} values at the end (means and log-variances), found {ends}", 2 * card.latent_width),
-        ));
-    }
     Ok(Box::new(Vae {
         decoder: build(card)?,
         encoder,
@@ -81,7 +74,7 @@ impl Objective for Vae {
         let [n, _] = x.dims();
         let code = self.encoder.forward(x.clone(), &pass);
         let mean = code.clone().narrow(1, 0, self.width);
-        let log_var = code.narrow(1, self.width, self.width).clamp(-12.0, 6.0);
+        let log_var = code.narrow(1, self.width, self.width).clamp(LOG_VARIANCE[0], LOG_VARIANCE[1]);
         let noise = input.noise(n, self.width, 0, &self.device);
         let z = mean.clone() + (log_var.clone() * 0.5).exp() * noise;
         // Clamped so that the logarithm stays finite where the sigmoid saturates.

@@ -63,7 +63,7 @@ impl Quantity for DenoiserPsi {
         self.check(generator)?;
         let map = AtSigma::new(sampler(generator)?, self.sigma)?;
         // All pictures get the same draw of noise, so that two readings differ only by their pictures.
-        let width = generator.spec().sample_shape.iter().product();
+        let width = generator.spec().state_width();
         let noise = noise::normals(0, 0, Stream::Probe, 6, width);
         let noised = pictures.iter().zip(noise.iter().cycle()).map(|(x, e)| x + self.sigma as f32 * e);
         let spectra = self.estimator.spectra(&map, &noised.collect::<Vec<f32>>())?;

@@ -207,7 +207,7 @@ fn held_out_trace(how: Trace) -> Option<Trace> {
 /// Evaluations of one trace: one at the picture, and one for each tangent.
 fn trace_evaluations(how: Trace, generator: &dyn Generator) -> usize {
     match how {
-        Trace::Exact => 1 + generator.spec().sample_shape.iter().product::<usize>(),
+        Trace::Exact => 1 + generator.spec().state_width(),
         Trace::Hutchinson { probes, .. } => 1 + probes,
     }
 }

@@ -20,7 +20,7 @@ pub use forward::{Forward, Normalisation};
 pub use keys::{ConditionKeys, Denoising, DenoisingKeys, WalkKeys};
 pub use minority::Minority;
 pub use plain::{check_class, plain, sampler_of};
-pub use task::{BACK, Task};
+pub use task::Task;
 pub use walk::{Finished, images, pictures};
 
 use super::own_keys::own_keys;

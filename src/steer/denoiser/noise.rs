@@ -51,9 +51,9 @@ fn run(task: &Task, aims: Option<&[Level]>) -> Result<Vec<Finished>> {
     let latents = Latents::new(host(z)?, task.start.width());
     let steps = sampler.sampling().evaluations() * (STEPS + 2);
     let steered = match (reward.quantity.row().place, task.asked.condition.class) {
-        (Place::Picture, _) => task.measured_pictures(&latents, &images.pictures, steps)?,
+        (Place::Picture, _) => task.measured_pictures(&latents, &images.states, steps)?,
         (Place::Latent, None) => task.measured_at(&latents, steps)?,
-        (Place::Latent, Some(_)) => task.measured(&latents, &images.pictures, steps)?,
+        (Place::Latent, Some(_)) => task.measured(&latents, &images.states, steps)?,
     };
-    finished(steered, images)
+    finished(sampler, steered, images)
 }

@@ -85,19 +85,19 @@ impl OwnKeys for ParticleKeys {
 
 /// Runs one population for each sample, one after another, so that no sample depends on another.
 fn run(task: &Task, aims: Option<&[Level]>) -> Result<Vec<Finished>> {
-    let mut pictures = Vec::with_capacity(task.samples.len() * task.start.width());
+    let mut states = Vec::with_capacity(task.samples.len() * task.start.width());
     let mut sizes = Vec::with_capacity(task.samples.len());
     let mut steps = 0;
     for (i, (sample, start)) in task.samples.iter().zip(task.start.rows()).enumerate() {
         let population = Population::new(task, *sample, aims.map(|a| a[i]))?;
         steps = population.evaluations();
-        let (picture, effective) = population.run(start)?;
-        pictures.extend(picture);
+        let (state, effective) = population.run(start)?;
+        states.extend(state);
         sizes.push(effective);
     }
-    let pictures = rows(pictures, task.start.width(), task.sampler.device());
-    let steered = task.measured(task.start, &pictures, steps)?;
-    let mut all = finished(steered, Images { pictures, previews: Vec::new() })?;
+    let states = rows(states, task.start.width(), task.sampler.device());
+    let steered = task.measured(task.start, &states, steps)?;
+    let mut all = finished(task.sampler, steered, Images { states, previews: Vec::new() })?;
     all.iter_mut().zip(sizes).for_each(|(f, sizes)| f.effective_sizes = sizes);
     Ok(all)
 }

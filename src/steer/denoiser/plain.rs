@@ -74,5 +74,5 @@ pub fn plain(
     let mut denoise = |x: &State, sigma: f64| inner.denoise(x, sigma, classes.as_deref() as Classes);
     let images =
         walk.run(rows(noise.values().to_vec(), sampler.spec().latent_width, sampler.device()), &mut denoise)?;
-    finished(steered, images)
+    finished(generator, steered, images)
 }

@@ -8,7 +8,7 @@ use super::walk::{Finished, Images, Walk, finished};
 use crate::cancel::Cancel;
 use crate::diffusion::guidance::{Form, Interval, Recurrent};
 use crate::diffusion::solvers::solver;
-use crate::diffusion::{Classes, Denoiser, Sampling, State, to_noise};
+use crate::diffusion::{Classes, Denoiser, Sampling, State};
 use crate::error::{Error, Result};
 use crate::generator::{Generator, Sampler};
 use crate::nn::Rows;
@@ -16,9 +16,6 @@ use crate::reward::{Place, Reading, Score};
 use crate::steer::{Engine, Status, Steered};
 use crate::tensors::{host, rows};
 use crate::units::{Latents, Level};
-
-/// Number of noise levels on the way back to the noise: enough that its own error is small beside what guidance does.
-pub const BACK: usize = 24;
 
 /// The samples of a tile on their way through a guided sampler.
 pub struct Task<'a> {
@@ -70,11 +67,11 @@ impl Task<'_> {
     pub fn guided(&self, guided: &dyn Denoiser) -> Result<Vec<Finished>> {
         let images = self.walk(guided, self.rows(self.start))?;
         let steps = self.sampling()?.evaluations() * if self.asked.condition.class.is_some() { 2 } else { 1 };
-        let steered = self.measured(self.start, &images.pictures, steps)?;
-        finished(steered, images)
+        let steered = self.measured(self.start, &images.states, steps)?;
+        finished(self.sampler, steered, images)
     }
 
-    /// The pictures of the noise `z`, `[n, d]`, made with the denoiser `guided`.
+    /// The states at the end of the noise `z`, `[n, d]`, reached with the denoiser `guided`.
     ///
     /// # Errors
     /// When the denoiser fails or the run is stopped.
@@ -95,22 +92,19 @@ impl Task<'_> {
         sampling(self.sampler, self.asked)
     }
 
-    /// Measures guided pictures, `[n, D]`, made from the noise `latents`: at the picture if the reward's quantity is one
+    /// Measures guided states, `[n, D]`, reached from the noise `latents`: at the state if the reward's quantity is one
     /// of pictures, else at the noise it would come from. What the way back gives is too far off to be shown, but the
     /// closed loop has nothing better.
     ///
     /// # Errors
     /// When the device fails.
-    pub fn measured(&self, latents: &Latents, pictures: &Rows, steps: usize) -> Result<Vec<Steered>> {
+    pub fn measured(&self, latents: &Latents, states: &Rows, steps: usize) -> Result<Vec<Steered>> {
         if self.engine.reward.quantity.row().place == Place::Picture {
-            return self.measured_pictures(latents, pictures, steps);
+            return self.measured_pictures(latents, states, steps);
         }
-        let [low, high] = self.sampler.config().sigma;
-        let part = |i: usize| i as f64 / (BACK - 1) as f64;
-        let levels: Vec<f64> = (0..BACK).map(|i| (low.ln() + (high / low).ln() * part(i)).exp()).collect();
-        let noise = host(to_noise(self.sampler.denoiser(), pictures.clone(), &levels)? * (1.0 / high))?;
+        let noise = host(self.sampler.noise_of(states.clone())?)?;
         let readings = self.engine.read(&Latents::new(noise, self.start.width()))?;
-        let mut steered = self.steered(latents, readings, self.scores(pictures)?, steps);
+        let mut steered = self.steered(latents, readings, self.scores(states)?, steps);
         steered.iter_mut().for_each(|s| s.by_way_back = true);
         Ok(steered)
     }
@@ -124,20 +118,20 @@ impl Task<'_> {
         Ok(self.steered(latents, self.engine.read(latents)?, scores, steps))
     }
 
-    /// Measures samples at the pictures themselves, `[n, D]`; `latents` is the noise they were made from.
+    /// Measures samples at the states themselves, `[n, D]`; `latents` is the noise they were made from.
     ///
     /// # Errors
     /// When the device fails.
-    pub fn measured_pictures(&self, latents: &Latents, pictures: &Rows, steps: usize) -> Result<Vec<Steered>> {
-        let readings = self.engine.reward.quantity.read(self.sampler, &host(pictures.clone())?)?;
-        Ok(self.steered(latents, readings, self.scores(pictures)?, steps))
+    pub fn measured_pictures(&self, latents: &Latents, states: &Rows, steps: usize) -> Result<Vec<Steered>> {
+        let readings = self.engine.reward.quantity.read(self.sampler, &host(states.clone())?)?;
+        Ok(self.steered(latents, readings, self.scores(states)?, steps))
     }
 
-    /// What the reward says of pictures; nothing if it sees latents, since it cannot score a picture.
-    fn scores(&self, pictures: &Rows) -> Result<Vec<Score>> {
+    /// What the reward says of states; nothing if it sees latents, since it cannot score a picture.
+    fn scores(&self, states: &Rows) -> Result<Vec<Score>> {
         let reward = &self.engine.reward;
         match reward.card.noised {
-            Some(_) => reward.score_pictures(pictures.clone()),
+            Some(_) => reward.score_pictures(states.clone()),
             None => Ok(vec![Score { level: Level(f64::NAN), std: f64::NAN }; self.samples.len()]),
         }
     }

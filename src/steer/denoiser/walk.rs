@@ -14,6 +14,8 @@ pub struct Finished {
     pub steered: Steered,
     /// The picture's values, `[D]`.
     pub picture: Vec<f32>,
+    /// The state that it was decoded from, for a model of two stages; without one it is the state.
+    pub code: Option<Vec<f32>>,
     /// Its percentile by directions that steering never used, where that was measured.
     pub remeasured: Option<f64>,
     /// Effective sizes of its particles, one for each weighing; empty without particles.
@@ -22,12 +24,19 @@ pub struct Finished {
     pub previews: Vec<(usize, Vec<f32>)>,
 }
 
-/// The pictures of a tile.
+impl Finished {
+    /// What a quantity of pictures is measured on.
+    pub fn state(&self) -> &[f32] {
+        self.code.as_deref().unwrap_or(&self.picture)
+    }
+}
+
+/// The states of a tile at the end of its walk: the pictures, or the codes that a model of two stages decodes.
 pub struct Images {
-    /// Their values, `[n, D]`.
-    pub pictures: Rows,
-    /// Denoised estimates on the way: (step, values of all samples, `[n × D]` row-major).
-    pub previews: Vec<(usize, Vec<f32>)>,
+    /// Their values, `[n, state width]`.
+    pub states: Rows,
+    /// Denoised estimates on the way: (step, states of all samples).
+    pub previews: Vec<(usize, Rows)>,
 }
 
 /// A sampler run that can be stopped and previewed; tests can also spoil its values.
@@ -45,7 +54,7 @@ pub struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// The pictures of noise `z`, `[n, d]`; `denoise` answers at (state, σ).
+    /// The states at the end of noise `z`, `[n, d]`; `denoise` answers at (state, σ).
     ///
     /// # Errors
     /// When the denoiser fails or the run is stopped.
@@ -56,7 +65,7 @@ impl Walk<'_> {
             let answer = spoilt(denoise(x, sigma)?, self.samples);
             // The first answer of a step that is due.
             if let Some(step) = step.take() {
-                previews.push((step, host(answer.value.clone())?));
+                previews.push((step, answer.value.clone()));
             }
             Ok(answer)
         };
@@ -67,8 +76,8 @@ impl Walk<'_> {
         let width = self.sampler.spec().latent_width;
         let mut noise = |step, draw| sampling_noise(self.samples, step, draw, width, self.sampler.device());
         let start = State::plain(z * self.sampling.sigmas[0]);
-        let pictures = self.sampling.run(start, &mut denoise, &mut noise, &mut before)?.value;
-        Ok(Images { pictures, previews })
+        let states = self.sampling.run(start, &mut denoise, &mut noise, &mut before)?.value;
+        Ok(Images { states, previews })
     }
 }
 
@@ -76,13 +85,18 @@ impl Walk<'_> {
 ///
 /// # Errors
 /// When the device fails.
-pub fn finished(steered: Vec<Steered>, images: Images) -> Result<Vec<Finished>> {
-    let values = host(images.pictures)?;
-    let width = values.len() / steered.len().max(1);
-    let of = |i: usize, all: &[f32]| all[i * width..(i + 1) * width].to_vec();
+pub fn finished(generator: &dyn Generator, steered: Vec<Steered>, images: Images) -> Result<Vec<Finished>> {
+    let values = host(generator.pictures_of(images.states.clone()))?;
+    let decoded = generator.as_sampler().is_some_and(Sampler::has_codes);
+    let codes = decoded.then(|| host(images.states)).transpose()?;
+    let preview = |(step, states)| Ok((step, host(generator.pictures_of(states))?));
+    let previews = images.previews.into_iter().map(preview).collect::<Result<Vec<(usize, Vec<f32>)>>>()?;
+    let count = steered.len().max(1);
+    let of = |i: usize, all: &[f32]| all[i * (all.len() / count)..(i + 1) * (all.len() / count)].to_vec();
     let one = |(i, steered): (usize, Steered)| Finished {
         picture: of(i, &values),
-        previews: images.previews.iter().map(|(step, all)| (*step, of(i, all))).collect(),
+        code: codes.as_ref().map(|codes| of(i, codes)),
+        previews: previews.iter().map(|(step, all)| (*step, of(i, all))).collect(),
         effective_sizes: Vec::new(),
         remeasured: None,
         steered,
@@ -104,10 +118,10 @@ pub fn pictures(
     let latents = steered.iter().flat_map(|s| &s.latent).copied().collect();
     let samples: Vec<u64> = steered.iter().map(|s| s.sample).collect();
     let images = images(generator, &samples, latents, preview_every, cancel)?;
-    finished(steered, images)
+    finished(generator, steered, images)
 }
 
-/// The pictures that the generator makes of latents `[n, d]` by itself.
+/// The states that the generator reaches from latents `[n, d]` by itself.
 ///
 /// # Errors
 /// When the device fails or the run is stopped.
@@ -120,7 +134,7 @@ pub fn images(
 ) -> Result<Images> {
     let z = rows(latents, generator.spec().latent_width, generator.device());
     let Some(sampler) = generator.as_sampler() else {
-        return Ok(Images { pictures: generator.generate(z), previews: Vec::new() });
+        return Ok(Images { states: generator.generate(z), previews: Vec::new() });
     };
     let walk = Walk { sampler, sampling: sampler.sampling(), samples, preview_every, cancel };
     walk.run(z, &mut |x: &State, sigma: f64| sampler.denoiser().denoise(x, sigma, None))

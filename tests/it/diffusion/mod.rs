@@ -10,6 +10,7 @@ mod models;
 mod pretrained;
 mod quantities;
 mod sampling;
+mod stages;
 
 use burn::tensor::{DType, TensorData};
 use isoline::device::{self, Device};

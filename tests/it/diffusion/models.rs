@@ -4,7 +4,7 @@ use crate::cli::Isoline;
 use std::fs;
 use std::path::Path;
 
-const CARD: &str = r#"format = 1
+pub const CARD: &str = r#"format = 1
 id = "mini"
 family = "diffusion"
 about = "for tests"
@@ -47,7 +47,7 @@ kernel = 3
 padding = 1
 "#;
 
-const CONFIG: &str = r#"card = "mini.card.toml"
+pub const CONFIG: &str = r#"card = "mini.card.toml"
 objective = "edm"
 epochs = 2
 batch = 20

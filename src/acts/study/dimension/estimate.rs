@@ -208,9 +208,10 @@ impl Estimates {
         };
         let spec = generator.spec();
         let set = pictures(path, spec.sample_shape)?;
-        let width = spec.sample_shape.iter().product();
-        let take = |i: usize| set.values(i, spec.range).map(f64::from).collect::<Vec<_>>();
-        let points = Cloud { values: (0..set.count().min(self.count)).flat_map(take).collect(), width };
+        let width = spec.state_width();
+        let values = (0..set.count().min(self.count)).flat_map(|i| set.values(i, spec.range)).collect();
+        let values = super::states(generator, values)?;
+        let points = Cloud { values: values.into_iter().map(f64::from).collect(), width };
         let setting = self.setting.unwrap_or(row.setting.1[0]);
         let most = points.len().saturating_sub(1);
         let is_k = row.setting.0 == "k";

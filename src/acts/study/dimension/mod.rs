@@ -46,21 +46,29 @@ impl Pictures {
         seeds("seeds", &self.seeds)
     }
 
-    /// The pictures' values in the model's range, `[n × D]` row-major.
+    /// The pictures' values in the model's range, `[n × D]` row-major; for a model of two stages those of their codes.
     fn values(&self, generator: &dyn Generator) -> Result<Vec<f32>> {
         let seeds = self.seeds()?;
         let spec = generator.spec();
         let Some(path) = &self.pictures else {
             let z = Latents::of_seeds(&seeds, spec.latent_width);
-            return host(generator.generate(rows(z.into_values(), spec.latent_width, generator.device())));
+            return host(generator.states(rows(z.into_values(), spec.latent_width, generator.device())));
         };
         let set = pictures(path, spec.sample_shape)?;
         let count = set.count() as u64;
         if let Some(beyond) = seeds.iter().find(|s| **s >= count) {
             return Err(Error::key("seeds", format!("the set has pictures 0 to {}, found {beyond}", count - 1)));
         }
-        Ok(seeds.iter().flat_map(|s| set.values(*s as usize, spec.range)).collect())
+        states(generator, seeds.iter().flat_map(|s| set.values(*s as usize, spec.range)).collect())
     }
+}
+
+/// The states of pictures, both `[n × ·]` row-major: their codes for a model of two stages, else themselves.
+fn states(generator: &dyn Generator, pictures: Vec<f32>) -> Result<Vec<f32>> {
+    let Some(sampler) = generator.as_sampler().filter(|s| s.has_codes()) else { return Ok(pictures) };
+    let width: usize = generator.spec().sample_shape.iter().product();
+    let encoded = |part: &[f32]| host(sampler.encode(rows(part.to_vec(), width, generator.device())));
+    Ok(pictures.chunks(16 * width).map(encoded).collect::<Result<Vec<_>>>()?.concat())
 }
 
 /// Reads a set of pictures from an IDX file or a folder.

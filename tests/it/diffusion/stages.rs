@@ -1,0 +1,252 @@
+//! Models of two stages, through the program and the library: an autoencoder, a denoiser of its codes, and the map from
+//! noise to picture through both.
+
+use super::{cpu, models};
+use crate::cli::Isoline;
+use isoline::diffusion::{SamplerConfig, State};
+use isoline::generator;
+use isoline::nn::{Rows, Tangents};
+use isoline::noise::{Stream, normals};
+use isoline::tensors::{host, rows};
+use std::fs;
+use std::path::Path;
+
+const AUTOENCODER: &str = r#"format = 1
+id = "coder"
+family = "autoencoder"
+about = "for tests"
+[latent]
+shape = [2, 2, 2]
+prior = "normal"
+[sample]
+shape = [1, 4, 4]
+range = [-1.0, 1.0]
+[provenance]
+trained_on = "stripes"
+licence = "CC0-1.0"
+how = "draft"
+[[layers]]
+kind = "conv2d"
+key = "decoder.in"
+out = 6
+kernel = 1
+[[layers]]
+kind = "silu"
+[[layers]]
+kind = "conv_transpose2d"
+key = "decoder.out"
+out = 1
+kernel = 4
+stride = 2
+padding = 1
+[[encoder.layers]]
+kind = "conv2d"
+key = "encoder.in"
+out = 6
+kernel = 4
+stride = 2
+padding = 1
+[[encoder.layers]]
+kind = "silu"
+[[encoder.layers]]
+kind = "conv2d"
+key = "encoder.out"
+out = 4
+kernel = 1
+"#;
+
+const CODER: &str = r#"card = "coder.card.toml"
+objective = "autoencoder"
+epochs = 30
+batch = 20
+learning_rate = 1e-2
+seed = 3
+ema = 0.9
+[data]
+kind = "idx"
+path = "stripes.idx"
+[settings]
+kl = 1e-3
+edges = 0.5
+"#;
+
+/// The models of [`models::setting`], with a denoiser of codes in place of pictures.
+fn setting() -> tempfile::TempDir {
+    let dir = models::setting();
+    let card = models::CARD
+        .replace("shape = [1, 4, 4]\nprior", "shape = [2, 2, 2]\nprior")
+        .replace("channels = [4, 8]", "channels = [4]")
+        .replace("attention = [1]", "attention = [0]")
+        .replace("key = \"out\"\nout = 1", "key = \"out\"\nout = 2");
+    fs::write(dir.path().join("mini.card.toml"), card).unwrap();
+    let config = models::CONFIG.replace("seed = 3", "autoencoder = \"coder\"\nseed = 3");
+    fs::write(dir.path().join("mini.toml"), config).unwrap();
+    fs::write(dir.path().join("coder.card.toml"), AUTOENCODER).unwrap();
+    fs::write(dir.path().join("coder.toml"), CODER).unwrap();
+    dir
+}
+
+fn train(dir: &Path, config: &str, name: &str) -> Isoline {
+    Isoline::new(&["train-generator", "-q", "--device", "cpu", "--data", ".", "-c"])
+        .arg(format!("{config}.toml"))
+        .arg("-o")
+        .arg(format!("work-{name}"))
+        .arg("--model")
+        .arg(name)
+        .cwd(dir)
+}
+
+/// A folder with the models `coder` and `mini`, made once for all tests.
+fn taught() -> &'static Path {
+    static TAUGHT: std::sync::OnceLock<tempfile::TempDir> = std::sync::OnceLock::new();
+    let made = TAUGHT.get_or_init(|| {
+        let dir = setting();
+        train(dir.path(), "coder", "coder").succeeds();
+        train(dir.path(), "mini", "mini").succeeds();
+        dir
+    });
+    made.path()
+}
+
+#[test]
+fn both_trainings_resume_to_the_same_bits() {
+    let dir = setting();
+    let weights = |name: &str| fs::read(dir.path().join(name).join("weights.safetensors")).unwrap();
+    for config in ["coder", "mini"] {
+        let [whole, parts] = [format!("{config}-whole"), format!("{config}-parts")];
+        train(dir.path(), config, &whole).succeeds();
+        train(dir.path(), config, &parts).arg("--stop-after").arg("1").succeeds();
+        train(dir.path(), config, &parts).succeeds();
+        assert!(weights(&whole) == weights(&parts), "{config}: weights differ after a resume");
+        if config == "coder" {
+            fs::rename(dir.path().join(whole), dir.path().join("coder")).unwrap();
+        }
+    }
+}
+
+/// An autoencoder that learns leaves less error than the best constant picture does.
+#[test]
+fn an_autoencoder_rebuilds_pictures() {
+    let metrics = fs::read_to_string(taught().join("work-coder/metrics.jsonl")).unwrap();
+    let of = |line: &str, key: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()[key].as_f64().unwrap();
+    let [first, last] = [metrics.lines().next().unwrap(), metrics.lines().last().unwrap()];
+    // A third of the values is white and the rest near black. The best constant, black, is off by 1/3 of the range.
+    assert!(of(last, "error") < 0.15, "{last}");
+    assert!(of(last, "loss") < of(first, "loss"), "{first} {last}");
+}
+
+#[test]
+fn one_map_from_noise_to_picture() {
+    let device = cpu();
+    let model = generator::load(&taught().join("mini"), &device).unwrap();
+    let (d, width) = (model.spec().latent_width, 16);
+    assert_eq!((d, model.spec().state_shape, model.spec().sample_shape), (8, [2, 2, 2], [1, 4, 4]));
+    let z = normals(5, 0, Stream::Latent, 0, 3 * d);
+    let at = |z: &[f32]| host(model.generate(rows(z.to_vec(), d, &device))).unwrap();
+    let picture = at(&z);
+    // The picture is the decoded state.
+    let sampler = model.as_sampler().unwrap();
+    let states = model.states(rows(z.clone(), d, &device));
+    assert_eq!(host(model.pictures_of(states.clone())).unwrap(), picture);
+    assert_ne!(host(states).unwrap().len(), picture.len());
+    // Tangents of the whole map: by tensors, by host memory, by central differences.
+    let unit = |i: usize| -> Vec<f32> { (0..d).map(|j| f32::from(u8::from(i == j))).collect() };
+    let units: Vec<f32> = (0..d).flat_map(unit).collect();
+    let (value, tangents) = model.tangents(rows(z.clone(), d, &device), Tangents::shared(rows(units, d, &device)));
+    assert_eq!(host(value).unwrap(), picture);
+    let tangents = host(tangents.rows()).unwrap();
+    let graph = model.host().expect("a map on host memory");
+    assert_eq!(graph.features(), width);
+    let step = 1e-2f32;
+    for row in 0..3 {
+        let z = &z[row * d..(row + 1) * d];
+        let (value, point) = graph.value(z);
+        let largest = tangents.iter().fold(0.0f32, |a, v| a.max(v.abs()));
+        for (a, b) in value.iter().zip(&picture[row * width..]) {
+            assert!((a - b).abs() < 1e-5 * (1.0 + b.abs()), "{a} {b}");
+        }
+        let units = isoline::host::HostRows::units(d, 0, d);
+        let pushed = graph.tangent(&point, &graph.entering(units), None);
+        for i in 0..d {
+            let moved = |by: f32| -> Vec<f32> {
+                let z: Vec<f32> = z.iter().enumerate().map(|(j, v)| if i == j { v + by } else { *v }).collect();
+                at(&z)
+            };
+            let (up, down) = (moved(step), moved(-step));
+            let lane = pushed.lane(i);
+            for j in 0..width {
+                let found = tangents[(row * d + i) * width + j];
+                let difference = (up[j] - down[j]) / (2.0 * step);
+                // Rounding: 1e-7·|picture|/step; curvature: step²/6 of a third derivative of the map's own size.
+                assert!((found - difference).abs() < 2e-3 * largest, "{found} {difference} of {largest}");
+                assert!((found - lane[j]).abs() < 1e-5 * largest, "{found} {} of {largest}", lane[j]);
+            }
+        }
+    }
+    // Codes of pictures are standardised: they vary by about 1.
+    let pictures: Vec<f32> =
+        (0..120).flat_map(|i| (0..16).map(move |p| if (p % 4 + i) % 3 == 0 { 1.0 } else { -1.0 })).collect();
+    let codes = host(sampler.encode(rows(pictures, 16, &device))).unwrap();
+    let square = codes.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / codes.len() as f64;
+    assert!((0.3..2.0).contains(&square), "{square}");
+    // The noise that a state would come from leads back to it, on a path of many small steps.
+    let fine = SamplerConfig { steps: 96, ..sampler.config().clone() }.build(sampler.denoiser().range()).unwrap();
+    let follow = |z: Rows| {
+        let end = sampler.sample(State::plain(z), &[0, 1], &fine, &mut |_, _| Ok(())).unwrap();
+        end.value
+    };
+    let end = follow(rows(normals(6, 0, Stream::Latent, 0, 2 * d), d, &device));
+    let again = host(follow(sampler.noise_of(end.clone()).unwrap())).unwrap();
+    let end = host(end).unwrap();
+    let off: f64 = end.iter().zip(&again).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt();
+    let all: f64 = end.iter().map(|a| f64::from(*a).powi(2)).sum::<f64>().sqrt();
+    assert!(off < 0.1 * all, "{off} of {all}");
+}
+
+#[test]
+fn the_commands_see_one_model() {
+    let dir = taught();
+    let run = |arguments: &[&str]| Isoline::new(arguments).cwd(dir).succeeds();
+    let inspected = run(&["inspect", "mini"]);
+    assert!(
+        inspected.contains("decoder") && inspected.contains("encoder") && inspected.contains("all there"),
+        "{inspected}"
+    );
+    run(&["generate", "-q", "--device", "cpu", "-m", "mini", "--mode", "balanced", "--seeds", "0-3", "-o", "made"]);
+    let folder = dir.join("made");
+    let picture = fs::read_dir(&folder).unwrap().flatten().map(|e| e.path()).find(|p| p.is_dir());
+    assert!(folder.join("grid.png").is_file() || picture.is_some());
+    run(&["describe", "-q", "--device", "cpu", "mini", "--seeds", "0-3", "-o", "described"]);
+    run(&["lid", "estimate", "-q", "--device", "cpu", "mini", "--sigma", "0.5", "--probes", "0", "--seeds", "0-2"]);
+}
+
+#[test]
+fn an_autoencoder_that_does_not_fit_is_refused() {
+    let dir = setting();
+    train(dir.path(), "mini", "x").fails(3, &["coder", "no such model"]);
+    train(dir.path(), "coder", "coder").arg("--stop-after").arg("30").succeeds();
+    let write = |name: &str, from: &str, to: &str| {
+        let path = dir.path().join(name);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{from}");
+        fs::write(&path, text.replace(from, to)).unwrap();
+        text
+    };
+    let text = write("mini.card.toml", "shape = [2, 2, 2]", "shape = [2, 1, 4]");
+    train(dir.path(), "mini", "x").fails(2, &["mini.card.toml: latent.shape", "[2, 2, 2]", "coder"]);
+    fs::write(dir.path().join("mini.card.toml"), text).unwrap();
+    let text = write("mini.card.toml", "range = [-1.0, 1.0]", "range = [0.0, 1.0]");
+    train(dir.path(), "mini", "x").fails(2, &["mini.card.toml: sample", "range [-1.0, 1.0]"]);
+    fs::write(dir.path().join("mini.card.toml"), text).unwrap();
+    // A decoder by hand: the wrong number of channels, a deviation of 0.
+    train(dir.path(), "mini", "mini").succeeds();
+    let card = fs::read_to_string(dir.path().join("mini/card.toml")).unwrap();
+    let edited = |from: &str, to: &str| {
+        let place = card.find(from).unwrap();
+        let end = card[place..].find(']').unwrap() + place + 1;
+        fs::write(dir.path().join("mini/card.toml"), format!("{}{to}{}", &card[..place], &card[end..])).unwrap();
+        Isoline::new(&["inspect", "mini"]).cwd(dir.path())
+    };
+    edited("mean = [", "mean = [0.0]").fails(2, &["decoder.mean", "2 channels", "found 1"]);
+    edited("std = [", "std = [1.0, 0.0]").fails(2, &["decoder.std", "above 0", "found 0"]);
+}
