@@ -1,46 +1,31 @@
-//! A folder of PNG and JPEG files as a data set. One level of subfolders is read too, as data sets with a folder per
-//! class have; pictures come in the order of their names. Folder names are not read as labels.
+//! A folder or .zip file of PNG and JPEG files as a data set. One level of subfolders is read too, as data sets with a
+//! folder per class have. Folder names are not read as labels.
 
-use super::{Dataset, PictureFiles};
+use super::{Dataset, Packed};
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::render::png::read_picture;
+use crate::render::Picture;
 use std::path::Path;
 
-/// Reads every picture below `path` as `shape` = `[channels, height, width]`. Nothing is resized: height and width must
-/// match. Channels may differ: a grey picture is repeated over the channels of a colour model, and a grey model gets
-/// the luma of a colour picture.
-pub fn read(path: &Path, shape: [usize; 3]) -> Result<Dataset> {
-    let listed = PictureFiles::list(path, true)?;
-    listed.check(path)?;
-    let files = listed.files;
+/// Reads the pictures that were listed at `path` as `shape` = `[channels, height, width]`. Nothing is resized: height and
+/// width must match. Channels may differ: a grey picture is repeated over the channels of a colour model, and a grey model
+/// gets the luma of a colour picture.
+pub fn read(mut packed: Packed, path: &Path, shape: [usize; 3]) -> Result<Dataset> {
     let [channels, height, width] = shape;
-    if files.len() > limits::DATASET_ITEMS || (files.len() * channels * height * width) as u64 > limits::DATASET_BYTES {
-        let message = format!(
-            "{} pictures of shape {shape:?}, at most {} and {} bytes are read",
-            files.len(),
-            limits::DATASET_ITEMS,
-            limits::DATASET_BYTES
-        );
-        return Err(Error::input(path, message));
-    }
-    let mut pixels = Vec::with_capacity(files.len() * channels * height * width);
-    for file in files {
-        let picture = read_picture(&file)?;
-        if (picture.height, picture.width) != (height, width) {
-            return Err(Error::input(
-                file,
-                format!(
-                    "picture of {}×{}, expected {height}×{width}; resize the data first",
-                    picture.height, picture.width
-                ),
-            ));
-        }
+    let count = packed.count();
+    let bytes = shape.iter().try_fold(count, |all, n| all.checked_mul(*n));
+    let Some(bytes) = bytes.filter(|bytes| *bytes as u64 <= limits::DATASET_BYTES) else {
+        let most = limits::DATASET_BYTES;
+        return Err(Error::input(path, format!("{count} pictures of shape {shape:?}, at most {most} bytes are read")));
+    };
+    let mut pixels = Vec::with_capacity(bytes);
+    packed.decode(Some([height, width]), |picture: Picture| {
         for c in 0..channels {
             pixels.extend(picture.pixels.chunks_exact(picture.channels).map(|p| channel(p, c, channels)));
         }
-    }
-    Ok(Dataset { pixels, shape, labels: None })
+        Ok(())
+    })?;
+    Ok(Dataset { pixels, shape, labels: None, class_names: None })
 }
 
 /// Channel `c` of a pixel for a model of `wanted` channels; luma by the weights of Rec. 601.

@@ -96,7 +96,7 @@ fn parse(mut source: impl Read, path: &Path) -> Result<Dataset> {
         let found = if pixels.len() as u64 > size { "more".to_owned() } else { pixels.len().to_string() };
         return Err(bad(format!("header says {count} pictures of {height}×{width} = {size} bytes, found {found}")));
     }
-    Ok(Dataset { pixels, shape: [1, height, width], labels: None })
+    Ok(Dataset { pixels, shape: [1, height, width], labels: None, class_names: None })
 }
 
 #[cfg(test)]

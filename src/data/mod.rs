@@ -1,11 +1,17 @@
-//! Picture data sets in host memory, from IDX files or folders of PNG and JPEG files. Networks are trained on them and
+//! Picture data sets in host memory, from IDX files, from folders or .zip files of PNG and JPEG files, and from data sets
+//! with classes as EDM's tools write them. Networks are trained on them and
 //! dimensions are estimated at them; apart from that, no sample the program makes depends on them.
 
+mod attributes;
+mod edm;
 mod folder;
 mod idx;
+mod packed;
 mod picture_files;
 
+pub use attributes::Attributes;
 pub use idx::{parse_idx, parse_idx_labels};
+pub use packed::Packed;
 pub use picture_files::{PictureFiles, Skipped};
 
 use crate::error::{Error, Result};
@@ -17,23 +23,43 @@ use std::path::Path;
 pub struct Dataset {
     pixels: Vec<u8>,
     shape: [usize; 3],
-    labels: Option<Vec<u8>>,
+    labels: Option<Vec<u32>>,
+    class_names: Option<Vec<String>>,
 }
 
 /// Where to find a data set: the `[data]` table of a config.
-#[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
+#[derive(Clone, Debug, Default, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// The format: "idx" or "folder".
+    /// The format: "idx"; "folder" for a folder or .zip file of pictures; "edm" for one with a `dataset.json`.
     pub kind: String,
     /// The file or folder, relative to `--data`.
     pub path: String,
-    /// An IDX file with the class of each picture, relative to `--data`; none for data without classes.
+    /// An IDX file with the class of each picture, relative to `--data`; none for data without classes, and for "edm",
+    /// which has them in its `dataset.json`.
     #[serde(default)]
     pub labels: Option<String>,
+    /// A table of what the pictures show: a line of JSON for each, with its `name` and its attributes. It lies among the
+    /// pictures of a "folder" or "edm", or else below `--data`.
+    #[serde(default)]
+    pub attributes: Option<String>,
 }
 
 impl DataConfig {
+    /// Whether the set is of a kind that has classes, or names a file with them.
+    pub fn has_classes(&self) -> bool {
+        self.labels.is_some() || self.kind == "edm"
+    }
+
+    /// The pictures of a "folder" or "edm" below `root`, in the order in which they are read.
+    fn listed(&self, root: &Path) -> Result<Packed> {
+        let mut packed = Packed::open(&root.join(&self.path))?;
+        if self.kind == "edm" {
+            packed.sort();
+        }
+        Ok(packed)
+    }
+
     /// What lies in the folder of pictures below `root` and is not read; `None` if there is nothing, or it is no folder.
     ///
     /// # Errors
@@ -58,9 +84,15 @@ impl Dataset {
         let path = root.join(&config.path);
         let mut set = match config.kind.as_str() {
             "idx" => idx::read(&path)?,
-            "folder" => folder::read(&path, shape)?,
+            "folder" => folder::read(config.listed(root)?, &path, shape)?,
+            "edm" if config.labels.is_some() => {
+                let message = "expected none; a set of the kind \"edm\" has its classes in its dataset.json";
+                return Err(Error::config("data.labels", message));
+            }
+            "edm" => edm::read(config.listed(root)?, &path, shape)?,
             other => {
-                return Err(Error::config("data.kind", format!("expected \"idx\" or \"folder\", found \"{other}\"")));
+                let message = format!("expected \"idx\", \"folder\" or \"edm\", found \"{}\"", other.escape_debug());
+                return Err(Error::config("data.kind", message));
             }
         };
         if set.shape != shape {
@@ -79,7 +111,7 @@ impl Dataset {
                 let message = format!("expected a label for each of {} pictures, found {}", set.count(), labels.len());
                 return Err(Error::input(path, message));
             }
-            set.labels = Some(labels);
+            set.labels = Some(labels.into_iter().map(u32::from).collect());
         }
         Ok(set)
     }
@@ -90,19 +122,35 @@ impl Dataset {
     }
 
     /// A fingerprint of the data set: the SHA-256 of its pixels and, where there are classes, a blank and the SHA-256
-    /// of those. The order of the pictures matters.
+    /// of those, each in one byte where they are all below 256 and in four otherwise. The order of the pictures matters.
     pub fn sha256(&self) -> String {
         let pixels = crate::store::sha256_hex(&self.pixels);
         match &self.labels {
             None => pixels,
-            Some(labels) => format!("{pixels} {}", crate::store::sha256_hex(labels)),
+            Some(labels) => {
+                let small: Option<Vec<u8>> = labels.iter().map(|l| u8::try_from(*l).ok()).collect();
+                let bytes = small.unwrap_or_else(|| labels.iter().flat_map(|l| l.to_le_bytes()).collect());
+                format!("{pixels} {}", crate::store::sha256_hex(&bytes))
+            }
         }
     }
 
     /// The classes of the pictures with indices `picked`, in that order; `None` where the set has no labels.
     pub fn classes(&self, picked: &[usize]) -> Option<Vec<usize>> {
         let labels = self.labels.as_ref()?;
-        Some(picked.iter().map(|i| usize::from(labels[*i])).collect())
+        Some(picked.iter().map(|i| labels[*i] as usize).collect())
+    }
+
+    /// The number of classes: that of their names, else one more than the greatest class; `None` where the set has no
+    /// labels.
+    pub fn class_count(&self) -> Option<usize> {
+        let greatest = self.labels.as_ref()?.iter().max().map_or(0, |l| *l as usize + 1);
+        Some(self.class_names.as_ref().map_or(greatest, Vec::len))
+    }
+
+    /// The names of the classes, where the set tells them.
+    pub fn class_names(&self) -> Option<&[String]> {
+        self.class_names.as_deref()
     }
 
     /// Picture `i`.

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Endings of pictures that are read.
-const ENDINGS: [&str; 3] = ["png", "jpg", "jpeg"];
+pub(super) const ENDINGS: [&str; 3] = ["png", "jpg", "jpeg"];
 
 /// The pictures of a folder, by their names, and what was skipped.
 #[derive(Debug, Default)]

@@ -4,6 +4,7 @@
 //! build, so equal pictures give equal files everywhere.
 
 use image::ImageDecoder;
+use image::metadata::Orientation;
 use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
@@ -214,8 +215,9 @@ fn check_sum(kind: [u8; 4], data: &[u8], expected: [u8; 4]) -> Result<(), String
     Err("its iTXt chunk isoline is damaged (checksum); take another copy of the picture".to_owned())
 }
 
-/// Reads a PNG or JPEG picture as 8-bit grey or RGB, turned as its EXIF orientation says. Alpha is dropped, and 16-bit
-/// levels are rounded.
+/// Reads a PNG or JPEG picture as 8-bit grey or RGB, turned as its EXIF orientation says. A palette becomes its colours; a
+/// level v of 16 bits becomes v·255/65535, rounded; what is transparent lies over white. A JPEG of four inks is refused, for
+/// only a profile of the printer says what colours they are. Colour profiles and gamma are not applied.
 ///
 /// Sides are limited to [`limits::IMAGE_SIDE_IN`], which bounds the decoder's memory.
 ///
@@ -231,7 +233,7 @@ pub fn read_picture(path: &Path) -> Result<Picture> {
             format!("expected a picture file of at most {} MiB", limits::PICTURE_BYTES >> 20),
         ));
     }
-    decode(BufReader::new(file), path)
+    decode(BufReader::new(file), path, None)
 }
 
 /// Like [`read_picture`], for a picture file in memory; `place` stands for the file in errors.
@@ -239,13 +241,28 @@ pub fn read_picture(path: &Path) -> Result<Picture> {
 /// # Errors
 /// Those of [`read_picture`].
 pub fn parse_picture(bytes: &[u8], place: &Path) -> Result<Picture> {
-    decode(Cursor::new(bytes), place)
+    decode(Cursor::new(bytes), place, None)
 }
 
-fn decode<R: BufRead + Seek>(mut source: R, path: &Path) -> Result<Picture> {
+/// Like [`parse_picture`], for a picture that must have this `[height, width]`. One of another size is refused before its
+/// pixels are decoded.
+///
+/// # Errors
+/// Those of [`read_picture`]; [`Error::Input`] for another size.
+pub fn parse_picture_of(bytes: &[u8], place: &Path, size: [usize; 2]) -> Result<Picture> {
+    decode(Cursor::new(bytes), place, Some(size))
+}
+
+fn decode<R: BufRead + Seek>(mut source: R, path: &Path, size: Option<[usize; 2]>) -> Result<Picture> {
     let failed = |e| Error::io(path, "read the picture", e);
     let head = source.fill_buf().map_err(failed)?;
     let found = crate::store::told(head).filter(|_| !head.starts_with(b"\x89PNG") && !head.starts_with(b"\xff\xd8"));
+    if head.starts_with(b"\xff\xd8") && jpeg_channels(&mut source).map_err(failed)? == Some(4) {
+        let message =
+            "a JPEG of four inks (CMYK), whose colours depend on a printer's profile; convert it to RGB first";
+        return Err(Error::input(path, message));
+    }
+    source.rewind().map_err(failed)?;
     let mut reader = image::ImageReader::new(source).with_guessed_format().map_err(failed)?;
     if !matches!(reader.format(), Some(image::ImageFormat::Png | image::ImageFormat::Jpeg)) {
         let found = found.unwrap_or_else(|| "another format".into());
@@ -262,9 +279,18 @@ fn decode<R: BufRead + Seek>(mut source: R, path: &Path) -> Result<Picture> {
         let mut decoder = reader.into_decoder()?;
         // As every viewer shows it: cameras store the rows as the sensor has them, and the turn beside them.
         let orientation = decoder.orientation()?;
+        let (width, height) = decoder.dimensions();
+        let lying = matches!(
+            orientation,
+            Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH
+        );
+        let own = if lying { [width, height] } else { [height, width] }.map(|side| side as usize);
+        if size.is_some_and(|size| size != own) {
+            return Ok(Err(own));
+        }
         let mut decoded = image::DynamicImage::from_decoder(decoder)?;
         decoded.apply_orientation(orientation);
-        Ok(decoded)
+        Ok(Ok(decoded))
     };
     // The decoder of JPEG pictures panics on some damaged ones; nothing that it was writing to is used then.
     let decoded = std::panic::catch_unwind(AssertUnwindSafe(|| turned(reader)))
@@ -278,11 +304,70 @@ fn decode<R: BufRead + Seek>(mut source: R, path: &Path) -> Result<Picture> {
         }
         other => Error::input(path, format!("the picture is damaged: {}", other.to_string().to_lowercase())),
     })?;
+    let decoded = decoded.map_err(|[height, width]| {
+        let wanted = size.map_or(String::new(), |[height, width]| format!(", expected {height}×{width}"));
+        Error::input(path, format!("picture of {height}×{width}{wanted}; resize the data first"))
+    })?;
     let (height, width) = (decoded.height() as usize, decoded.width() as usize);
-    if decoded.color().has_color() {
+    let colour = decoded.color();
+    if colour.has_alpha() {
+        return match colour.has_color() {
+            true => Picture::from_pixels(over_white::<4>(decoded.into_rgba16().into_raw()), [3, height, width]),
+            false => Picture::from_pixels(over_white::<2>(decoded.into_luma_alpha16().into_raw()), [1, height, width]),
+        };
+    }
+    if colour.has_color() {
         Picture::from_pixels(decoded.into_rgb8().into_raw(), [3, height, width])
     } else {
         Picture::from_pixels(decoded.into_luma8().into_raw(), [1, height, width])
+    }
+}
+
+/// Levels of 8 bits of pixels whose last of `N` values of 16 bits is their opacity, over white.
+fn over_white<const N: usize>(pixels: Vec<u16>) -> Vec<u8> {
+    let mut seen = Vec::with_capacity(pixels.len() / N * (N - 1));
+    for pixel in pixels.chunks_exact(N) {
+        let opacity = u64::from(pixel[N - 1]);
+        let most = u64::from(u16::MAX);
+        // (v·opacity + most·(most − opacity))/most in 16 bits, times 255/most in 8, rounded once.
+        let level =
+            |v: &u16| ((u64::from(*v) * opacity + most * (most - opacity)) * 255 + most * most / 2) / (most * most);
+        seen.extend(pixel[..N - 1].iter().map(|v| level(v) as u8));
+    }
+    seen
+}
+
+/// The number of colour channels in the frame header of a JPEG file; `None` where there is no such header, which is for the
+/// decoder to tell.
+fn jpeg_channels(source: &mut (impl BufRead + Seek)) -> std::io::Result<Option<u8>> {
+    let mut walk = || -> std::io::Result<Option<u8>> {
+        source.seek(SeekFrom::Start(2))?;
+        for _ in 0..CHUNKS {
+            let mut marker = [0; 2];
+            source.read_exact(&mut marker)?;
+            match marker {
+                // A marker may be filled up with any number of 0xff before it.
+                [0xff, 0xff] => drop(source.seek(SeekFrom::Current(-1))?),
+                [0xff, 0x01 | 0xd0..=0xd8] => {}
+                [0xff, 0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf] => {
+                    // Its length, the depth, height, width, and the number of channels.
+                    let mut header = [0; 8];
+                    source.read_exact(&mut header)?;
+                    return Ok(Some(header[7]));
+                }
+                [0xff, 0x02..=0xd8 | 0xdb..=0xfe] => {
+                    let mut length = [0; 2];
+                    source.read_exact(&mut length)?;
+                    source.seek(SeekFrom::Current(i64::from(u16::from_be_bytes(length).max(2)) - 2))?;
+                }
+                _ => return Ok(None),
+            }
+        }
+        Ok(None)
+    };
+    match walk() {
+        Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
+        found => found,
     }
 }
 

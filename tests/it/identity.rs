@@ -197,7 +197,12 @@ fn a_foreign_lenet_knows_the_test_digits() {
     let classifier = Classifier::load(&lenet(dir.path()), &device::open("cpu").unwrap().1).unwrap();
     let mnist = shared::data().join("datasets/mnist");
     let named = |name: &str| format!("t10k-{name}-ubyte.gz");
-    let config = DataConfig { kind: "idx".into(), path: named("images-idx3"), labels: Some(named("labels-idx1")) };
+    let config = DataConfig {
+        kind: "idx".into(),
+        path: named("images-idx3"),
+        labels: Some(named("labels-idx1")),
+        ..DataConfig::default()
+    };
     let set = Dataset::read(&config, &mnist, [1, 28, 28]).unwrap();
     let n = 1000;
     let picture = |i| {

@@ -84,12 +84,32 @@ fn all_eight_orientations_give_the_upright_picture() {
         }
     }
     // A folder of all of them is a set of sixteen equal pictures.
-    let config = DataConfig { kind: "folder".into(), path: String::new(), labels: None };
+    let config = DataConfig { kind: "folder".into(), ..DataConfig::default() };
     let set = Dataset::read(&config, dir.path(), [1, HEIGHT, WIDTH]).unwrap();
     assert_eq!(set.count(), 16);
     for i in 0..16 {
         let values: Vec<f32> = set.values(i, [0.0, 255.0]).collect();
         assert!(values.iter().zip(&expected).all(|(a, b)| (a - f32::from(*b)).abs() <= 1.0), "picture {i}");
+    }
+}
+
+/// What four inks look like is for a printer's profile to say. The file is one of 8×8 as Pillow writes it.
+#[test]
+fn a_jpeg_of_inks_is_refused_by_name() {
+    use base64::Engine;
+    let file = "/9j/7gAOQWRvYmUAZAAAAAAA/9sAQwD////////////////////////////////////////////////////////////////////////////////////\
+                //8AAFAgACAAIBEMRAE0RAFkRAEsRAP/EABUAAQEAAAAAAAAAAAAAAAAAAAID/8QAFBABAAAAAAAAAAAAAAAAAAAAAP/aAA4EQwBNAFkASwAAPwAmSj//2Q==";
+    let bytes = base64::engine::general_purpose::STANDARD.decode(file).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("ink.jpg"), &bytes).unwrap();
+    let config = DataConfig { kind: "folder".into(), ..DataConfig::default() };
+    let error = Dataset::read(&config, dir.path(), [3, 8, 8]).unwrap_err();
+    let text = error.to_string();
+    assert!(error.exit_code() == 3 && text.contains("ink.jpg: a JPEG of four inks (CMYK)"), "{text}");
+    // Cut anywhere before that is known, it is damaged or of inks, and no panic.
+    for cut in 0..bytes.len() {
+        fs::write(dir.path().join("ink.jpg"), &bytes[..cut]).unwrap();
+        assert_eq!(Dataset::read(&config, dir.path(), [3, 8, 8]).unwrap_err().exit_code(), 3, "{cut}");
     }
 }
 

@@ -1,16 +1,13 @@
 //! What can be compared: pictures in a folder, a run folder, a zip file or an IDX file; rows of numbers in an .npz,
 //! .safetensors or .parquet file.
 
-use crate::data::{PictureFiles, parse_idx};
+use crate::data::{Packed, parse_idx};
 use crate::error::{Error, Result};
 use crate::evaluate::Features;
 use crate::limits;
 use crate::render::Picture;
-use crate::render::png::{parse_picture, read_picture};
 use crate::store::{self, Arrays, Weights};
 use crate::table::{Values, read_parquet};
-use rayon::prelude::*;
-use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
 /// Samples as they were given.
@@ -43,7 +40,7 @@ impl Source {
         let limit = limit.unwrap_or(usize::MAX);
         let (samples, remark) = match ending(path).as_str() {
             _ if path.is_dir() => folder(path, columns, limit)?,
-            "zip" => (Samples::Pictures(zipped(path, limit)?), None),
+            "zip" => pictures(path, limit)?,
             "npz" => (Samples::Rows(array(path, columns, limit)?), None),
             "safetensors" => (Samples::Rows(tensor(path, columns, limit)?), None),
             "parquet" => (Samples::Rows(table(path, columns, limit)?), None),
@@ -121,55 +118,23 @@ fn folder(path: &Path, columns: &[String], limit: usize) -> Result<(Samples, Opt
         };
         return Ok((Samples::Rows(table(file, columns, limit)?), None));
     }
-    let pictures = path.join("images");
-    let folder = if run && pictures.is_dir() { pictures.as_path() } else { path };
-    let listed = PictureFiles::list(folder, true)?;
-    listed.check(folder)?;
-    let files = &listed.files[..listed.files.len().min(limit)];
-    bounded(path, files.len())?;
-    let read = files.par_iter().map(|file| read_picture(file)).collect::<Result<Vec<_>>>()?;
-    let remark = (!listed.skipped.is_empty()).then(|| format!("{}: {}", crate::error::shown(folder), listed.skipped));
+    let images = path.join("images");
+    let folder = if run && images.is_dir() { images.as_path() } else { path };
+    pictures(folder, limit)
+}
+
+/// The first `limit` pictures of a folder or a .zip file.
+fn pictures(path: &Path, limit: usize) -> Result<(Samples, Option<String>)> {
+    let mut packed = Packed::open(path)?;
+    packed.truncate(limit);
+    let mut read = Vec::with_capacity(packed.count());
+    packed.decode(None, |picture| {
+        read.push(picture);
+        Ok(())
+    })?;
+    let skipped = packed.skipped();
+    let remark = (!skipped.is_empty()).then(|| format!("{}: {skipped}", crate::error::shown(path)));
     Ok((Samples::Pictures(read), remark))
-}
-
-fn bounded(path: &Path, count: usize) -> Result<()> {
-    match count <= limits::DATASET_ITEMS {
-        true => Ok(()),
-        false => Err(Error::input(path, format!("{count} samples, at most {} are read", limits::DATASET_ITEMS))),
-    }
-}
-
-/// The pictures of a zip file, in the order of their names.
-fn zipped(path: &Path, limit: usize) -> Result<Vec<Picture>> {
-    let bad = |e: String| Error::input(path, format!("expected a whole .zip file: {e}"));
-    let bytes = store::read_bounded(path, limits::DATASET_BYTES)?;
-    let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|e| bad(e.to_string()))?;
-    let names: Result<Vec<String>, _> =
-        archive.file_names().map(|name| name.map(std::borrow::Cow::into_owned)).collect();
-    let mut names = names.map_err(|e| bad(e.to_string()))?;
-    let picture = |name: &String| {
-        let last = name.rsplit('/').next().unwrap_or_default();
-        !last.starts_with('.') && ["png", "jpg", "jpeg"].contains(&ending(Path::new(name)).as_str())
-    };
-    names.retain(picture);
-    names.sort();
-    names.truncate(limit);
-    bounded(path, names.len())?;
-    if names.is_empty() {
-        return Err(Error::input(path, "expected PNG or JPEG pictures, found none"));
-    }
-    let mut packed = Vec::with_capacity(names.len());
-    for name in names {
-        let mut member = archive.by_name(&name).map_err(|e| bad(e.to_string()))?;
-        let mut bytes = Vec::new();
-        let most = limits::PICTURE_BYTES;
-        member.by_ref().take(most + 1).read_to_end(&mut bytes).map_err(|e| bad(e.to_string()))?;
-        if bytes.len() as u64 > most {
-            return Err(Error::input(path, format!("\"{}\" has more than {most} bytes", name.escape_debug())));
-        }
-        packed.push((path.join(&name), bytes));
-    }
-    packed.par_iter().map(|(place, bytes)| parse_picture(bytes, place)).collect()
 }
 
 fn idx(path: &Path, limit: usize) -> Result<Vec<Picture>> {

@@ -80,7 +80,7 @@ impl Denoising {
         if !(0.0..=1.0).contains(&drop_class) {
             return Err(Error::config("settings.drop_class", format!("expected 0 to 1, found {drop_class}")));
         }
-        if denoiser.classes > 0 && config.data.labels.is_none() {
+        if denoiser.classes > 0 && !config.data.has_classes() {
             let message = format!("missing; the card's denoiser has {} classes", denoiser.classes);
             return Err(Error::config("data.labels", message));
         }
@@ -101,6 +101,10 @@ impl Denoising {
 impl Objective for Denoising {
     fn networks(&self) -> Vec<&Network> {
         vec![&self.parts.network, &self.parts.embed]
+    }
+
+    fn classes(&self) -> usize {
+        self.card.raw.denoiser.as_ref().map_or(0, |d| d.classes)
     }
 
     // Minimises the mean of (F − target)² with target = (x₀ − skip·x)/output. For EDM's prediction that is EDM's own

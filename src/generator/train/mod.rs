@@ -135,6 +135,11 @@ pub trait Objective {
         None
     }
 
+    /// The number of classes that it wants pictures of; 0 if it does not look at classes.
+    fn classes(&self) -> usize {
+        0
+    }
+
     /// Takes one step on a batch.
     ///
     /// # Errors
@@ -198,6 +203,7 @@ pub fn train(job: &Training, device: &Device, progress: &Progress, cancel: &Canc
     let mut card = Card::check(raw, &draft)?;
     let objective = objective(&card, &config, device)?;
     let data = Dataset::read(&config.data, job.data_root, card.sample_shape)?;
+    check_classes(&data, &config.data, objective.classes(), job.data_root)?;
     let mut parts = format!("{text}\n{draft_text}\n{} {} {}", noise::SCHEME, data.sha256(), job.device_class);
     let codes = match &first {
         None => None,
@@ -315,6 +321,19 @@ fn objective(card: &Card, config: &TrainConfig, device: &Device) -> Result<Box<d
             ))
         }
     }
+}
+
+/// Refuses a data set without classes, or with more of them than the model knows.
+fn check_classes(data: &Dataset, config: &DataConfig, known: usize, root: &Path) -> Result<()> {
+    let found = match data.class_count() {
+        _ if known == 0 => return Ok(()),
+        Some(found) if found <= known => return Ok(()),
+        Some(found) => format!("classes up to {}", found - 1),
+        None => "no labels".to_owned(),
+    };
+    let place = root.join(config.labels.as_ref().unwrap_or(&config.path));
+    let message = format!("expected a class from 0 to {} for each picture, as in the card, found {found}", known - 1);
+    Err(Error::input(place, message))
 }
 
 fn fresh(networks: &[&Network], config: &TrainConfig, device: &Device) -> State {

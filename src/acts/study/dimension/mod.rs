@@ -71,11 +71,12 @@ fn states(generator: &dyn Generator, pictures: Vec<f32>) -> Result<Vec<f32>> {
     Ok(pictures.chunks(16 * width).map(encoded).collect::<Result<Vec<_>>>()?.concat())
 }
 
-/// Reads a set of pictures from an IDX file or a folder.
+/// Reads a set of pictures from an IDX file, a folder or a .zip file.
 fn pictures(path: &Path, shape: [usize; 3]) -> Result<Dataset> {
-    let kind = if path.is_dir() { "folder" } else { "idx" };
+    let zip = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("zip"));
+    let kind = if zip || path.is_dir() { "folder" } else { "idx" };
     let (root, name) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
-    let config = DataConfig { kind: kind.into(), path: name.to_string_lossy().into_owned(), labels: None };
+    let config = DataConfig { kind: kind.into(), path: name.to_string_lossy().into_owned(), ..DataConfig::default() };
     Dataset::read(&config, root, shape)
 }
 
