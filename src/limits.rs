@@ -10,6 +10,9 @@ pub const IMAGE_SIDE_IN: u32 = 4096;
 pub const IMAGE_SIDE_OUT: usize = 2048;
 /// Width d of a latent: at this width the `[d, d]` Gram matrix of an exact Jacobian alone takes 32 GiB in f64.
 pub const LATENT_WIDTH: usize = 65_536;
+/// Values of a picture that a network reads: three channels of the largest side that is written.
+pub const PICTURE_VALUES: usize = 3 * IMAGE_SIDE_OUT * IMAGE_SIDE_OUT;
+
 /// Steps of one steering or sampling loop.
 pub const STEPS: usize = 4_096;
 /// Samples in a tile, that is, in one network call of fixed shape.

@@ -11,7 +11,7 @@ use super::study::relations::{LOOKS, PICTURE_MEASURES, PictureMeasure};
 use crate::geometry::{DESCRIPTORS, Descriptor, ShownIn, shown_in};
 use crate::table::{Column, Note, Table};
 use arrays::{LABELS, SPECTRA};
-use evaluation::{EVALUATION, SHOWERS};
+use evaluation::{EVALUATION, SHOWERS, classes};
 use std::borrow::Cow;
 
 /// A table that the program writes.
@@ -68,6 +68,11 @@ pub static TABLES: &[TableRow] = &[
         name: "evaluation",
         about: "one row per generated set and metric, by isoline evaluate",
         notes: || EVALUATION.to_vec(),
+    },
+    TableRow {
+        name: "classes",
+        about: "one row per generated set and class, by isoline evaluate with features of a classifier",
+        notes: classes,
     },
     TableRow {
         name: "showers",

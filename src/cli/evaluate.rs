@@ -60,7 +60,7 @@ fn images(args: &Args, context: &Context, origin: &Origin, outdir: &Path) -> Res
     } else {
         output::print(&output::columns(&report.rows()))?;
     }
-    for remark in &report.remarks {
+    for remark in report.remarks.iter().chain(&report.cache_remarks) {
         context.say(&format!("note: {remark}"));
     }
     context.say(&format!(
@@ -80,6 +80,7 @@ fn showers(args: &Args, context: &Context, origin: &Origin, outdir: &Path) -> Re
         (!asked.columns.is_empty(), "--columns"),
         (!asked.metrics.is_empty(), "--metrics"),
         (asked.limit.is_some(), "--limit"),
+        (asked.no_cache, "--no-cache"),
     ];
     if let Some((_, flag)) = foreign.iter().find(|(given, _)| *given) {
         return Err(Error::config(

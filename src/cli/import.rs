@@ -1,7 +1,9 @@
 //! `isoline import`: turns a model of others into a model folder: an ONNX file as it is, or weights and a draft card.
 
 use super::{CommandRow, Context, output, parsed};
-use crate::acts::import::{Array, Noise, OnnxImported, OnnxOptions, arrays, import_onnx};
+use crate::acts::import::{
+    Array, EncoderOptions, Noise, OnnxImported, OnnxOptions, arrays, import_encoder, import_onnx,
+};
 use crate::error::{Error, Result, shown};
 use crate::generator::{ImportOptions, Imported, import, prefix_told};
 use std::collections::BTreeMap;
@@ -35,28 +37,90 @@ pub struct Args {
     key: Option<String>,
     #[command(flatten)]
     onnx: OnnxArgs,
+    #[command(flatten)]
+    encoder: EncoderArgs,
+}
+
+/// What an ONNX file is taken as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Kind {
+    /// Noise to pictures
+    Generator,
+    /// Pictures to features, for isoline evaluate --features
+    Encoder,
+    /// Pictures to scores of classes
+    Classifier,
+}
+
+/// How pictures are made to fit a network that reads them. It stands in the card, where it can be changed later.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "ONNX encoders and classifiers")]
+struct EncoderArgs {
+    /// How pictures are resized: torch-bilinear, torch-bicubic, torch-area, torch-bilinear-antialias, torch-bicubic-antialias,
+    /// pil-bilinear, pil-bicubic or clean-fid [default: torch-bilinear]
+    #[arg(long, value_name = "NAME")]
+    interpolation: Option<String>,
+    /// Bring the shorter side of a picture to this length and cut the middle [default: resize the whole picture]
+    #[arg(long, value_name = "N")]
+    short_side: Option<usize>,
+    /// What is taken off each channel, as in 0.485,0.456,0.406, after black and white are at --range
+    #[arg(long, value_name = "NUMBERS", allow_hyphen_values = true)]
+    mean: Option<String>,
+    /// What each channel is divided by then
+    #[arg(long, value_name = "NUMBERS")]
+    std: Option<String>,
+}
+
+impl EncoderArgs {
+    fn options(&self, kind: Kind) -> Result<EncoderOptions> {
+        let each = |flag: &str, text: &Option<String>| -> Result<Option<Vec<f32>>> {
+            let all = text.as_ref().map(|text| numbers(flag, text)).transpose()?;
+            Ok(all.map(|all| all.into_iter().map(|v| v as f32).collect()))
+        };
+        Ok(EncoderOptions {
+            classes: kind == Kind::Classifier,
+            interpolation: self.interpolation.clone(),
+            short_side: self.short_side,
+            mean: each("--mean", &self.mean)?,
+            std: each("--std", &self.std)?,
+        })
+    }
+
+    /// The first of these flags that was given.
+    fn given(&self) -> Option<&'static str> {
+        let flags = [
+            (self.interpolation.is_some(), "--interpolation"),
+            (self.short_side.is_some(), "--short-side"),
+            (self.mean.is_some(), "--mean"),
+            (self.std.is_some(), "--std"),
+        ];
+        flags.into_iter().find(|(given, _)| *given).map(|(_, flag)| flag)
+    }
 }
 
 /// What may be said about an ONNX file that leaves it open.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "ONNX")]
 struct OnnxArgs {
-    /// The input that is the latent
+    /// What the network is [default: generator]
+    #[arg(long = "as", value_enum, value_name = "WHAT")]
+    kind: Option<Kind>,
+    /// The input that is the latent; of an encoder or a classifier, the picture
     #[arg(long, value_name = "NAME")]
     latent: Option<String>,
-    /// Shape of one latent, as in 16 or 4x8x8, if the file leaves it open
+    /// Shape of one latent, as in 16 or 4x8x8, or of one picture that is read, if the file leaves it open
     #[arg(long, value_name = "SHAPE")]
     shape: Option<String>,
     /// What another input is held at, as in class=0,1,0 or class=FILE.safetensors; may be given several times
     #[arg(long, value_name = "NAME=VALUE")]
     fix: Vec<String>,
-    /// The output that is the picture
+    /// The output that is the picture; of an encoder, the features. It may be any value in the file
     #[arg(long, value_name = "NAME")]
     output: Option<String>,
     /// Shape of the picture, as in 1x28x28, if the output is flat
     #[arg(long, value_name = "CxHxW")]
     picture: Option<String>,
-    /// The values of black and of white, as in -1,1 [default: of the last activation, else measured]
+    /// The values of black and of white, as in -1,1 [default: of the last activation, else measured; of an encoder 0,1]
     #[arg(long, value_name = "LOW,HIGH", allow_hyphen_values = true)]
     range: Option<String>,
     /// What random nodes become: one draw that is kept (fixed), or their mean (zero)
@@ -120,6 +184,7 @@ impl OnnxArgs {
     /// The first of these flags that was given.
     fn given(&self) -> Option<&'static str> {
         let flags = [
+            (self.kind.is_some(), "--as"),
             (self.latent.is_some(), "--latent"),
             (self.shape.is_some(), "--shape"),
             (!self.fix.is_empty(), "--fix"),
@@ -181,7 +246,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     if is_onnx {
         return run_onnx(args, context);
     }
-    if let Some(flag) = args.onnx.given() {
+    if let Some(flag) = args.onnx.given().or(args.encoder.given()) {
         let message = format!("is for ONNX files, whose names end in .onnx; {} is none", shown(&args.source));
         return Err(Error::config(flag, message));
     }
@@ -205,7 +270,18 @@ fn run_onnx(args: &Args, context: &Context) -> Result<()> {
             return Err(Error::config(flag, "is for weights; an ONNX file holds its own network"));
         }
     }
-    let done = import_onnx(&args.source, &args.outdir, &args.onnx.options(args.force)?)?;
+    let (kind, options) = (args.onnx.kind.unwrap_or(Kind::Generator), args.onnx.options(args.force)?);
+    let reads_pictures = kind != Kind::Generator;
+    if let Some(flag) = args.encoder.given().filter(|_| !reads_pictures) {
+        return Err(Error::config(flag, "is for a network that reads pictures; say --as encoder or --as classifier"));
+    }
+    if reads_pictures && options.picture.is_some() {
+        return Err(Error::config("--picture", "is for a generator; --shape is the shape of a picture that is read"));
+    }
+    let done = match reads_pictures {
+        false => import_onnx(&args.source, &args.outdir, &options)?,
+        true => import_encoder(&args.source, &args.outdir, &options, &args.encoder.options(kind)?)?,
+    };
     for warning in &done.warnings {
         context.say(&format!("note: {warning}"));
     }
@@ -215,6 +291,7 @@ fn run_onnx(args: &Args, context: &Context) -> Result<()> {
     output::print(&output::wrapped(&onnx_rows(&done, args.onnx.dry_run)))?;
     context.say(&match args.onnx.dry_run {
         true => "nothing was written".to_owned(),
+        false if reads_pictures => format!("next: isoline evaluate REAL GENERATED --features {}", shown(&done.folder)),
         false => format!("next: isoline generate --model {} --mode balanced", shown(&done.folder)),
     });
     Ok(())

@@ -1,4 +1,4 @@
-//! Inner products and distances of rows, block by block, through [`GramSum`].
+//! Inner products of rows, block by block, through [`GramSum`]. Distances are in [`neighbours`](super::neighbours).
 //!
 //! A panel is a block of rows stored value by value, as the sum wants it: entry (k, r) is value k of row r. The inner
 //! products of two panels are then AᵀB, each one running sum in f64 over the values in order.
@@ -61,74 +61,12 @@ impl Inner {
     }
 }
 
-/// |x|² of each row. The products are exact and summed in the order of [`Inner`], so that the distance between equal
-/// rows is exactly 0.
-pub fn squares(features: &Features) -> Vec<f64> {
-    let square = |row: &[f32]| row.iter().map(|v| f64::from(*v) * f64::from(*v)).sum();
-    features.values.par_chunks_exact(features.width).map(square).collect()
-}
-
-/// A distance below this part of |x|² + |y|² is computed again from the differences: above it |x|² + |y|² − 2x·y has
-/// lost at most 20 of its 53 bits.
-const NEAR: f64 = 1e-6;
-
-/// Squared distances |x − y|², `[rows of x, rows of y]` row-major: the whole table, for sets that are small by rule.
-pub fn squared_distances(x: &Features, y: &Features) -> Vec<f64> {
-    let all = |features: &Features| (0..features.rows()).collect::<Vec<_>>();
-    let (of_x, of_y) = (squares(x), squares(y));
-    let columns = panels(y, &all(y), None);
-    let mut table = vec![0.0; x.rows() * y.rows()];
-    table.par_chunks_mut(BLOCK * y.rows()).enumerate().for_each(|(block, part)| {
-        let rows: Vec<usize> = (block * BLOCK..x.rows().min((block + 1) * BLOCK)).collect();
-        let panel = Panel::of(x, &rows, None);
-        for (at, column) in columns.iter().enumerate() {
-            let inner = Inner::of(&panel, column);
-            for ((i, products), out) in rows.iter().zip(inner.rows()).zip(part.chunks_exact_mut(y.rows())) {
-                for (j, product) in products.iter().enumerate() {
-                    let j = at * BLOCK + j;
-                    let scale = of_x[*i] + of_y[j];
-                    let distance = scale - 2.0 * product;
-                    out[j] = if distance < NEAR * scale { direct(x.row(*i), y.row(j)) } else { distance };
-                }
-            }
-        }
-    });
-    table
-}
-
-/// |x − y|² from the differences.
-fn direct(x: &[f32], y: &[f32]) -> f64 {
-    x.iter().zip(y).map(|(x, y)| (f64::from(*x) - f64::from(*y)).powi(2)).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn rows(n: usize, width: usize, of: impl Fn(usize, usize) -> f32) -> Features {
         Features { values: (0..n * width).map(|v| of(v / width, v % width)).collect(), width }
-    }
-
-    /// Against differences in f64, where |x|² + |y|² − 2x·y alone would have no digit left: rows that differ by 1e-6
-    /// of their length, and equal ones.
-    #[test]
-    fn distances_of_near_and_far_rows() {
-        let x = rows(150, 19, |i, k| 100.0 + ((i * 7 + k * 3) as f32).sin());
-        let mut y = rows(140, 19, |i, k| 100.0 + ((i * 5 + k * 11) as f32).cos());
-        y.values[..19].copy_from_slice(x.row(3));
-        y.values[19..38].copy_from_slice(x.row(4));
-        y.values[19] += 1e-3;
-        let found = squared_distances(&x, &y);
-        for i in 0..150 {
-            for j in 0..140 {
-                let expected = direct(x.row(i), y.row(j));
-                // 2⁻⁵³ · 19 sums of terms up to |x|² + |y|², over a distance of at least 1e-6 of that.
-                assert!((found[i * 140 + j] - expected).abs() <= 1e-8 * expected, "{i} {j}");
-            }
-        }
-        assert_eq!(found[3 * 140], 0.0);
-        let step = f64::from(y.values[19]) - f64::from(x.row(4)[0]);
-        assert_eq!(found[4 * 140 + 1], step * step);
     }
 
     #[test]

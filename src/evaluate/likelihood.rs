@@ -8,7 +8,7 @@
 //! The loss of the fit is the mean of −ln p over the rows it is fitted to. Its derivative by sⱼ is the mean over rows
 //! of −wⱼ(½ |x − cⱼ|² e^(−sⱼ) − ½ D), where wⱼ is kernel j's share of p(x). (Jiralerspong et al. 2023, section 3.)
 
-use super::inner::squared_distances;
+use super::neighbours::squared_distances;
 use super::resampling::{Draw, order, part};
 use super::{Features, Sets};
 use crate::error::{Error, Result};

@@ -10,6 +10,7 @@
 //! values in tests come from the scripts of `experiments/evaluation/`, which comments name by folder and file.
 
 pub mod calorimeter;
+mod classes;
 mod clusters;
 mod dense;
 #[cfg(test)]
@@ -30,6 +31,8 @@ mod resampling;
 #[cfg(test)]
 mod shared;
 
+pub use classes::{OfClass, class_metrics, per_class};
+pub use intervals::wilson;
 pub use metrics::{METRICS, NEIGHBOURHOODS, kd_full, realism_scores, vendi, vendi_per_class};
 
 use crate::error::{Error, Result};

@@ -35,6 +35,11 @@ impl Origin {
         if sets.iter().any(|s| s.width != first.width) {
             return Err(Error::Bug("sets of features of different width".into()));
         }
+        Ok(Self::amid(first, sets))
+    }
+
+    /// An origin for `sets` of one width, amid the rows of `first`.
+    fn amid(first: &Features, sets: &[&Features]) -> Self {
         let mut origin: Vec<f32> = first.mean().iter().map(|m| *m as f32).collect();
         let mut exact = vec![true; first.width];
         for row in sets.iter().flat_map(|s| s.values.chunks_exact(s.width)) {
@@ -43,7 +48,7 @@ impl Origin {
             }
         }
         origin.iter_mut().zip(exact).filter(|(_, exact)| !exact).for_each(|(o, _)| *o = 0.0);
-        Ok(Self(origin))
+        Self(origin)
     }
 }
 
@@ -164,6 +169,25 @@ pub fn within(a: &Points, visit: impl Fn(&Block) + Sync) {
     let n = a.strips.len();
     let pairs: Vec<[usize; 2]> = (0..n).flat_map(|s| (s..n).map(move |t| [s, t])).collect();
     pairs.into_par_iter().for_each(|[s, t]| visit(&Block::of(a, s, a, t)));
+}
+
+/// Rows of a block where the whole table is wanted.
+const ROWS: usize = 128;
+
+/// The whole table of squared distances from rows of `x` to rows of `y`, `[x, y]`, for sets that are small by rule and of one
+/// width.
+pub fn squared_distances(x: &Features, y: &Features) -> Vec<f64> {
+    let origin = Origin::amid(x, &[x, y]);
+    let (a, b) = (Points::new(x, &origin, ROWS), Points::new(y, &origin, ROWS));
+    let mut table = vec![0.0; x.rows() * y.rows()];
+    table.par_chunks_mut((a.lanes * y.rows()).max(1)).enumerate().for_each(|(s, part)| {
+        for block in (0..b.strips.len()).map(|t| Block::of(&a, s, &b, t)) {
+            for (i, row) in part.chunks_exact_mut(y.rows()).enumerate() {
+                row[block.columns.clone()].copy_from_slice(block.row(i));
+            }
+        }
+    });
+    table
 }
 
 /// Something kept for each strip of a set while blocks arrive from many threads.
@@ -350,6 +374,7 @@ mod tests {
                 a.values[i * width] += [0.0, 1e-3, 1e-2][i % 3];
             }
             let found = table(&a, &b, 16);
+            assert_eq!(squared_distances(&a, &b), found);
             let eps = f64::EPSILON * width as f64;
             for (i, j) in (0..90).flat_map(|i| (0..50).map(move |j| (i, j))) {
                 let (found, expected) = (found[i * 50 + j], plain(a.row(i), b.row(j)));

@@ -294,24 +294,7 @@ impl Card {
         let Some(graph) = &self.raw.graph else {
             return Network::build(self.raw.layers.clone(), &self.raw.latent.shape).map_err(|e| self.at(e));
         };
-        let path = self.path.with_file_name(&graph.file);
-        let bytes = store::read_bounded(&path, limits::GRAPH_BYTES)?;
-        let sha256 = store::sha256_hex(&bytes);
-        if sha256 != graph.sha256 {
-            let message = format!(
-                "SHA-256 {sha256}, but card.toml was written for {}; the file was changed or damaged",
-                graph.sha256.escape_debug()
-            );
-            return Err(Error::input(path, message));
-        }
-        let network = GraphFile::parse(&bytes).and_then(|file| file.network());
-        let network = network.map_err(|e| Error::input(&path, e.to_string()))?;
-        let width: usize = network.input_shape().iter().product();
-        if width != self.latent_width {
-            let message = format!("the graph reads {width} values, expected {} as in latent.shape", self.latent_width);
-            return Err(Error::input(path, message));
-        }
-        Ok(network)
+        graph_file(graph, &self.path, &self.raw.latent.shape, ("latent.shape", limits::LATENT_WIDTH))
     }
 
     /// The `[denoiser]` table.
@@ -360,6 +343,39 @@ impl Card {
     pub fn at(&self, e: Error) -> Error {
         e.at(&format!("{}: ", crate::error::shown(&self.path)))
     }
+}
+
+/// The network in the graph file that the card at `path` names, for pictures of the shape `input`.
+///
+/// # Errors
+/// [`Error::Config`] for the card, [`Error::Input`] for the file.
+pub(super) fn graph_network(graph: &RawGraph, path: &Path, input: &[usize]) -> Result<Network> {
+    beside(&graph.file)
+        .map_err(|message| Error::config(format!("{}: graph.file", crate::error::shown(path)), message))?;
+    graph_file(graph, path, input, ("input.shape", limits::PICTURE_VALUES))
+}
+
+/// The network in a graph file beside the card at `path`. It must read as many values as `input` has, the shape under `key`,
+/// and at most `most`.
+fn graph_file(graph: &RawGraph, path: &Path, input: &[usize], (key, most): (&str, usize)) -> Result<Network> {
+    let path = path.with_file_name(&graph.file);
+    let bytes = store::read_bounded(&path, limits::GRAPH_BYTES)?;
+    let sha256 = store::sha256_hex(&bytes);
+    if sha256 != graph.sha256 {
+        let message = format!(
+            "SHA-256 {sha256}, but card.toml was written for {}; the file was changed or damaged",
+            graph.sha256.escape_debug()
+        );
+        return Err(Error::input(path, message));
+    }
+    let network = GraphFile::parse(&bytes).and_then(|file| file.network_within(most));
+    let network = network.map_err(|e| Error::input(&path, e.to_string()))?;
+    let (width, expected) = (network.input_shape().iter().product::<usize>(), input.iter().product::<usize>());
+    if width != expected {
+        let message = format!("the graph reads {width} values, expected {expected} as in {key}");
+        return Err(Error::input(path, message));
+    }
+    Ok(network)
 }
 
 /// Checks that a card has layers or a graph; else the key and what is wrong.

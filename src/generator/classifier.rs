@@ -1,8 +1,10 @@
 //! A network that tells the class of a picture: a folder with a card of the family "classifier" and weights in
 //! safetensors. It judges pictures and is no generator.
 
-use super::card::{Provenance, RawWeights};
+use super::card::{Provenance, RawGraph, RawWeights, graph_network};
 use super::one_shot::checked_weights;
+use super::preprocess::Input;
+use super::spatial::Spatial;
 use crate::device::Device;
 use crate::error::{Error, Result, shown};
 use crate::nn::{Network, Parameters, Pass};
@@ -13,11 +15,11 @@ use serde::Deserialize;
 use std::path::Path;
 
 /// The family of its card.
-const FAMILY: &str = "classifier";
+pub(super) const FAMILY: &str = "classifier";
 /// Pictures of one call.
-const BATCH: usize = 16;
+pub(super) const BATCH: usize = 16;
 
-/// A classifier's card.
+/// The card of a classifier, or of an encoder.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ClassifierCard {
@@ -31,27 +33,28 @@ struct ClassifierCard {
     #[serde(rename = "provenance")]
     _provenance: Provenance,
     weights: RawWeights,
+    #[serde(default)]
     layers: Vec<toml::Table>,
+    #[serde(default)]
+    graph: Option<RawGraph>,
+    #[serde(default)]
+    spatial: Option<Spatial>,
 }
 
-/// The `[input]` table: what the network sees of a picture.
-#[derive(Deserialize, serde::Serialize)]
-#[serde(deny_unknown_fields)]
-struct Input {
-    /// `[channels, height, width]`; a picture of another size is resized bilinearly.
-    shape: [usize; 3],
-    /// The values of black and of white.
-    range: [f32; 2],
-}
-
-/// What a classifier makes of pictures.
-pub struct Judged {
-    /// The last hidden values, `[pictures, width]`.
-    pub hidden: Vec<f32>,
-    /// Number of hidden values of a picture.
-    pub width: usize,
-    /// Class probabilities, `[pictures, classes]`.
-    pub probabilities: Vec<f32>,
+/// A network that reads pictures, as its card describes it, with its weights.
+pub(super) struct Opened {
+    /// The card's id.
+    pub id: String,
+    /// SHA-256 over input, network and weights.
+    pub sha256: String,
+    /// What it sees of a picture.
+    pub input: Input,
+    /// The network.
+    pub network: Network,
+    /// Its weights.
+    pub parameters: Parameters,
+    /// Where its spatial features are, if the card says so.
+    pub spatial: Option<Spatial>,
 }
 
 /// A network from pictures to scores, one for each class.
@@ -72,54 +75,17 @@ impl Classifier {
     /// finite, or not the ones the card was written for.
     pub fn load(folder: &Path, device: &Device) -> Result<Self> {
         let path = folder.join("card.toml");
-        let bad = |key: &str, message: String| Error::config(format!("{}: {key}", shown(&path)), message);
-        let raw: toml::Table = store::read_toml(&path)?.0;
-        let family = raw.get("family").and_then(toml::Value::as_str).unwrap_or_default();
+        let family = family(&path)?;
         if family != FAMILY {
             let message = format!(
                 "expected \"{FAMILY}\", found \"{}\"; only such a network tells classes",
                 family.escape_debug()
             );
-            return Err(bad("family", message));
+            return Err(Error::config(format!("{}: family", shown(&path)), message));
         }
-        let card: ClassifierCard = store::read_toml(&path)?.0;
-        if card.format != 1 {
-            return Err(bad("format", format!("expected 1, found {}; this card is for another version", card.format)));
-        }
-        store::check_id(&card.id).map_err(|m| bad("id", m))?;
-        card.weights.check().map_err(|m| bad("weights.file", m))?;
-        let Input { shape: [channels, height, width], range: [low, high] } = card.input;
-        let side = 1..=crate::limits::IMAGE_SIDE_OUT;
-        if !(matches!(channels, 1 | 3) && side.contains(&height) && side.contains(&width)) {
-            let most = side.end();
-            let message =
-                format!("expected [1 or 3, height, width] with sides up to {most}, found {:?}", card.input.shape);
-            return Err(bad("input.shape", message));
-        }
-        if !(low.is_finite() && high.is_finite() && low < high) {
-            return Err(bad("input.range", format!("expected [low, high] with low < high, found [{low}, {high}]")));
-        }
-        let network =
-            Network::build(card.layers.clone(), &card.input.shape).map_err(|e| e.at(&format!("{}: ", shown(&path))))?;
-        let classes: usize = network.output_shape().iter().product();
-        if classes < 2 || network.condition_width() != Ok(None) {
-            return Err(bad(
-                "layers",
-                format!("expected layers that end in a score for each of at least 2 classes, found {classes}"),
-            ));
-        }
-        let specs = network.parameters();
-        let weights = checked_weights(&card.weights, &path, &specs, folder)?;
-        let parts = serde_json::to_string(&(&card.input, &card.layers, &card.weights.sha256))
-            .map_err(|e| Error::Bug(format!("card: {e}")))?;
-        Ok(Self {
-            id: card.id,
-            sha256: store::sha256_hex(parts.as_bytes()),
-            input: card.input,
-            parameters: Parameters::upload(&specs, &weights, device),
-            network,
-            device: device.clone(),
-        })
+        let Opened { id, sha256, input, network, parameters, .. } = open(folder, device)?;
+        check_classes(&path, &network)?;
+        Ok(Self { id, sha256, input, network, parameters, device: device.clone() })
     }
 
     /// The card's id.
@@ -145,7 +111,7 @@ impl Classifier {
         let width: usize = self.input.shape.iter().product();
         let mut found = Vec::with_capacity(pictures.len());
         for part in pictures.chunks(BATCH) {
-            let seen = part.iter().map(|p| self.seen(p)).collect::<Result<Vec<_>>>()?.concat();
+            let seen = part.iter().map(|p| self.input.values(p)).collect::<Result<Vec<_>>>()?.concat();
             let pass = Pass::frozen(&self.parameters);
             let scores = host(self.network.forward(rows(seen, width, &self.device), &pass))?;
             found.extend(scores.chunks_exact(self.classes()).map(|s| {
@@ -155,76 +121,59 @@ impl Classifier {
         }
         Ok(found)
     }
-
-    /// The network's last hidden values and class probabilities of each picture: what the last layer with weights reads, and the
-    /// softmax of the scores.
-    ///
-    /// # Errors
-    /// [`Error::Device`].
-    pub fn judge(&self, pictures: &[&Picture]) -> Result<Judged> {
-        let with_weights = |i: &usize| {
-            let mut specs = Vec::new();
-            self.network.nodes()[*i].operator.parameters(&mut specs);
-            !specs.is_empty()
-        };
-        let last = (0..self.network.nodes().len()).rev().find(with_weights);
-        let hidden = self.network.until(last.map_or(0, |i| self.network.nodes()[i].inputs[0]));
-        let (pixels, width) = (self.input.shape.iter().product(), hidden.output_shape().iter().product());
-        let mut judged = Judged { hidden: Vec::new(), width, probabilities: Vec::new() };
-        for part in pictures.chunks(BATCH) {
-            let seen = part.iter().map(|p| self.seen(p)).collect::<Result<Vec<_>>>()?.concat();
-            let (pass, seen) = (Pass::frozen(&self.parameters), rows(seen, pixels, &self.device));
-            judged.hidden.extend(host(hidden.forward(seen.clone(), &pass))?);
-            let scores = host(self.network.forward(seen, &pass))?;
-            judged.probabilities.extend(scores.chunks_exact(self.classes()).flat_map(softmax));
-        }
-        Ok(judged)
-    }
-
-    /// The picture's values as the network sees them.
-    fn seen(&self, picture: &Picture) -> Result<Vec<f32>> {
-        let [channels, height, width] = self.input.shape;
-        let own = [picture.height, picture.width];
-        let values = picture.to_values([channels, picture.height, picture.width], self.input.range)?;
-        if own == [height, width] {
-            return Ok(values);
-        }
-        Ok(values.chunks_exact(own[0] * own[1]).flat_map(|plane| resized(plane, own, [height, width])).collect())
-    }
 }
 
-fn softmax(scores: &[f32]) -> Vec<f32> {
-    let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let all: Vec<f64> = scores.iter().map(|s| f64::from(s - top).exp()).collect();
-    let sum: f64 = all.iter().sum();
-    all.into_iter().map(|v| (v / sum) as f32).collect()
+/// The family that the card at `path` names; empty if it names none.
+pub(super) fn family(path: &Path) -> Result<String> {
+    let raw: toml::Table = store::read_toml(path)?.0;
+    Ok(raw.get("family").and_then(toml::Value::as_str).unwrap_or_default().to_owned())
 }
 
-/// A plane of values resized bilinearly from `[h, w]` to another size: half-pixel centres, repeated edges, nothing
-/// blurred before it is made smaller (PyTorch's `interpolate` with `align_corners=False`).
-fn resized(plane: &[f32], from: [usize; 2], to: [usize; 2]) -> Vec<f32> {
-    let place = |i: usize, axis: usize| {
-        let x = ((i as f32 + 0.5) * from[axis] as f32 / to[axis] as f32 - 0.5).max(0.0);
-        let first = (x as usize).min(from[axis] - 1);
-        (first, (first + 1).min(from[axis] - 1), x - first as f32)
+/// Checks that a network ends in a score for each of at least two classes.
+pub(super) fn check_classes(path: &Path, network: &Network) -> Result<()> {
+    let classes: usize = network.output_shape().iter().product();
+    if classes >= 2 {
+        return Ok(());
+    }
+    let message = format!("expected layers that end in a score for each of at least 2 classes, found {classes}");
+    Err(Error::config(format!("{}: layers", shown(path)), message))
+}
+
+/// Reads the card of a classifier or an encoder in `folder`, and its network and weights.
+///
+/// # Errors
+/// Those of [`Classifier::load`], without what makes it a classifier.
+pub(super) fn open(folder: &Path, device: &Device) -> Result<Opened> {
+    let path = folder.join("card.toml");
+    let bad = |key: &str, message: String| Error::config(format!("{}: {key}", shown(&path)), message);
+    let at = |e: Error| e.at(&format!("{}: ", shown(&path)));
+    let card: ClassifierCard = store::read_toml(&path)?.0;
+    if !matches!(card.format, 1 | 2) {
+        return Err(bad("format", format!("expected 1 or 2, found {}; this card is for another version", card.format)));
+    }
+    store::check_id(&card.id).map_err(|m| bad("id", m))?;
+    card.weights.check().map_err(|m| bad("weights.file", m))?;
+    card.input.check().map_err(|e| at(e.inside("input")))?;
+    let network = match &card.graph {
+        Some(graph) if card.layers.is_empty() => graph_network(graph, &path, &card.input.shape)?,
+        Some(_) => return Err(bad("layers", "expected none beside a graph".to_owned())),
+        None if card.layers.is_empty() => return Err(bad("layers", "missing; a card lists its layers".to_owned())),
+        None => Network::build(card.layers.clone(), &card.input.shape).map_err(at)?,
     };
-    let at = |i: usize, j: usize| {
-        let ((a, b, u), (c, d, v)) = (place(i, 0), place(j, 1));
-        let row = |r: usize| plane[r * from[1] + c] * (1.0 - v) + plane[r * from[1] + d] * v;
-        row(a) * (1.0 - u) + row(b) * u
-    };
-    (0..to[0]).flat_map(|i| (0..to[1]).map(move |j| (i, j))).map(|(i, j)| at(i, j)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn planes_are_resized_as_pytorch_does() {
-        // torch.nn.functional.interpolate(torch.tensor([[[[0., 1.], [2., 4.]]]]), size=(3, 3), mode="bilinear")
-        let found = resized(&[0.0, 1.0, 2.0, 4.0], [2, 2], [3, 3]);
-        let expected = [0.0, 0.5, 1.0, 1.0, 1.75, 2.5, 2.0, 3.0, 4.0];
-        assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{found:?}");
+    if network.condition_width() != Ok(None) {
+        return Err(bad("layers", "a modulate layer reads a condition, which only a denoiser has".to_owned()));
     }
+    let specs = network.parameters();
+    let weights = checked_weights(&card.weights, &path, &specs, folder)?;
+    let mut parts = serde_json::to_string(&(&card.input, &card.layers, &card.weights.sha256))
+        .map_err(|e| Error::Bug(format!("card: {e}")))?;
+    parts.extend(card.graph.as_ref().map(|graph| graph.sha256.as_str()));
+    Ok(Opened {
+        id: card.id,
+        sha256: store::sha256_hex(parts.as_bytes()),
+        input: card.input,
+        parameters: Parameters::upload(&specs, &weights, device),
+        network,
+        spatial: card.spatial,
+    })
 }

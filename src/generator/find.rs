@@ -49,10 +49,21 @@ pub fn places() -> Vec<Place> {
 /// The user's data folder for this program: `isoline` in `$XDG_DATA_HOME`, else in `~/.local/share`, on Windows in
 /// `%LOCALAPPDATA%`.
 fn data_folder() -> Option<PathBuf> {
-    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-    let base = variable("XDG_DATA_HOME").or_else(|| match cfg!(windows) {
-        true => variable("LOCALAPPDATA"),
-        false => variable("HOME").map(|home| home.join(".local/share")),
+    user_folder("XDG_DATA_HOME", ".local/share")
+}
+
+/// The user's folder for what this program can make again: `isoline` in `$XDG_CACHE_HOME`, else in `~/.cache`, on Windows
+/// `isoline/cache` in `%LOCALAPPDATA%`.
+pub fn cache_folder() -> Option<PathBuf> {
+    let folder = user_folder("XDG_CACHE_HOME", ".cache")?;
+    Some(if cfg!(windows) { folder.join("cache") } else { folder })
+}
+
+fn user_folder(variable: &str, below_home: &str) -> Option<PathBuf> {
+    let path = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    let base = path(variable).or_else(|| match cfg!(windows) {
+        true => path("LOCALAPPDATA"),
+        false => path("HOME").map(|home| home.join(below_home)),
     })?;
     Some(base.join("isoline"))
 }

@@ -67,12 +67,20 @@ impl GraphFile {
     /// # Errors
     /// [`Error::Key`] at the first wrong key, as in `nodes[12].index`, with the node's name.
     pub fn network(&self) -> Result<Network> {
+        self.network_within(limits::LATENT_WIDTH)
+    }
+
+    /// Like [`network`](Self::network), for an input of at most `most` values, such as a picture.
+    ///
+    /// # Errors
+    /// Those of [`network`](Self::network).
+    pub fn network_within(&self, most: usize) -> Result<Network> {
         let [input] = &self.inputs[..] else {
             return Err(Error::key("inputs", format!("expected one input, found {}", self.inputs.len())));
         };
         let size = input.shape.iter().try_fold(1usize, |a, b| a.checked_mul(*b));
-        if !size.is_some_and(|n| n > 0 && n <= limits::LATENT_WIDTH) {
-            let message = format!("expected 1 to {} values, found {:?}", limits::LATENT_WIDTH, input.shape);
+        if !size.is_some_and(|n| n > 0 && n <= most) {
+            let message = format!("expected 1 to {most} values, found {:?}", input.shape);
             return Err(Error::key("inputs[0].shape", message));
         }
         let (mut builder, indices) = (Builder::new(&input.shape), Cell::new(limits::INDICES));

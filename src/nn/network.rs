@@ -91,6 +91,11 @@ impl Network {
         self.shape(self.output)
     }
 
+    /// The value that is the output.
+    pub fn output(&self) -> ValueId {
+        self.output
+    }
+
     /// Shape of a value, per sample.
     pub fn shape(&self, value: ValueId) -> &[usize] {
         if value == 0 { &self.input } else { self.nodes[value - 1].operator.output_shape() }
@@ -200,6 +205,19 @@ impl Network {
     pub fn forward(&self, x: Rows, pass: &Pass) -> Rows {
         let n = x.dims()[0];
         self.run(x, |node, x| rows_of(node.operator.forward(x, pass), n))
+    }
+
+    /// Some of the values for x in one pass, in the order of `wanted`: `[n, in] → [n, size of the value]` each.
+    pub fn values(&self, x: Rows, wanted: &[ValueId], pass: &Pass) -> Vec<Rows> {
+        let (n, mut at) = (x.dims()[0], 0);
+        let mut kept: Vec<Option<Rows>> = wanted.iter().map(|v| (*v == 0).then(|| x.clone())).collect();
+        self.run(x, |node, x| {
+            let made = rows_of(node.operator.forward(x, pass), n);
+            at += 1;
+            kept.iter_mut().zip(wanted).filter(|(_, v)| **v == at).for_each(|(kept, _)| *kept = Some(made.clone()));
+            made
+        });
+        kept.into_iter().flatten().collect()
     }
 
     /// The output and its tangents, from x `[n, in]` and the tangents of x; see [`Operator::tangent`].

@@ -10,16 +10,62 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+/// What a network reads, for messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reads {
+    /// Noise, of which it makes a picture.
+    #[default]
+    Latent,
+    /// A picture, of which it makes features.
+    Picture,
+}
+
+impl Reads {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Latent => "latent",
+            Self::Picture => "picture",
+        }
+    }
+
+    /// What makes something of it, as in "a generator".
+    fn network(self) -> &'static str {
+        match self {
+            Self::Latent => "a generator",
+            Self::Picture => "an encoder",
+        }
+    }
+
+    /// The word for the output.
+    fn makes(self) -> &'static str {
+        match self {
+            Self::Latent => "the picture",
+            Self::Picture => "the features",
+        }
+    }
+
+    /// A shape of one, for advice.
+    fn sizes(self, otherwise: &'static str) -> &'static str {
+        match self {
+            Self::Latent => otherwise,
+            Self::Picture => "3x224x224",
+        }
+    }
+}
+
 /// What a user says about a model.
 #[derive(Clone, Debug, Default)]
 pub struct Choices {
+    /// What the network reads: a latent, or a picture, for which the words below stand too.
+    pub reads: Reads,
     /// The input that is the latent.
     pub latent: Option<String>,
     /// The shape of one latent, without the batch, where the file leaves it open.
     pub shape: Option<Vec<usize>>,
     /// What the other inputs are held at.
     pub fixed: BTreeMap<String, Fixed>,
-    /// The output that is the picture.
+    /// The output that is the picture: one that the file declares, or any other value in it.
     pub output: Option<String>,
     /// What random nodes give.
     pub noise: Option<Noise>,
@@ -92,21 +138,23 @@ pub(super) struct Inputs {
 }
 
 /// The output that is the picture.
-pub(super) fn output<'a>(model: &'a Model, choices: &Choices) -> Result<&'a Declared> {
-    let names = || model.outputs.iter().map(|o| o.name.as_str()).collect::<Vec<_>>();
+pub(super) fn output(model: &Model, choices: &Choices) -> Result<Declared> {
     if let Some(name) = &choices.output {
-        let found = model.outputs.iter().find(|o| o.name == *name);
-        return found.ok_or_else(|| {
-            Error::key_found("output", name, format!("the model has no such output{}", did_you_mean(name, names())))
+        let declared = model.outputs.iter().find(|o| o.name == *name).cloned();
+        let made = || model.graph.nodes.iter().flat_map(|n| &n.outputs).map(String::as_str).filter(|n| !n.is_empty());
+        let inner = || made().any(|n| n == name).then(|| Declared { name: name.clone(), shape: None, element: 0 });
+        return declared.or_else(inner).ok_or_else(|| {
+            let all = model.outputs.iter().map(|o| o.name.as_str()).chain(made()).collect::<Vec<_>>();
+            Error::key_found("output", name, format!("the model has no such output{}", did_you_mean(name, all)))
         });
     }
     match &model.outputs[..] {
-        [only] => Ok(only),
+        [only] => Ok(only.clone()),
         [] => Err(Error::input(&model.file, "the graph has no output; export it again")),
         several => {
             let (count, list) = (counted(several.len()), listed(several.iter().collect()));
-            let first = several[0].name.escape_debug().to_string();
-            let message = format!("the model has {count} outputs, {list}; say which is the picture, as in {first}");
+            let (first, makes) = (several[0].name.escape_debug().to_string(), choices.reads.makes());
+            let message = format!("the model has {count} outputs, {list}; say which is {makes}, as in {first}");
             Err(Error::key("output", message))
         }
     }
@@ -151,7 +199,8 @@ fn latent<'a>(model: &'a Model, choices: &Choices, needed: &[&'a Declared]) -> R
             let missing = || format!("the model has no such input{}", did_you_mean(name, names()));
             let found = found.ok_or_else(|| Error::key_found("latent", name, missing()))?;
             if choices.fixed.contains_key(name) {
-                return Err(Error::key("fix", format!("input {} is the latent; it cannot be held", found.told())));
+                let message = format!("input {} is the {}; it cannot be held", found.told(), choices.reads.word());
+                return Err(Error::key("fix", message));
             }
             if !needed.iter().any(|i| i.name == found.name) {
                 let message = format!("the output does not depend on {}", found.told());
@@ -162,15 +211,17 @@ fn latent<'a>(model: &'a Model, choices: &Choices, needed: &[&'a Declared]) -> R
         None => match free.iter().copied().filter(is_float).collect::<Vec<_>>()[..] {
             [only] => only,
             [] if free.is_empty() => {
-                let message = "the output depends on no input that is left open; a generator has a latent";
+                let (network, word) = (choices.reads.network(), choices.reads.word());
+                let message = format!("the output depends on no input that is left open; {network} has a {word}");
                 return Err(Error::input(&model.file, message));
             }
             [] => free[0],
             ref several => {
                 let (count, list) = (counted(several.len()), listed(several.iter().map(|i| **i).collect()));
                 let (first, other) = (several[0].name.escape_debug(), several[1].name.escape_debug());
+                let word = choices.reads.word();
                 let message = format!(
-                    "the model has {count} inputs, {list}: say which is the latent, as in latent {first}, and what the \
+                    "the model has {count} inputs, {list}: say which is the {word}, as in latent {first}, and what the \
                      other is held at, as in fix {other}=FILE.safetensors or fix {other}=0,1,0"
                 );
                 return Err(Error::key("latent", message));
@@ -180,7 +231,8 @@ fn latent<'a>(model: &'a Model, choices: &Choices, needed: &[&'a Declared]) -> R
     match element_of(found.element) {
         Some(Element::Float) => Ok(found),
         _ => {
-            let message = format!("input {} is {}; a latent is float", found.told(), found.type_name());
+            let word = choices.reads.word();
+            let message = format!("input {} is {}; a {word} is float", found.told(), found.type_name());
             Err(Error::input(&model.file, message))
         }
     }
@@ -193,11 +245,12 @@ fn latent_shape(
     latent: &Declared,
     batch: usize,
 ) -> Result<(Vec<usize>, bool, Option<String>)> {
-    let given = choices.shape.as_deref();
+    let (given, word) = (choices.shape.as_deref(), choices.reads.word());
     let name = latent.name.escape_debug().to_string();
     let Some(axes) = &latent.shape else {
         let Some(given) = given else {
-            let message = format!("input \"{name}\" has no shape in the file; give the latent's shape, as in 16");
+            let sizes = choices.reads.sizes("16");
+            let message = format!("input \"{name}\" has no shape in the file; give the {word}'s shape, as in {sizes}");
             return Err(Error::key("shape", message));
         };
         return Ok((std::iter::once(batch).chain(given.iter().copied()).collect(), false, None));
@@ -210,7 +263,7 @@ fn latent_shape(
         None => {
             return Err(Error::input(
                 &model.file,
-                format!("input \"{name}\" is a single number; a latent is a vector"),
+                format!("input \"{name}\" is a single number; a {word} is a vector"),
             ));
         }
     };
@@ -224,7 +277,7 @@ fn latent_shape(
             return Err(Error::input(
                 &model.file,
                 format!(
-                    "input \"{name}\" has a fixed batch of {n}: the exporter froze it; export again from one latent \
+                    "input \"{name}\" has a fixed batch of {n}: the exporter froze it; export again from one {word} \
                      (batch 1), or with isoline.export"
                 ),
             ));
@@ -239,7 +292,7 @@ fn latent_shape(
         && given.len() != own.len()
     {
         let message =
-            format!("{} has {} axes, the latent {} has {}", told(given), given.len(), latent.told(), own.len());
+            format!("{} has {} axes, the {word} {} has {}", told(given), given.len(), latent.told(), own.len());
         return Err(Error::key("shape", message));
     }
     let mut shape = if alone { Vec::new() } else { vec![batch] };
@@ -251,13 +304,14 @@ fn latent_shape(
             (Axis::Free(free), None) if free.is_some() && *free == batch_name => batch,
             (Axis::Free(free), None) => {
                 let free = free.as_deref().unwrap_or("?").escape_debug().to_string();
+                let sizes = choices.reads.sizes("8");
                 let message =
-                    format!("input \"{name}\" has the free axis \"{free}\"; give the latent's shape, as in 8");
+                    format!("input \"{name}\" has the free axis \"{free}\"; give the {word}'s shape, as in {sizes}");
                 return Err(Error::key("shape", message));
             }
             (_, Some(_)) => {
                 let given = told(given.unwrap_or_default());
-                return Err(Error::key("shape", format!("{given} does not fit the latent {}", latent.told())));
+                return Err(Error::key("shape", format!("{given} does not fit the {word} {}", latent.told())));
             }
         });
     }

@@ -44,7 +44,7 @@ pub fn lower(model: &Model, choices: &Choices, batch: usize) -> Result<Lowered> 
     }
     walk.nodes(&needed)?;
     let value = walk.value(&output.name, &output.name)?;
-    let result = checked(&walk.build, &inputs.latent, output, &value)?;
+    let result = checked(&walk.build, &inputs.latent, &output, &value)?;
     let mut report = Report { read: needed.len(), folded: walk.folded, ..Report::default() };
     let Walk { build, trace, .. } = walk;
     let mut graph = simplify::Graph { nodes: build.nodes, output: result, latent: inputs.shape.iter().product() };

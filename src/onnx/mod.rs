@@ -30,7 +30,7 @@ mod tensor;
 mod value;
 mod wire;
 
-pub use choose::{Choices, Draw, Fixed, Law, Noise};
+pub use choose::{Choices, Draw, Fixed, Law, Noise, Reads};
 pub use finish::{Input, Lowered, Node, Report, Trace};
 pub use fuse::{FUSIONS, Fusion};
 pub use lower::lower;

@@ -10,6 +10,7 @@ mod grid_layout;
 pub mod page;
 pub mod plot;
 pub mod png;
+pub mod resize;
 
 use crate::error::{Error, Result};
 

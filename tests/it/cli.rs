@@ -29,6 +29,7 @@ impl Isoline {
         }
         // What the program unpacks for its user stays among the build's files.
         command.env("XDG_DATA_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/data"));
+        command.env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
         Self { command }
     }
 

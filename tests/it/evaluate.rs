@@ -13,7 +13,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 fn evaluate(dir: &Path) -> Isoline {
-    Isoline::new(&["evaluate", "-q", "--device", "cpu", "-o"]).arg(dir.join("out"))
+    // A cache of its own, so that no test sees features of another one.
+    Isoline::new(&["evaluate", "-q", "--device", "cpu", "-o"])
+        .arg(dir.join("out"))
+        .env("XDG_CACHE_HOME", dir.join("cache"))
 }
 
 /// The fixture of the golden table: row i of 8 values from hashes of i + offset, by Box and Muller.
@@ -200,7 +203,11 @@ fn what_cannot_be_compared_is_refused_in_one_line() {
         (vec![text(&real), text(&real), "--metrics", "precison"], 2, "did you mean \"precision\"?"),
         (vec![text(&real), text(&real), "--metrics", "c_t"], 2, "needs held-out samples"),
         (vec![text(&real), text(&real), "--features", "pixels"], 2, "is for pictures"),
-        (vec![text(&at("grey")), text(&at("grey")), "--features", "nowhere"], 2, "the folder of a classifier"),
+        (
+            vec![text(&at("grey")), text(&at("grey")), "--features", "nowhere"],
+            2,
+            "expected pixels, or the folder of a classifier",
+        ),
         (vec![text(&real), text(&real), "--columns", "faetures"], 2, "holds \"features\""),
         (vec![text(&real), text(&real), "--nearest", "0"], 2, "expected 1 to 1000"),
     ] {

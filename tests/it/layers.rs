@@ -36,6 +36,10 @@ pub const SAMPLES: &[(&str, &[usize], &str)] = &[
     ("upsample", &[2, 2, 3], "factor = 3"),
     ("max_pool2d", &[2, 4, 6], ""),
     ("max_pool2d", &[1, 6, 3], "kernel = 3"),
+    ("avg_pool2d", &[2, 4, 6], ""),
+    ("avg_pool2d", &[3, 4, 4], "kernel = 4"),
+    ("subsample", &[2, 5, 4], "out = 6"),
+    ("subsample", &[3, 4, 6], "stride = 3"),
     ("reshape", &[2, 6], "shape = [3, 4]"),
     // A residual with the identity as its shortcut; then one whose shortcut's tangents are still shared when the body's
     // are not.

@@ -18,6 +18,7 @@ mod evaluate;
 mod extending;
 #[cfg(target_os = "linux")]
 mod faults;
+mod features;
 mod generate;
 mod geometry;
 mod identity;

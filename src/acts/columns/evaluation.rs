@@ -1,7 +1,9 @@
 //! Columns of what `isoline evaluate` writes.
 
 use super::{NEVER, note};
+use crate::evaluate::class_metrics;
 use crate::table::Note;
+use std::borrow::Cow;
 
 /// Of pictures and rows of numbers.
 pub const EVALUATION: &[Note] = &[
@@ -32,6 +34,39 @@ pub const EVALUATION: &[Note] = &[
     ),
     note("note", "text", "", "a bias, or why there is no value", "there is nothing to say"),
 ];
+
+const COUNT: &str = "whole, from 0";
+const SHARE: &str = "0 to 1";
+
+/// Of each class, before its metrics.
+const CLASS: &[Note] = &[
+    note("set", "text", "", "where the generated samples lie", NEVER),
+    note("class", "1", COUNT, "the class that the classifier of the features gives a sample", NEVER),
+    note("real", "1", COUNT, "number of real samples of it", NEVER),
+    note("generated", "1", COUNT, "number of generated samples of it", NEVER),
+    note("real_share", "1", SHARE, "their share of all real samples", NEVER),
+    note("generated_share", "1", SHARE, "their share of all generated samples", NEVER),
+];
+
+/// Of each class.
+pub fn classes() -> Vec<Note> {
+    let each = class_metrics().flat_map(|metric| {
+        [("", "of this class"), ("_low", "lower end of its 95 % interval"), ("_high", "upper end of its 95 % interval")]
+            .map(|(ending, meaning)| Note {
+                name: Cow::Owned(format!("{}{ending}", metric.name)),
+                unit: "1",
+                range: metric.range,
+                meaning: Cow::Owned(match ending {
+                    "" => format!("{} {meaning}: {}", metric.name, metric.about),
+                    _ => meaning.to_owned(),
+                }),
+                empty: "not measured, see note",
+            })
+    });
+    let last =
+        note("note", "text", "", "too few samples for a metric, or few enough for a bias", "there is nothing to say");
+    CLASS.iter().cloned().chain(each).chain([last]).collect()
+}
 
 /// Of showers.
 pub const SHOWERS: &[Note] = &[

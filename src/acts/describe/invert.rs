@@ -1,10 +1,9 @@
 //! From a picture back to a latent: by the model's encoder if it has one, by gradient descent on ‖G(z) − x‖² if not.
 
 use crate::error::{Error, Result};
-use crate::generator::{BACK, Card, Generator, Spec};
+use crate::generator::{BACK, Card, Generator, Spec, latent_encoder};
 use crate::nn::{Network, Parameters, Pass, Rows};
 use crate::noise::{self, Stream};
-use crate::store::Weights;
 use crate::tensors::{host, rows};
 use burn::tensor::Tensor;
 use std::path::Path;
@@ -18,12 +17,12 @@ const RATE: f64 = 0.1;
 /// Inverts pictures for one model.
 pub struct Inverter {
     generator: Arc<dyn Generator>,
-    encoder: Option<Encoder>,
+    encoder: Option<Way>,
     steps: usize,
 }
 
 /// What finds a latent in one go.
-enum Encoder {
+enum Way {
     /// A network that ends in the latent's means and log-variances.
     OfLatents(Network, Parameters),
     /// That of a model of two stages: it finds a code, and the probability flow run backwards finds the noise.
@@ -46,12 +45,11 @@ impl Inverter {
     /// When the card or the weights cannot be read.
     pub fn new(generator: Arc<dyn Generator>, folder: &Path, steps: Option<usize>) -> Result<Self> {
         let card = Card::read(&folder.join("card.toml"))?;
-        let encoder = match card.encoder()? {
-            Some(_) if card.raw.decoder.is_some() => Some(Encoder::OfCodes),
-            Some(network) => {
-                let weights = Weights::read(&folder.join(&card.raw.weights.file))?;
-                let parameters = Parameters::upload(&network.parameters(), &weights, generator.device());
-                Some(Encoder::OfLatents(network, parameters))
+        let encoder = match card.raw.encoder {
+            Some(_) if card.raw.decoder.is_some() => Some(Way::OfCodes),
+            Some(_) => {
+                let (network, parameters) = latent_encoder(&card, folder, generator.device())?;
+                Some(Way::OfLatents(network, parameters))
             }
             None => None,
         };
@@ -72,8 +70,8 @@ impl Inverter {
     /// How pictures are inverted, as the recipe says it.
     pub fn about(&self) -> String {
         match (&self.encoder, self.steps) {
-            (Some(Encoder::OfCodes), 0) => format!("encoder and {BACK} levels back"),
-            (Some(Encoder::OfCodes), steps) => format!("encoder, {BACK} levels back and {steps} steps"),
+            (Some(Way::OfCodes), 0) => format!("encoder and {BACK} levels back"),
+            (Some(Way::OfCodes), steps) => format!("encoder, {BACK} levels back and {steps} steps"),
             (Some(_), 0) => "encoder".into(),
             (Some(_), steps) => format!("encoder and {steps} steps"),
             (None, steps) => format!("{STARTS} starts of {steps} steps"),
@@ -91,11 +89,11 @@ impl Inverter {
         let device = self.generator.device();
         let x = rows(pictures.to_vec(), width, device);
         match (&self.encoder, self.generator.as_sampler()) {
-            (Some(Encoder::OfLatents(network, parameters)), _) => {
+            (Some(Way::OfLatents(network, parameters)), _) => {
                 let means = network.forward(x.clone(), &Pass::frozen(parameters)).narrow(1, 0, d);
                 return self.descend(host(means)?, &x, 1);
             }
-            (Some(Encoder::OfCodes), Some(sampler)) => {
+            (Some(Way::OfCodes), Some(sampler)) => {
                 let latents = sampler.noise_of(sampler.encode(x.clone()))?;
                 return self.descend(host(latents)?, &x, 1);
             }

@@ -1,11 +1,14 @@
 //! Evaluating generated samples against real ones: what can be asked for, what was found, and the folder that is left.
 
+mod cache;
 mod calorimeter;
+mod classes;
 mod extract;
 mod page;
 mod source;
 
 pub use calorimeter::{ShowerEvaluation, ShowerReport, Simulation};
+pub use classes::{Agreement, ClassFinding, ClassRow};
 pub use source::{Samples, Source};
 
 use super::study::{Origin, Provenance, Scope};
@@ -15,6 +18,7 @@ use crate::error::{Error, Result, did_you_mean, shown};
 use crate::evaluate::{Better, METRICS, Measured, MetricRow, Need, Sets, Settings};
 use crate::progress::Progress;
 use crate::table::{Column, Table, Values};
+use cache::FeatureCache;
 use extract::{Extracted, Extractor};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -32,7 +36,8 @@ pub struct Evaluation {
     /// Real samples that the generator was not taught with; C_T, FLS and their like need them
     #[arg(long, value_name = "PATH")]
     pub test: Option<PathBuf>,
-    /// What pictures are compared by: pixels, or the folder of a classifier [default: pixels]
+    /// What pictures are compared by: pixels, or the folder or name of a classifier, of an encoder, or of a model with an encoder
+    /// [default: pixels]
     #[arg(long, value_name = "WHAT")]
     pub features: Option<String>,
     /// Columns of a table that are the features, as in psi_k,nu; or the name of an array
@@ -50,6 +55,10 @@ pub struct Evaluation {
     /// Key of everything that is drawn: the same key, the same bytes
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
+    /// Neither read features of earlier evaluations nor keep these
+    #[arg(long)]
+    #[serde(skip)]
+    pub no_cache: bool,
 }
 
 /// What a metric says of one generated set.
@@ -93,6 +102,9 @@ pub struct Comparison {
     pub set: SetNote,
     /// A finding for each metric.
     pub findings: Vec<Finding>,
+    /// The same class by class, where the features are of a network that tells classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Vec<ClassRow>>,
 }
 
 /// The whole report.
@@ -110,8 +122,14 @@ pub struct Report {
     pub width: usize,
     /// A comparison for each generated set.
     pub generated: Vec<Comparison>,
+    /// How often the classifier agrees with the classes beside a set, of each set that has some.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub agreement: Vec<Agreement>,
     /// Things that the user should know.
     pub remarks: Vec<String>,
+    /// What was found damaged in the cache of features or could not be kept there; it changes no figure.
+    #[serde(skip)]
+    pub cache_remarks: Vec<String>,
     #[serde(skip)]
     page: page::Material,
 }
@@ -162,18 +180,22 @@ impl Evaluation {
         let generated = self.generated.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;
         let sources: Vec<&Source> = std::iter::once(&real).chain(&test).chain(&generated).collect();
         let extractor = Extractor::open(self.features.as_deref(), &sources, device)?;
+        let cache = FeatureCache::new(!self.no_cache, &format!("{device:?}"));
         let [real_features, test_features] =
-            [Some(&real), test.as_ref()].map(|s| s.map(|s| extractor.of(s)).transpose());
+            [Some(&real), test.as_ref()].map(|s| s.map(|s| extractor.of(s, &cache)).transpose());
         let (Some(real_features), test_features) = (real_features?, test_features?) else {
             return Err(Error::Bug("no real samples".into()));
         };
         let mut remarks: Vec<String> = sources.iter().filter_map(|s| s.remark.clone()).collect();
+        let known = [(&real, Some(&real_features))].into_iter().chain(test.iter().map(|s| (s, test_features.as_ref())));
+        let mut agreement: Vec<Agreement> =
+            known.filter_map(|(source, seen)| classes::agreement(source, seen?)).collect();
         let metrics = self.chosen()?;
         let bar = progress.start("metrics", (metrics.len() * generated.len()) as u64);
         let mut comparisons = Vec::with_capacity(generated.len());
         let mut material = page::Material::default();
         for source in &generated {
-            let made = extractor.of(source)?;
+            let made = extractor.of(source, &cache)?;
             let sets = sets(&real_features, &made, test_features.as_ref());
             sets.check().map_err(|e| at(e, &source.path))?;
             if real.sha256 == source.sha256 {
@@ -186,9 +208,14 @@ impl Evaluation {
                 bar.advance(1);
             }
             material.add(&real, source, &sets, &self.settings())?;
-            comparisons.push(Comparison { set: note(source), findings });
+            let classes = classes::rows(&real_features, &made, &self.settings())?;
+            if source.path != real.path {
+                agreement.extend(classes::agreement(source, &made));
+            }
+            comparisons.push(Comparison { set: note(source), findings, classes });
         }
         bar.finish();
+        remarks.extend(agreement.iter().map(Agreement::told));
         Ok(Report {
             real: note(&real),
             test: test.as_ref().map(note),
@@ -196,7 +223,9 @@ impl Evaluation {
             features_sha256: extractor.sha256().map(str::to_owned),
             width: real_features.features.width,
             generated: comparisons,
+            agreement,
             remarks,
+            cache_remarks: cache.remarks(),
             page: material,
         })
     }
@@ -211,7 +240,9 @@ impl Evaluation {
             Some(Need::Probabilities) if sets.probabilities.is_none() => {
                 Some("needs class probabilities; let features be a classifier")
             }
-            Some(Need::Spatial) if sets.spatial.is_none() => Some("needs spatial features, which these are not"),
+            Some(Need::Spatial) if sets.spatial.is_none() => {
+                Some("needs spatial features; let features be a network whose card has a [spatial] table")
+            }
             _ => None,
         };
         let measured = match missing {
@@ -225,6 +256,7 @@ impl Evaluation {
         };
         let biased_below = (metric.biased_below)(match metric.needs {
             Some(Need::Probabilities) => sets.probabilities.map_or(1, |p| p.width),
+            Some(Need::Spatial) => sets.spatial.map_or(1, |[real, _]| real.width),
             _ => sets.real.width,
         });
         let fewest = sets.real.rows().min(sets.generated.rows());
@@ -265,6 +297,7 @@ fn sets<'a>(real: &'a Extracted, made: &'a Extracted, test: Option<&'a Extracted
     let mut sets = Sets::new(&real.features, &made.features);
     sets.test = test.map(|t| &t.features);
     sets.probabilities = made.probabilities.as_ref();
+    sets.spatial = real.spatial.as_ref().zip(made.spatial.as_ref()).map(|(real, made)| [real, made]);
     sets
 }
 
@@ -324,7 +357,8 @@ impl Report {
         ])
     }
 
-    /// Writes `evaluation.parquet`, `evaluation.csv`, `report.html` and `study.json`.
+    /// Writes `evaluation.parquet`, `evaluation.csv`, `report.html` and `study.json`, and `classes.parquet` and `classes.csv` where
+    /// classes are told.
     ///
     /// # Errors
     /// When a picture cannot be made or a file cannot be written.
@@ -337,6 +371,9 @@ impl Report {
         let scope = Scope { settings, ..Scope::default() };
         let provenance = Provenance::new(origin, ("", ""), None, device, scope);
         super::study::write_table(folder, "evaluation", &self.table()?, &[])?;
+        if let Some(classes) = classes::table(&self.generated)? {
+            super::study::write_table(folder, "classes", &classes, &[])?;
+        }
         super::study::write_page(folder, self.page.page(self)?, self, &provenance)?;
         Ok(provenance)
     }

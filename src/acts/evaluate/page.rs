@@ -78,6 +78,15 @@ impl Material {
         for remark in &report.remarks {
             page.section("Note", remark);
         }
+        for comparison in &report.generated {
+            let Some(rows) = &comparison.classes else { continue };
+            page.section(
+                &format!("Class by class: {}", shown(&comparison.set.path)),
+                "Real and generated samples by the class that the classifier gives them, which may be wrong, with their share of all; \
+                 and the metrics of each class by itself. Few samples of a class make a bias, which the note says.",
+            );
+            page.table(&super::classes::shown_rows(rows));
+        }
         page.section(
             "Was it copied?",
             "No single number tells. AuthPct falls towards 0 where generated samples lie closer to training samples than those lie \

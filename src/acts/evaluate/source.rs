@@ -1,12 +1,12 @@
 //! What can be compared: pictures in a folder, a run folder, a zip file or an IDX file; rows of numbers in an .npz,
 //! .safetensors or .parquet file.
 
-use crate::data::{Packed, parse_idx};
+use crate::data::{Packed, parse_idx, parse_idx_labels};
 use crate::error::{Error, Result};
 use crate::evaluate::Features;
 use crate::limits;
 use crate::render::Picture;
-use crate::store::{self, Arrays, Weights};
+use crate::store::{self, Array, Arrays, Weights};
 use crate::table::{Values, read_parquet};
 use std::path::{Path, PathBuf};
 
@@ -18,6 +18,9 @@ pub struct Source {
     pub samples: Samples,
     /// SHA-256 over them.
     pub sha256: String,
+    /// The class of each sample, if that lies beside it: in the array `labels` of an `.npz` of pictures, or the IDX file of labels
+    /// that is named after one of pictures.
+    pub labels: Option<Vec<u32>>,
     /// What lies there and was not read, in words.
     pub remark: Option<String>,
 }
@@ -38,13 +41,21 @@ impl Source {
     /// [`Error::Input`] naming what cannot be read, [`Error::Io`].
     pub fn read(path: &Path, columns: &[String], limit: Option<usize>) -> Result<Self> {
         let limit = limit.unwrap_or(usize::MAX);
+        let mut labels = None;
         let (samples, remark) = match ending(path).as_str() {
             _ if path.is_dir() => folder(path, columns, limit)?,
             "zip" => pictures(path, limit)?,
-            "npz" => (Samples::Rows(array(path, columns, limit)?), None),
+            "npz" => {
+                let (samples, classes) = array(path, columns, limit)?;
+                labels = classes;
+                (samples, None)
+            }
             "safetensors" => (Samples::Rows(tensor(path, columns, limit)?), None),
-            "parquet" => (Samples::Rows(table(path, columns, limit)?), None),
-            _ if is_idx(path) => (Samples::Pictures(idx(path, limit)?), None),
+            "parquet" => table(path, columns, limit)?,
+            _ if is_idx(path) => {
+                labels = idx_labels(path, limit)?;
+                (Samples::Pictures(idx(path, limit)?), None)
+            }
             _ => {
                 let expected = "a folder or .zip of pictures, a run folder, an IDX file, or rows in .npz, .safetensors or .parquet";
                 let found = match (path.exists(), ending(path).as_str()) {
@@ -57,7 +68,12 @@ impl Source {
         };
         let count = samples.count();
         if count < 2 {
-            return Err(Error::input(path, format!("expected at least 2 samples, found {count}")));
+            let after = remark.map_or(String::new(), |remark| format!("; {remark}"));
+            return Err(Error::input(path, format!("expected at least 2 samples, found {count}{after}")));
+        }
+        if let Some(classes) = labels.as_ref().filter(|classes| classes.len() != count) {
+            let message = format!("expected a label for each of {count} pictures, found {}", classes.len());
+            return Err(Error::input(path, message));
         }
         if let Samples::Pictures(pictures) = &samples {
             let shape = |p: &Picture| [p.channels, p.height, p.width];
@@ -70,7 +86,7 @@ impl Source {
             }
         }
         let sha256 = samples.sha256();
-        Ok(Self { path: path.to_owned(), samples, sha256, remark })
+        Ok(Self { path: path.to_owned(), samples, sha256, labels, remark })
     }
 
     /// The pictures, if it has some.
@@ -116,7 +132,7 @@ fn folder(path: &Path, columns: &[String], limit: usize) -> Result<(Samples, Opt
         let Some(file) = tables.iter().find(|file| file.is_file()) else {
             return Err(Error::input(path, "expected samples.parquet or descriptors.parquet of a run, found neither"));
         };
-        return Ok((Samples::Rows(table(file, columns, limit)?), None));
+        return table(file, columns, limit);
     }
     let images = path.join("images");
     let folder = if run && images.is_dir() { images.as_path() } else { path };
@@ -140,6 +156,17 @@ fn pictures(path: &Path, limit: usize) -> Result<(Samples, Option<String>)> {
 fn idx(path: &Path, limit: usize) -> Result<Vec<Picture>> {
     let set = parse_idx(&store::read_bounded(path, limits::DATASET_BYTES)?, path)?;
     (0..set.count().min(limit)).map(|i| set.picture(i)).collect()
+}
+
+/// The labels in the file that is named after an IDX file of pictures, as those of MNIST are.
+fn idx_labels(path: &Path, limit: usize) -> Result<Option<Vec<u32>>> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let file = path.with_file_name(name.replace("images-idx3", "labels-idx1"));
+    if file == path || !file.is_file() {
+        return Ok(None);
+    }
+    let labels = parse_idx_labels(&store::read_bounded(&file, limits::DATASET_BYTES)?, &file)?;
+    Ok(Some(labels.into_iter().take(limit).map(u32::from).collect()))
 }
 
 /// Which of several arrays: the one asked for, or the only one.
@@ -173,12 +200,53 @@ fn rows(path: &Path, name: &str, shape: &[usize], values: Vec<f32>, limit: usize
     Ok(Features { values, width })
 }
 
-fn array(path: &Path, asked: &[String], limit: usize) -> Result<Features> {
+/// Names of the arrays of a file of pictures, and of their classes.
+const PICTURES: &str = "images";
+const LABELS: &str = "labels";
+
+/// Rows of an array; or the pictures of a file that holds `images`, bytes of `[n, height, width]` or `[n, height, width,
+/// channels]`, with the classes under `labels`.
+fn array(path: &Path, asked: &[String], limit: usize) -> Result<(Samples, Option<Vec<u32>>)> {
     let arrays = Arrays::read_npz(path)?;
+    if let Some(images) = arrays.arrays.get(PICTURES).filter(|_| asked.is_empty()) {
+        let classes = arrays.arrays.get(LABELS).map(|labels| classes(path, labels, limit)).transpose()?;
+        return Ok((Samples::Pictures(image_array(path, images, limit)?), classes));
+    }
     let known: Vec<&str> = arrays.arrays.keys().map(String::as_str).collect();
     let name = only(path, asked, &known)?;
     let array = &arrays.arrays[name];
-    rows(path, name, &array.shape, array.values.iter().map(|v| *v as f32).collect(), limit)
+    let found = rows(path, name, &array.shape, array.values.iter().map(|v| *v as f32).collect(), limit)?;
+    Ok((Samples::Rows(found), None))
+}
+
+fn image_array(path: &Path, images: &Array, limit: usize) -> Result<Vec<Picture>> {
+    let bad = |message: String| Error::input(path, format!("\"{PICTURES}\": {message}"));
+    let (count, shape) = match images.shape[..] {
+        [n, height, width] => (n, [1, height, width]),
+        [n, height, width, channels @ (1 | 3)] => (n, [channels, height, width]),
+        _ => {
+            let message =
+                format!("expected [n, height, width] or [n, height, width, 1 or 3], found {:?}", images.shape);
+            return Err(bad(message));
+        }
+    };
+    if count.min(limit) > limits::DATASET_ITEMS {
+        return Err(Error::input(path, format!("{count} samples, at most {} are read", limits::DATASET_ITEMS)));
+    }
+    let size: usize = shape.iter().product();
+    let byte = |v: &f64| v.fract() == 0.0 && (0.0..=255.0).contains(v);
+    if size == 0 || images.values.iter().any(|v| !byte(v)) {
+        return Err(bad("expected bytes, 0 to 255".to_owned()));
+    }
+    let one = |values: &[f64]| Picture::from_pixels(values.iter().map(|v| *v as u8).collect(), shape);
+    images.values.chunks_exact(size).take(limit).map(one).collect()
+}
+
+fn classes(path: &Path, labels: &Array, limit: usize) -> Result<Vec<u32>> {
+    let one = |v: &f64| (v.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(v)).then_some(*v as u32);
+    let all: Option<Vec<u32>> = labels.values.iter().take(limit).map(one).collect();
+    let message = || format!("\"{LABELS}\": expected whole numbers from 0, one for each picture");
+    all.ok_or_else(|| Error::input(path, message()))
 }
 
 fn tensor(path: &Path, asked: &[String], limit: usize) -> Result<Features> {
@@ -189,8 +257,9 @@ fn tensor(path: &Path, asked: &[String], limit: usize) -> Result<Features> {
     rows(path, name, &tensor.shape, tensor.values.clone(), limit)
 }
 
-/// Columns of numbers of a table as rows; all that are numbers if none are named.
-fn table(path: &Path, asked: &[String], limit: usize) -> Result<Features> {
+/// Columns of numbers of a table as rows; all that are numbers if none are named. A row in which one of them is undefined (empty
+/// or not finite) is left out and counted.
+fn table(path: &Path, asked: &[String], limit: usize) -> Result<(Samples, Option<String>)> {
     let (table, _) = read_parquet(path)?;
     let numbers = |values: &Values| -> Option<Vec<Option<f64>>> {
         match values {
@@ -219,16 +288,22 @@ fn table(path: &Path, asked: &[String], limit: usize) -> Result<Features> {
     if taken.is_empty() {
         return Err(Error::input(path, "expected columns of numbers, found none"));
     }
-    let mut values = Vec::new();
-    for row in 0..table.rows().min(limit) {
-        for (name, column) in &taken {
-            let value = column[row].filter(|v| v.is_finite()).ok_or_else(|| {
-                let message =
-                    format!("column \"{}\", row {row} is empty or not finite; name other columns", name.escape_debug());
-                Error::input(path, message)
-            })?;
-            values.push(value as f32);
+    let (mut values, count) = (Vec::new(), table.rows().min(limit));
+    // For each column, the rows in which it was the first to be undefined.
+    let mut undefined = vec![0usize; taken.len()];
+    for row in 0..count {
+        let one = |(_, column): &(String, Vec<Option<f64>>)| column[row].map(|v| v as f32).filter(|v| v.is_finite());
+        match taken.iter().position(|column| one(column).is_none()) {
+            Some(at) => undefined[at] += 1,
+            None => values.extend(taken.iter().filter_map(one)),
         }
     }
-    Ok(Features { values, width: taken.len() })
+    let left: usize = undefined.iter().sum();
+    let remark = (left > 0).then(|| {
+        let each = taken.iter().zip(&undefined).filter(|(_, n)| **n > 0);
+        let each: Vec<String> = each.map(|((name, _), n)| format!("{} in {n}", name.escape_debug())).collect();
+        let place = crate::error::shown(path);
+        format!("{place}: {left} of {count} rows left out, where a column is undefined: {}", each.join(", "))
+    });
+    Ok((Samples::Rows(Features { values, width: taken.len() }), remark))
 }

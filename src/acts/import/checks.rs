@@ -35,7 +35,7 @@ pub fn samples(model: &Model, choices: &Choices, input: &Input, device: &Device)
     let d = input.shape.iter().product();
     let declared = model.inputs.iter().find(|i| i.name == input.name).and_then(|i| i.shape.as_ref());
     if declared.is_some_and(|shape| shape.len() > 1 && shape[0] == Axis::Fixed(1)) {
-        return Ok("the file holds one latent; rows are kept apart by the program".to_owned());
+        return Ok(format!("the file holds one {}; rows are kept apart by the program", choices.reads.word()));
     }
     if model.parameters > LARGE {
         return Ok("kept apart by the program; a batch of two was not tried on a model of this size".to_owned());
@@ -103,8 +103,24 @@ pub fn parity(model: &dyn Generator, reference: &Reference) -> Result<Parity> {
     let (spec, device) = (model.spec(), model.device());
     let d = spec.latent_width;
     let latents = reference.latents(d)?;
-    let expected = &reference.outputs()?.values;
     let found = host(model.generate(rows(latents.clone(), d, device)))?;
+    let (outputs, of_range) = outputs_off(&found, reference, f64::from(spec.range[1] - spec.range[0]))?;
+    let mut parity =
+        Parity { pictures: latents.len() / d, outputs, of_range, latents: 0, singular_values: 0.0, psi_k: 0.0 };
+    if let Some(values) = reference.singular_values().filter(|_| d <= WIDEST) {
+        parity.latents = values.shape[0].min(latents.len() / d);
+        parity.spectra(model, &latents[..parity.latents * d], &values.values, values.shape[1])?;
+    }
+    Ok(parity)
+}
+
+/// The largest difference from a reference's outputs: as a part of the largest of them, and as a part of that or of `range`,
+/// whichever is larger.
+///
+/// # Errors
+/// [`Error::Input`] for outputs of another number, or that differ by more than rounding does.
+pub fn outputs_off(found: &[f32], reference: &Reference, range: f64) -> Result<(f64, f64)> {
+    let expected = &reference.outputs()?.values;
     if found.len() != expected.len() {
         let message = format!("outputs: expected {} values, found {}", found.len(), expected.len());
         return Err(Error::input(&reference.path, message));
@@ -112,7 +128,7 @@ pub fn parity(model: &dyn Generator, reference: &Reference) -> Result<Parity> {
     let largest = expected.iter().fold(f64::MIN_POSITIVE, |a, v| a.max(v.abs()));
     let worst = found.iter().zip(expected).map(|(a, b)| (f64::from(*a) - b).abs());
     let worst = worst.fold(0.0, |a, v| if v.is_nan() { f64::INFINITY } else { f64::max(a, v) });
-    let of_range = worst / f64::from(spec.range[1] - spec.range[0]).max(largest);
+    let of_range = worst / range.max(largest);
     if of_range > REFUSED {
         let message = format!(
             "outputs differ by up to {of_range:.1e} of the range, at most {REFUSED:.0e} is rounding; the file is another \
@@ -120,19 +136,7 @@ pub fn parity(model: &dyn Generator, reference: &Reference) -> Result<Parity> {
         );
         return Err(Error::input(&reference.path, message));
     }
-    let mut parity = Parity {
-        pictures: latents.len() / d,
-        outputs: worst / largest,
-        of_range,
-        latents: 0,
-        singular_values: 0.0,
-        psi_k: 0.0,
-    };
-    if let Some(values) = reference.singular_values().filter(|_| d <= WIDEST) {
-        parity.latents = values.shape[0].min(latents.len() / d);
-        parity.spectra(model, &latents[..parity.latents * d], &values.values, values.shape[1])?;
-    }
-    Ok(parity)
+    Ok((worst / largest, of_range))
 }
 
 impl Parity {

@@ -3,19 +3,21 @@
 mod card;
 mod checks;
 mod convert;
+mod encoder;
 mod picture;
 mod reference;
 
 pub use checks::Parity;
 pub use convert::{Converted, converted};
+pub use encoder::{EncoderOptions, import_encoder};
 pub use reference::{Array, arrays};
 
 use crate::device::{self, Device};
 use crate::error::{Error, Result, shown};
 use crate::generator::{Card, Generator, OneShot, check_import_folder, other_rewards, put_model};
-use crate::nn::Parameters;
+use crate::nn::{Network, Parameters};
 use crate::noise::{Stream, normals, uniforms};
-use crate::onnx::{self, Choices, Fixed, Law, Lowered, Model};
+use crate::onnx::{self, Choices, Fixed, Law, Lowered, Model, Reads};
 use crate::store::{self, WeightTensor};
 use crate::tensors::{host, rows};
 use reference::Reference;
@@ -135,6 +137,25 @@ impl Findings {
     fn say(&mut self, what: &'static str, text: String) {
         self.findings.push((what, text));
     }
+
+    /// What became of the file's nodes.
+    fn graph(&mut self, network: &Network, lowered: &Lowered) {
+        let left: Vec<String> = lowered.report.left.iter().map(|(kind, n)| format!("{kind} {n}")).collect();
+        let (nodes, folded) = (network.nodes().len(), lowered.report.folded);
+        self.say("graph", format!("{nodes} nodes: {}; {folded} of the file's folded", left.join(", ")));
+        let fused: Vec<String> = lowered.report.fused.iter().map(|(name, n)| format!("{name} {n}")).collect();
+        if !fused.is_empty() {
+            self.say("fused", fused.join(", "));
+        }
+    }
+}
+
+/// The tensors of a lowered graph as they are written.
+fn tensors(lowered: &Lowered) -> BTreeMap<String, WeightTensor> {
+    let one = |(name, (shape, values)): (&String, &(Vec<usize>, Vec<f32>))| {
+        (name.clone(), WeightTensor { shape: shape.clone(), values: values.clone() })
+    };
+    lowered.tensors.iter().map(one).collect()
 }
 
 /// What the reader is told: the options, and for inputs that they leave open what the reference was made with.
@@ -186,10 +207,15 @@ fn read_told(model: &Model, lowered: &Lowered, choices: &Choices) -> Vec<(&'stat
                 model.parameters
             ),
         ),
-        (
-            "latent",
-            format!("\"{}\" {:?}, {width} values, taken as N(0, I)", input.name.escape_debug(), own(&input.shape)),
-        ),
+        match choices.reads {
+            Reads::Latent => (
+                "latent",
+                format!("\"{}\" {:?}, {width} values, taken as N(0, I)", input.name.escape_debug(), own(&input.shape)),
+            ),
+            Reads::Picture => {
+                ("picture", format!("\"{}\" {:?}, {width} values", input.name.escape_debug(), own(&input.shape)))
+            }
+        },
     ];
     for (name, value) in &choices.fixed {
         let text = match value {
@@ -229,13 +255,7 @@ impl Ready {
         let mut file = convert::converted(lowered)?.file;
         let shaped = picture::shape(&mut file, options.picture)?;
         let network = file.network().map_err(|e| Error::input(source, e.to_string()))?;
-        let tensors: BTreeMap<String, WeightTensor> = lowered
-            .tensors
-            .iter()
-            .map(|(name, (shape, values))| {
-                (name.clone(), WeightTensor { shape: shape.clone(), values: values.clone() })
-            })
-            .collect();
+        let tensors = tensors(lowered);
         let parameters = Parameters::from_values(tensors.iter().map(|(n, t)| (n.clone(), t.values.clone())), device);
         let width: usize = network.input_shape().iter().product();
         let range = match options.range {
@@ -272,13 +292,7 @@ impl Ready {
                 range.from
             ));
         }
-        let left: Vec<String> = lowered.report.left.iter().map(|(kind, n)| format!("{kind} {n}")).collect();
-        let (nodes, folded) = (network.nodes().len(), lowered.report.folded);
-        found.say("graph", format!("{nodes} nodes: {}; {folded} of the file's folded", left.join(", ")));
-        let fused: Vec<String> = lowered.report.fused.iter().map(|(name, n)| format!("{name} {n}")).collect();
-        if !fused.is_empty() {
-            found.say("fused", fused.join(", "));
-        }
+        found.graph(&network, lowered);
         let smooth = network.nodes().iter().find(|n| !n.operator.character().is_piecewise_linear());
         let kind = match smooth {
             None => "piecewise linear".to_owned(),

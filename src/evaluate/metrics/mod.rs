@@ -28,6 +28,12 @@ use super::MetricRow;
 /// The four that compare neighbourhoods and are reported together.
 pub static NEIGHBOURHOODS: [&MetricRow; 4] = [&precision::ROW, &recall::ROW, &density::ROW, &coverage::ROW];
 
+/// Those that are also measured class by class: first those that compare real and generated samples, then those of generated
+/// ones alone.
+pub static PER_CLASS: [&MetricRow; 3] = [&fd::ROW, &precision::ROW, &recall::ROW];
+/// See [`PER_CLASS`].
+pub static PER_CLASS_ALONE: [&MetricRow; 1] = [&vendi::ROW];
+
 /// Every metric, in the order in which they are shown.
 pub static METRICS: &[MetricRow] = &[
     fd::ROW,

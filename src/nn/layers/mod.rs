@@ -2,6 +2,7 @@
 //! rules, and its plain terms. To add one, write its file and put its row into [`KINDS`].
 
 mod attention;
+mod avg_pool2d;
 mod batch_norm;
 mod clamp_tanh;
 mod concat;
@@ -19,6 +20,7 @@ mod reshape;
 mod residual;
 mod sigmoid;
 mod silu;
+mod subsample;
 mod tanh;
 mod unet;
 mod upsample;
@@ -43,6 +45,8 @@ pub static KINDS: &[LayerKind] = &[
     clamp_tanh::KIND,
     upsample::KIND,
     max_pool2d::KIND,
+    avg_pool2d::KIND,
+    subsample::KIND,
     reshape::KIND,
     residual::KIND,
     concat::KIND,

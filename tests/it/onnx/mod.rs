@@ -8,4 +8,4 @@ mod files;
 mod fusions;
 mod made;
 mod page;
-mod writer;
+pub mod writer;
