@@ -2,6 +2,7 @@
 
 mod digits;
 mod dimension;
+mod distill;
 mod golden;
 mod guidance;
 mod guided;

@@ -250,3 +250,30 @@ fn an_autoencoder_that_does_not_fit_is_refused() {
     edited("mean = [", "mean = [0.0]").fails(2, &["decoder.mean", "2 channels", "found 1"]);
     edited("std = [", "std = [1.0, 0.0]").fails(2, &["decoder.std", "above 0", "found 0"]);
 }
+
+/// Singular values through three of Heun's steps and the decoder, against PyTorch in f64 (tests/golden/two-stage/case.py).
+#[test]
+fn two_stages_equal_pytorch() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/two-stage");
+    let model = generator::load(&folder, &cpu()).unwrap();
+    let text = fs::read_to_string(folder.join("reference.json")).unwrap();
+    let cases: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+    let numbers =
+        |v: &serde_json::Value| -> Vec<f64> { v.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect() };
+    // Five calls of four sums each and the decoder's two, in sequence, of up to 54 terms.
+    let bound = 22.0 * 54f64.sqrt() * f64::from(f32::EPSILON);
+    let d = model.spec().latent_width;
+    for case in &cases {
+        let z: Vec<f32> = numbers(&case["latent"]).iter().map(|v| *v as f32).collect();
+        let found = host(model.generate(rows(z.clone(), d, &cpu()))).unwrap();
+        let off = crate::shared::relative_l2(&found, &numbers(&case["picture"]));
+        assert!(off < bound, "picture off by {off:e}");
+        let spectra = isoline::geometry::estimator("exact").unwrap().spectra(&*model, &z).unwrap();
+        let found = &spectra[0].as_ref().unwrap().singular_values;
+        let expected = numbers(&case["singular_values"]);
+        assert_eq!(found.len(), expected.len());
+        for (a, b) in found.iter().zip(&expected) {
+            assert!((a - b).abs() < bound * expected[0], "{a} {b} of {}", expected[0]);
+        }
+    }
+}

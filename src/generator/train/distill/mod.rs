@@ -231,7 +231,7 @@ pub fn distill(job: &Job, device: &Device, progress: &Progress, cancel: &Cancel)
     let parameters = Parameters::upload(&card_parameters(&card)?, &weights, device);
     let clip = config.clip.then_some(card.raw.sample.range);
     let teacher = NetworkDenoiser::new(card.denoiser_parts()?, parameters, config.classes, clip, device);
-    let sampling = config.sampler.build(teacher.range()).map_err(|e| e.at("sampler."))?;
+    let sampling = config.sampler.build(teacher.range())?;
     if sampling.solver.is_stochastic() {
         let message =
             format!("\"{}\" draws noise on the way; a path needs a deterministic solver", config.sampler.solver);
@@ -253,42 +253,89 @@ pub fn distill(job: &Job, device: &Device, progress: &Progress, cancel: &Cancel)
         skipped: 0,
     });
     let paths = Paths::of(&solve, [asked.seed, asked.paths], &job.work.join("paths"), device, progress, cancel)?;
-    let told = learn(job, &parts, &paths, &recipe, &mut state, device, progress, cancel)?;
-    if !told {
+    let course = Course { asked, parts: &parts, paths: &paths, device };
+    if !learn(job, &course, &recipe, &mut state, progress, cancel)? {
         return Ok(None);
     }
-    let held = Paths::follow(&solve, asked.seed, 1, 0..asked.held_out, device)?;
-    let width = teacher.width();
-    let ends: Vec<f32> = (0..held.count()).flat_map(|i| held.state(i, held.steps())).copied().collect();
-    let mut found = Vec::new();
-    for first in (0..held.count()).step_by(64) {
-        let part = first..(first + 64).min(held.count());
-        let x: Vec<f32> = part.clone().flat_map(|i| held.state(i, 0)).copied().collect();
-        let sigmas = vec![held.sigma(0); part.len()];
-        found.extend(host(answers(&parts, &state.average, rows(x, width, device), &sigmas, device)?)?);
-    }
-    let solved = Solved::of(&found, &ends, width);
+    let solved = course.solved(&state, &Paths::follow(&solve, asked.seed, 1, 0..asked.held_out, device)?)?;
     write(job, &card, &text, &weights, &state, &solved)?;
     Ok(Some(solved))
 }
 
+/// What one student learns, from which paths.
+pub struct Course<'a> {
+    /// What is asked for.
+    pub asked: &'a Distillation,
+    /// The student's networks.
+    pub parts: &'a Parts,
+    /// The teacher's paths.
+    pub paths: &'a Paths,
+    /// Where it computes.
+    pub device: &'a Device,
+}
+
+impl Course<'_> {
+    /// Steps of one pass over the paths.
+    pub fn per_epoch(&self) -> u64 {
+        (self.paths.count() / self.asked.batch).max(1) as u64
+    }
+
+    /// Takes the next step; its loss, or `None` if that or a gradient is not finite, when nothing is changed.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn step(&self, state: &mut State) -> Result<Option<f64>> {
+        let (asked, paths, per_epoch) = (self.asked, self.paths, self.per_epoch());
+        let order = noise::permutation(asked.seed, Stream::Shuffle, (state.step / per_epoch) as u32, paths.count());
+        let first = (state.step % per_epoch) as usize * asked.batch;
+        let picked = &order[first..(first + asked.batch).min(order.len())];
+        let lesson = Lesson::draw(self, picked, state)?;
+        let specs = self.parts.parameters();
+        let trained: BTreeSet<&str> =
+            specs.iter().filter(|s| s.role != Role::Statistic).map(|s| s.key.as_str()).collect();
+        let tracked = state.parameters.tracked(|k| trained.contains(k));
+        let found = answers(self.parts, &tracked, lesson.x, &lesson.sigmas, self.device)?;
+        let loss = loss(found, lesson.target, asked.huber);
+        let grads = gradients(&tracked, loss.backward());
+        let Some(value) = finite(loss, &grads) else { return Ok(None) };
+        let rate = falling(asked.learning_rate, state.step, per_epoch * u64::from(asked.epochs));
+        let adam = state.adam.entry("student".into()).or_default();
+        AdamConfig::default().step(rate, &mut state.parameters, adam, grads);
+        average(state, asked.ema);
+        state.step += 1;
+        Ok(Some(value))
+    }
+
+    /// The answers of the averaged weights at the starts of paths, beside the ends.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn solved(&self, state: &State, held: &Paths) -> Result<Solved> {
+        let width = held.state(0, 0).len();
+        let ends: Vec<f32> = (0..held.count()).flat_map(|i| held.state(i, held.steps())).copied().collect();
+        let mut found = Vec::new();
+        for first in (0..held.count()).step_by(64) {
+            let part = first..(first + 64).min(held.count());
+            let x: Vec<f32> = part.clone().flat_map(|i| held.state(i, 0)).copied().collect();
+            let sigmas = vec![held.sigma(0); part.len()];
+            let x = rows(x, width, self.device);
+            found.extend(host(answers(self.parts, &state.average, x, &sigmas, self.device)?)?);
+        }
+        Ok(Solved::of(&found, &ends, width))
+    }
+}
+
 /// Learns until the last epoch, or the one to stop after; whether it was the last.
-#[allow(clippy::too_many_arguments)]
 fn learn(
     job: &Job,
-    parts: &Parts,
-    paths: &Paths,
+    course: &Course,
     recipe: &str,
     state: &mut State,
-    device: &Device,
     progress: &Progress,
     cancel: &Cancel,
 ) -> Result<bool> {
     let asked = job.asked;
-    let trained: BTreeSet<String> =
-        parts.parameters().into_iter().filter(|s| s.role != Role::Statistic).map(|s| s.key).collect();
-    let per_epoch = (paths.count() / asked.batch).max(1) as u64;
-    let whole = per_epoch * u64::from(asked.epochs);
+    let per_epoch = course.per_epoch();
     let total = per_epoch * u64::from(job.stop_after.unwrap_or(asked.epochs).min(asked.epochs));
     let bar = progress.start(format!("distilling {}", asked.id), total);
     bar.skip(state.step.min(total));
@@ -298,32 +345,12 @@ fn learn(
             checkpoint::save(&job.work, recipe, state)?;
             return Err(stop);
         }
-        let order = noise::permutation(asked.seed, Stream::Shuffle, (state.step / per_epoch) as u32, paths.count());
-        let first = (state.step % per_epoch) as usize * asked.batch;
-        let picked = &order[first..(first + asked.batch).min(order.len())];
-        let lesson = Lesson::draw(
-            paths,
-            picked,
-            asked.objective,
-            asked.start,
-            [asked.seed, state.step],
-            (parts, &state.parameters),
-            device,
-        )?;
-        let tracked = state.parameters.tracked(|k| trained.contains(k));
-        let found = answers(parts, &tracked, lesson.x, &lesson.sigmas, device)?;
-        let loss = loss(found, lesson.target, asked.huber);
-        let grads = gradients(&tracked, loss.backward());
-        let Some(value) = finite(loss, &grads) else {
+        let Some(value) = course.step(state)? else {
             return Err(Error::Stopped(format!(
                 "the loss of step {} is not finite; the last checkpoint is good; a lower learning_rate may help",
                 state.step
             )));
         };
-        let adam = state.adam.entry("student".into()).or_default();
-        AdamConfig::default().step(falling(asked.learning_rate, state.step, whole), &mut state.parameters, adam, grads);
-        average(state, asked.ema);
-        state.step += 1;
         (sum, count) = (sum + value, count + 1);
         bar.advance(1);
         if state.step.is_multiple_of(per_epoch) {
@@ -366,13 +393,8 @@ fn student(job: &Job, card: &Card, text: &str) -> Result<String> {
     let about = asked.about.clone().unwrap_or_else(|| format!("{}, distilled to one step", card.raw.about));
     doc["id"] = toml_edit::value(&asked.id);
     doc["about"] = toml_edit::value(about);
-    let [low, high] = card.denoiser()?.sampler.sigma;
-    let mut sampler = toml_edit::InlineTable::new();
-    sampler.insert("solver", "euler".into());
-    sampler.insert("schedule", "karras".into());
-    sampler.insert("steps", 1.into());
-    sampler.insert("sigma", toml_edit::Value::Array([low, high].into_iter().collect()));
-    doc["denoiser"]["sampler"] = toml_edit::value(sampler);
+    // A single step of any deterministic solver is the denoiser's answer at the greatest level.
+    doc["denoiser"]["sampler"]["steps"] = toml_edit::value(1);
     doc["provenance"]["source"] = toml_edit::value(format!("distilled from {} {}", card.raw.id, card.model_sha256()?));
     Ok(doc.to_string())
 }

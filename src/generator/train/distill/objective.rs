@@ -7,7 +7,7 @@
 //!
 //! Errors count by the pseudo-Huber loss √(‖e‖² + c²) − c with c = huber·√d, or squared for huber = 0.
 
-use super::paths::Paths;
+use super::{Course, State};
 use crate::device::Device;
 use crate::diffusion::{Parts, condition_rows};
 use crate::error::Result;
@@ -57,25 +57,20 @@ pub struct Lesson {
 }
 
 impl Lesson {
-    /// The lesson of a step: the paths `picked`, each at a level drawn for it. A share `start` of the rows is at the greatest
+    /// The lesson of the next step: the paths `picked`, each at a level drawn for it. The share `start` of the rows is at the greatest
     /// level, where the student will be asked; the others are evenly drawn.
     ///
     /// # Errors
     /// Those of the device.
-    #[allow(clippy::too_many_arguments)]
-    pub fn draw(
-        paths: &Paths,
-        picked: &[usize],
-        target: Target,
-        start: f64,
-        [seed, step]: [u64; 2],
-        (parts, parameters): (&Parts, &Parameters),
-        device: &Device,
-    ) -> Result<Self> {
-        let draws = noise::uniforms(seed, step, Stream::Training, 210, 2 * picked.len());
+    pub fn draw(course: &Course, picked: &[usize], state: &State) -> Result<Self> {
+        let Course { asked, parts, paths, device } = course;
+        let draws = noise::uniforms(asked.seed, state.step, Stream::Training, 210, 2 * picked.len());
         let level = |i: usize| {
             let [first, second] = [draws[2 * i], draws[2 * i + 1]];
-            if f64::from(first) < start { 0 } else { (second * paths.steps() as f32) as usize % paths.steps() }
+            match f64::from(first) < asked.start {
+                true => 0,
+                false => (second * paths.steps() as f32) as usize % paths.steps(),
+            }
         };
         let levels: Vec<usize> = (0..picked.len()).map(level).collect();
         let width = paths.state(0, 0).len();
@@ -85,11 +80,11 @@ impl Lesson {
         };
         let x = at(&|i| levels[i]);
         let sigmas = levels.iter().map(|l| paths.sigma(*l)).collect();
-        let target = match target {
+        let target = match asked.objective {
             Target::Direct => at(&|_| paths.steps()),
             Target::Consistency => {
                 let next: Vec<f64> = levels.iter().map(|l| paths.sigma(l + 1)).collect();
-                answers(parts, parameters, at(&|i| levels[i] + 1), &next, device)?
+                answers(parts, &state.parameters, at(&|i| levels[i] + 1), &next, device)?
             }
         };
         Ok(Self { x, sigmas, target })
