@@ -3,9 +3,11 @@
 //! `peers prepare DIR` writes the models as folders with a card, weights and latents. `peers serve DIR` reads
 //! requests `MODEL ESTIMATOR COUNT` from standard input and answers each with one line of JSON: milliseconds
 //! for the spectra of COUNT latents, and their singular values; `MODEL forward COUNT` times their pictures. So it
-//! does for `experiments/graphs/run`.
+//! does for `experiments/graphs/run`. `peers features` and `peers evaluate` are for `experiments/peers/evaluation`.
 // A benchmark without its model has nothing to say but why.
 #![allow(clippy::expect_used, clippy::print_stdout)]
+
+mod evaluation;
 
 use isoline::device;
 use isoline::generator::{Card, Generator, ImportOptions, OneShot, build, finish_card, import};
@@ -38,8 +40,14 @@ fn main() {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["prepare", dir] => prepare(Path::new(dir)),
         ["serve", dir] => serve(Path::new(dir)),
-        _ => println!("run by experiments/peers/run"),
+        ["features", dir, rows, width] => evaluation::features(Path::new(dir), whole(rows) as u64, whole(width)),
+        ["evaluate", dir, case, width] => evaluation::measure(Path::new(dir), case, whole(width)),
+        _ => println!("run by experiments/peers/run and experiments/peers/evaluation"),
     }
+}
+
+fn whole(text: &str) -> usize {
+    text.parse().expect("a whole number")
 }
 
 fn prepare(dir: &Path) {

@@ -66,7 +66,7 @@ pub static TABLES: &[TableRow] = &[
     },
     TableRow {
         name: "evaluation",
-        about: "one row per generated set and metric, by isoline evaluate",
+        about: "one row per generated set and metric, by isoline evaluate, and by isoline steer-report where it evaluates",
         notes: || EVALUATION.to_vec(),
     },
     TableRow {

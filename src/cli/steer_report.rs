@@ -1,7 +1,7 @@
 //! `isoline steer-report`.
 
 use super::{CommandRow, Context, output, parsed};
-use crate::acts::study::steering::{Comparison, ComparisonReport, LEFT_OUT};
+use crate::acts::study::steering::{Comparison, ComparisonReport, EVALUATED, LEFT_OUT};
 use crate::acts::study::{Origin, Report, described};
 use crate::error::{Result, shown};
 use std::path::PathBuf;
@@ -31,6 +31,9 @@ struct Args {
 fn run(args: &Args, context: &Context) -> Result<()> {
     let (asked, origin) = (&args.comparison, Origin::new(&context.command));
     asked.check()?;
+    if let Some(text) = asked.more()? {
+        context.say(&text);
+    }
     let device = context.open_device()?;
     let name = device.0.to_string();
     let folder = args.outdir.clone().unwrap_or_else(|| asked.folder());
@@ -71,6 +74,14 @@ fn print(report: &ComparisonReport) -> Result<()> {
         output::columns(&report.identity_rows()),
         output::columns(&report.brightness_rows())
     ));
+    if let Some(found) = &report.evaluation {
+        for against in found.references() {
+            text.push_str(&format!("{}:\n{}\n", found.said(against), output::columns(&found.rows(against))));
+        }
+        text.push_str(&format!("{EVALUATED}.\n"));
+        found.notes().iter().for_each(|note| text.push_str(&format!("{note}.\n")));
+        text.push('\n');
+    }
     text.push_str(&format!("Level by level:\n{}", output::columns(&report.level_rows())));
     output::print(&text)
 }

@@ -33,7 +33,7 @@ mod shared;
 
 pub use classes::{OfClass, class_metrics, per_class};
 pub use intervals::wilson;
-pub use metrics::{METRICS, NEIGHBOURHOODS, kd_full, realism_scores, vendi, vendi_per_class};
+pub use metrics::{DISTANCES, METRICS, NEIGHBOURHOODS, kd_full, realism_scores, vendi, vendi_per_class};
 
 use crate::error::{Error, Result};
 use neighbourhoods::Neighbourhoods;

@@ -268,3 +268,72 @@ fn a_report_shows_both_measurements_of_guides_too() {
     let plain: Vec<f64> = (0..8).filter(|i| method[*i] == "none").map(|i| again[i]).collect();
     assert_eq!(plain[0], plain[1]);
 }
+
+/// The pictures of each level beside unguided ones are compared as `generate` and `evaluate` would compare them, to the bit.
+#[test]
+fn steered_pictures_are_evaluated_beside_unguided_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let call = |args: &[&str]| isoline(args).cwd(dir.path());
+    let small = ["--seeds", "0-39", "--novelty", "10,90", "--steps", "6", "--corrections", "3", "--tile", "8"];
+    let report = |more: &[&str]| {
+        let args = ["steer-report", "digits-vae", "-q", "--json", "--methods", "gradient,none", "-o", "r"];
+        json(&call(&args).args(&small).args(more).succeeds())
+    };
+    // Made without an evaluation, the tiles have no pictures, and are made again; those that have are kept.
+    let plain = report(&[]);
+    assert!(plain.get("evaluation").is_none() && !dir.path().join("r/evaluation.csv").exists());
+    let found = report(&["--evaluate"]);
+    let first = records(&dir.path().join("r"));
+    let table = read_parquet(&dir.path().join("r/evaluation.parquet")).unwrap().0;
+    crate::columns::every_column_is_described(&dir.path().join("r/evaluation.parquet"));
+    assert_eq!(timeless(report(&["--evaluate"])), timeless(found.clone()));
+    assert!(records(&dir.path().join("r")) == first, "tiles with pictures were made again");
+    assert_eq!(timeless(plain)["methods"], timeless(found.clone())["methods"]);
+
+    let sets = found["evaluation"]["sets"].as_array().unwrap();
+    let names: Vec<(&str, Option<f64>)> =
+        sets.iter().map(|s| (s["method"].as_str().unwrap(), s["asked"].as_f64())).collect();
+    let [open, closed] = ["gradient-open", "gradient-closed"];
+    let levels = [(open, Some(10.0)), (open, Some(90.0)), (closed, Some(10.0)), (closed, Some(90.0))];
+    assert_eq!(names, [&[("unguided", None)][..], &levels].concat());
+    assert_eq!(table.rows(), 5 * 6);
+
+    let generate = |seeds: &str, more: &[&str], out: &str| {
+        let args = ["generate", "-q", "-m", "digits-vae", "--seeds", seeds, "-o", out];
+        call(&args).args(more).succeeds();
+    };
+    generate("40-79", &["--mode", "balanced"], "others");
+    generate("0-39", &["--mode", "balanced"], "same");
+    generate("0-39", &["--novelty", "90", "--steps", "6", "--corrections", "3"], "novel");
+    let args = ["evaluate", "others", "same", "novel", "-q", "--json", "-o", "e", "--metrics"];
+    let other = json(&call(&args).arg("precision,recall,density,coverage,fd,fd_infinity").succeeds());
+    for (ours, theirs) in [(&sets[0], &other["generated"][0]), (&sets[4], &other["generated"][1])] {
+        assert_eq!((&ours["samples"], &ours["findings"]), (&40.into(), &theirs["findings"]));
+        let note = ours["findings"][4]["note"].as_str().unwrap();
+        assert!(note.contains("biased by 40 samples, expected at least"), "{note}");
+    }
+    let page = fs::read_to_string(dir.path().join("r/report.html")).unwrap();
+    assert!(page.contains("New pictures or junk: beside unguided ones") && page.contains("biased by 40 samples"));
+
+    // Real pictures, here of the model itself; and what cannot be compared is said before anything is steered.
+    let real = report(&["--evaluate", "--real", "others"]);
+    let beside: Vec<&serde_json::Value> =
+        real["evaluation"]["sets"].as_array().unwrap().iter().filter(|s| s["against"] == "real").collect();
+    assert_eq!(beside.len(), 5);
+    assert_eq!(beside[0]["findings"], sets[0]["findings"], "the unguided pictures of others, from their files");
+    assert_eq!(real["provenance"]["settings"]["real"], "others");
+    let refused = |more: &[&str], code: i32, says: &[&str]| {
+        let args = ["steer-report", "digits-vae", "-q", "--seeds", "0-3", "--novelty", "50", "-o", "x"];
+        let line = call(&args).args(more).fails(code, says);
+        assert!(!dir.path().join("x/tiles").exists(), "{line}");
+    };
+    refused(&["--features", "pixels"], 2, &["--evaluate"]);
+    refused(&["--evaluate", "--features", "nowhere"], 2, &["--features", "the folder of a classifier"]);
+    refused(&["--evaluate", "--real", "nowhere"], 3, &["nowhere", "found nothing there"]);
+    let mut rows = isoline::store::Arrays::default();
+    rows.insert("features", &[4, 8], vec![0.5; 32]);
+    fs::write(dir.path().join("rows.npz"), rows.to_npz().unwrap()).unwrap();
+    refused(&["--evaluate", "--real", "rows.npz"], 3, &["expected pictures, found rows of numbers"]);
+    let args = ["steer-report", "digits-vae", "-q", "--seeds", "7", "--evaluate", "-o", "x"];
+    call(&args).fails(2, &["--seeds: expected at least 2"]);
+}

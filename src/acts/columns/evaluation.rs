@@ -1,13 +1,27 @@
 //! Columns of what `isoline evaluate` writes.
 
-use super::{NEVER, note};
+use super::{NEVER, PERCENTILE, POINTS, note};
 use crate::evaluate::class_metrics;
 use crate::table::Note;
 use std::borrow::Cow;
 
 /// Of pictures and rows of numbers.
 pub const EVALUATION: &[Note] = &[
-    note("set", "text", "", "where the generated samples lie", NEVER),
+    note(
+        "set",
+        "text",
+        "",
+        "where the generated samples lie; of steer-report, method and loop, or unguided for the seeds without steering",
+        NEVER,
+    ),
+    note(
+        "novelty_asked",
+        POINTS,
+        PERCENTILE,
+        "the percentile that was asked for (steer-report)",
+        "the set is unguided",
+    ),
+    note("against", "text", "", "what the set is compared with, unguided or real (steer-report)", NEVER),
     note("metric", "text", "", "name of the metric, see isoline list metrics", NEVER),
     note("value", "that of the metric", "see isoline list metrics", "what the metric says", "not measured, see note"),
     note(

@@ -41,6 +41,11 @@ impl FeatureCache {
         Self { folder, device: device.to_owned(), most: MOST, remarks: RefCell::default() }
     }
 
+    /// Nowhere: everything is computed.
+    pub fn none() -> Self {
+        Self::new(false, "")
+    }
+
     /// What was found damaged or could not be kept.
     pub fn remarks(&self) -> Vec<String> {
         self.remarks.borrow().clone()

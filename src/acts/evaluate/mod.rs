@@ -7,8 +7,10 @@ mod extract;
 mod page;
 mod source;
 
+pub use cache::FeatureCache;
 pub use calorimeter::{ShowerEvaluation, ShowerReport, Simulation};
 pub use classes::{Agreement, ClassFinding, ClassRow};
+pub use extract::{Extracted, Extractor};
 pub use source::{Samples, Source};
 
 use super::study::{Origin, Provenance, Scope};
@@ -18,8 +20,6 @@ use crate::error::{Error, Result, did_you_mean, shown};
 use crate::evaluate::{Better, METRICS, Measured, MetricRow, Need, Sets, Settings};
 use crate::progress::Progress;
 use crate::table::{Column, Table, Values};
-use cache::FeatureCache;
-use extract::{Extracted, Extractor};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -204,7 +204,9 @@ impl Evaluation {
             let mut findings = Vec::with_capacity(metrics.len());
             for metric in &metrics {
                 cancel.check(|| "nothing was written".to_owned())?;
-                findings.push(self.finding(metric, &sets).map_err(|e| at(e, &source.path))?);
+                let named = !self.metrics.is_empty();
+                let found = Finding::of(metric, &sets, &self.settings(), named);
+                findings.push(found.map_err(|e| at(e, &source.path))?);
                 bar.advance(1);
             }
             material.add(&real, source, &sets, &self.settings())?;
@@ -231,10 +233,21 @@ impl Evaluation {
     }
 
     fn settings(&self) -> Settings {
-        Settings { seed: self.seed, nearest: self.nearest, resamples: 200, block: BLOCK }
+        settings(self.seed, self.nearest)
     }
+}
 
-    fn finding(&self, metric: &'static MetricRow, sets: &Sets) -> Result<Finding> {
+/// What metrics are told, with this key of everything that is drawn and this many neighbours.
+pub fn settings(seed: u64, nearest: usize) -> Settings {
+    Settings { seed, nearest, resamples: 200, block: BLOCK }
+}
+
+impl Finding {
+    /// What a metric says of these sets.
+    ///
+    /// # Errors
+    /// Where it cannot be measured on them and was asked for by name (`named`); otherwise its note says why.
+    pub fn of(metric: &'static MetricRow, sets: &Sets, settings: &Settings, named: bool) -> Result<Self> {
         let missing = match metric.needs {
             Some(Need::Test) if sets.test.is_none() => Some("needs held-out samples; give test"),
             Some(Need::Probabilities) if sets.probabilities.is_none() => {
@@ -246,11 +259,11 @@ impl Evaluation {
             _ => None,
         };
         let measured = match missing {
-            Some(why) if self.metrics.is_empty() => Err(why.to_owned()),
+            Some(why) if !named => Err(why.to_owned()),
             Some(why) => return Err(Error::key_found("metrics", metric.name, why)),
-            None => match (metric.measure)(sets, &self.settings()) {
+            None => match (metric.measure)(sets, settings) {
                 Ok(found) => Ok(found),
-                Err(Error::Key { key, message, .. }) if self.metrics.is_empty() => Err(format!("{key}: {message}")),
+                Err(Error::Key { key, message, .. }) if !named => Err(format!("{key}: {message}")),
                 Err(other) => return Err(other),
             },
         };
@@ -272,7 +285,7 @@ impl Evaluation {
             Ok(Measured { value, interval }) => (Some(value), Some(interval)),
             Err(_) => (None, None),
         };
-        Ok(Finding {
+        Ok(Self {
             metric: metric.name,
             value,
             interval,
@@ -380,7 +393,7 @@ impl Report {
 }
 
 /// A number with four significant digits.
-fn figure(v: f64) -> String {
+pub fn figure(v: f64) -> String {
     let digits = if v == 0.0 || !v.is_finite() { 3 } else { (3 - v.abs().log10().floor() as i32).clamp(0, 9) as usize };
     format!("{v:.digits$}")
 }

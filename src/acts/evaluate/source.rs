@@ -89,6 +89,12 @@ impl Source {
         Ok(Self { path: path.to_owned(), samples, sha256, labels, remark })
     }
 
+    /// Pictures that were made here, all of one shape; `name` stands for their place in messages.
+    pub fn made(name: &str, pictures: Vec<Picture>) -> Self {
+        let samples = Samples::Pictures(pictures);
+        Self { path: name.into(), sha256: samples.sha256(), samples, labels: None, remark: None }
+    }
+
     /// The pictures, if it has some.
     pub fn pictures(&self) -> Option<&[Picture]> {
         match &self.samples {

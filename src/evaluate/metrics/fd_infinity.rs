@@ -104,6 +104,18 @@ mod tests {
         assert_eq!((super::sizes(100_000)[0], super::sizes(100_000)[14], super::sizes(30)[0]), (5000, 100_000, 3));
     }
 
+    /// `moments/infinity.py`, which draws the same subsets by its own ChaCha8, measures them by numpy.linalg.svd and lays
+    /// scipy's line. (The distances are off by 1e-13 of the traces, 16, and the line makes that up to ten times as much.)
+    #[test]
+    fn the_whole_equals_scipy() {
+        let golden = golden();
+        for (set, expected) in [(&golden.generated, 0.912_850_582_575_822), (&golden.test, 0.004_977_291_687_676_633)] {
+            let sets = crate::evaluate::Sets::new(&golden.real, set);
+            let found = (ROW.measure)(&sets, &crate::evaluate::golden::SETTINGS).unwrap();
+            assert!((found.value - expected).abs() < 1e-10, "{found:?}, expected {expected}");
+        }
+    }
+
     /// Ten pairs of sets from one distribution: every interval covers 0, and none of the distances themselves does. (Of
     /// 1,700 such pairs of several sizes 95 % covered 0, so another ten may hold one that does not.)
     #[test]

@@ -2,6 +2,7 @@
 
 use super::bootstrap::{DRAWS, intervals};
 use super::entries::Entry;
+use super::evaluation::SteeredEvaluation;
 use super::misses::Misses;
 use super::recipe::Recipe;
 use super::row::TrialRow;
@@ -35,6 +36,9 @@ pub struct ComparisonReport {
     pub draws: usize,
     /// The figures, method by method.
     pub methods: Vec<MethodFigures>,
+    /// Steered pictures beside unguided and real ones, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<SteeredEvaluation>,
     /// What its tiles depend on.
     #[serde(skip)]
     pub recipe: Recipe,
@@ -184,6 +188,7 @@ impl ComparisonReport {
             guides_left_out: false,
             draws: DRAWS,
             methods,
+            evaluation: None,
             recipe: recipe.clone(),
             samples,
         }

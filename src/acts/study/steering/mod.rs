@@ -2,6 +2,7 @@
 
 mod bootstrap;
 mod entries;
+mod evaluation;
 mod figures;
 mod misses;
 mod page;
@@ -10,9 +11,10 @@ mod row;
 mod tiles;
 
 pub use bootstrap::{DRAWS, intervals};
+pub use evaluation::{SteeredEvaluation, SteeredSet};
 pub use figures::{ComparisonReport, HeldOutFigures, MethodFigures};
 pub use misses::Misses;
-pub use page::LEFT_OUT;
+pub use page::{EVALUATED, LEFT_OUT};
 pub use row::TrialRow;
 
 use super::seeds;
@@ -55,6 +57,16 @@ pub struct Comparison {
     /// Tells whether pictures keep their class: folder of a card of the family classifier
     #[arg(long, value_name = "DIR")]
     pub classifier: Option<String>,
+    /// Compare the pictures of each method and level as sets with unguided ones too: precision, recall, density, coverage
+    /// and Fréchet distances
+    #[arg(long)]
+    pub evaluate: bool,
+    /// What pictures are compared by then: pixels, or the folder of a classifier [default: pixels]
+    #[arg(long, value_name = "WHAT", requires = "evaluate")]
+    pub features: Option<String>,
+    /// Real pictures to compare them with too, as many as there are seeds: a folder or .zip, an IDX file or a run folder
+    #[arg(long, value_name = "PATH", requires = "evaluate")]
+    pub real: Option<PathBuf>,
     /// Samples per tile
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub tile: usize,
@@ -87,6 +99,20 @@ impl Comparison {
         }
         seeds("seeds", &self.seeds)?;
         self.reward.as_ref().map_or(Ok(()), |name| store::check_id(name).map_err(|m| Error::key("reward", m)))
+    }
+
+    /// What an evaluation takes beside the comparison, in a sentence; `None` where none is asked for.
+    ///
+    /// # Errors
+    /// [`Error::Key`].
+    pub fn more(&self) -> Result<Option<String>> {
+        let n = seeds("seeds", &self.seeds)?.len();
+        let text = format!(
+            "the evaluation takes {} unguided pictures more, {n} of these seeds and {n} of others; samples whose pictures were not \
+             kept are steered again",
+            2 * n
+        );
+        Ok(self.evaluate.then_some(text))
     }
 
     /// The folder of this comparison where none is given, below `runs`: named after model and reward, and by six digits
@@ -130,12 +156,16 @@ impl Comparison {
         let engine = Engine::load(&model, self.reward.as_deref(), &device)?;
         let load = |name: &str| Classifier::load(&find_model(name)?, &device);
         let classifier = self.classifier.as_deref().map(load).transpose()?;
+        let spec = engine.generator.spec();
+        let count = seeds("seeds", &self.seeds)?.len();
+        let evaluator = evaluation::Evaluator::open(self, spec.sample_shape, count, &device)?;
         let tiles = tiles::Tiles::new(self, (engine, classifier), name, folder)?;
         tiles.claim()?;
         tiles.folders().iter().try_for_each(|f| store::remove_unfinished(f).map(|_| ()))?;
         // It is continued by its own command, so it leaves no plan and therefore no events.
         let drive = Drive { folder: Some(folder), ..Drive::new("steering", progress, cancel) };
         drive.run(&tiles, &mut *tiles.maker((name, device)))?;
-        tiles.report()
+        let evaluation = evaluator.map(|e| e.run(&tiles, progress, cancel)).transpose()?;
+        Ok(ComparisonReport { evaluation, ..tiles.report()? })
     }
 }

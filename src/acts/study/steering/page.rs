@@ -6,6 +6,8 @@ use super::{Comparison, DRAWS};
 use crate::acts::study::provenance::{Origin, Provenance, RewardNote, Scope};
 use crate::acts::study::{Report, json, write_page, write_table, write_text};
 use crate::error::Result;
+use crate::evaluate::NEIGHBOURHOODS;
+use crate::render::Picture;
 use crate::render::page::Page;
 use crate::render::plot;
 use std::path::Path;
@@ -16,6 +18,12 @@ const LINES: usize = 7;
 /// Why guides are not in a comparison.
 pub const LEFT_OUT: &str = "Guides are left out: a guided picture is not made from a known noise, and this reward measures noises. A \
 reward of pictures measures them, see isoline list quantities.";
+
+/// What the evaluation of steered pictures says.
+pub const EVALUATED: &str = "The first row is what no steering gives: unguided pictures of the steered seeds. Precision is the share of \
+pictures in the surroundings of a compared one; what is asked to be novel may leave them, and so does junk, so look at the pictures. \
+Recall is the share of compared pictures that lie in the surroundings of these; steering to one level leaves some unvisited. 95 % \
+intervals of each value as it is, bias included";
 
 /// What is counted as an evaluation, for people.
 const COUNTED: &str = "An evaluation is one sample through one network once: the reward where it sees latents, else a denoiser \
@@ -42,6 +50,16 @@ impl ComparisonReport {
             ("noise_scheme", &recipe.noise_scheme.to_string()),
         ] {
             settings.insert(key.to_owned(), value.as_str().into());
+        }
+        if let Some(found) = &self.evaluation {
+            let real = [
+                ("real", &found.real),
+                ("real_sha256", &found.real_sha256),
+                ("features_sha256", &found.features_sha256),
+            ];
+            let given = real.into_iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
+            settings
+                .extend(given.chain([("features", &found.features)]).map(|(k, v)| (k.to_owned(), v.as_str().into())));
         }
         if !asked.methods.is_empty() {
             settings.insert("methods".to_owned(), asked.methods.join(",").into());
@@ -129,6 +147,7 @@ impl Report for ComparisonReport {
              the share that keeps its class where a classifier was named.",
         );
         page.table(&self.identity_rows());
+        self.evaluation_section(folder, &mut page)?;
         page.section(
             "How much of it is brightness",
             "Rank correlations over the samples of a method. What is left of asked and reached among pictures of equal \
@@ -162,6 +181,46 @@ impl Report for ComparisonReport {
 }
 
 impl ComparisonReport {
+    fn evaluation_section(&self, folder: &Path, page: &mut Page) -> Result<()> {
+        let Some(found) = &self.evaluation else { return Ok(()) };
+        for (i, against) in found.references().into_iter().enumerate() {
+            let title = format!("New pictures or junk: beside {against} ones");
+            let text = if i == 0 {
+                format!("{}. {EVALUATED}.", found.said(against))
+            } else {
+                format!("{}.", found.said(against))
+            };
+            page.section(&title, &text);
+            page.table(&found.rows(against));
+        }
+        let notes = found.notes();
+        if !notes.is_empty() {
+            page.section("What to know of these numbers", &format!("{}.", notes.join(". ")));
+        }
+        let mut plots = Vec::new();
+        for metric in NEIGHBOURHOODS {
+            let name = metric.name;
+            let svg = plot::lines(name, "asked, percentile", name, &found.lines(name), false)?;
+            write_text(folder, &format!("{name}.svg"), &svg)?;
+            plots.push(svg);
+        }
+        page.plots(&plots);
+        let mut sheets: Vec<(&str, Vec<(Picture, String)>)> = Vec::new();
+        for set in &found.sets {
+            let said = set.asked.map_or(String::new(), |a| format!("at {a}"));
+            let pictures = set.shown.iter().map(|p| (p.clone(), said.clone()));
+            match sheets.last_mut().filter(|(name, _)| *name == set.method) {
+                Some((_, all)) => all.extend(pictures),
+                None => sheets.push((&set.method, pictures.collect())),
+            }
+        }
+        for (name, pictures) in sheets.iter().filter(|(_, pictures)| !pictures.is_empty()) {
+            page.section(&format!("The first pictures: {name}"), "");
+            page.pictures(pictures)?;
+        }
+        write_table(folder, "evaluation", &found.table()?, &[("model_sha256", &self.model_sha256)])
+    }
+
     fn held_out_section(&self, folder: &Path, page: &mut Page) -> Result<()> {
         let Some(rows) = self.held_out_rows() else {
             let text = format!(

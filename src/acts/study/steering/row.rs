@@ -2,10 +2,14 @@
 
 use crate::acts::generate::{SampleRow, samples_table};
 use crate::acts::study::relations::LOOKS;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::render::Picture;
+use crate::render::png::{self, PngText};
 use crate::steer::Status;
 use crate::table::{Column, Table, Values};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// One method, one seed, one level.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +26,17 @@ pub struct TrialRow {
     pub strength: Option<f64>,
     /// Measures of its picture, in the order of [`LOOKS`]; absent without a picture.
     pub looks: Option<[f64; LOOKS.len()]>,
+    /// Its picture, a PNG file in base64, where pictures are kept for an evaluation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<String>,
+}
+
+/// A picture as records keep it.
+///
+/// # Errors
+/// [`Error::Bug`](crate::error::Error::Bug) for a malformed picture.
+pub fn kept(picture: &Picture) -> Result<String> {
+    Ok(BASE64_STANDARD.encode(png::encode(picture, &PngText::default())?))
 }
 
 impl TrialRow {
@@ -39,6 +54,25 @@ impl TrialRow {
     /// them.
     pub fn of_brightness(&self) -> Option<(u64, f64, f64, f64)> {
         Some((self.sample.seed, self.sample.novelty_asked?, self.sample.novelty_reached?, self.looks?[0]))
+    }
+
+    /// The picture that was kept; `place` stands for the record in errors.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where it is no picture.
+    pub fn picture(&self, place: &Path) -> Result<Option<Picture>> {
+        let read = |text: &String| {
+            let bytes = BASE64_STANDARD.decode(text).map_err(|e| {
+                Error::input(place, format!("the picture of seed {} is not base64: {e}", self.sample.seed))
+            })?;
+            png::parse_picture(&bytes, place)
+        };
+        self.picture.as_ref().map(read).transpose()
+    }
+
+    /// Whether it has a picture that was not kept.
+    pub fn lacks_picture(&self) -> bool {
+        self.picture.is_none() && self.looks.is_some()
     }
 
     /// Whether it is off the manifold or not finite.

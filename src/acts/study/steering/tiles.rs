@@ -5,20 +5,23 @@ use super::Comparison;
 use super::entries::{BUDGET, Entry, Loop, denoising, entries, measures_pictures, settings};
 use super::figures::{ComparisonReport, figures};
 use super::recipe::Recipe;
-use super::row::TrialRow;
+use super::row::{TrialRow, kept};
 use crate::acts::generate::{SampleRow, row};
 use crate::acts::study::{Compared, compared, seeds};
 use crate::cancel::Cancel;
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result};
 use crate::generator::Classifier;
+use crate::limits;
+use crate::render::Picture;
 use crate::run::{Lookup, Maker, Record, SampleEnd, TileState, Work, as_recorded, record_path};
-use crate::steer::{Engine, Finished, GuideRow, Settings, Status};
+use crate::steer::{Denoising, Engine, Finished, GuideRow, Settings, Status};
 use crate::store;
 use crate::tile::Tiling;
 use crate::units::{Latents, Percentile};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -39,6 +42,21 @@ struct Tried {
     strength: f64,
     /// Mean percentile reached; absent where nothing could be measured.
     mean: Option<f64>,
+}
+
+/// Whether the pictures of a tile fit into its record, where they are kept.
+fn check_records(asked: &Comparison, engine: &Engine) -> Result<()> {
+    let values: usize = engine.generator.spec().sample_shape.iter().product();
+    // Pixels in base64, and as much again for the rest of a row: no PNG file is twice as large as its pixels.
+    let row = 8 * values / 3 + 65_536;
+    let most = (limits::RECORD_BYTES as usize / row).max(1);
+    match asked.evaluate && asked.tile > most {
+        false => Ok(()),
+        true => {
+            let message = format!("{} pictures do not fit into a record; at most {most} do", asked.tile);
+            Err(Error::key("tile", message))
+        }
+    }
 }
 
 /// The tiles of a comparison, with the model that makes them.
@@ -69,6 +87,7 @@ impl<'a> Tiles<'a> {
     ) -> Result<Self> {
         let seeds = seeds("seeds", &asked.seeds)?;
         let entries = entries(asked, &engine)?;
+        check_records(asked, &engine)?;
         let recipe = Recipe::of(asked, &engine, classifier.as_ref(), device)?;
         let text = recipe.text()?;
         let tiling = Tiling::new(asked.tile);
@@ -124,8 +143,8 @@ impl<'a> Tiles<'a> {
         }
     }
 
-    /// The rows of an entry: seed by seed in the order typed, each over all levels.
-    fn rows(&self, wanted: impl Fn(&Entry) -> bool) -> Result<Vec<TrialRow>> {
+    /// The rows of an entry, each with the index of its level: seed by seed in the order typed, each over all levels.
+    fn rows_at(&self, wanted: impl Fn(&Entry) -> bool) -> Result<Vec<(usize, TrialRow)>> {
         let mut rows: Vec<(usize, usize, TrialRow)> = Vec::new();
         for unit in self.units.iter().filter(|u| wanted(&u.entry) && !u.tries_strengths) {
             let found: Vec<TrialRow> = self.whole(unit)?;
@@ -133,7 +152,54 @@ impl<'a> Tiles<'a> {
             rows.extend(found.into_iter().map(|r| (place(&r), unit.level, r)));
         }
         rows.sort_by_key(|(seed, level, _)| (*seed, *level));
-        Ok(rows.into_iter().map(|(_, _, r)| r).collect())
+        Ok(rows.into_iter().map(|(_, level, r)| (level, r)).collect())
+    }
+
+    fn rows(&self, wanted: impl Fn(&Entry) -> bool) -> Result<Vec<TrialRow>> {
+        Ok(self.rows_at(wanted)?.into_iter().map(|(_, r)| r).collect())
+    }
+
+    /// The pictures of an entry at each level that were kept, in the order of the seeds.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if a tile is not finished or a picture cannot be read.
+    pub fn kept(&self, entry: &Entry) -> Result<Vec<Vec<Picture>>> {
+        let mut levels: Vec<Vec<Picture>> = self.asked.novelty.iter().map(|_| Vec::new()).collect();
+        for (level, row) in self.rows_at(|e| e.short() == entry.short())? {
+            levels[level].extend(row.picture(self.folder)?);
+        }
+        Ok(levels)
+    }
+
+    /// The unguided pictures of seeds, in their order; those with a value that is not finite are left out.
+    ///
+    /// # Errors
+    /// When the device fails or the run is stopped.
+    pub fn unguided(&self, seeds: &[u64], cancel: &Cancel) -> Result<Vec<Picture>> {
+        let spec = self.engine.generator.spec();
+        let condition = Denoising::default().condition;
+        let mut found = BTreeMap::new();
+        for samples in self.batches(seeds) {
+            let values = self.engine.unguided(&condition, &self.engine.starts(&samples), cancel)?;
+            found.extend(samples.into_iter().zip(values).filter(|(_, v)| v.iter().all(|v| v.is_finite())));
+        }
+        let drawn = |seed: &u64| found.get(seed).map(|v| Picture::from_values(v, spec.sample_shape, spec.range));
+        seeds.iter().filter_map(drawn).collect()
+    }
+
+    /// What is compared, in the order of the report.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The percentiles asked for.
+    pub fn levels(&self) -> &[f64] {
+        &self.asked.novelty
+    }
+
+    /// The seeds, in the order typed.
+    pub fn seeds(&self) -> &[u64] {
+        &self.seeds
     }
 
     /// The candidates of a search that costs as much as the budget did on average.
@@ -227,7 +293,13 @@ impl Work for Tiles<'_> {
         let is_not_finite = |r: &&TrialRow| r.sample.status == Status::NonFinite;
         let not_finite = match unit.tries_strengths {
             true => self.find::<Tried>(unit).map(|_| 0),
-            false => self.find(unit).map(|record| record.samples.iter().filter(is_not_finite).count() as u64),
+            false => match self.find::<TrialRow>(unit) {
+                // It was made when nothing was to be evaluated, and is made again.
+                Lookup::Whole(r) if self.asked.evaluate && r.samples.iter().any(TrialRow::lacks_picture) => {
+                    Lookup::Nothing
+                }
+                found => found.map(|record| record.samples.iter().filter(is_not_finite).count() as u64),
+            },
         };
         match not_finite {
             Lookup::Nothing => state,
@@ -356,13 +428,19 @@ impl TileMaker<'_> {
         let starts = engine.starts(&samples);
         let all = compared(engine, how, &starts, &found, Some(target), work.classifier.as_ref(), cancel)?;
         let mut rows = Vec::new();
-        let found = found.iter().map(|f| &f.steered).zip(all).zip(again);
-        for ((s, Compared { row, looks }), again) in found.filter(|((s, _), _)| unit.wanted.contains(&s.sample)) {
+        let spec = engine.generator.spec();
+        let drawn = |f: &Finished| kept(&Picture::from_values(&f.picture, spec.sample_shape, spec.range)?);
+        let found = found.iter().zip(all).zip(again);
+        for ((f, Compared { row, looks }), again) in
+            found.filter(|((f, ..), _)| unit.wanted.contains(&f.steered.sample))
+        {
+            let s = &f.steered;
+            let picture = looks.filter(|_| work.asked.evaluate).map(|_| drawn(f)).transpose()?;
             let remeasured = again.filter(|_| s.status != Status::Unmeasured);
             let sample = SampleRow { novelty_remeasured: remeasured, ..row };
             let evaluations = engine.cost(s, entry.guide.is_some())? as u64;
             tell(&SampleEnd { job: Some(&entry.short()), seed: s.sample, status: sample.status, ends_call: false })?;
-            rows.push(as_recorded(&TrialRow { sample, evaluations, ms, strength, looks })?);
+            rows.push(as_recorded(&TrialRow { sample, evaluations, ms, strength, looks, picture })?);
         }
         Record::new(&work.run_id, unit.tile, rows).write(&work.place(unit))
     }
