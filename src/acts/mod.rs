@@ -6,6 +6,7 @@ pub mod evaluate;
 pub mod generate;
 pub mod import;
 pub mod label;
+pub mod showers;
 pub mod study;
 
 use crate::error::{Error, Result, did_you_mean};

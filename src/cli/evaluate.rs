@@ -1,7 +1,7 @@
 //! `isoline evaluate`: how far generated samples are from real ones, by the field's metrics.
 
 use super::{CommandRow, Context, output, parsed};
-use crate::acts::evaluate::{Evaluation, ShowerEvaluation};
+use crate::acts::evaluate::{ClassifierKind, Evaluation, ShowerEvaluation};
 use crate::acts::study::{Origin, described};
 use crate::error::{Error, Result, shown};
 use std::path::{Path, PathBuf};
@@ -33,6 +33,9 @@ pub struct Args {
     /// Of showers, the detector: photons, pions, electrons, electrons-fine, or the challenge's binning as an .xml file
     #[arg(long, value_name = "NAME|FILE", default_value = "photons")]
     geometry: String,
+    /// Of showers, the classifier that tells the two sets apart
+    #[arg(long, value_enum, value_name = "WHICH", default_value = "quick")]
+    classifier: ClassifierKind,
     /// Folder of the table and report.html [default: runs/evaluation]
     #[arg(short, long, value_name = "DIR")]
     outdir: Option<PathBuf>,
@@ -95,10 +98,12 @@ fn showers(args: &Args, context: &Context, origin: &Origin, outdir: &Path) -> Re
         reference: asked.real.clone(),
         generated: generated.clone(),
         geometry: args.geometry.clone(),
+        classifier: args.classifier,
         seed: asked.seed,
     };
-    let report = asked.run()?;
-    let provenance = report.write(outdir, origin, &asked, "cpu")?;
+    let (name, device) = context.open_device()?;
+    let report = asked.run(&device, &context.progress, &context.cancel)?;
+    let provenance = report.write(outdir, origin, &asked, &name.to_string())?;
     if args.json {
         output::print_json(&described(&report, &provenance)?)?;
     } else {

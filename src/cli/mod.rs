@@ -7,8 +7,10 @@ mod devices;
 mod distill;
 mod emit;
 mod evaluate;
+mod fix_energy;
 mod flags;
 mod generate;
+mod generate_showers;
 mod import;
 mod inspect;
 mod lid;
@@ -105,6 +107,8 @@ pub static COMMANDS: &[CommandRow] = &[
     steer_report::ROW,
     evaluate::ROW,
     simulate::ROW,
+    generate_showers::ROW,
+    fix_energy::ROW,
     train_reward::ROW,
     train_generator::ROW,
     distill::ROW,

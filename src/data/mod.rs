@@ -8,11 +8,13 @@ mod folder;
 mod idx;
 mod packed;
 mod picture_files;
+mod showers;
 
 pub use attributes::Attributes;
 pub use idx::{parse_idx, parse_idx_labels};
 pub use packed::Packed;
 pub use picture_files::{PictureFiles, Skipped};
+pub use showers::ShowerSet;
 
 use crate::error::{Error, Result};
 use crate::render::Picture;

@@ -25,6 +25,6 @@ pub use denoiser::{Classes, Denoiser};
 pub use flipd::{Estimate, Fault, Flipd, Trace, flipd, to_f64, trace};
 pub use integrate::{SamplerConfig, Sampling, sampling_noise};
 pub use likelihood::{log_likelihood, to_noise};
-pub use network::{DenoiserConfig, NetworkDenoiser, Parts, check_class, check_levels, condition_rows};
+pub use network::{DenoiserConfig, NetworkDenoiser, Parts, check_class, check_levels, condition_rows, with_given};
 pub use noise_optimisation::{NoiseOptimisation, PictureReward};
 pub use state::State;

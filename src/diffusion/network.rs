@@ -26,6 +26,10 @@ pub struct DenoiserConfig {
     /// time, or zeros for no class.
     #[serde(default)]
     pub classes: usize,
+    /// How many numbers the model is given beside the class, such as the energy of an incident particle. The embedding reads
+    /// them last, and no sample is made without them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub given: usize,
     /// Whether D(x; σ) is clipped to `sample.range`.
     #[serde(default)]
     pub clip: bool,
@@ -35,9 +39,13 @@ pub struct DenoiserConfig {
     /// How pictures are made unless the user says otherwise.
     #[serde(default)]
     pub sampler: SamplerConfig,
-    /// The layers of the embedding, `[1 + classes] → [width of the condition]`. The condition is what the network's
+    /// The layers of the embedding, `[1 + classes + given] → [width of the condition]`. The condition is what the network's
     /// `modulate` layers read.
     pub embed: Vec<toml::Table>,
+}
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 /// A denoiser without its weights.
@@ -66,8 +74,11 @@ impl DenoiserConfig {
         if self.classes > 10_000 {
             return Err(Error::key("denoiser.classes", format!("expected 0 to 10000, found {}", self.classes)));
         }
-        let embed =
-            Network::build_list(self.embed.clone(), &[1 + self.classes], "embed").map_err(|e| e.inside("denoiser"))?;
+        if self.given > 16 {
+            return Err(Error::key("denoiser.given", format!("expected 0 to 16, found {}", self.given)));
+        }
+        let shown = [1 + self.classes + self.given];
+        let embed = Network::build_list(self.embed.clone(), &shown, "embed").map_err(|e| e.inside("denoiser"))?;
         let given: usize = embed.output_shape().iter().product();
         match network.condition_width() {
             Ok(Some(width)) if width == given => {}
@@ -87,6 +98,11 @@ impl Parts {
     /// Every tensor that the network and the embedding need, the network's first.
     pub fn parameters(&self) -> Vec<ParameterSpec> {
         self.network.parameters().into_iter().chain(self.embed.parameters()).collect()
+    }
+
+    /// How many numbers a model of so many classes is given.
+    pub fn given(&self, classes: usize) -> usize {
+        self.embed.input_shape().iter().product::<usize>().saturating_sub(1 + classes)
     }
 }
 
@@ -138,11 +154,31 @@ pub fn condition_rows(times: &[f64], classes: Classes, known: usize, device: &De
     Ok(Tensor::from_data(TensorData::new(values, [times.len(), 1 + known]), device))
 }
 
+/// The input of the embedding with what the model is given behind it: the same row for all, or one for each.
+///
+/// # Errors
+/// [`Error::Bug`] for another number of rows.
+pub fn with_given(shown: Rows, given: &[f32], width: usize) -> Result<Rows> {
+    let n = shown.dims()[0];
+    if width == 0 {
+        return Ok(shown);
+    }
+    let values = match given.len() {
+        one if one == width => given.repeat(n),
+        all if all == n * width => given.to_vec(),
+        other => return Err(Error::Bug(format!("{other} given numbers for {n} rows of {width}"))),
+    };
+    let given = Tensor::from_data(TensorData::new(values, [n, width]), &shown.device());
+    Ok(Tensor::cat(vec![shown, given], 1))
+}
+
 /// A denoiser with its weights on a device, frozen.
 pub struct NetworkDenoiser {
     parts: Parts,
     parameters: Parameters,
     classes: usize,
+    /// What the model is given: one row for all samples, or one for each.
+    given: Vec<f32>,
     clip: Option<[f32; 2]>,
     device: Device,
 }
@@ -151,7 +187,23 @@ impl NetworkDenoiser {
     /// Builds a denoiser from its parts and weights. The weights must be on `device` and include all of
     /// [`Parts::parameters`]. D(x; σ) is clipped to `clip` = `[low, high]`, if given.
     pub fn new(parts: Parts, parameters: Parameters, classes: usize, clip: Option<[f32; 2]>, device: &Device) -> Self {
-        Self { parts, parameters, classes, clip, device: device.clone() }
+        // Zeros until it is told.
+        let given = vec![0.0; parts.given(classes)];
+        Self { parts, parameters, classes, given, clip, device: device.clone() }
+    }
+
+    /// Tells the model what it is given: one row of [`DenoiserConfig::given`] numbers for all samples, or a row for each of the
+    /// samples that it is asked about next.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] unless `given` is made of whole rows.
+    pub fn give(&mut self, given: Vec<f32>) -> Result<()> {
+        let width = self.parts.given(self.classes);
+        if (width == 0) != given.is_empty() || (width > 0 && !given.len().is_multiple_of(width)) {
+            return Err(Error::Bug(format!("{} numbers for a model that is given {width}", given.len())));
+        }
+        self.given = given;
+        Ok(())
     }
 
     /// The device it computes on.
@@ -200,6 +252,7 @@ impl NetworkDenoiser {
     /// A pass for `rows` rows at one time, under the condition that the embedding gives for it and the classes.
     fn pass(&self, rows: usize, time: f64, classes: Classes) -> Result<Pass<'_>> {
         let input = condition_rows(&vec![time; rows], classes, self.classes, &self.device)?;
+        let input = with_given(input, &self.given, self.parts.given(self.classes))?;
         let condition = self.parts.embed.forward(input, &Pass::frozen(&self.parameters));
         Ok(Pass::frozen(&self.parameters).under(condition))
     }

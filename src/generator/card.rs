@@ -3,6 +3,7 @@
 use super::codec::RawDecoder;
 use crate::diffusion::DenoiserConfig;
 use crate::error::{Error, Result, did_you_mean};
+use crate::evaluate::calorimeter::{Scores, geometry};
 use crate::limits;
 use crate::nn::{GraphFile, Network};
 use crate::store;
@@ -57,6 +58,22 @@ pub struct RawCard {
     /// What makes the layers a denoiser. A card has it if and only if its family is "diffusion".
     #[serde(default)]
     pub denoiser: Option<DenoiserConfig>,
+    /// What makes the samples showers in a calorimeter instead of pictures.
+    #[serde(default)]
+    pub showers: Option<RawShowers>,
+}
+
+/// The `[showers]` table: samples are scores of showers ([`crate::evaluate::calorimeter::Scores`]), whose tables lie beside
+/// the weights.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawShowers {
+    /// The detector: a name of [`crate::evaluate::calorimeter::GEOMETRIES`].
+    pub geometry: String,
+    /// Energy in MeV of every incident particle, for a model of one energy. Without it the model is given an energy for each
+    /// sample.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub energy: Option<f64>,
 }
 
 /// The `[latent]` table.
@@ -260,6 +277,7 @@ impl Card {
             return Err(bad("sample.range", format!("expected [low, high] with low < high, found [{low}, {high}]")));
         }
         raw.weights.check().map_err(|m| bad("weights.file", m))?;
+        check_showers(&raw).map_err(|(key, message)| bad(key, message))?;
         Ok(Self { raw, path: path.to_owned(), sample_shape, latent_width })
     }
 
@@ -281,6 +299,9 @@ impl Card {
         }
         if let Some(graph) = graph {
             parts += &graph.sha256;
+        }
+        if let Some(showers) = &self.raw.showers {
+            parts += &serde_json::to_string(showers).map_err(|e| Error::Bug(format!("card: {e}")))?;
         }
         Ok(store::sha256_hex(parts.as_bytes()))
     }
@@ -399,6 +420,36 @@ fn check_network(raw: &RawCard) -> Result<(), (&'static str, String)> {
         ));
     }
     beside(&graph.file).map_err(|message| ("graph.file", message))
+}
+
+/// Checks what a card says about showers; else the key and what is wrong.
+fn check_showers(raw: &RawCard) -> Result<(), (&'static str, String)> {
+    let given = raw.denoiser.as_ref().map_or(0, |d| d.given);
+    let Some(showers) = &raw.showers else {
+        return match given {
+            0 => Ok(()),
+            n => Err((
+                "denoiser.given",
+                format!("expected [showers], which says what is given, beside it, found {n} alone"),
+            )),
+        };
+    };
+    let detector = geometry(&showers.geometry).map_err(|e| ("showers.geometry", e.to_string()))?;
+    let (width, found) = (Scores::width(&detector), raw.sample.shape.iter().product::<usize>());
+    if width != found {
+        let message = format!(
+            "expected a shape of {width} values, one for each layer and voxel of {}, found {found}",
+            detector.name
+        );
+        return Err(("sample.shape", message));
+    }
+    if given != 1 {
+        return Err(("denoiser.given", format!("expected 1, the incident energy, found {given}")));
+    }
+    match showers.energy {
+        Some(e) if !(e.is_finite() && e > 0.0) => Err(("showers.energy", format!("expected MeV above 0, found {e}"))),
+        _ => Ok(()),
+    }
 }
 
 /// Completes a draft card: sets `weights.file`, `weights.sha256` and the given parts of the provenance, and leaves

@@ -14,6 +14,7 @@ mod pictures;
 mod preprocess;
 mod sampler;
 mod shipped;
+mod showers;
 mod spatial;
 pub mod train;
 mod usual;
@@ -30,6 +31,7 @@ pub use one_shot::{Inspection, OneShot, build, card_parameters, read_model};
 pub use pictures::pictures;
 pub use preprocess::Input;
 pub use sampler::{AtSigma, BACK, Sampler, spoilt};
+pub use showers::{Domain, ShowerModel, at_energy};
 pub use usual::{DIFFUSION, ONE_SHOT, Usual};
 
 use crate::host::HostGraph;
@@ -60,6 +62,8 @@ pub struct Spec {
     pub activations: usize,
     /// Defaults for models of its family.
     pub usual: &'static Usual,
+    /// What its samples are.
+    pub domain: Domain,
 }
 
 /// A map from latents to samples, with exact tangents. The prior of every latent is N(0, I).

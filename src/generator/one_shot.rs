@@ -83,6 +83,7 @@ impl OneShot {
         let measured = to_preactivation.as_ref().unwrap_or(&network);
         let spec = Spec {
             usual: &super::ONE_SHOT,
+            domain: super::Domain::Pictures,
             id: card.raw.id.clone(),
             latent_width: card.latent_width,
             sample_shape: card.sample_shape,

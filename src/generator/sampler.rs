@@ -9,9 +9,12 @@ use crate::diffusion::{
     sampling_noise, to_noise,
 };
 use crate::error::{Error, Result};
+use crate::evaluate::calorimeter::Scores;
 use crate::host::HostGraph;
 use crate::nn::{Parameters, Rows, Tangents};
+use crate::store::Weights;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Number of noise levels on the way back from a state to the latent that it would come from: enough that its own error is
 /// small beside what guidance does.
@@ -44,10 +47,46 @@ impl Sampler {
 
     /// Like [`load`](Self::load), for a card that has been read already.
     pub(super) fn of_card(card: &Card, folder: &Path, device: &Device) -> Result<Self> {
+        let Some(showers) = &card.raw.showers else { return Ok(Self::unconditioned(card, folder, device)?.0) };
+        let Some(energy) = showers.energy else {
+            let place = format!("{}: showers.energy", crate::error::shown(&card.path));
+            let message = "missing; the model makes showers of any incident energy, and this needs one of a single \
+                           energy, which isoline fix-energy makes of it";
+            return Err(Error::config(place, message));
+        };
+        let (sampler, scores) = Self::of_showers(card, folder, device)?;
+        sampler.at_energy(scores, energy).map_err(|e| card.at(e.inside("showers")))
+    }
+
+    /// A model of showers, before it is given an energy, and its tables.
+    pub(super) fn of_showers(card: &Card, folder: &Path, device: &Device) -> Result<(Self, Scores)> {
+        let (sampler, weights) = Self::unconditioned(card, folder, device)?;
+        let scores = super::showers::scores(card, &weights)?;
+        Ok((sampler, scores))
+    }
+
+    fn unconditioned(card: &Card, folder: &Path, device: &Device) -> Result<(Self, Weights)> {
         let parts = card.denoiser_parts()?;
         let weights = read_model(card, parts.parameters(), folder)?;
         let parameters = Parameters::upload(&super::card_parameters(card)?, &weights, device);
-        Self::from_parts(card, parts, parameters, device)
+        Ok((Self::from_parts(card, parts, parameters, device)?, weights))
+    }
+
+    /// The same model for showers of one incident energy.
+    fn at_energy(mut self, scores: Scores, energy: f64) -> Result<Self> {
+        scores.check(energy)?;
+        self.give(vec![scores.place(energy)])?;
+        self.spec.domain = super::Domain::Showers { scores: Arc::new(scores), energy };
+        Ok(self)
+    }
+
+    /// Tells the model what it is given; see [`NetworkDenoiser::give`].
+    ///
+    /// # Errors
+    /// Those of [`NetworkDenoiser::give`].
+    pub(super) fn give(&mut self, given: Vec<f32>) -> Result<()> {
+        self.host = LazyHost::default();
+        self.denoiser.give(given)
     }
 
     /// Builds a sampler from the card's networks and parameters that are already on the device.
@@ -63,6 +102,7 @@ impl Sampler {
         let denoiser = NetworkDenoiser::new(parts, parameters, config.classes, clip, device);
         let spec = Spec {
             usual: &super::DIFFUSION,
+            domain: super::Domain::Pictures,
             id: card.raw.id.clone(),
             latent_width: card.latent_width,
             sample_shape: card.sample_shape,

@@ -36,6 +36,8 @@ pub static SHIPPED: &[Shipped] = shipped! {
     "digits-vae":
         "card.toml" "weights.safetensors"
         "reward/calibration.safetensors" "reward/card.toml" "reward/report.json" "reward/reward.safetensors";
+    "showers":
+        "card.toml" "weights.safetensors";
 };
 
 impl Shipped {

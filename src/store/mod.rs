@@ -25,4 +25,4 @@ pub use index::read_sharded;
 pub use lock::{Lock, host};
 pub use names::check_id;
 pub use read::{check_depth, open_file, parse_toml, position, read_bounded, read_toml};
-pub use weights::{WeightTensor, Weights, floats, write_safetensors};
+pub use weights::{WeightTensor, Weights, floats, write_safetensors, write_safetensors_halved};

@@ -199,14 +199,30 @@ pub fn floats(dtype: Dtype, data: &[u8]) -> Option<Vec<f32>> {
 /// # Errors
 /// [`Error::Bug`] if a shape and its values disagree.
 pub fn write_safetensors(tensors: &BTreeMap<String, WeightTensor>) -> Result<Vec<u8>> {
-    let raw: Vec<(&str, Vec<u8>, &[usize])> = tensors
+    write_safetensors_halved(tensors, |_| false)
+}
+
+/// The same, with the tensors that `halved` says rounded to f16, half as long.
+///
+/// # Errors
+/// [`Error::Bug`] if a shape and its values disagree.
+pub fn write_safetensors_halved(
+    tensors: &BTreeMap<String, WeightTensor>,
+    halved: impl Fn(&str) -> bool,
+) -> Result<Vec<u8>> {
+    let bytes = |(name, t): (&String, &WeightTensor)| -> Vec<u8> {
+        match halved(name) {
+            true => t.values.iter().flat_map(|v| half::f16::from_f32(*v).to_le_bytes()).collect(),
+            false => t.values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        }
+    };
+    let raw: Vec<Vec<u8>> = tensors.iter().map(bytes).collect();
+    let views = tensors
         .iter()
-        .map(|(name, t)| (name.as_str(), t.values.iter().flat_map(|v| v.to_le_bytes()).collect(), t.shape.as_slice()))
-        .collect();
-    let views = raw
-        .iter()
-        .map(|(name, bytes, shape)| {
-            safetensors::tensor::TensorView::new(Dtype::F32, shape.to_vec(), bytes).map(|v| (*name, v))
+        .zip(&raw)
+        .map(|((name, t), bytes)| {
+            let kind = if halved(name) { Dtype::F16 } else { Dtype::F32 };
+            safetensors::tensor::TensorView::new(kind, t.shape.clone(), bytes).map(|v| (name.as_str(), v))
         })
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| Error::Bug(format!("tensor shapes: {e}")))?;
@@ -222,6 +238,20 @@ mod tests {
             "a.weight".to_owned(),
             WeightTensor { shape: vec![2, 3], values: vec![1.0, -2.0, 3.5, 0.0, 1e-30, 7.0] },
         )])
+    }
+
+    #[test]
+    fn halved_tensors_are_rounded_and_the_others_are_not() -> Result<()> {
+        let values = vec![1.0, 0.1, -3.3e-5, 1e-9];
+        let tensor = || WeightTensor { shape: vec![4], values: values.clone() };
+        let tensors = BTreeMap::from([("a".to_owned(), tensor()), ("b".to_owned(), tensor())]);
+        let read = Weights::parse(Path::new("x"), &write_safetensors_halved(&tensors, |name| name == "a")?)?;
+        assert_eq!(read.require("b")?.values, values);
+        for (found, value) in read.require("a")?.values.iter().zip(&values) {
+            // Eleven bits above 2⁻¹⁴, and steps of 2⁻²⁴ below.
+            assert!((found - value).abs() <= (value.abs() / 2048.0).max(0.5f32.powi(25)), "{found} and not {value}");
+        }
+        Ok(())
     }
 
     #[test]

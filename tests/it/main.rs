@@ -34,6 +34,7 @@ mod psi_gradient;
 mod runs;
 mod shared;
 mod sheets;
+mod showers;
 mod steer_report;
 mod steering;
 mod study;

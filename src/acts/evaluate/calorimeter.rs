@@ -1,13 +1,17 @@
 //! Evaluating generated showers of a calorimeter against reference ones, as the CaloChallenge does.
 
+use super::told_apart::{ClassifierKind, low_level, told_apart};
 use super::{BLOCK, SetNote, figure};
 use crate::acts::study::{Origin, Provenance, Scope};
+use crate::cancel::Cancel;
+use crate::device::Device;
 use crate::error::{Error, Result, shown};
 use crate::evaluate::calorimeter::{
     Band, Checked, FpdProtocol, Geometry, HighLevel, KpdProtocol, Published, SOURCE, Separation, ShowerFile, Showers,
     Simulator, Spectrum, check, classifier_input, fpd, geometry, kpd, published, separations,
 };
 use crate::evaluate::{Features, NEIGHBOURHOODS, Sets, Settings};
+use crate::progress::Progress;
 use crate::render::page::{Page, row};
 use crate::store;
 use crate::table::{Column, Table, Values};
@@ -26,6 +30,9 @@ pub struct ShowerEvaluation {
     /// The detector: photons, pions, electrons, electrons-fine, or the challenge's binning as an .xml file
     #[arg(long, value_name = "NAME|FILE", default_value = "photons")]
     pub geometry: String,
+    /// Which classifier tells the two sets apart
+    #[arg(long, value_enum, value_name = "WHICH", default_value = "quick")]
+    pub classifier: ClassifierKind,
     /// Key of everything that is drawn
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
@@ -99,7 +106,7 @@ pub struct ShowerReport {
     pub generated: SetNote,
     /// The detector.
     pub geometry: String,
-    /// FPD, KPD, precision, recall, density and coverage.
+    /// FPD, KPD, AUC and JSD, precision, recall, density and coverage.
     pub figures: Vec<Figure>,
     /// Separation powers of the high-level features.
     pub separations: Vec<Figure>,
@@ -119,7 +126,7 @@ impl ShowerEvaluation {
     ///
     /// # Errors
     /// Those of reading the files; [`Error::Key`] for too few showers.
-    pub fn run(&self) -> Result<ShowerReport> {
+    pub fn run(&self, device: &Device, progress: &Progress, cancel: &Cancel) -> Result<ShowerReport> {
         let geometry = detector(&self.geometry)?;
         let real = Side::read(&self.reference, &geometry)?;
         let made = Side::read(&self.generated, &geometry)?;
@@ -137,6 +144,21 @@ impl ShowerEvaluation {
             thousand("FPD · 10³", f.value, f.error, f.floor, f.warning),
             thousand("KPD · 10³", k.value, k.error, k.floor, k.warning),
         ];
+        if let Some(protocol) = self.classifier.protocol() {
+            let voxels = [&real, &made].map(|side| low_level(&side.showers));
+            for (name, x, y) in [("high", &x, &y), ("low", &voxels[0], &voxels[1])] {
+                let found = told_apart(x, y, &protocol, (self.seed, name), device, (progress, cancel))?;
+                let one = |what: &str, [value, error]: [f64; 2], floor: f64, note: Option<String>| Figure {
+                    name: format!("{what} {name}"),
+                    value: Some(value),
+                    error: Some(error),
+                    floor: Some(floor),
+                    note,
+                };
+                figures.push(one("AUC", found.auc, 0.5, Some(format!("{}; a lower bound", found.how))));
+                figures.push(one("JSD", found.jsd, 0.0, None));
+            }
+        }
         figures.extend(self.neighbours(&real, &made));
         let band = Simulator::new(geometry.clone())?.band();
         let checked = check(&made.showers, &geometry, &band)?;
@@ -306,7 +328,8 @@ impl ShowerReport {
         let mut page = Page::new("Generated showers beside reference ones");
         let text = format!(
             "{} showers of {} against {} of {}, detector {}. FPD and KPD compare the features of the challenge's classifier; \
-             \"of the same\" is what two samples of one distribution would give at these numbers.",
+             \"of the same\" is what two samples of one distribution would give at these numbers. AUC and JSD are of a classifier between \
+             the two sets, on those features (high) and on voxels (low).",
             self.generated.samples,
             shown(&self.generated.path),
             self.reference.samples,

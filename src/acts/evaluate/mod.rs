@@ -6,12 +6,14 @@ mod classes;
 mod extract;
 mod page;
 mod source;
+mod told_apart;
 
 pub use cache::FeatureCache;
 pub use calorimeter::{ShowerEvaluation, ShowerReport, Simulation};
 pub use classes::{Agreement, ClassFinding, ClassRow};
 pub use extract::{Extracted, Extractor};
 pub use source::{Samples, Source};
+pub use told_apart::ClassifierKind;
 
 use super::study::{Origin, Provenance, Scope};
 use crate::cancel::Cancel;

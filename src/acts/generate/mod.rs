@@ -18,7 +18,7 @@ mod tiles;
 mod vary;
 
 pub use jobs::{Jobs, models};
-pub use keys::{BatchConfig, JobConfig, JobKeys, Overrides};
+pub use keys::{BatchConfig, JobConfig, JobKeys, MODES, Overrides};
 pub use likeness::{Identity, Likeness};
 pub use make::{check, make, row};
 pub use name::sweep as sweep_levels;

@@ -2,8 +2,8 @@
 
 use crate::cancel::Cancel;
 use crate::device::Device;
-use crate::error::Result;
-use crate::generator::{self, DEFAULT_MEMORY, Generator, check_memory};
+use crate::error::{Error, Result};
+use crate::generator::{self, DEFAULT_MEMORY, Domain, Generator, check_memory};
 use crate::reward::reward_folder;
 use crate::steer::denoiser::plain;
 use crate::steer::{Denoising, Engine, Finished, Starts};
@@ -29,8 +29,19 @@ impl Subject {
     /// Those of [`Engine::load`].
     pub fn load(folder: &Path, reward: Option<&str>, needs: bool, device: &Device) -> Result<Self> {
         match needs || reward.is_some() || reward_folder(folder, None).join("card.toml").is_file() {
-            true => Ok(Self::Taught(Box::new(Engine::load(folder, reward, device)?))),
+            true => Self::Taught(Box::new(Engine::load(folder, reward, device)?)).of_pictures(folder),
             false => Self::alone(folder, device),
+        }
+    }
+
+    /// Refuses a model whose samples are no pictures.
+    fn of_pictures(self, folder: &Path) -> Result<Self> {
+        match self.generator().spec().domain {
+            Domain::Pictures => Ok(self),
+            Domain::Showers { .. } => {
+                let message = "makes showers and no pictures; isoline generate-showers writes them";
+                Err(Error::input(folder, message))
+            }
         }
     }
 
@@ -47,7 +58,7 @@ impl Subject {
 
     fn alone(folder: &Path, device: &Device) -> Result<Self> {
         failpoint!("engine.load").map_err(|e| crate::error::Error::io(folder, "load", e))?;
-        generator::load(folder, device).map(Self::Plain)
+        Self::Plain(generator::load(folder, device)?).of_pictures(folder)
     }
 
     /// The model.

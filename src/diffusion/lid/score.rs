@@ -75,6 +75,7 @@ fn parts(config: &ScoreConfig, width: usize) -> Result<crate::diffusion::Parts> 
     // The embedding sees 1000·t, because features of t itself would hardly vary over the small times that matter.
     let settings = toml::from_str("clock = \"vp\"\nbeta = [0.1, 20.0]\ntime_scale = 1000.0");
     let denoiser = DenoiserConfig {
+        given: 0,
         prediction: "epsilon".into(),
         classes: 0,
         clip: false,

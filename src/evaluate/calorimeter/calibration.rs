@@ -94,6 +94,30 @@ pub fn auc(scores: &[f64], labels: &[bool]) -> Result<f64> {
     Ok((sum - yes * (yes - 1.0) / 2.0) / (yes * no))
 }
 
+/// The standard error of [`auc`] over samples of this size (DeLong, DeLong & Clarke-Pearson 1988): with v_i the share of the
+/// other kind that shower i beats, √(s²_reference/n_reference + s²_generated/n_generated).
+///
+/// # Errors
+/// [`Error::Key`] unless there are at least two scores of each kind, all finite.
+pub fn auc_error(scores: &[f64], labels: &[bool]) -> Result<f64> {
+    check(scores, labels)?;
+    let own = |kind: bool| scores.iter().zip(labels).filter(move |(_, y)| **y == kind).map(|(s, _)| *s);
+    let [yes, no]: [Vec<f64>; 2] = [own(true).collect(), own(false).collect()];
+    if yes.len() < 2 || no.len() < 2 {
+        let message = format!("expected two of each kind, found {} reference and {} generated", yes.len(), no.len());
+        return Err(Error::key("labels", message));
+    }
+    let all = statistics::ranks(scores);
+    // What a score's rank among all has more than its rank among its own is how many of the others it beats.
+    let variance = |kind: bool, own: &[f64], others: usize| {
+        let among = all.iter().zip(labels).filter(|(_, y)| **y == kind).map(|(r, _)| *r);
+        let beaten: Vec<f64> = among.zip(statistics::ranks(own)).map(|(a, o)| (a - o) / others as f64).collect();
+        let mean = beaten.iter().sum::<f64>() / own.len() as f64;
+        beaten.iter().map(|b| (b - mean).powi(2)).sum::<f64>() / (own.len() as f64 - 1.0) / own.len() as f64
+    };
+    Ok((variance(true, &yes, no.len()) + variance(false, &no, yes.len())).sqrt())
+}
+
 /// JSD = (ln 2 − BCE)/ln 2 of calibrated probabilities of "reference", each kept within 10⁻⁶ of 0 and 1. It is below 0
 /// where the probabilities are worse than guessing.
 ///
@@ -168,6 +192,37 @@ mod tests {
         let shuffled: Vec<bool> = (0..1000).map(|i| u(i, 9) < 0.5).collect();
         // Four standard errors of an AUC of 0.5: √((n + 1)/(12·(n/2)²)).
         assert!((auc(&s, &shuffled).unwrap() - 0.5).abs() < 4.0 * (1001f64 / (12.0 * 500.0 * 500.0)).sqrt());
+    }
+
+    /// By the definition, pair by pair.
+    #[test]
+    fn the_error_of_an_auc_is_delongs() {
+        let (scores, labels) = scores(60, 77);
+        let pick = |kind: bool| -> Vec<f64> {
+            scores.iter().zip(&labels).filter(|(_, y)| **y == kind).map(|(s, _)| *s).collect()
+        };
+        let (yes, no) = (pick(true), pick(false));
+        let beats = |a: f64, b: f64| {
+            if a > b {
+                1.0
+            } else if a == b {
+                0.5
+            } else {
+                0.0
+            }
+        };
+        let up: Vec<f64> =
+            yes.iter().map(|a| no.iter().map(|b| beats(*a, *b)).sum::<f64>() / no.len() as f64).collect();
+        let down: Vec<f64> =
+            no.iter().map(|b| yes.iter().map(|a| beats(*a, *b)).sum::<f64>() / yes.len() as f64).collect();
+        let spread = |v: &[f64]| {
+            let (n, mean) = (v.len() as f64, v.iter().sum::<f64>() / v.len() as f64);
+            v.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0) / n
+        };
+        let expected = (spread(&up) + spread(&down)).sqrt();
+        assert!((auc_error(&scores, &labels).unwrap() - expected).abs() < 1e-12);
+        assert!((auc(&scores, &labels).unwrap() - up.iter().sum::<f64>() / up.len() as f64).abs() < 1e-12);
+        assert!(auc_error(&[1.0, 2.0, 3.0], &[true, false, false]).is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use super::{MakeObjective, Objective, State, StepInput, Stepped, TrainConfig, finite};
 use crate::device::Device;
-use crate::diffusion::{Denoiser, NetworkDenoiser, Parts, State as Path, condition_rows, sampling_noise};
+use crate::diffusion::{Denoiser, NetworkDenoiser, Parts, State as Path, condition_rows, sampling_noise, with_given};
 use crate::error::{Error, Result};
 use crate::generator::Card;
 use crate::nn::adam::{AdamConfig, gradients};
@@ -130,6 +130,7 @@ impl Objective for Denoising {
                 .flat_map(|d| std::iter::once(1.0).chain(std::iter::repeat_n(if *d { 0.0 } else { 1.0 }, known)));
             shown = shown * rows(keep.collect(), 1 + known, &self.device);
         }
+        let shown = with_given(shown, &input.given, self.parts.given(known))?;
         let trained: std::collections::BTreeSet<String> =
             self.parts.parameters().into_iter().filter(|s| s.role != Role::Statistic).map(|s| s.key).collect();
         let tracked = state.parameters.tracked(|k| trained.contains(k));

@@ -10,11 +10,12 @@ mod denoising;
 pub mod distill;
 mod gan;
 mod output;
+mod source;
 mod vae;
 
 use super::{Card, RawCard};
 use crate::cancel::Cancel;
-use crate::data::{DataConfig, Dataset, Skipped};
+use crate::data::{DataConfig, Skipped};
 use crate::device::Device;
 use crate::error::{Error, Result, did_you_mean};
 use crate::nn::adam::{AdamConfig, AdamState};
@@ -24,6 +25,7 @@ use crate::progress::Progress;
 use crate::store;
 use burn::tensor::{Tensor, TensorData};
 use codes::FirstStage;
+use source::Source;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -59,6 +61,9 @@ pub struct TrainConfig {
     /// Decay of the running average of the weights, which is what ships; 0 ships the last weights.
     #[serde(default)]
     pub ema: f64,
+    /// Whether the model's weights are rounded to f16, for a file of half the length.
+    #[serde(default)]
+    pub half: bool,
     /// Settings of the optimiser.
     #[serde(default)]
     pub adam: AdamConfig,
@@ -91,6 +96,8 @@ pub struct StepInput {
     pub real: Rows,
     /// Their classes, where the data set has labels.
     pub classes: Option<Vec<usize>>,
+    /// What the model is given for each, `[batch × given]`; empty for a model that is given nothing.
+    pub given: Vec<f32>,
     /// Step size.
     pub learning_rate: f64,
     /// Number of the global step; it keys the step's noise.
@@ -202,17 +209,17 @@ pub fn train(job: &Training, device: &Device, progress: &Progress, cancel: &Canc
     }
     let mut card = Card::check(raw, &draft)?;
     let objective = objective(&card, &config, device)?;
-    let data = Dataset::read(&config.data, job.data_root, card.sample_shape)?;
-    check_classes(&data, &config.data, objective.classes(), job.data_root)?;
+    let data = Source::read(&config, job.data_root, &card)?;
+    data.check_classes(&config.data, objective.classes(), job.data_root)?;
     let mut parts = format!("{text}\n{draft_text}\n{} {} {}", noise::SCHEME, data.sha256(), job.device_class);
-    let codes = match &first {
-        None => None,
-        Some(first) => {
+    let codes = match (&first, &data) {
+        (Some(first), Source::Pictures(pictures)) => {
             parts += first.sha256();
-            let codes = first.encode(&data, device, progress, cancel)?;
+            let codes = first.encode(pictures, device, progress, cancel)?;
             first.complete(&mut card.raw, codes.moments());
             Some(codes)
         }
+        _ => None,
     };
     let recipe = store::sha256_hex(parts.as_bytes());
     let mut state = match checkpoint::latest(&job.work, &recipe, device)? {
@@ -221,6 +228,7 @@ pub fn train(job: &Training, device: &Device, progress: &Progress, cancel: &Canc
     };
     let ahead: Vec<usize> = (0..data.count().min(output::SHEET_SIDE * output::SHEET_SIDE / 2)).collect();
     let out = output::Output {
+        data: &data,
         job,
         card: &card,
         draft: &draft_text,
@@ -251,6 +259,7 @@ pub fn train(job: &Training, device: &Device, progress: &Progress, cancel: &Canc
                 state.step,
             ),
             classes: data.classes(&picked),
+            given: data.given(&picked),
             learning_rate: learning_rate(&config, state.step, per_epoch * u64::from(config.epochs)),
             step: state.step,
             seed: config.seed,
@@ -323,19 +332,6 @@ fn objective(card: &Card, config: &TrainConfig, device: &Device) -> Result<Box<d
     }
 }
 
-/// Refuses a data set without classes, or with more of them than the model knows.
-fn check_classes(data: &Dataset, config: &DataConfig, known: usize, root: &Path) -> Result<()> {
-    let found = match data.class_count() {
-        _ if known == 0 => return Ok(()),
-        Some(found) if found <= known => return Ok(()),
-        Some(found) => format!("classes up to {}", found - 1),
-        None => "no labels".to_owned(),
-    };
-    let place = root.join(config.labels.as_ref().unwrap_or(&config.path));
-    let message = format!("expected a class from 0 to {} for each picture, as in the card, found {found}", known - 1);
-    Err(Error::input(place, message))
-}
-
 fn fresh(networks: &[&Network], config: &TrainConfig, device: &Device) -> State {
     let specs = networks.iter().flat_map(|n| n.parameters());
     let values: Vec<(String, Vec<f32>)> =
@@ -345,13 +341,13 @@ fn fresh(networks: &[&Network], config: &TrainConfig, device: &Device) -> State 
 }
 
 /// Indices of the pictures of a step: batch `step % per_epoch` in the shuffled order of its epoch.
-fn picked(data: &Dataset, config: &TrainConfig, step: u64, per_epoch: u64) -> Vec<usize> {
+fn picked(data: &Source, config: &TrainConfig, step: u64, per_epoch: u64) -> Vec<usize> {
     let order = noise::permutation(config.seed, Stream::Shuffle, (step / per_epoch) as u32, data.count());
     let first = (step % per_epoch) as usize * config.batch;
     order[first..(first + config.batch).min(order.len())].to_vec()
 }
 
-fn batch(data: &Dataset, card: &Card, picked: &[usize], device: &Device) -> Rows {
+fn batch(data: &Source, card: &Card, picked: &[usize], device: &Device) -> Rows {
     let values: Vec<f32> = picked.iter().flat_map(|i| data.values(*i, card.raw.sample.range)).collect();
     let width = values.len() / picked.len();
     Tensor::from_data(TensorData::new(values, [picked.len(), width]), device)

@@ -1,6 +1,7 @@
 //! What training leaves behind: metrics, sample sheets, and the finished model folder.
 
 use super::codes::FirstStage;
+use super::source::Source;
 use super::{Objective, State, TrainConfig, Training};
 use crate::device::Device;
 use crate::diffusion::State as Path;
@@ -43,6 +44,8 @@ impl Means {
 
 /// What is written, and where.
 pub struct Output<'a> {
+    /// What it is trained on.
+    pub data: &'a Source,
     /// The training job.
     pub job: &'a Training<'a>,
     /// The draft card, checked.
@@ -80,6 +83,10 @@ impl Output<'_> {
         let line = serde_json::Value::Object(line).to_string();
         lines.push(&line);
         store::write_atomic(&path, format!("{}\n", lines.join("\n")).as_bytes())?;
+        if self.card.raw.showers.is_some() {
+            // A sheet of scores would show nothing.
+            return Ok(());
+        }
         let sheet = self.sheet(state)?;
         let bytes = png::encode(&sheet, &png::PngText::default())?;
         store::write_atomic(&self.job.work.join(format!("samples/epoch-{epoch:04}.png")), &bytes)
@@ -134,7 +141,11 @@ impl Output<'_> {
             }
             tensors.insert(spec.key, WeightTensor { shape: spec.shape, values });
         }
-        let bytes = store::write_safetensors(&tensors)?;
+        // Tables of the data are not rounded: the energy of a shower is known better than f16 can say.
+        let tables = self.data.tensors();
+        let halved = |name: &str| self.config.half && !tables.contains_key(name);
+        tensors.extend(tables.clone());
+        let bytes = store::write_safetensors_halved(&tensors, halved)?;
         let mut figures =
             vec![("epochs".to_owned(), f64::from(self.config.epochs)), ("steps".to_owned(), state.step as f64)];
         figures.push((
