@@ -6,7 +6,7 @@ use crate::diffusion::{lid, predictions::PREDICTIONS, schedules::SCHEDULES, solv
 use crate::error::{Result, shown};
 use crate::evaluate::{Better, METRICS, MetricRow};
 use crate::generator::train::OBJECTIVES;
-use crate::generator::{Card, FAMILIES, KnownModel, known_models, places};
+use crate::generator::{CLASSIFIER, Card, FAMILIES, KnownModel, known_models, places};
 use crate::geometry::{DESCRIPTORS, ESTIMATORS};
 use crate::nn::layers::KINDS;
 use crate::nn::operators::OPERATORS as NODES;
@@ -161,7 +161,13 @@ fn about(model: &KnownModel) -> String {
         return format!("not usable by this name: {rule}");
     }
     let path = model.path("card.toml");
-    let card = model.text("card.toml").and_then(|text| Card::check(store::parse_toml(&text, &shown(&path))?, &path));
+    let text = model.text("card.toml");
+    let table = text.as_ref().ok().and_then(|text| store::parse_toml::<toml::Table>(text, &shown(&path)).ok());
+    if let Some(table) = table.filter(|t| t.get("family").and_then(toml::Value::as_str) == Some(CLASSIFIER)) {
+        let about = table.get("about").and_then(toml::Value::as_str).unwrap_or_default();
+        return format!("{CLASSIFIER}, makes no pictures: {about}");
+    }
+    let card = text.and_then(|text| Card::check(store::parse_toml(&text, &shown(&path))?, &path));
     match card {
         Ok(card) => format!("{}: {}", card.raw.family, card.raw.about),
         Err(e) => format!("not usable: {e}"),

@@ -25,6 +25,7 @@ mod simulate;
 mod status;
 mod steer_report;
 mod study;
+mod train_classifier;
 mod train_generator;
 mod train_reward;
 mod trajectory;
@@ -112,6 +113,7 @@ pub static COMMANDS: &[CommandRow] = &[
     train_reward::ROW,
     train_generator::ROW,
     distill::ROW,
+    train_classifier::ROW,
     resume::ROW,
     status::ROW,
     verify::ROW,

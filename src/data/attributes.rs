@@ -27,18 +27,18 @@ impl Attributes {
     /// each line its picture.
     ///
     /// # Errors
-    /// [`Error::Config`] if the config names no table; [`Error::Input`] naming file and line, or the picture; [`Error::Io`].
+    /// [`Error::Key`] if the config names no table; [`Error::Input`] naming file and line, or the picture; [`Error::Io`].
     pub fn read(config: &DataConfig, root: &Path, wanted: &BTreeSet<&str>) -> Result<Self> {
         let Some(file) = &config.attributes else {
             let message = "missing; expected the table of what the pictures show, as in \"truth.jsonl\"";
-            return Err(Error::config("data.attributes", message));
+            return Err(Error::key("attributes", message));
         };
         if config.kind == "idx" {
             let message = "the pictures of an IDX file have no names; take a set of the kind \"edm\" or \"folder\"";
-            return Err(Error::config("data.attributes", message));
+            return Err(Error::key("attributes", message));
         }
         let mut packed = config.listed(root)?;
-        check_name(file).map_err(|rule| Error::config("data.attributes", format!("{rule}, found \"{file}\"")))?;
+        check_name(file).map_err(|rule| Error::key("attributes", format!("{rule}, found \"{file}\"")))?;
         let set = root.join(&config.path);
         let (place, bytes) = match packed.beside(file, limits::LABELS_BYTES)? {
             Some(bytes) => (set.join(file), bytes),

@@ -156,7 +156,7 @@ fn a_bad_zip_is_refused() {
     assert_eq!(set(&dir.path().join("none.zip"), [3, 2, 3]).unwrap_err().exit_code(), 4);
     let config =
         DataConfig { kind: "edm".into(), path: "set".into(), labels: Some("x".into()), ..DataConfig::default() };
-    assert!(Dataset::read(&config, dir.path(), [3, 2, 3]).unwrap_err().to_string().contains("data.labels"));
+    assert!(Dataset::read(&config, dir.path(), [3, 2, 3]).unwrap_err().to_string().contains("labels: expected none"));
 }
 
 #[test]

@@ -80,7 +80,7 @@ impl Dataset {
     /// `shape`, and there must be at least one.
     ///
     /// # Errors
-    /// [`Error::Config`] for an unknown kind, [`Error::Input`] for a damaged or misshapen file,
+    /// [`Error::Key`] for an unknown kind, [`Error::Input`] for a damaged or misshapen file,
     /// [`Error::Io`] if it cannot be read.
     pub fn read(config: &DataConfig, root: &Path, shape: [usize; 3]) -> Result<Self> {
         let path = root.join(&config.path);
@@ -89,18 +89,18 @@ impl Dataset {
             "folder" => folder::read(config.listed(root)?, &path, shape)?,
             "edm" if config.labels.is_some() => {
                 let message = "expected none; a set of the kind \"edm\" has its classes in its dataset.json";
-                return Err(Error::config("data.labels", message));
+                return Err(Error::key("labels", message));
             }
             "edm" => edm::read(config.listed(root)?, &path, shape)?,
             other => {
                 let message = format!("expected \"idx\", \"folder\" or \"edm\", found \"{}\"", other.escape_debug());
-                return Err(Error::config("data.kind", message));
+                return Err(Error::key("kind", message));
             }
         };
         if set.shape != shape {
             return Err(Error::input(
                 path,
-                format!("pictures of shape {:?}, but the card's sample.shape is {shape:?}", set.shape),
+                format!("pictures of shape {:?}, but the card asks for {shape:?}", set.shape),
             ));
         }
         if set.count() == 0 {

@@ -19,6 +19,9 @@ pub static FAMILIES: &[(&str, &str)] = &[
     ("diffusion", "denoiser of a diffusion model, with the sampler that makes its pictures"),
 ];
 
+/// The family of networks that judge pictures; their cards are read by [`super::Classifier`].
+pub const CLASSIFIER: &str = "classifier";
+
 /// A card as the user wrote it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -201,8 +204,17 @@ impl Card {
     /// # Errors
     /// [`Error::Config`] naming file and key.
     pub fn read(path: &Path) -> Result<Self> {
-        let (raw, _) = store::read_toml::<RawCard>(path)?;
+        let (raw, _) = store::read_toml::<RawCard>(path).map_err(|e| Self::instead(path).unwrap_or(e))?;
         Self::check(raw, path)
+    }
+
+    /// What is wrong with a card of no generator, in place of its first key that a generator has not.
+    fn instead(path: &Path) -> Option<Error> {
+        let raw: toml::Table = store::read_toml(path).ok()?.0;
+        (raw.get("family")?.as_str()? == CLASSIFIER).then(|| {
+            let message = "this is a classifier, which tells what pictures show and makes none; expected a generator";
+            Error::config(format!("{}: family", crate::error::shown(path)), message)
+        })
     }
 
     /// Checks a raw card; `path` is used in messages.

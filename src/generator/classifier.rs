@@ -1,7 +1,8 @@
 //! A network that tells the class of a picture: a folder with a card of the family "classifier" and weights in
 //! safetensors. It judges pictures and is no generator.
 
-use super::card::{Provenance, RawGraph, RawWeights, graph_network};
+use super::attributes::{Attribute, OutputSpec, check_outputs, class_part, read_outputs};
+use super::card::{CLASSIFIER, Provenance, RawGraph, RawWeights, graph_network};
 use super::one_shot::checked_weights;
 use super::preprocess::Input;
 use super::spatial::Spatial;
@@ -14,8 +15,6 @@ use crate::tensors::{host, rows};
 use serde::Deserialize;
 use std::path::Path;
 
-/// The family of its card.
-pub(super) const FAMILY: &str = "classifier";
 /// Pictures of one call.
 pub(super) const BATCH: usize = 16;
 
@@ -32,6 +31,7 @@ struct ClassifierCard {
     input: Input,
     #[serde(rename = "provenance")]
     _provenance: Provenance,
+    #[serde(default)]
     weights: RawWeights,
     #[serde(default)]
     layers: Vec<toml::Table>,
@@ -39,6 +39,8 @@ struct ClassifierCard {
     graph: Option<RawGraph>,
     #[serde(default)]
     spatial: Option<Spatial>,
+    #[serde(default)]
+    outputs: Vec<OutputSpec>,
 }
 
 /// A network that reads pictures, as its card describes it, with its weights.
@@ -55,6 +57,8 @@ pub(super) struct Opened {
     pub parameters: Parameters,
     /// Where its spatial features are, if the card says so.
     pub spatial: Option<Spatial>,
+    /// What it tells of a picture, if that is more than one set of classes.
+    pub outputs: Vec<OutputSpec>,
 }
 
 /// A network from pictures to scores, one for each class.
@@ -62,6 +66,7 @@ pub struct Classifier {
     id: String,
     sha256: String,
     input: Input,
+    outputs: Vec<OutputSpec>,
     network: Network,
     parameters: Parameters,
     device: Device,
@@ -76,16 +81,16 @@ impl Classifier {
     pub fn load(folder: &Path, device: &Device) -> Result<Self> {
         let path = folder.join("card.toml");
         let family = family(&path)?;
-        if family != FAMILY {
+        if family != CLASSIFIER {
             let message = format!(
-                "expected \"{FAMILY}\", found \"{}\"; only such a network tells classes",
+                "expected \"{CLASSIFIER}\", found \"{}\"; only such a network tells classes",
                 family.escape_debug()
             );
             return Err(Error::config(format!("{}: family", shown(&path)), message));
         }
-        let Opened { id, sha256, input, network, parameters, .. } = open(folder, device)?;
+        let Opened { id, sha256, input, network, parameters, outputs, .. } = open(folder, device)?;
         check_classes(&path, &network)?;
-        Ok(Self { id, sha256, input, network, parameters, device: device.clone() })
+        Ok(Self { id, sha256, input, outputs, network, parameters, device: device.clone() })
     }
 
     /// The card's id.
@@ -98,9 +103,44 @@ impl Classifier {
         &self.sha256
     }
 
-    /// The number of classes.
+    /// The number of classes: those of the first output that tells classes, for a card with outputs.
     pub fn classes(&self) -> usize {
+        self.class_part().len()
+    }
+
+    /// What it tells of a picture; empty for a card without outputs, which tells one set of classes.
+    pub fn outputs(&self) -> &[OutputSpec] {
+        &self.outputs
+    }
+
+    /// Which of the network's last values are the scores of [`classes`](Self::classes).
+    fn class_part(&self) -> std::ops::Range<usize> {
+        class_part(&self.outputs, self.width())
+    }
+
+    /// How many values the network ends in.
+    fn width(&self) -> usize {
         self.network.output_shape().iter().product()
+    }
+
+    /// The network's last values of pictures, `[pictures, width]`.
+    fn scores(&self, pictures: &[&Picture]) -> Result<Vec<f32>> {
+        let width: usize = self.input.shape.iter().product();
+        let mut scores = Vec::with_capacity(pictures.len() * self.width());
+        for part in pictures.chunks(BATCH) {
+            let seen = part.iter().map(|p| self.input.values(p)).collect::<Result<Vec<_>>>()?.concat();
+            let pass = Pass::frozen(&self.parameters);
+            scores.extend(host(self.network.forward(rows(seen, width, &self.device), &pass))?);
+        }
+        Ok(scores)
+    }
+
+    /// What each of the [`outputs`](Self::outputs) says of the pictures.
+    ///
+    /// # Errors
+    /// [`Error::Device`].
+    pub fn attributes(&self, pictures: &[&Picture]) -> Result<Vec<Attribute>> {
+        Ok(read_outputs(&self.outputs, &self.scores(pictures)?))
     }
 
     /// The class with the greatest score for each picture, counted from 0; `None` where a score is not finite.
@@ -108,18 +148,12 @@ impl Classifier {
     /// # Errors
     /// [`Error::Device`].
     pub fn classify(&self, pictures: &[&Picture]) -> Result<Vec<Option<usize>>> {
-        let width: usize = self.input.shape.iter().product();
-        let mut found = Vec::with_capacity(pictures.len());
-        for part in pictures.chunks(BATCH) {
-            let seen = part.iter().map(|p| self.input.values(p)).collect::<Result<Vec<_>>>()?.concat();
-            let pass = Pass::frozen(&self.parameters);
-            let scores = host(self.network.forward(rows(seen, width, &self.device), &pass))?;
-            found.extend(scores.chunks_exact(self.classes()).map(|s| {
-                let best = (0..s.len()).max_by(|a, b| s[*a].total_cmp(&s[*b]));
-                best.filter(|_| s.iter().all(|v| v.is_finite()))
-            }));
-        }
-        Ok(found)
+        let best = |s: &[f32]| {
+            let s = &s[self.class_part()];
+            let best = (0..s.len()).max_by(|a, b| s[*a].total_cmp(&s[*b]));
+            best.filter(|_| s.iter().all(|v| v.is_finite()))
+        };
+        Ok(self.scores(pictures)?.chunks_exact(self.width()).map(best).collect())
     }
 }
 
@@ -163,11 +197,21 @@ pub(super) fn open(folder: &Path, device: &Device) -> Result<Opened> {
     if network.condition_width() != Ok(None) {
         return Err(bad("layers", "a modulate layer reads a condition, which only a denoiser has".to_owned()));
     }
+    if !card.outputs.is_empty() {
+        let width = network.output_shape().iter().product();
+        check_outputs(&card.outputs, width).map_err(|(key, message)| bad(&key, message))?;
+    }
+    if card.weights.file.is_empty() && !network.parameters().is_empty() {
+        return Err(bad("weights.file", "missing; a draft has none, isoline train-classifier adds it".to_owned()));
+    }
     let specs = network.parameters();
     let weights = checked_weights(&card.weights, &path, &specs, folder)?;
     let mut parts = serde_json::to_string(&(&card.input, &card.layers, &card.weights.sha256))
         .map_err(|e| Error::Bug(format!("card: {e}")))?;
     parts.extend(card.graph.as_ref().map(|graph| graph.sha256.as_str()));
+    if !card.outputs.is_empty() {
+        parts += &serde_json::to_string(&card.outputs).map_err(|e| Error::Bug(format!("card: {e}")))?;
+    }
     Ok(Opened {
         id: card.id,
         sha256: store::sha256_hex(parts.as_bytes()),
@@ -175,5 +219,6 @@ pub(super) fn open(folder: &Path, device: &Device) -> Result<Opened> {
         parameters: Parameters::upload(&specs, &weights, device),
         network,
         spatial: card.spatial,
+        outputs: card.outputs,
     })
 }

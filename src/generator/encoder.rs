@@ -2,6 +2,8 @@
 //! imported for nothing else, or the latents that a model's own encoder finds.
 
 use super::Card;
+use super::attributes::{class_part, softmax};
+use super::card::CLASSIFIER;
 use super::classifier::{self, BATCH, Opened};
 use super::one_shot::{card_parameters, checked_weights};
 use super::preprocess::Input;
@@ -34,21 +36,22 @@ pub struct Encoder {
     spatial: Option<Part>,
 }
 
-/// The first `width` numbers of a value.
+/// `width` numbers of a value, from the one at `first` on.
 #[derive(Clone, Copy)]
 struct Part {
     value: ValueId,
+    first: usize,
     width: usize,
 }
 
 impl Part {
     fn whole(network: &Network, value: ValueId) -> Self {
-        Self { value, width: network.shape(value).iter().product() }
+        Self { value, first: 0, width: network.shape(value).iter().product() }
     }
 
     fn of(self, x: Rows) -> Result<Vec<f32>> {
         let all = x.dims()[1];
-        host(if all == self.width { x } else { x.narrow(1, 0, self.width) })
+        host(if all == self.width { x } else { x.narrow(1, self.first, self.width) })
     }
 }
 
@@ -73,19 +76,19 @@ impl Encoder {
     pub fn load(folder: &Path, device: &Device) -> Result<Self> {
         let path = folder.join("card.toml");
         match classifier::family(&path)?.as_str() {
-            classifier::FAMILY => Self::of_card(folder, &path, true, device),
+            CLASSIFIER => Self::of_card(folder, &path, true, device),
             ENCODER => Self::of_card(folder, &path, false, device),
             _ => Self::of_model(&Card::read(&path)?, folder, device),
         }
     }
 
     fn of_card(folder: &Path, path: &Path, classes: bool, device: &Device) -> Result<Self> {
-        let Opened { id, sha256, input, network, parameters, spatial } = classifier::open(folder, device)?;
+        let Opened { id, sha256, input, network, parameters, spatial, outputs } = classifier::open(folder, device)?;
         let output = network.output();
         if classes {
             classifier::check_classes(path, &network)?;
         }
-        let part = |(value, width)| Part { value, width };
+        let part = |(value, width)| Part { value, first: 0, width };
         let find = |s: &super::spatial::Spatial| s.find(&network).map(part).map_err(|e| e.inside("spatial"));
         let found = spatial.as_ref().map(find).transpose().map_err(|e| e.at(&format!("{}: ", shown(path))))?;
         let taken = serde_json::to_string(&spatial).map_err(|e| Error::Bug(format!("card: {e}")))?;
@@ -93,7 +96,10 @@ impl Encoder {
             about: format!("{} of {id}", if classes { "last hidden values" } else { "features" }),
             fingerprint: format!("{classes} {sha256} {taken}"),
             features: Part::whole(&network, if classes { last_hidden(&network) } else { output }),
-            scores: classes.then(|| Part::whole(&network, output)),
+            scores: classes.then(|| {
+                let told = class_part(&outputs, network.shape(output).iter().product());
+                Part { value: output, first: told.start, width: told.len() }
+            }),
             spatial: found,
             own_size: false,
             device: device.clone(),
@@ -117,7 +123,7 @@ impl Encoder {
             sha256,
             input: Input::plain(card.sample_shape, card.raw.sample.range),
             own_size: true,
-            features: Part { value: network.output(), width: card.latent_width },
+            features: Part { value: network.output(), first: 0, width: card.latent_width },
             scores: None,
             spatial: None,
             network,
@@ -204,11 +210,4 @@ pub fn latent_encoder(card: &Card, folder: &Path, device: &Device) -> Result<(Ne
     let weights = checked_weights(&card.raw.weights, &card.path, &card_parameters(card)?, folder)?;
     let parameters = Parameters::upload(&network.parameters(), &weights, device);
     Ok((network, parameters))
-}
-
-fn softmax(scores: &[f32]) -> Vec<f32> {
-    let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let all: Vec<f64> = scores.iter().map(|s| f64::from(s - top).exp()).collect();
-    let sum: f64 = all.iter().sum();
-    all.into_iter().map(|v| (v / sum) as f32).collect()
 }

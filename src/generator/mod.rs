@@ -1,5 +1,6 @@
 //! From a model folder to a map noise → picture that carries tangents.
 
+mod attributes;
 mod beside;
 mod card;
 mod classifier;
@@ -19,8 +20,9 @@ mod spatial;
 pub mod train;
 mod usual;
 
+pub use attributes::{Attribute, OutputKind, OutputSpec, read_outputs};
 pub use beside::{other_rewards, rewards};
-pub use card::{Card, FAMILIES, Output, Provenance, RawCard, finish_card};
+pub use card::{CLASSIFIER, Card, FAMILIES, Output, Provenance, RawCard, finish_card};
 pub use classifier::Classifier;
 pub use codec::CodecParts;
 pub use encoder::{ENCODER, Encoder, Seen, latent_encoder};

@@ -23,7 +23,7 @@ macro_rules! shipped {
     };
 }
 
-/// Every model below `models/`; a test compares the two.
+/// Every generator below `models/`; a test compares the two. A classifier is read from its folder.
 pub static SHIPPED: &[Shipped] = shipped! {
     "digits-diffusion":
         "card.toml" "weights.safetensors"

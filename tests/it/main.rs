@@ -6,6 +6,7 @@
 mod architecture;
 #[cfg(unix)]
 mod cancel;
+mod classifier;
 mod cli;
 mod columns;
 mod corpus;

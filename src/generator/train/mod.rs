@@ -1,17 +1,25 @@
-//! Training a generator on pictures: one driver, and one file per objective.
+//! Training on pictures: one driver, one file per objective of a generator, and that of a classifier.
 //!
 //! Every random number is keyed by the global step. A run that was stopped and resumed therefore takes the same steps
 //! as one that was not, bit for bit on the CPU.
 
 mod autoencoder;
 mod checkpoint;
+mod classifier;
 mod codes;
+mod course;
 mod denoising;
 pub mod distill;
 mod gan;
+mod held_out;
 mod output;
 mod source;
+mod targets;
 mod vae;
+
+pub use classifier::train_classifier;
+pub use held_out::{ClassFigure, Figure, HeldOut, NumberFigure};
+pub use targets::TargetConfig;
 
 use super::{Card, RawCard};
 use crate::cancel::Cancel;
@@ -25,7 +33,8 @@ use crate::progress::Progress;
 use crate::store;
 use burn::tensor::{Tensor, TensorData};
 use codes::FirstStage;
-use source::Source;
+use course::Course;
+use source::{Coded, Samples, Source};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -35,7 +44,8 @@ use std::path::{Path, PathBuf};
 pub struct TrainConfig {
     /// Path of the draft card, relative to the config.
     pub card: String,
-    /// Name of one of [`OBJECTIVES`].
+    /// Name of one of [`OBJECTIVES`]; none for a classifier, which has [`targets`](Self::targets).
+    #[serde(default)]
     pub objective: String,
     /// The data set of pictures.
     pub data: DataConfig,
@@ -70,6 +80,12 @@ pub struct TrainConfig {
     /// Settings of the objective; each objective has its own keys.
     #[serde(default)]
     pub settings: toml::Table,
+    /// What a classifier is to tell; a generator has none.
+    #[serde(default)]
+    pub targets: Vec<TargetConfig>,
+    /// The pictures by which a classifier is judged when it is trained; a generator has none.
+    #[serde(default)]
+    pub held_out: Option<DataConfig>,
 }
 
 fn yes() -> bool {
@@ -94,6 +110,8 @@ pub struct State {
 pub struct StepInput {
     /// Real pictures, `[batch, features]`, in the card's value range, or their standardised codes.
     pub real: Rows,
+    /// Their places in the data set.
+    pub picked: Vec<usize>,
     /// Their classes, where the data set has labels.
     pub classes: Option<Vec<usize>>,
     /// What the model is given for each, `[batch × given]`; empty for a model that is given nothing.
@@ -163,9 +181,6 @@ pub static OBJECTIVES: &[(&str, &str, MakeObjective)] =
 /// The least and the greatest log-variance of a code.
 const LOG_VARIANCE: [f64; 2] = [-12.0, 6.0];
 
-/// Training stops after this many steps in a row that were not finite.
-const SKIPS_IN_A_ROW: u32 = 10;
-
 /// What [`train`] is given.
 pub struct Training<'a> {
     /// The config file.
@@ -201,6 +216,11 @@ impl Training<'_> {
 /// not finite, [`Error::Interrupted`] after a signal (a checkpoint is written first).
 pub fn train(job: &Training, device: &Device, progress: &Progress, cancel: &Cancel) -> Result<()> {
     let (config, text) = read_config(job.config_path)?;
+    if !config.targets.is_empty() || config.held_out.is_some() || config.data.attributes.is_some() {
+        let place = format!("{}: targets", crate::error::shown(job.config_path));
+        let message = "targets, held_out and data.attributes are for a classifier; isoline train-classifier trains one";
+        return Err(Error::config(place, message));
+    }
     let draft = job.config_path.with_file_name(&config.card);
     let (mut raw, draft_text): (RawCard, String) = store::read_toml(&draft)?;
     let first = config.autoencoder.as_deref().map(|name| FirstStage::load(name, device)).transpose()?;
@@ -209,24 +229,24 @@ pub fn train(job: &Training, device: &Device, progress: &Progress, cancel: &Canc
     }
     let mut card = Card::check(raw, &draft)?;
     let objective = objective(&card, &config, device)?;
-    let data = Source::read(&config, job.data_root, &card)?;
+    let data = Source::read(&config, job.data_root, &card).map_err(|e| match e {
+        e @ Error::Key { .. } => e.inside("data").at(&format!("{}: ", crate::error::shown(job.config_path))),
+        e => e,
+    })?;
     data.check_classes(&config.data, objective.classes(), job.data_root)?;
     let mut parts = format!("{text}\n{draft_text}\n{} {} {}", noise::SCHEME, data.sha256(), job.device_class);
-    let codes = match (&first, &data) {
+    let coded = match (&first, &data) {
         (Some(first), Source::Pictures(pictures)) => {
             parts += first.sha256();
             let codes = first.encode(pictures, device, progress, cancel)?;
             first.complete(&mut card.raw, codes.moments());
-            Some(codes)
+            Some(Coded { codes, pictures })
         }
         _ => None,
     };
-    let recipe = store::sha256_hex(parts.as_bytes());
-    let mut state = match checkpoint::latest(&job.work, &recipe, device)? {
-        Some(state) => state,
-        None => fresh(&objective.networks(), &config, device),
-    };
+    let samples: &dyn Samples = coded.as_ref().map_or(&data, |coded| coded);
     let ahead: Vec<usize> = (0..data.count().min(output::SHEET_SIDE * output::SHEET_SIDE / 2)).collect();
+    let range = card.raw.sample.range;
     let out = output::Output {
         data: &data,
         job,
@@ -234,68 +254,22 @@ pub fn train(job: &Training, device: &Device, progress: &Progress, cancel: &Canc
         draft: &draft_text,
         objective: &*objective,
         config: &config,
-        shown: batch(&data, &card, &ahead, device),
+        shown: data.batch(&ahead, range, [config.seed, 0], device),
         first: first.as_ref(),
         device,
     };
-    let per_epoch = (data.count() / config.batch).max(1) as u64;
-    let total = per_epoch * u64::from(job.stop_after.unwrap_or(config.epochs).min(config.epochs));
-    let bar = progress.start(format!("training {}", card.raw.id), total);
-    bar.skip(state.step.min(total));
-    let mut sums = output::Means::default();
-    let mut in_a_row = 0;
-    while state.step < total {
-        if let Err(stop) = cancel.check(|| format!("step {} of {total} is in the checkpoint", state.step)) {
-            checkpoint::save(&job.work, &recipe, &state)?;
-            return Err(stop);
-        }
-        let picked = picked(&data, &config, state.step, per_epoch);
-        let input = StepInput {
-            real: spoilt(
-                match &codes {
-                    Some(codes) => codes.batch(&picked, config.seed, state.step, device),
-                    None => batch(&data, &card, &picked, device),
-                },
-                state.step,
-            ),
-            classes: data.classes(&picked),
-            given: data.given(&picked),
-            learning_rate: learning_rate(&config, state.step, per_epoch * u64::from(config.epochs)),
-            step: state.step,
-            seed: config.seed,
-        };
-        match objective.step(&mut state, &input)? {
-            Stepped::Losses(losses) => {
-                in_a_row = 0;
-                sums.add(&losses);
-                average(&mut state, config.ema);
-            }
-            Stepped::Skipped => {
-                in_a_row += 1;
-                state.skipped += 1;
-                if in_a_row >= SKIPS_IN_A_ROW {
-                    let message = format!(
-                        "{in_a_row} steps in a row up to step {} were not finite; the last checkpoint is good; for a lower learning_rate choose another folder",
-                        state.step
-                    );
-                    return Err(Error::Stopped(message));
-                }
-            }
-        }
-        state.step += 1;
-        bar.advance(1);
-        if state.step.is_multiple_of(per_epoch) {
-            let epoch = state.step / per_epoch;
-            bar.note(format!("epoch {epoch}: {}", sums.text()));
-            out.epoch(&state, epoch, std::mem::take(&mut sums))?;
-            checkpoint::save(&job.work, &recipe, &state)?;
-        }
-    }
-    bar.finish();
-    if job.stop_after.is_some_and(|e| e < config.epochs) {
-        return Ok(());
-    }
-    out.model(&state)
+    let course = Course {
+        id: &card.raw.id,
+        config: &config,
+        recipe: store::sha256_hex(parts.as_bytes()),
+        data: samples,
+        range,
+        objective: &*objective,
+        job,
+        device,
+    };
+    let state = course.run(&mut |state, epoch, means| out.epoch(state, epoch, means), progress, cancel)?;
+    state.map_or(Ok(()), |state| out.model(&state))
 }
 
 fn read_config(path: &Path) -> Result<(TrainConfig, String)> {
@@ -329,58 +303,6 @@ fn objective(card: &Card, config: &TrainConfig, device: &Device) -> Result<Box<d
                 format!("unknown objective \"{}\"{}", config.objective, did_you_mean(&config.objective, known)),
             ))
         }
-    }
-}
-
-fn fresh(networks: &[&Network], config: &TrainConfig, device: &Device) -> State {
-    let specs = networks.iter().flat_map(|n| n.parameters());
-    let values: Vec<(String, Vec<f32>)> =
-        specs.map(|s| (s.key.clone(), s.start(config.seed, config.init_std))).collect();
-    let parameters = Parameters::from_values(values, device);
-    State { average: parameters.clone(), parameters, adam: BTreeMap::new(), step: 0, skipped: 0 }
-}
-
-/// Indices of the pictures of a step: batch `step % per_epoch` in the shuffled order of its epoch.
-fn picked(data: &Source, config: &TrainConfig, step: u64, per_epoch: u64) -> Vec<usize> {
-    let order = noise::permutation(config.seed, Stream::Shuffle, (step / per_epoch) as u32, data.count());
-    let first = (step % per_epoch) as usize * config.batch;
-    order[first..(first + config.batch).min(order.len())].to_vec()
-}
-
-fn batch(data: &Source, card: &Card, picked: &[usize], device: &Device) -> Rows {
-    let values: Vec<f32> = picked.iter().flat_map(|i| data.values(*i, card.raw.sample.range)).collect();
-    let width = values.len() / picked.len();
-    Tensor::from_data(TensorData::new(values, [picked.len(), width]), device)
-}
-
-/// For tests of failures: the batch of a step, made non-finite where a failpoint says so.
-fn spoilt(batch: Rows, step: u64) -> Rows {
-    match failpoint!("train.batch", step + 1) {
-        Some(value) => batch + value,
-        None => batch,
-    }
-}
-
-fn learning_rate(config: &TrainConfig, step: u64, total: u64) -> f64 {
-    if !config.decay {
-        return config.learning_rate;
-    }
-    falling(config.learning_rate, step, total)
-}
-
-/// A step size that falls to a tenth over the second half of `total` steps, along a cosine.
-fn falling(rate: f64, step: u64, total: u64) -> f64 {
-    let late = ((2 * step) as f64 / total as f64 - 1.0).max(0.0);
-    rate * (0.55 + 0.45 * (std::f64::consts::PI * late).cos())
-}
-
-fn average(state: &mut State, decay: f64) {
-    // The average has a shorter memory at first, so that the initial weights are forgotten.
-    let decay = decay.min((1.0 + state.step as f64) / (10.0 + state.step as f64));
-    let live: Vec<(String, Tensor<1>)> = state.parameters.iter().map(|(k, t)| (k.to_owned(), t.clone())).collect();
-    for (name, tensor) in live {
-        let mean = if decay > 0.0 { state.average.get(&name) * decay + tensor * (1.0 - decay) } else { tensor };
-        state.average.set(&name, mean);
     }
 }
 

@@ -4,16 +4,17 @@ use super::codes::FirstStage;
 use super::source::Source;
 use super::{Objective, State, TrainConfig, Training};
 use crate::device::Device;
-use crate::diffusion::State as Path;
+use crate::diffusion::State as Moving;
 use crate::error::{Error, Result};
 use crate::generator::{Card, card_parameters, finish_card};
-use crate::nn::Rows;
+use crate::nn::{ParameterSpec, Rows};
 use crate::noise::{self, Stream};
 use crate::render::{Picture, png};
 use crate::store::{self, WeightTensor};
 use crate::tensors::host;
 use burn::tensor::{Tensor, TensorData};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Side of the sample sheet, in pictures.
 pub const SHEET_SIDE: usize = 8;
@@ -64,25 +65,56 @@ pub struct Output<'a> {
     pub device: &'a Device,
 }
 
+/// Writes a line of means for an epoch to `metrics.jsonl` in the folder `work`.
+pub fn metrics(work: &Path, state: &State, epoch: u64, means: Means) -> Result<()> {
+    let mut line = serde_json::Map::new();
+    line.insert("epoch".into(), epoch.into());
+    line.insert("step".into(), state.step.into());
+    line.insert("skipped".into(), state.skipped.into());
+    line.extend(means.means().map(|(name, mean)| (name.to_owned(), mean.into())));
+    let path = work.join("metrics.jsonl");
+    // A resumed run may repeat epochs; their lines are replaced.
+    let old = if path.exists() {
+        String::from_utf8_lossy(&store::read_bounded(&path, 1 << 26)?).into_owned()
+    } else {
+        String::new()
+    };
+    let mut lines: Vec<&str> = old.lines().take(epoch.saturating_sub(1) as usize).collect();
+    let line = serde_json::Value::Object(line).to_string();
+    lines.push(&line);
+    store::write_atomic(&path, format!("{}\n", lines.join("\n")).as_bytes())
+}
+
+/// The averaged weights that `specs` name, those of a first stage as they were.
+///
+/// # Errors
+/// [`Error::Stopped`] for one that is not finite; those of the device.
+pub fn averaged(
+    specs: &[ParameterSpec],
+    state: &State,
+    first: Option<&FirstStage>,
+) -> Result<BTreeMap<String, WeightTensor>> {
+    let mut tensors = BTreeMap::new();
+    for spec in specs {
+        let values = match first.and_then(|first| first.tensor(&spec.key)) {
+            Some(tensor) => tensor.values.clone(),
+            None => host(state.average.get(&spec.key))?,
+        };
+        if values.iter().any(|v| !v.is_finite()) {
+            return Err(Error::Stopped(format!(
+                "tensor \"{}\" is not finite after training; the model was not written",
+                spec.key
+            )));
+        }
+        tensors.insert(spec.key.clone(), WeightTensor { shape: spec.shape.clone(), values });
+    }
+    Ok(tensors)
+}
+
 impl Output<'_> {
     /// Called after an epoch: writes one line of `metrics.jsonl` and one sheet of samples.
     pub fn epoch(&self, state: &State, epoch: u64, means: Means) -> Result<()> {
-        let mut line = serde_json::Map::new();
-        line.insert("epoch".into(), epoch.into());
-        line.insert("step".into(), state.step.into());
-        line.insert("skipped".into(), state.skipped.into());
-        line.extend(means.means().map(|(name, mean)| (name.to_owned(), mean.into())));
-        let path = self.job.work.join("metrics.jsonl");
-        // A resumed run may repeat epochs; their lines are replaced.
-        let old = if path.exists() {
-            String::from_utf8_lossy(&store::read_bounded(&path, 1 << 26)?).into_owned()
-        } else {
-            String::new()
-        };
-        let mut lines: Vec<&str> = old.lines().take(epoch.saturating_sub(1) as usize).collect();
-        let line = serde_json::Value::Object(line).to_string();
-        lines.push(&line);
-        store::write_atomic(&path, format!("{}\n", lines.join("\n")).as_bytes())?;
+        metrics(&self.job.work, state, epoch, means)?;
         if self.card.raw.showers.is_some() {
             // A sheet of scores would show nothing.
             return Ok(());
@@ -109,7 +141,7 @@ impl Output<'_> {
                 let z = Tensor::from_data(TensorData::new(z, [n, d]), self.device);
                 let made = self.objective.pictures(&state.average, z)?;
                 host(match self.first.map(|first| first.codec(self.card, self.device)).transpose()?.flatten() {
-                    Some(codec) => codec.decode(Path::plain(made)).value,
+                    Some(codec) => codec.decode(Moving::plain(made)).value,
                     None => made,
                 })?
             }
@@ -127,23 +159,10 @@ impl Output<'_> {
     /// Writes the model folder: averaged weights of the card's networks, and the completed card.
     pub fn model(&self, state: &State) -> Result<()> {
         let specs = card_parameters(self.card)?;
-        let mut tensors = BTreeMap::new();
-        for spec in specs.clone() {
-            let values = match self.first.and_then(|first| first.tensor(&spec.key)) {
-                Some(tensor) => tensor.values.clone(),
-                None => host(state.average.get(&spec.key))?,
-            };
-            if values.iter().any(|v| !v.is_finite()) {
-                return Err(Error::Stopped(format!(
-                    "tensor \"{}\" is not finite after training; the model was not written",
-                    spec.key
-                )));
-            }
-            tensors.insert(spec.key, WeightTensor { shape: spec.shape, values });
-        }
         // Tables of the data are not rounded: the energy of a shower is known better than f16 can say.
         let tables = self.data.tensors();
         let halved = |name: &str| self.config.half && !tables.contains_key(name);
+        let mut tensors = averaged(&specs, state, self.first)?;
         tensors.extend(tables.clone());
         let bytes = store::write_safetensors_halved(&tensors, halved)?;
         let mut figures =

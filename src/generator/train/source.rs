@@ -1,13 +1,73 @@
 //! What a generator is trained on: pictures, or showers as scores.
 
 use super::TrainConfig;
+use super::codes::Codes;
 use crate::data::{DataConfig, Dataset, ShowerSet};
+use crate::device::Device;
 use crate::error::{Error, Result, shown};
 use crate::evaluate::calorimeter::geometry;
 use crate::generator::Card;
+use crate::nn::Rows;
 use crate::store::WeightTensor;
+use crate::tensors::rows;
 use std::collections::BTreeMap;
 use std::path::Path;
+
+/// What the batches of a training are taken from.
+pub trait Samples {
+    /// How many samples there are.
+    fn count(&self) -> usize;
+
+    /// The values of the samples `picked` in a card's range, `[picked, width]`; what is drawn of them follows from
+    /// `[seed, step]`.
+    fn batch(&self, picked: &[usize], range: [f32; 2], key: [u64; 2], device: &Device) -> Rows;
+
+    /// Classes of the samples `picked`, if they have any.
+    fn classes(&self, picked: &[usize]) -> Option<Vec<usize>>;
+
+    /// What a model is given of the samples `picked`.
+    fn given(&self, _picked: &[usize]) -> Vec<f32> {
+        Vec::new()
+    }
+}
+
+impl Samples for Dataset {
+    fn count(&self) -> usize {
+        self.count()
+    }
+
+    fn batch(&self, picked: &[usize], range: [f32; 2], _: [u64; 2], device: &Device) -> Rows {
+        let values: Vec<f32> = picked.iter().flat_map(|i| self.values(*i, range)).collect();
+        let width = values.len() / picked.len().max(1);
+        rows(values, width.max(1), device)
+    }
+
+    fn classes(&self, picked: &[usize]) -> Option<Vec<usize>> {
+        self.classes(picked)
+    }
+}
+
+/// Pictures as their codes.
+pub struct Coded<'a> {
+    /// The codes.
+    pub codes: Codes,
+    /// The pictures.
+    pub pictures: &'a Dataset,
+}
+
+impl Samples for Coded<'_> {
+    fn count(&self) -> usize {
+        self.pictures.count()
+    }
+
+    fn batch(&self, picked: &[usize], _: [f32; 2], [seed, step]: [u64; 2], device: &Device) -> Rows {
+        self.codes.batch(picked, seed, step, device)
+    }
+
+    fn classes(&self, picked: &[usize]) -> Option<Vec<usize>> {
+        self.pictures.classes(picked)
+    }
+}
 
 /// A data set of the kind that the card's samples are.
 pub enum Source {
@@ -43,27 +103,11 @@ impl Source {
         }
     }
 
-    /// How many samples there are.
-    pub fn count(&self) -> usize {
-        match self {
-            Self::Pictures(set) => set.count(),
-            Self::Showers(set) => set.count(),
-        }
-    }
-
     /// A fingerprint of all of them, in order.
     pub fn sha256(&self) -> String {
         match self {
             Self::Pictures(set) => set.sha256(),
             Self::Showers(set) => set.sha256().to_owned(),
-        }
-    }
-
-    /// Classes of the samples `picked`, if they have any.
-    pub fn classes(&self, picked: &[usize]) -> Option<Vec<usize>> {
-        match self {
-            Self::Pictures(set) => set.classes(picked),
-            Self::Showers(_) => None,
         }
     }
 
@@ -85,27 +129,45 @@ impl Source {
         Err(Error::input(place, message))
     }
 
-    /// What a model is given of the samples `picked`.
-    pub fn given(&self, picked: &[usize]) -> Vec<f32> {
-        match self {
-            Self::Pictures(_) => Vec::new(),
-            Self::Showers(set) => picked.iter().map(|i| set.place(*i)).collect(),
-        }
-    }
-
-    /// The values of sample `i` in a card's range.
-    pub fn values(&self, i: usize, range: [f32; 2]) -> Box<dyn Iterator<Item = f32> + '_> {
-        match self {
-            Self::Pictures(set) => Box::new(set.values(i, range)),
-            Self::Showers(set) => Box::new(set.scores(i).iter().copied()),
-        }
-    }
-
     /// What is kept beside the weights.
     pub fn tensors(&self) -> BTreeMap<String, WeightTensor> {
         match self {
             Self::Pictures(_) => BTreeMap::new(),
             Self::Showers(set) => set.tables().tensors(),
+        }
+    }
+}
+
+impl Samples for Source {
+    fn count(&self) -> usize {
+        match self {
+            Self::Pictures(set) => set.count(),
+            Self::Showers(set) => set.count(),
+        }
+    }
+
+    fn batch(&self, picked: &[usize], range: [f32; 2], key: [u64; 2], device: &Device) -> Rows {
+        match self {
+            Self::Pictures(set) => set.batch(picked, range, key, device),
+            Self::Showers(set) => {
+                let values: Vec<f32> = picked.iter().flat_map(|i| set.scores(*i)).copied().collect();
+                let width = values.len() / picked.len().max(1);
+                rows(values, width.max(1), device)
+            }
+        }
+    }
+
+    fn classes(&self, picked: &[usize]) -> Option<Vec<usize>> {
+        match self {
+            Self::Pictures(set) => set.classes(picked),
+            Self::Showers(_) => None,
+        }
+    }
+
+    fn given(&self, picked: &[usize]) -> Vec<f32> {
+        match self {
+            Self::Pictures(_) => Vec::new(),
+            Self::Showers(set) => picked.iter().map(|i| set.place(*i)).collect(),
         }
     }
 }

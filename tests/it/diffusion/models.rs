@@ -1,7 +1,10 @@
 //! A small diffusion model, through the program: training, resuming, its reward, pictures, and bad input.
 
 use crate::cli::Isoline;
+use isoline::render::Picture;
+use isoline::render::png::{PngText, encode};
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 pub const CARD: &str = r#"format = 1
@@ -123,6 +126,43 @@ fn a_resumed_training_of_a_denoiser_equals_an_unbroken_one() {
         assert!(weights(&whole) == weights(&parts), "{objective}: weights differ after a resume");
         assert!(dir.path().join(format!("work-{whole}/samples/epoch-0002.png")).is_file());
     }
+}
+
+/// The same pictures and classes as a zip of PNG files with a `dataset.json` teach the same model to the last bit.
+#[test]
+fn a_zip_with_classes_teaches_what_an_idx_file_teaches() {
+    let dir = setting();
+    train(dir.path(), "idx").succeeds();
+    let bytes = fs::read(dir.path().join("stripes.idx")).unwrap();
+    let zip = |labels: &str| {
+        let mut writer = zip::ZipWriter::new(fs::File::create(dir.path().join("stripes.zip")).unwrap());
+        for (i, pixels) in bytes[16..].chunks_exact(16).enumerate().rev() {
+            let picture = Picture::from_pixels(pixels.to_vec(), [1, 4, 4]).unwrap();
+            writer.start_file(format!("{}/{i:03}.png", i / 50), zip::write::SimpleFileOptions::default()).unwrap();
+            writer.write_all(&encode(&picture, &PngText::default()).unwrap()).unwrap();
+        }
+        writer.start_file("dataset.json", zip::write::SimpleFileOptions::default()).unwrap();
+        writer.write_all(format!("{{\"labels\": {labels}}}").as_bytes()).unwrap();
+        writer.finish().unwrap();
+    };
+    let labels = |classes: usize| {
+        let all: Vec<String> = (0..120).map(|i| format!("[\"{}/{i:03}.png\", {}]", i / 50, i % classes)).collect();
+        format!("[{}]", all.join(","))
+    };
+    let source = "kind = \"idx\"\npath = \"stripes.idx\"\nlabels = \"labels.idx\"";
+    let config = CONFIG.replace(source, "kind = \"edm\"\npath = \"stripes.zip\"");
+    fs::write(dir.path().join("mini.toml"), config).unwrap();
+    zip(&labels(3));
+    train(dir.path(), "edm").succeeds();
+    let weights = |name: &str| fs::read(dir.path().join(name).join("weights.safetensors")).unwrap();
+    assert!(weights("idx") == weights("edm"), "the two differ");
+    // A class that the card does not know, and no classes at all.
+    zip(&labels(4));
+    train(dir.path(), "a").fails(3, &["stripes.zip", "a class from 0 to 2", "found classes up to 3"]);
+    zip("null");
+    train(dir.path(), "a").fails(3, &["stripes.zip", "a class from 0 to 2", "found no labels"]);
+    fs::write(dir.path().join("mini.toml"), CONFIG.replace("kind = \"idx\"", "kind = \"edn\"")).unwrap();
+    train(dir.path(), "a").fails(2, &["mini.toml: data.kind", "\"folder\" or \"edm\", found \"edn\""]);
 }
 
 /// A folder with a trained model `mini` and a reward that knows little about its pictures. That is enough where only

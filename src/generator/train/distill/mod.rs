@@ -10,7 +10,8 @@ mod paths;
 pub use objective::{Lesson, Target, answers, loss};
 pub use paths::{Paths, start};
 
-use super::{State, average, checkpoint, falling, finite};
+use super::course::{average, falling};
+use super::{State, checkpoint, finite};
 use crate::cancel::Cancel;
 use crate::device::Device;
 use crate::diffusion::{Denoiser, NetworkDenoiser, Parts, Sampling};
