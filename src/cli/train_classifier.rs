@@ -6,12 +6,11 @@ use crate::generator::train::{Figure, HeldOut, Training, train_classifier};
 use std::path::PathBuf;
 
 /// The row of `isoline train-classifier`.
-pub const ROW: CommandRow = CommandRow::new::<Args>(
-    "train-classifier",
-    "Train a network that tells what pictures show, and measure it on pictures it was not taught with",
-    |typed, context| run(&parsed(typed)?, context),
-)
-.stopping_in_order();
+pub const ROW: CommandRow =
+    CommandRow::new::<Args>("train-classifier", "Train a network that tells what pictures show", |typed, context| {
+        run(&parsed(typed)?, context)
+    })
+    .stopping_in_order();
 
 /// Arguments of `isoline train-classifier`.
 #[derive(Debug, clap::Args)]

@@ -89,8 +89,10 @@ const KNOWN: &[Known] = &[
     known("layer", "silu", FUNCTIONS, "functions that are layers"),
     known("layer", "tanh", FUNCTIONS, "functions that are layers"),
     known("layer", "linear", &["src/reward/train.rs"], "a reward is written as layers of other kinds"),
+    known("layer", "linear", &["src/generator/train/classifier.rs"], "training adds a classifier's last layer"),
     known("layer", "linear", &["src/diffusion/clock.rs"], "a clock of that name"),
     known("prediction", "edm", &["src/generator/train/denoising.rs"], "the objective of that name teaches it"),
+    known("prediction", "edm", &["src/data/mod.rs", "src/data/edm_tests.rs"], "a kind of data set of that name"),
     known("prediction", "flow", &["src/generator/train/denoising.rs"], "the objective of that name teaches it"),
     known("prediction", "flow", &["src/diffusion/schedules/flow.rs"], "a schedule of that name"),
     known("prediction", "epsilon", &["src/diffusion/lid/score.rs"], "what the networks of the LID benchmark predict"),
@@ -104,6 +106,7 @@ const KNOWN: &[Known] = &[
     known("schedule", "flow", &["src/diffusion/predictions/flow.rs"], "a prediction of that name"),
     known("schedule", "flow", &["src/generator/train/denoising.rs"], "an objective of that name"),
     known("schedule", "karras", &["src/diffusion/integrate.rs"], "the default of a sampler"),
+    known("steering method", "none", &["src/generator/train/targets.rs"], "the class of pictures without an attribute"),
     known("solver", "dpmpp-2m", &["src/diffusion/integrate.rs"], "the default of a sampler"),
     known("solver", "ancestral", &["src/steer/denoiser/particles.rs"], "particles need noise in every step"),
     known(
