@@ -1,14 +1,14 @@
 //! Features of pictures: what a network reads off them. A classifier's last hidden values, the output of a network that was
 //! imported for nothing else, or the latents that a model's own encoder finds.
 
-use super::Card;
 use super::attributes::{class_part, softmax};
 use super::card::CLASSIFIER;
 use super::classifier::{self, BATCH, Opened};
 use super::one_shot::{card_parameters, checked_weights};
 use super::preprocess::Input;
+use super::{Card, FAMILIES};
 use crate::device::Device;
-use crate::error::{Error, Result, shown};
+use crate::error::{Error, Result, did_you_mean, shown};
 use crate::nn::{Network, Parameters, Pass, Rows, ValueId};
 use crate::render::Picture;
 use crate::store;
@@ -78,7 +78,12 @@ impl Encoder {
         match classifier::family(&path)?.as_str() {
             CLASSIFIER => Self::of_card(folder, &path, true, device),
             ENCODER => Self::of_card(folder, &path, false, device),
-            _ => Self::of_model(&Card::read(&path)?, folder, device),
+            other if FAMILIES.iter().any(|f| f.0 == other) => Self::of_model(&Card::read(&path)?, folder, device),
+            other => {
+                let known: Vec<&str> = FAMILIES.iter().map(|f| f.0).chain([CLASSIFIER, ENCODER]).collect();
+                let message = format!("unknown family \"{}\"{}", other.escape_debug(), did_you_mean(other, known));
+                Err(Error::config(format!("{}: family", shown(&path)), message))
+            }
         }
     }
 

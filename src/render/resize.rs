@@ -1,7 +1,8 @@
 //! A plane of values in another size, exactly as the programs do it whose networks read the result. Published figures of
 //! one network differ by how pictures were resized before it, so each way has the name of the program it is from.
 //!
-//! All ways work along the width first and then along the height. In PyTorch a picture that is made smaller is either read at
+//! All ways work along the width first and then along the height, as Pillow does up to version 12; version 13 takes the height
+//! first where that is less work, which moves single bytes of tall pictures. In PyTorch a picture that is made smaller is either read at
 //! single places (its plain modes) or averaged over what a new pixel covers (`antialias=True`); Pillow always does the
 //! latter. The bicubic kernel has a = −0.75 in PyTorch's plain mode and a = −0.5 everywhere else.
 

@@ -1,4 +1,5 @@
-"""A plane of bytes in other sizes, by PIL and PyTorch: tests/golden/features/resize.json.
+"""A plane of bytes in other sizes, by PIL and PyTorch: tests/golden/features/resize.json. Pillow must be older than 13, which
+takes the height first where that is less work.
 
     python resize.py ../../../tests/golden/features/resize.json
 """

@@ -5,6 +5,7 @@
 use super::planes;
 use crate::error::{Error, Result};
 use crate::nn::{Build, Character, Layer, LayerKind, Pass, Rows, Tangents, check_range, parse_layer};
+use crate::nn::{HostParameters, Plain, PlainGather, Tap};
 use burn::tensor::Tensor;
 
 pub const KIND: LayerKind = LayerKind {
@@ -62,6 +63,25 @@ impl Layer for AvgPool {
 
     fn tangent(&self, x: Rows, t: Tangents, _: &Pass) -> (Rows, Tangents) {
         (self.apply(x), t.map(|t| self.apply(t)))
+    }
+
+    // A channel is a group of its own, whose places are added with one weight.
+    fn plain(&self, _: &HostParameters) -> Option<Plain> {
+        let ([channels, h, w], k) = (self.output, self.kernel);
+        let window = |p: usize| {
+            let place = move |i: usize| (p / w * k + i / k) * w * k + p % w * k + i % k;
+            (0..k * k).map(|i| Tap { place: place(i), matrix: 0 }).collect()
+        };
+        let group = || PlainGather {
+            channels: 1,
+            area: h * w * k * k,
+            outputs: 1,
+            taps: (0..h * w).map(window).collect(),
+            bias: None,
+            weight: vec![1.0 / (k * k) as f32],
+            strides: [0, 0, 0],
+        };
+        Some(Plain::Groups((0..channels).map(|_| group()).collect()))
     }
 
     fn character(&self) -> Character {
