@@ -39,7 +39,10 @@ fn set(path: &Path, shape: [usize; 3]) -> Result<Dataset> {
 /// Three pictures, listed in another order than that of their names.
 const LABELED: &[u8] = br#"{"labels": [["1/b.png", 7], ["0/z.png", 300], ["1.png", 0]], "made by": "a tool"}"#;
 
-fn good() -> Vec<(&'static str, Vec<u8>)> {
+/// Files by their names below the set.
+type Files = Vec<(&'static str, Vec<u8>)>;
+
+fn good() -> Files {
     vec![("1/b.png", png(3, 30)), ("0/z.png", png(1, 10)), ("1.png", png(3, 20)), ("dataset.json", LABELED.to_vec())]
 }
 
@@ -95,7 +98,7 @@ fn a_bad_set_is_refused_by_the_name_of_the_file() {
     wide[1].1 = encode(&Picture::from_pixels(vec![0; 8], [1, 2, 4]).unwrap(), &PngText::default()).unwrap();
     let mut damaged = good();
     damaged[2].1.truncate(40);
-    let cases: Vec<(Vec<(&str, Vec<u8>)>, [&str; 2])> = vec![
+    let cases: Vec<(Files, [&str; 2])> = vec![
         (without(3), ["dataset.json: missing", "kind \"folder\""]),
         (without(0), ["dataset.json: \"1/b.png\" has a label", "no such picture"]),
         (with_picture("0/more.png", png(1, 5)), ["dataset.json", "no label for \"0/more.png\""]),

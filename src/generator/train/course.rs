@@ -103,7 +103,7 @@ impl Course<'_> {
             }
         }
         bar.finish();
-        Ok((!job.stop_after.is_some_and(|e| e < config.epochs)).then_some(state))
+        Ok(job.stop_after.is_none_or(|e| e >= config.epochs).then_some(state))
     }
 }
 
