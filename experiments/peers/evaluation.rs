@@ -4,6 +4,7 @@ use super::processor_ms;
 use isoline::evaluate::moments::{Moments, frechet};
 use isoline::evaluate::{Features, METRICS, Measured, NEIGHBOURHOODS, Sets, Settings};
 use isoline::noise::{Stream, normals};
+use isoline::store::write_atomic;
 use std::path::Path;
 use std::time::Instant;
 
@@ -27,7 +28,7 @@ pub fn features(dir: &Path, rows: u64, width: usize) {
             values
         };
         let bytes: Vec<u8> = (0..rows).flat_map(row).flat_map(|v| (v as f32).to_le_bytes()).collect();
-        std::fs::write(dir.join(format!("{name}.f32")), bytes).expect("the folder was just made");
+        write_atomic(&dir.join(format!("{name}.f32")), &bytes).expect("the folder was just made");
     }
 }
 
