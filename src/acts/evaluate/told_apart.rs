@@ -122,7 +122,7 @@ pub(super) fn told_apart(
         return Err(Error::key("classifier", message));
     }
     let [training, validation, test] = parts(real, made, n, protocol.standardised, seed);
-    let network = Network::build(layers(protocol.hidden), &[training.width]).map_err(|e| Error::Bug(e.to_string()))?;
+    let network = Network::build(layers(protocol.hidden)?, &[training.width]).map_err(|e| Error::Bug(e.to_string()))?;
     let start = network.parameters().into_iter().map(|s| (s.key.clone(), s.start(seed, None)));
     let mut parameters = Parameters::from_values(start, device);
     let (mut adam, optimiser) = (AdamState::default(), AdamConfig::default());
@@ -172,14 +172,26 @@ pub(super) fn told_apart(
     })
 }
 
-/// linear → leaky ReLU, twice, and one score.
-fn layers(hidden: usize) -> Vec<toml::Table> {
-    let linear = |key: &str, out: usize| {
-        let out = toml::Value::Integer(i64::try_from(out).unwrap_or(i64::MAX));
-        toml::Table::from_iter([("kind".into(), "linear".into()), ("key".into(), key.into()), ("out".to_owned(), out)])
-    };
-    let leaky = || toml::Table::from_iter([("kind".to_owned(), "leaky_relu".into())]);
-    vec![linear("a", hidden), leaky(), linear("b", hidden), leaky(), linear("c", 1)]
+/// The network, as a card would list it: two hidden layers, and one score.
+const LAYERS: &str = r#"
+layers = [
+    { kind = "linear", key = "a", out = HIDDEN },
+    { kind = "leaky_relu" },
+    { kind = "linear", key = "b", out = HIDDEN },
+    { kind = "leaky_relu" },
+    { kind = "linear", key = "c", out = 1 },
+]
+"#;
+
+/// [`LAYERS`] with so many hidden values.
+fn layers(hidden: usize) -> Result<Vec<toml::Table>> {
+    #[derive(serde::Deserialize)]
+    struct Text {
+        layers: Vec<toml::Table>,
+    }
+    let text: Text = toml::from_str(&LAYERS.replace("HIDDEN", &hidden.to_string()))
+        .map_err(|e| Error::Bug(format!("the classifier's layers: {e}")))?;
+    Ok(text.layers)
 }
 
 /// n rows of each side, shuffled and divided 60 : 20 : 20.

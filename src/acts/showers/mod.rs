@@ -4,7 +4,7 @@
 //! It writes one file of the CaloChallenge and no run folder: showers are counted in tens of thousands, and a record for each
 //! would be larger than the showers.
 
-use crate::acts::generate::MODES;
+use crate::acts::generate::{JobKeys, MODES};
 use crate::cancel::Cancel;
 use crate::device::Device;
 use crate::error::{Error, Result, shown};
@@ -200,14 +200,15 @@ impl ShowerRequest {
             return Err(Error::Bug(format!("{} is no model of showers of one energy", shown(folder))));
         };
         self.own_energy(Some(*energy))?;
-        let settings = engine.usual_settings();
+        // The method that pictures are steered by, if nobody says otherwise.
+        let (method, settings) = (JobKeys::default().method, engine.usual_settings());
         let bar = progress.start(format!("showers of {}", spec.id), self.count);
         let (mut values, mut novelty, mut reached, mut off, mut angle) = (Vec::new(), Vec::new(), 0, 0, 0.0);
         let seeds: Vec<u64> = (self.first..self.first.saturating_add(self.count)).collect();
         for tile in seeds.chunks(TILE as usize) {
             cancel.check(|| "nothing is written yet".into())?;
             let wanted = vec![asked; tile.len()];
-            let steered = engine.steer("gradient", tile, &wanted, &settings, cancel)?;
+            let steered = engine.steer(&method, tile, &wanted, &settings, cancel)?;
             let latents = Latents::new(steered.iter().flat_map(|s| s.latent.clone()).collect(), spec.latent_width);
             values.extend(host(engine.generator.generate(rows(latents.into_values(), spec.latent_width, device)))?);
             for s in &steered {
