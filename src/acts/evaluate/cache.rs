@@ -234,7 +234,7 @@ mod tests {
             (Vec::new(), "is damaged"),
             (foreign, "is not what its name says"),
         ] {
-            std::fs::write(&file, bytes).unwrap();
+            store::write_atomic(&file, &bytes).unwrap();
             let (found, remarks) = ask("x", 1.0);
             assert_eq!(found, made(1.0));
             assert!(remarks.len() == 1 && remarks[0].contains(says), "{remarks:?}");

@@ -38,7 +38,7 @@ fn build(table: toml::Table, input: &[usize]) -> Result<Box<dyn Layer>> {
     check_range("stride", c.stride, 1..=64)?;
     let [channels, h, w] = planes(input)?;
     let out = c.out.unwrap_or(channels);
-    if out < channels || (out - channels) % 2 != 0 {
+    if out < channels || !(out - channels).is_multiple_of(2) {
         let message = format!("expected {channels} channels as in the input, or an even number more, found {out}");
         return Err(Error::key("out", message));
     }
