@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 /// The row of `isoline train-generator`.
 pub const ROW: CommandRow =
-    CommandRow::new::<Args>("train-generator", "Train a generator from pictures", |typed, context| {
+    CommandRow::new::<Args>("train-generator", "Train a generator from pictures or showers", |typed, context| {
         run(&parsed(typed)?, context)
     })
     .stopping_in_order();

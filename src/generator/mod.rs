@@ -89,6 +89,19 @@ pub trait Generator: Send + Sync {
         states
     }
 
+    /// The states of samples, both `[n, ·]`: their codes, for a model of two stages.
+    fn states_of(&self, samples: Rows) -> Rows {
+        samples
+    }
+
+    /// The latents that lead to `states`, `[n, d]`, if the model can tell: a sampler runs backwards.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn latents_of(&self, _states: Rows) -> crate::error::Result<Option<Rows>> {
+        Ok(None)
+    }
+
     /// Value `[n, D]` and tangents J·v of the map that geometry is measured on ([`Spec::output`]): the picture, or what
     /// enters its saturating last activation.
     fn tangents(&self, z: Rows, directions: Tangents) -> (Rows, Tangents);

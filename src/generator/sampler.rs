@@ -162,14 +162,6 @@ impl Sampler {
         }
     }
 
-    /// The states of pictures `[n, sample width]`: encoded by a model of two stages, else the same.
-    pub fn encode(&self, pictures: Rows) -> Rows {
-        match &self.codec {
-            Some(codec) => codec.encode(pictures),
-            None => pictures,
-        }
-    }
-
     /// The latents that the model's own sampling would carry to `states`, `[n, d]`: the probability flow run backwards
     /// through [`BACK`] levels, from the card's least noise to its greatest.
     ///
@@ -254,6 +246,17 @@ impl Generator for Sampler {
 
     fn pictures_of(&self, states: Rows) -> Rows {
         self.decode(State::plain(states)).value
+    }
+
+    fn states_of(&self, samples: Rows) -> Rows {
+        match &self.codec {
+            Some(codec) => codec.encode(samples),
+            None => samples,
+        }
+    }
+
+    fn latents_of(&self, states: Rows) -> Result<Option<Rows>> {
+        self.noise_of(states).map(Some)
     }
 
     fn tangents(&self, z: Rows, directions: Tangents) -> (Rows, Tangents) {

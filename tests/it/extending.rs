@@ -203,6 +203,7 @@ const KNOWN: &[Known] = &[
         "a column and an axis",
     ),
     known("steering method", "gradient", &["src/acts/generate/keys.rs"], "the default"),
+    known("steering method", "gradient", &["src/generator/train/autoencoder.rs"], "a setting of that name"),
     known("steering method", "gradient", &["src/steer/open_loop.rs"], "the fault of that name"),
     known("steering method", "gradient", &["src/acts/study/steering/entries.rs"], "the budget of a search"),
     known("steering method", "search", &["src/acts/study/steering/entries.rs"], "takes whatever budget it gets"),

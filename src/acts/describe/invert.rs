@@ -88,16 +88,15 @@ impl Inverter {
         let (d, width) = (spec.latent_width, spec.sample_shape.iter().product::<usize>());
         let device = self.generator.device();
         let x = rows(pictures.to_vec(), width, device);
-        match (&self.encoder, self.generator.as_sampler()) {
-            (Some(Way::OfLatents(network, parameters)), _) => {
-                let means = network.forward(x.clone(), &Pass::frozen(parameters)).narrow(1, 0, d);
-                return self.descend(host(means)?, &x, 1);
+        let found = match &self.encoder {
+            Some(Way::OfLatents(network, parameters)) => {
+                Some(network.forward(x.clone(), &Pass::frozen(parameters)).narrow(1, 0, d))
             }
-            (Some(Way::OfCodes), Some(sampler)) => {
-                let latents = sampler.noise_of(sampler.encode(x.clone()))?;
-                return self.descend(host(latents)?, &x, 1);
-            }
-            _ => {}
+            Some(Way::OfCodes) => self.generator.latents_of(self.generator.states_of(x.clone()))?,
+            None => None,
+        };
+        if let Some(latents) = found {
+            return self.descend(host(latents)?, &x, 1);
         }
         let starts = (0..STARTS as u32).flat_map(|k| samples.iter().map(move |s| (*s, k)));
         let z = starts.flat_map(|(s, k)| noise::normals(0, s, Stream::Inversion, k, d)).collect();

@@ -186,7 +186,7 @@ fn one_map_from_noise_to_picture() {
     // Codes of pictures are standardised: they vary by about 1.
     let pictures: Vec<f32> =
         (0..120).flat_map(|i| (0..16).map(move |p| if (p % 4 + i) % 3 == 0 { 1.0 } else { -1.0 })).collect();
-    let codes = host(sampler.encode(rows(pictures, 16, &device))).unwrap();
+    let codes = host(model.states_of(rows(pictures, 16, &device))).unwrap();
     let square = codes.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / codes.len() as f64;
     assert!((0.3..2.0).contains(&square), "{square}");
     // The noise that a state would come from leads back to it, on a path of many small steps.

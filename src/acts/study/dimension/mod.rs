@@ -65,9 +65,11 @@ impl Pictures {
 
 /// The states of pictures, both `[n × ·]` row-major: their codes for a model of two stages, else themselves.
 fn states(generator: &dyn Generator, pictures: Vec<f32>) -> Result<Vec<f32>> {
-    let Some(sampler) = generator.as_sampler().filter(|s| s.has_codes()) else { return Ok(pictures) };
     let width: usize = generator.spec().sample_shape.iter().product();
-    let encoded = |part: &[f32]| host(sampler.encode(rows(part.to_vec(), width, generator.device())));
+    if width == generator.spec().state_width() {
+        return Ok(pictures);
+    }
+    let encoded = |part: &[f32]| host(generator.states_of(rows(part.to_vec(), width, generator.device())));
     Ok(pictures.chunks(16 * width).map(encoded).collect::<Result<Vec<_>>>()?.concat())
 }
 
