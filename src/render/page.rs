@@ -5,13 +5,16 @@ use super::figure::{data_uri, escaped};
 use crate::error::Result;
 use std::fmt::Write;
 
+/// Letters from which a cell of a table is a sentence.
+const LONG: usize = 32;
+
 const STYLE: &str = "body{font:15px/1.5 sans-serif;color:#1d2127;max-width:60rem;margin:2rem auto;padding:0 1rem}\
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}table{border-collapse:collapse;font-size:13.5px}\
 td,th{padding:.2rem .8rem .2rem 0;text-align:right;border-bottom:1px solid #e3e5e8;white-space:nowrap}\
 td:first-child,th:first-child{text-align:left}figure{margin:0;display:inline-block;text-align:center;font-size:12px;color:#5d646e}\
 .sheet{display:flex;flex-wrap:wrap;gap:10px}.sheet img{width:84px;image-rendering:pixelated;border:1px solid #e3e5e8;display:block}\
 svg{max-width:100%;height:auto}.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(22rem,1fr));gap:10px}\
-footer{margin-top:3rem;font-size:13px;color:#5d646e}footer td{text-align:left;white-space:normal;overflow-wrap:anywhere;vertical-align:top}.wide{overflow-x:auto}p{max-width:46rem}";
+footer{margin-top:3rem;font-size:13px;color:#5d646e}footer td{text-align:left;white-space:normal;overflow-wrap:anywhere;vertical-align:top}.wide{overflow-x:auto}td.text,th.text{text-align:left;white-space:normal;min-width:14rem}p{max-width:46rem}";
 
 /// A page under construction.
 pub struct Page {
@@ -55,9 +58,18 @@ impl Page {
     /// Adds a table; its first row is the header.
     pub fn table(&mut self, rows: &[Vec<String>]) {
         self.body.push_str("<div class=\"wide\"><table>");
+        // A column with sentences in it is set as text: on the left, over several lines.
+        let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+        let texts: Vec<bool> = (0..columns)
+            .map(|c| rows.iter().any(|r| r.get(c).is_some_and(|cell| cell.chars().count() > LONG)))
+            .collect();
         for (i, row) in rows.iter().enumerate() {
             let tag = if i == 0 { "th" } else { "td" };
-            let cells: String = row.iter().map(|c| format!("<{tag}>{}</{tag}>", escaped(c))).collect();
+            let cell = |(cell, text): (&String, &bool)| {
+                let class = if *text { " class=\"text\"" } else { "" };
+                format!("<{tag}{class}>{}</{tag}>", escaped(cell))
+            };
+            let cells: String = row.iter().zip(&texts).map(cell).collect();
             let _ = write!(self.body, "<tr>{cells}</tr>");
         }
         self.body.push_str("</table></div>\n");

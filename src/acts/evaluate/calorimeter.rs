@@ -1,5 +1,6 @@
 //! Evaluating generated showers of a calorimeter against reference ones, as the CaloChallenge does.
 
+use super::shower_plots::ShowerPlots;
 use super::told_apart::{ClassifierKind, low_level, told_apart};
 use super::{BLOCK, SetNote, figure};
 use crate::acts::study::{Origin, Provenance, Scope};
@@ -116,6 +117,8 @@ pub struct ShowerReport {
     pub response: Vec<[f64; 5]>,
     /// Figures that others have published for this detector, not measured here: name, KPD and FPD times 1,000, AUC low and high.
     pub published: Vec<(String, [f64; 2], [Option<f64>; 2])>,
+    #[serde(skip)]
+    plots: ShowerPlots,
 }
 
 /// Rows of each side that precision and its like compare, as in the challenge.
@@ -162,7 +165,9 @@ impl ShowerEvaluation {
         figures.extend(self.neighbours(&real, &made));
         let band = Simulator::new(geometry.clone())?.band();
         let checked = check(&made.showers, &geometry, &band)?;
+        let plots = ShowerPlots::of([(&real.showers, &real.features), (&made.showers, &made.features)], &geometry)?;
         Ok(ShowerReport {
+            plots,
             reference: real.note,
             generated: made.note,
             figures,
@@ -338,6 +343,7 @@ impl ShowerReport {
         );
         page.section("Metrics", &text);
         page.table(&self.table("metric", &self.figures));
+        self.plots.onto(&mut page)?;
         page.section("Separation powers", "0 for equal histograms, 1 for histograms that do not overlap.");
         page.table(&self.table("separation power", &self.separations));
         page.section("Physics", "Shares of the generated showers.");

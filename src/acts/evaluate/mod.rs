@@ -5,6 +5,7 @@ mod calorimeter;
 mod classes;
 mod extract;
 mod page;
+mod shower_plots;
 mod source;
 mod told_apart;
 
