@@ -90,7 +90,7 @@ pub fn train(dir: &Path, name: &str) -> Isoline {
         .cwd(dir)
 }
 
-const REWARD: &str = "model = \"mini\"\n[labels]\ncount = 2048\nestimator = \"exact\"\n[noised]\nsigma = [0.05, 5.0]\nsigma_data = 1.0\n\
+pub const REWARD: &str = "model = \"mini\"\n[labels]\ncount = 2048\nestimator = \"exact\"\n[noised]\nsigma = [0.05, 5.0]\nsigma_data = 1.0\n\
                 [fit]\nwidth = 32\nblocks = 0\nepochs = 24\nbatch = 64\nlearning_rate = 3e-3\n";
 
 /// A folder with the model `mini` and its reward, made once for all tests. Each test writes under names of its own.

@@ -213,11 +213,24 @@ fn the_commands_see_one_model() {
         "{inspected}"
     );
     run(&["generate", "-q", "--device", "cpu", "-m", "mini", "--mode", "balanced", "--seeds", "0-3", "-o", "made"]);
-    let folder = dir.join("made");
-    let picture = fs::read_dir(&folder).unwrap().flatten().map(|e| e.path()).find(|p| p.is_dir());
-    assert!(folder.join("grid.png").is_file() || picture.is_some());
+    let images = fs::read_dir(dir.join("made/images")).unwrap().count();
+    assert_eq!(images, 4);
+    // Pictures that were made are inverted through the encoder and back along the flow.
+    run(&["describe", "-q", "--device", "cpu", "mini", "--images", "made/images", "-o", "inverted"]);
+    let recipe = fs::read_to_string(dir.join("inverted/recipe.toml")).unwrap();
+    assert!(recipe.contains("encoder and 24 levels back"), "{recipe}");
     run(&["describe", "-q", "--device", "cpu", "mini", "--seeds", "0-3", "-o", "described"]);
     run(&["lid", "estimate", "-q", "--device", "cpu", "mini", "--sigma", "0.5", "--probes", "0", "--seeds", "0-2"]);
+    // A reward of noised codes, and a guide that it leads.
+    fs::write(dir.join("reward.toml"), models::REWARD).unwrap();
+    run(&["train-reward", "-q", "--device", "cpu", "-c", "reward.toml", "-o", "labels"]);
+    let table =
+        run(&["generate", "-q", "--device", "cpu", "-m", "mini", "--novelty", "80", "--seeds", "0-3", "-o", "steered"]);
+    assert_eq!(table.lines().filter(|l| l.contains("ok")).count(), 4, "{table}");
+    let args = ["--method", "forward", "--novelty", "80", "--seeds", "0-3", "--preview-every", "1", "-o", "guided"];
+    Isoline::new(&["generate", "-q", "--device", "cpu", "-m", "mini"]).args(&args).cwd(dir).succeeds();
+    let picture = isoline::render::png::read_picture(&dir.join("guided/images/000000.png")).unwrap();
+    assert_eq!((picture.height, picture.width), (4, 4));
 }
 
 #[test]
