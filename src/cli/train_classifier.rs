@@ -1,9 +1,9 @@
 //! `isoline train-classifier`: trains a network that tells what pictures show.
 
+use super::train_generator::{self, announce};
 use super::{CommandRow, Context, output, parsed};
-use crate::error::{Error, Result, shown};
-use crate::generator::train::{Figure, HeldOut, Training, train_classifier};
-use std::path::PathBuf;
+use crate::error::{Result, shown};
+use crate::generator::train::{Figure, HeldOut, train_classifier};
 
 /// The row of `isoline train-classifier`.
 pub const ROW: CommandRow =
@@ -15,21 +15,8 @@ pub const ROW: CommandRow =
 /// Arguments of `isoline train-classifier`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Training config, such as configs/train/peeps-attributes.toml; its draft card lies beside it
-    #[arg(short, long, value_name = "FILE")]
-    config: PathBuf,
-    /// Folder that the config's data.path and held_out.path start from
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
-    /// Folder of checkpoints and metrics.jsonl [default: runs/train-NAME, NAME the config's]
-    #[arg(short, long, value_name = "DIR")]
-    outdir: Option<PathBuf>,
-    /// Folder the finished network is written to [default: models/NAME]
-    #[arg(long, value_name = "DIR")]
-    model: Option<PathBuf>,
-    /// Stop after this many epochs, leaving a checkpoint and no network
-    #[arg(long, value_name = "N")]
-    stop_after: Option<u32>,
+    #[command(flatten)]
+    training: train_generator::Args,
     /// Print the figures as JSON
     #[arg(long)]
     json: bool,
@@ -40,23 +27,9 @@ pub struct Args {
 /// # Errors
 /// Those of [`train_classifier`].
 pub fn run(args: &Args, context: &Context) -> Result<()> {
-    let Some(name) = args.config.file_stem().and_then(|s| s.to_str()) else {
-        return Err(Error::config("--config", "expected a TOML file"));
-    };
     let (device_name, device) = context.open_device()?;
-    let job = Training {
-        config_path: &args.config,
-        data_root: &args.data,
-        work: args.outdir.clone().unwrap_or_else(|| format!("runs/train-{name}").into()),
-        model: args.model.clone().unwrap_or_else(|| format!("models/{name}").into()),
-        how: format!("isoline train-classifier -c configs/train/{name}.toml"),
-        device_class: device_name.class(),
-        stop_after: args.stop_after,
-    };
-    context.say_skipped(job.skipped()?);
-    if args.stop_after.is_none() && job.model.join("card.toml").exists() {
-        context.say(&format!("{} holds a model, which is replaced when the training is done", shown(&job.model)));
-    }
+    let job = args.training.job(ROW.name, device_name.class())?;
+    announce(&job, context)?;
     match train_classifier(&job, &device, &context.progress, &context.cancel)? {
         None => context.say(&format!("checkpoint in {}", shown(&job.work))),
         Some(found) => {

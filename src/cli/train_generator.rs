@@ -19,10 +19,10 @@ pub struct Args {
     /// Training config, such as configs/train/digits-vae.toml; its draft card lies beside it
     #[arg(short, long, value_name = "FILE")]
     config: PathBuf,
-    /// Folder that the config's data.path starts from
+    /// Folder that the paths in the config start from
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Folder of checkpoints, metrics.jsonl and sample sheets [default: runs/train-NAME, NAME the config's]
+    /// Folder of checkpoints, metrics.jsonl and, of a generator, sample sheets [default: runs/train-NAME, NAME the config's]
     #[arg(short, long, value_name = "DIR")]
     outdir: Option<PathBuf>,
     /// Folder the finished model is written to [default: models/NAME]
@@ -33,28 +33,47 @@ pub struct Args {
     stop_after: Option<u32>,
 }
 
+impl Args {
+    /// The training that they ask for, on a device of this class; `command` is what was typed.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a config without a name.
+    pub fn job<'a>(&'a self, command: &str, device_class: &'a str) -> Result<Training<'a>> {
+        let Some(name) = self.config.file_stem().and_then(|s| s.to_str()) else {
+            return Err(Error::config("--config", "expected a TOML file"));
+        };
+        Ok(Training {
+            config_path: &self.config,
+            data_root: &self.data,
+            work: self.outdir.clone().unwrap_or_else(|| format!("runs/train-{name}").into()),
+            model: self.model.clone().unwrap_or_else(|| format!("models/{name}").into()),
+            how: format!("isoline {command} -c configs/train/{name}.toml"),
+            device_class,
+            stop_after: self.stop_after,
+        })
+    }
+}
+
+/// Says what is skipped of the data and what is going to be replaced.
+///
+/// # Errors
+/// Those of the config and of listing the data.
+pub fn announce(job: &Training, context: &Context) -> Result<()> {
+    context.say_skipped(job.skipped()?);
+    if job.stop_after.is_none() && job.model.join("card.toml").exists() {
+        context.say(&format!("{} holds a model, which is replaced when the training is done", shown(&job.model)));
+    }
+    Ok(())
+}
+
 /// Trains, or continues from the last checkpoint.
 ///
 /// # Errors
 /// Those of [`train`].
 pub fn run(args: &Args, context: &Context) -> Result<()> {
-    let Some(name) = args.config.file_stem().and_then(|s| s.to_str()) else {
-        return Err(Error::config("--config", "expected a TOML file"));
-    };
     let (device_name, device) = context.open_device()?;
-    let job = Training {
-        config_path: &args.config,
-        data_root: &args.data,
-        work: args.outdir.clone().unwrap_or_else(|| format!("runs/train-{name}").into()),
-        model: args.model.clone().unwrap_or_else(|| format!("models/{name}").into()),
-        how: format!("isoline train-generator -c configs/train/{name}.toml"),
-        device_class: device_name.class(),
-        stop_after: args.stop_after,
-    };
-    context.say_skipped(job.skipped()?);
-    if args.stop_after.is_none() && job.model.join("card.toml").exists() {
-        context.say(&format!("{} holds a model, which is replaced when the training is done", shown(&job.model)));
-    }
+    let job = args.job(ROW.name, device_name.class())?;
+    announce(&job, context)?;
     train(&job, &device, &context.progress, &context.cancel)?;
     match args.stop_after {
         Some(_) => context.say(&format!("checkpoint in {}", shown(&job.work))),

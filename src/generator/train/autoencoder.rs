@@ -7,7 +7,7 @@
 //! each a mean: the first over the values of a picture, the differences of neighbours likewise, the last over the values of
 //! a code. Absolute errors and errors of differences keep edges crisp where squared ones blur them.
 
-use super::{LOG_VARIANCE, Objective, State, StepInput, Stepped, TrainConfig, finite, fold_statistics, trainable};
+use super::{Coding, Objective, State, StepInput, Stepped, TrainConfig, finite, fold_statistics, trainable};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::generator::{Card, build};
@@ -120,12 +120,8 @@ impl Objective for Autoencoder {
         let tracked = state.parameters.tracked(|k| trained.contains(k));
         let statistics = RefCell::new(Vec::new());
         let pass = Pass::training(&tracked, &statistics);
-        let n = input.real.dims()[0];
-        let code = self.encoder.forward(input.real.clone(), &pass);
-        let mean = code.clone().narrow(1, 0, self.code);
-        let log_var = code.narrow(1, self.code, self.code).clamp(LOG_VARIANCE[0], LOG_VARIANCE[1]);
-        let noise = input.noise(n, self.code, 0, &self.device);
-        let z = mean.clone() + (log_var.clone() * 0.5).exp() * noise;
+        let Coding { mean, log_variance: log_var, drawn: z } =
+            Coding::of(&self.encoder, input, self.code, &pass, &self.device);
         let made = self.planes(self.decoder.forward(z, &pass));
         let real = self.planes(input.real.clone());
         let error = made - real.clone();

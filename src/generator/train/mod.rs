@@ -178,6 +178,25 @@ type MakeObjective = fn(&Card, &TrainConfig, &Device) -> Result<Box<dyn Objectiv
 pub static OBJECTIVES: &[(&str, &str, MakeObjective)] =
     &[vae::ROW, autoencoder::ROW, gan::ROW, denoising::EDM, denoising::FLOW];
 
+/// What an encoder says of pictures, and a code drawn from it, `[n, width]` each.
+struct Coding {
+    mean: Rows,
+    log_variance: Rows,
+    drawn: Rows,
+}
+
+impl Coding {
+    /// Encodes the pictures of a step; the draw is part 0 of its noise.
+    fn of(encoder: &Network, input: &StepInput, width: usize, pass: &Pass, device: &Device) -> Self {
+        let code = encoder.forward(input.real.clone(), pass);
+        let mean = code.clone().narrow(1, 0, width);
+        let log_variance = code.narrow(1, width, width).clamp(LOG_VARIANCE[0], LOG_VARIANCE[1]);
+        let noise = input.noise(input.real.dims()[0], width, 0, device);
+        let drawn = mean.clone() + (log_variance.clone() * 0.5).exp() * noise;
+        Self { mean, log_variance, drawn }
+    }
+}
+
 /// The least and the greatest log-variance of a code.
 const LOG_VARIANCE: [f64; 2] = [-12.0, 6.0];
 

@@ -1,6 +1,6 @@
 //! β-VAE: reconstruction + β·KL(q(z|x) ‖ N(0, I)), both in nats per picture.
 
-use super::{LOG_VARIANCE, Objective, State, StepInput, Stepped, TrainConfig, finite, fold_statistics, trainable};
+use super::{Coding, Objective, State, StepInput, Stepped, TrainConfig, finite, fold_statistics, trainable};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::generator::{Card, build};
@@ -72,11 +72,8 @@ impl Objective for Vae {
         let pass = Pass::training(&tracked, &statistics);
         let x = input.real.clone();
         let [n, _] = x.dims();
-        let code = self.encoder.forward(x.clone(), &pass);
-        let mean = code.clone().narrow(1, 0, self.width);
-        let log_var = code.narrow(1, self.width, self.width).clamp(LOG_VARIANCE[0], LOG_VARIANCE[1]);
-        let noise = input.noise(n, self.width, 0, &self.device);
-        let z = mean.clone() + (log_var.clone() * 0.5).exp() * noise;
+        let Coding { mean, log_variance: log_var, drawn: z } =
+            Coding::of(&self.encoder, input, self.width, &pass, &self.device);
         // Clamped so that the logarithm stays finite where the sigmoid saturates.
         let y = self.decoder.forward(z, &pass).clamp(1e-6, 1.0 - 1e-6);
         let likelihood = x.clone() * y.clone().log() + (x.neg() + 1.0) * (y.neg() + 1.0).log();
