@@ -16,7 +16,7 @@ pub const ROW: CommandRow =
 /// Arguments of `isoline train-generator`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Training config, such as configs/train/digits-vae.toml; its draft card lies beside it
+    /// Training config, such as those of configs/train; its draft card lies beside it
     #[arg(short, long, value_name = "FILE")]
     config: PathBuf,
     /// Folder that the paths in the config start from
