@@ -15,7 +15,7 @@ pub const ROW: CommandRow = CommandRow::new::<Args>(
 .stopping_in_order();
 
 /// The flags that a config has as keys.
-const OWN: [&str; 14] = [
+const OWN: [&str; 15] = [
     "teacher",
     "id",
     "about",
@@ -30,6 +30,7 @@ const OWN: [&str; 14] = [
     "huber",
     "ema",
     "held_out",
+    "seed",
 ];
 
 /// Arguments of `isoline distill`.
@@ -91,4 +92,18 @@ fn run(args: &Args, context: &Context) -> Result<()> {
         output::row(["error of the end, relative", &format!("{:.4} ({low:.4} to {high:.4})", solved.relative)]),
         output::row(["mean squared error of a value", &format!("{:.5}", solved.mean_squared)]),
     ]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Args as _;
+
+    /// A flag that is not listed would be left aside beside a config without a word.
+    #[test]
+    fn every_flag_of_a_distillation_is_refused_beside_a_config() {
+        let command = Distillation::augment_args(clap::Command::new("x"));
+        let found: Vec<&str> = command.get_arguments().map(|a| a.get_id().as_str()).collect();
+        assert_eq!(found, OWN);
+    }
 }
