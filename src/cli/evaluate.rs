@@ -1,7 +1,7 @@
 //! `isoline evaluate`: how far generated samples are from real ones, by the field's metrics.
 
 use super::{CommandRow, Context, output, parsed};
-use crate::acts::evaluate::{ClassifierKind, Evaluation, ShowerEvaluation};
+use crate::acts::evaluate::{ClassifierKind, DOMAINS, Evaluation, ShowerEvaluation};
 use crate::acts::study::{Origin, described};
 use crate::error::{Error, Result, shown};
 use std::path::{Path, PathBuf};
@@ -13,13 +13,22 @@ pub const ROW: CommandRow = CommandRow::new::<Args>(
     |typed, context| run(&parsed(typed)?, context),
 );
 
-/// What samples are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+/// What samples are, in the order of [`DOMAINS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Domain {
-    /// Pictures, or rows of numbers
     Images,
-    /// Showers of particles in a calorimeter, as HDF5 files of the CaloChallenge
     Calo,
+}
+
+impl clap::ValueEnum for Domain {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Images, Self::Calo]
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        let (name, about) = DOMAINS[*self as usize];
+        Some(clap::builder::PossibleValue::new(name).help(about))
+    }
 }
 
 /// Arguments of `isoline evaluate`.
@@ -61,7 +70,8 @@ fn images(args: &Args, context: &Context, origin: &Origin, outdir: &Path) -> Res
     if args.json {
         output::print_json(&described(&report, &provenance)?)?;
     } else {
-        output::print(&output::columns(&report.rows()))?;
+        let tables = [report.rows(), report.constraints()].map(|rows| output::columns(&rows));
+        output::print(&tables.join("\n"))?;
     }
     for remark in report.remarks.iter().chain(&report.cache_remarks) {
         context.say(&format!("note: {remark}"));

@@ -2,6 +2,7 @@
 
 use super::{CommandRow, output, parsed};
 use crate::acts::columns::TABLES;
+use crate::acts::evaluate::DOMAINS;
 use crate::diffusion::{lid, predictions::PREDICTIONS, schedules::SCHEDULES, solvers::SOLVERS};
 use crate::error::{Result, shown};
 use crate::evaluate::{Better, METRICS, MetricRow};
@@ -74,6 +75,8 @@ enum What {
     Quantities,
     /// Metrics of generated samples
     Metrics,
+    /// Kinds of samples that can be evaluated
+    Domains,
     /// Every column of every table that is written: unit, range, meaning, when it is empty
     Columns,
 }
@@ -112,6 +115,7 @@ pub fn run(args: &Args) -> Result<()> {
         What::Columns => return columns(args.json),
         What::Rewards => rewards(),
         What::Metrics => METRICS.iter().map(|m| own(m.name, &metric(m))).collect(),
+        What::Domains => DOMAINS.iter().map(|(name, about)| own(name, about)).collect(),
         What::Quantities => QUANTITIES.iter().map(|q| own(q.name, q.about)).collect(),
     };
     if args.json {

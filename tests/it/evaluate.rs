@@ -137,10 +137,40 @@ fn pictures_are_compared_by_pixels_and_by_a_classifier() {
     assert!(found(&report, "fd")["note"].as_str().unwrap().contains("biased by 64 samples"));
     assert_eq!(found(&report, "auth_pct")["value"], 0.0, "copies are not authentic");
     assert!(report["remarks"][0].as_str().unwrap().contains("the very samples"));
+    assert_eq!(report["world"]["layout"], "a picture of 28×28 pixels, grey values from 0 to 255");
+    let names: Vec<_> = report["world"]["metrics"].as_array().unwrap().iter().map(|m| m["name"].clone()).collect();
+    assert_eq!(names, ["fd", "auth_pct", "precision"]);
     let page = fs::read_to_string(dir.path().join("out/report.html")).unwrap();
     assert!(page.matches("data:image/png").count() > 64);
     // The picture of a sample is the file itself.
     assert_eq!(read_picture(&a.join("images/000000.png")).unwrap().pixels.len(), 784);
+}
+
+/// What must hold of every sample is counted: here two copies of real pictures, one that comes twice, and one that is flat.
+#[test]
+fn copied_repeated_and_flat_samples_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let noise = |i: u64, p: usize| (i * 37 + p as u64 * 11 + i * i * p as u64) as u8;
+    pictures(&at("real"), 12, noise);
+    pictures(&at("made"), 12, |i, p| match i {
+        0 | 1 => noise(i, p),
+        2 | 3 => noise(40, p),
+        4 => 9,
+        _ => noise(i + 100, p),
+    });
+    let args = [text(&at("real")), text(&at("made")), "--metrics", "precision", "--json"].map(str::to_owned);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let report: Value = serde_json::from_str(&evaluate(dir.path()).args(&args).succeeds()).unwrap();
+    let found: Vec<_> = report["generated"][0]["constraints"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| (c["name"].as_str().unwrap(), c["count"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(found, [("flat", 1), ("repeated", 1), ("copied", 2)]);
+    let said = evaluate(dir.path()).args(&args[..4]).succeeds();
+    assert!(said.contains("copied") && said.contains("the same as a real sample"), "{said}");
 }
 
 /// Descriptors of latents as features: spectra of two sets of seeds.
@@ -313,7 +343,14 @@ fn showers_are_compared_as_the_challenge_does() {
     let fpd = of("figures", "FPD · 10³");
     let [value, floor] = ["value", "floor"].map(|key| fpd[key].as_f64().unwrap());
     assert!(value < 3.0 * floor && fpd["note"].as_str().unwrap().contains("1500"), "{fpd}");
-    assert!(of("separations", "E_tot/E_inc")["value"].as_f64().unwrap() < 0.05);
+    for separation in report["separations"].as_array().unwrap() {
+        let [value, error, floor] = ["value", "error", "floor"].map(|key| separation[key].as_f64().unwrap());
+        assert!(
+            (value - floor).abs() < 5.0 * error + 1e-12,
+            "a second sample is within its error of the floor: {separation}"
+        );
+    }
+    assert_eq!((&report["world"]["domain"], &report["world"]["features"][0]["name"]), (&"calo".into(), &"high".into()));
     let sound = of("physics", "sound")["value"].as_f64().unwrap();
     assert!(sound > 0.99, "{sound}");
     let published = report["published"].as_array().unwrap();

@@ -1,5 +1,6 @@
 //! Evaluating generated showers of a calorimeter against reference ones, as the CaloChallenge does.
 
+use super::domain::{Calorimeter, Constraint, Domain, World};
 use super::shower_plots::ShowerPlots;
 use super::told_apart::{ClassifierKind, low_level, told_apart};
 use super::{BLOCK, SetNote, figure};
@@ -8,8 +9,8 @@ use crate::cancel::Cancel;
 use crate::device::Device;
 use crate::error::{Error, Result, shown};
 use crate::evaluate::calorimeter::{
-    Band, Checked, FpdProtocol, Geometry, HighLevel, KpdProtocol, Published, SOURCE, Separation, ShowerFile, Showers,
-    Simulator, Spectrum, check, classifier_input, fpd, geometry, kpd, published, separations,
+    FpdProtocol, Geometry, HighLevel, KpdProtocol, Published, SOURCE, Separation, ShowerFile, Showers, Simulator,
+    Spectrum, classifier_input, fpd, geometry, kpd, published, separations,
 };
 use crate::evaluate::{Features, NEIGHBOURHOODS, Sets, Settings};
 use crate::progress::Progress;
@@ -101,6 +102,8 @@ pub struct Figure {
 /// What was found of a set of showers.
 #[derive(Clone, Debug, Serialize)]
 pub struct ShowerReport {
+    /// What samples are, and what they are compared by.
+    pub world: World,
     /// The reference.
     pub reference: SetNote,
     /// The generated showers.
@@ -164,7 +167,8 @@ impl ShowerEvaluation {
         }
         figures.extend(self.neighbours(&real, &made));
         let band = Simulator::new(geometry.clone())?.band();
-        let checked = check(&made.showers, &geometry, &band)?;
+        let world = Calorimeter { geometry: &geometry, band, classified: self.classifier.protocol().is_some() };
+        let checked = world.check(&made.showers)?;
         let plots = ShowerPlots::of([(&real.showers, &real.features), (&made.showers, &made.features)], &geometry)?;
         Ok(ShowerReport {
             plots,
@@ -172,7 +176,8 @@ impl ShowerEvaluation {
             generated: made.note,
             figures,
             separations: separations(&real.features, &made.features, &geometry)?.into_iter().map(separation).collect(),
-            physics: physics(&checked, &band, &geometry),
+            physics: world.counted(&checked).into_iter().map(physics).collect(),
+            world: world.described(),
             response: checked
                 .groups
                 .iter()
@@ -241,34 +246,11 @@ fn separation(s: Separation) -> Figure {
         notes.push("with bins of this program".to_owned());
     }
     let note = (!notes.is_empty()).then(|| notes.join("; "));
-    Figure { name: s.feature, value: s.value, error: None, floor: None, note }
+    Figure { name: s.feature, value: s.value, error: s.error, floor: s.floor, note }
 }
 
-fn physics(found: &Checked, band: &Band, geometry: &Geometry) -> Vec<Figure> {
-    let share = |name: &str, count: usize, note: String| Figure {
-        name: name.to_owned(),
-        value: Some(count as f64 / found.showers.max(1) as f64),
-        error: None,
-        floor: None,
-        note: Some(note),
-    };
-    let [low, high] = band.at(65_536.0);
-    vec![
-        share("sound", found.sound, format!("{} of {} showers", found.sound, found.showers)),
-        share(
-            "energy not conserved",
-            found.outside,
-            format!(
-                "E_tot/E_inc outside {low:.2} to {high:.2} at 65.5 GeV, wider below; a band of the simulator's resolution"
-            ),
-        ),
-        share("negative voxels", found.negative[0], format!("{} voxels", found.negative[1])),
-        share(
-            "below the cut",
-            found.below_cut[0],
-            format!("{} voxels between 0 and {} MeV", found.below_cut[1], geometry.voxel_cut),
-        ),
-    ]
+fn physics(c: Constraint) -> Figure {
+    Figure { name: c.name, value: Some(c.share), error: Some(c.error), floor: None, note: Some(c.note) }
 }
 
 fn quoted(p: &Published) -> (String, [f64; 2], [Option<f64>; 2]) {
@@ -355,6 +337,8 @@ impl ShowerReport {
         page.table(&std::iter::once(head).chain(self.response.iter().map(one)).collect::<Vec<_>>());
         page.section("Published by others", &format!("Not measured here: {SOURCE}."));
         page.table(&self.others());
+        page.section("What was compared", self.world.about);
+        page.table(&self.world.rows());
         crate::acts::study::write_table(folder, "showers", &self.parquet()?, &[])?;
         crate::acts::study::write_page(folder, page, self, &provenance)?;
         Ok(provenance)

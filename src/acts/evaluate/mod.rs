@@ -3,6 +3,7 @@
 mod cache;
 mod calorimeter;
 mod classes;
+mod domain;
 mod extract;
 mod page;
 mod shower_plots;
@@ -12,6 +13,7 @@ mod told_apart;
 pub use cache::FeatureCache;
 pub use calorimeter::{ShowerEvaluation, ShowerReport, Simulation};
 pub use classes::{Agreement, ClassFinding, ClassRow};
+pub use domain::{Calorimeter, Constraint, DOMAINS, Described, Domain, Images, World};
 pub use extract::{Extracted, Extractor};
 pub use source::{Samples, Source};
 pub use told_apart::ClassifierKind;
@@ -105,6 +107,8 @@ pub struct Comparison {
     pub set: SetNote,
     /// A finding for each metric.
     pub findings: Vec<Finding>,
+    /// What must hold of every sample, counted.
+    pub constraints: Vec<Constraint>,
     /// The same class by class, where the features are of a network that tells classes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<ClassRow>>,
@@ -113,6 +117,8 @@ pub struct Comparison {
 /// The whole report.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
+    /// What samples are, and what they are compared by.
+    pub world: World,
     /// The real samples.
     pub real: SetNote,
     /// Those held out.
@@ -195,6 +201,11 @@ impl Evaluation {
             known.filter_map(|(source, seen)| classes::agreement(source, seen?)).collect();
         let metrics = self.chosen()?;
         let bar = progress.start("metrics", (metrics.len() * generated.len()) as u64);
+        let world = Images {
+            samples: &real.samples,
+            features: (extractor.name(), real_features.features.width),
+            metrics: &metrics,
+        };
         let mut comparisons = Vec::with_capacity(generated.len());
         let mut material = page::Material::default();
         for source in &generated {
@@ -217,11 +228,13 @@ impl Evaluation {
             if source.path != real.path {
                 agreement.extend(classes::agreement(source, &made));
             }
-            comparisons.push(Comparison { set: note(source), findings, classes });
+            let constraints = world.constraints(&real.samples, &source.samples)?;
+            comparisons.push(Comparison { set: note(source), findings, constraints, classes });
         }
         bar.finish();
         remarks.extend(agreement.iter().map(Agreement::told));
         Ok(Report {
+            world: world.described(),
             real: note(&real),
             test: test.as_ref().map(note),
             features: extractor.name(),
@@ -345,6 +358,22 @@ impl Report {
                 let set = several.then(|| shown(&comparison.set.path));
                 rows.push(set.into_iter().chain(cells).collect());
             }
+        }
+        rows
+    }
+
+    /// What must hold of every generated sample, as a table, header first.
+    pub fn constraints(&self) -> Vec<Vec<String>> {
+        let several = self.generated.len() > 1;
+        let mut rows = vec![["samples", "value", "error", "note"].map(str::to_owned).to_vec()];
+        for c in &self.generated {
+            let cells = |k: &Constraint| vec![k.name.clone(), figure(k.share), figure(k.error), k.note.clone()];
+            rows.extend(c.constraints.iter().map(cells));
+        }
+        if several {
+            let names = self.generated.iter().flat_map(|c| c.constraints.iter().map(|_| shown(&c.set.path)));
+            let names = std::iter::once("set".to_owned()).chain(names);
+            rows = names.zip(rows).map(|(name, row)| std::iter::once(name).chain(row).collect()).collect();
         }
         rows
     }

@@ -75,6 +75,8 @@ impl Material {
         );
         page.section("Metrics", &text);
         page.table(&report.rows());
+        page.section("Samples", "Shares of the generated samples of which something holds that should hold of none.");
+        page.table(&report.constraints());
         for remark in &report.remarks {
             page.section("Note", remark);
         }
@@ -139,6 +141,8 @@ impl Material {
             );
             page.plot(&plot::clouds("Real and generated samples", "first axis", "second axis", &series)?);
         }
+        page.section("What was compared", report.world.about);
+        page.table(&report.world.rows());
         Ok(page)
     }
 

@@ -113,6 +113,25 @@ impl Samples {
         }
     }
 
+    /// The bytes of sample i, by which it is told whether two are the same.
+    pub fn bytes(&self, i: usize) -> Vec<u8> {
+        match self {
+            Self::Pictures(pictures) => pictures[i].pixels.clone(),
+            Self::Rows(rows) => rows.row(i).iter().flat_map(|v| v.to_le_bytes()).collect(),
+        }
+    }
+
+    /// Whether all values of each channel of sample i are equal. A row of one number is not flat.
+    pub fn is_flat(&self, i: usize) -> bool {
+        match self {
+            Self::Pictures(pictures) => {
+                let p = &pictures[i];
+                p.pixels.chunks_exact(p.channels.max(1)).all(|pixel| pixel == &p.pixels[..p.channels])
+            }
+            Self::Rows(rows) => rows.width > 1 && rows.row(i).iter().all(|v| *v == rows.row(i)[0]),
+        }
+    }
+
     fn sha256(&self) -> String {
         let bytes: Vec<u8> = match self {
             Self::Pictures(pictures) => pictures.iter().flat_map(|p| p.pixels.iter().copied()).collect(),

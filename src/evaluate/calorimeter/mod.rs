@@ -33,7 +33,7 @@ pub use geometry::{GEOMETRIES, Geometry, GeometryRow, Layer, geometry};
 pub use kernel::{Kpd, KpdProtocol, kpd, polynomial_mmd};
 pub use published::{PUBLISHED, Published, SOURCE, published};
 pub use scores::Scores;
-pub use separation::{Separation, histogram, separation_power, separations, voxel_separation};
+pub use separation::{Separation, histogram, separation_error, separation_power, separations, voxel_separation};
 pub use showers::{Cut, ShowerFile, Showers};
 pub use simulator::{Simulator, Spectrum};
 

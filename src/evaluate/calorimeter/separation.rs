@@ -4,8 +4,19 @@
 //!   S = ½ Σ (p_b − q_b)² / (p_b + q_b + 10⁻¹⁶)
 //!
 //! with p and q the shares of reference and generated showers in bin b, both out of those *within* the bins. It is 0
-//! for equal histograms and 1 for disjoint ones, and positive between samples of one distribution: with N showers on
-//! each side and B filled bins it is (B − 1)/(2N) on average, where 1/N is small against each share.
+//! for equal histograms and 1 for disjoint ones, and positive between samples of one distribution. If the two are shuffled
+//! among each other, n of them called reference and m generated, with B bins that are not empty, it is
+//!
+//!   floor = (n + m)² (B − 1) / (4 n m (n + m − 1))
+//!
+//! on average: exactly so for n = m, to first order in the shares otherwise. Its standard error has two parts. The delta
+//! method, with multinomial counts, gives
+//!
+//!   σ₁² = Var_p(g)/n + Var_q(h)/m,   g_b = ½ (p − q)(p + 3q)/(p + q)²,   h_b = ½ (q − p)(q + 3p)/(p + q)²
+//!
+//! and between equal histograms, where g and h vanish, S/floor is about χ²/(B − 1), so that σ₂² = 2 floor²/(B − 1) is left.
+//! But g and h are known from the same counts, whose errors raise σ₁² by 2σ₂² on average. The error is therefore
+//! √max(σ₁² − σ₂², σ₂²).
 //!
 //! | feature | bins |
 //! |---|---|
@@ -33,6 +44,10 @@ pub struct Separation {
     pub feature: String,
     /// S, 0 to 1; `None` where no value of the reference is within the bins.
     pub value: Option<f64>,
+    /// Its standard error; `None` where there is no value or one side is empty.
+    pub error: Option<f64>,
+    /// Its mean if both samples were of one distribution; `None` as for the error.
+    pub floor: Option<f64>,
     /// The share of reference and of generated values outside the bins, which S does not see.
     pub outside: [f64; 2],
     /// Whether the challenge's own code has these bins.
@@ -72,6 +87,34 @@ pub fn separation_power(reference: &[u64], generated: &[u64]) -> Option<f64> {
     }
 }
 
+/// Standard error of [`separation_power`], and its mean between samples of one distribution; `None` if either histogram
+/// is empty.
+pub fn separation_error(reference: &[u64], generated: &[u64]) -> Option<[f64; 2]> {
+    let [n, m] = [reference, generated].map(|h| h.iter().sum::<u64>() as f64);
+    if n == 0.0 || m == 0.0 {
+        return None;
+    }
+    let filled: Vec<[f64; 2]> = reference
+        .iter()
+        .zip(generated)
+        .filter(|(a, b)| **a + **b > 0)
+        .map(|(a, b)| [*a as f64 / n, *b as f64 / m])
+        .collect();
+    let spare = (filled.len() - 1) as f64;
+    let floor = (n + m).powi(2) * spare / (4.0 * n * m * (n + m - 1.0));
+    let variance = |own: usize| {
+        let slope = |bin: &[f64; 2]| {
+            let (a, b) = (bin[own], bin[1 - own]);
+            0.5 * (a - b) * (a + 3.0 * b) / (a + b).powi(2)
+        };
+        let mean = |power: i32| filled.iter().map(|bin| bin[own] * slope(bin).powi(power)).sum::<f64>();
+        (mean(2) - mean(1).powi(2)).max(0.0)
+    };
+    let first = variance(0) / n + variance(1) / m;
+    let second = if spare > 0.0 { 2.0 * floor * floor / spare } else { 0.0 };
+    Some([(first - second).max(second).sqrt(), floor])
+}
+
 /// `points` edges from `low` to `high`.
 fn linear(low: f64, high: f64, points: usize) -> Vec<f64> {
     let step = (high - low) / (points - 1) as f64;
@@ -93,7 +136,9 @@ fn compare<V: IntoIterator<Item = f64>>(feature: String, pair: [V; 2], edges: &[
         (histogram(values.into_iter().inspect(|_| all += 1), edges), all)
     });
     let outside = [(&p, all), (&q, others)].map(|(h, all)| 1.0 - h.iter().sum::<u64>() as f64 / all.max(1) as f64);
-    Separation { feature, value: separation_power(&p, &q), outside, official }
+    let found = separation_error(&p, &q);
+    let [error, floor] = [0, 1].map(|i| found.map(|f| f[i]));
+    Separation { feature, value: separation_power(&p, &q), error, floor, outside, official }
 }
 
 /// The largest value.
@@ -248,20 +293,40 @@ mod tests {
         assert_eq!(voxel_separation(&showers, &showers, &g).value, None);
     }
 
-    /// Between samples of one distribution S is (B − 1)/(2N) on average: E(p − q)² = 2p(1 − p)/N, and
-    /// ½ Σ E(p − q)²/(2p) = ½ Σ (1 − p)/N.
-    #[test]
-    fn the_floor_between_samples_of_one_distribution() {
-        let (n, bins, repeats) = (20_000, 20, 40u64);
-        let edges = linear(0.0, 1.0, bins + 1);
-        let one = |i: u64| {
-            let draw = |j| noise::uniforms(5, 2 * i + j, noise::Stream::Probe, 0, n).into_iter().map(f64::from);
-            separation_power(&histogram(draw(0), &edges), &histogram(draw(1), &edges)).unwrap()
+    /// Counts of `n` draws in 20 bins, the first half of which is likelier by `tilt`.
+    fn counts(n: usize, tilt: f64, key: u64) -> Vec<u64> {
+        let warp = |u: f32| {
+            let (u, half) = (f64::from(u), 0.5 * (1.0 + tilt));
+            if u < half { 0.5 * u / half } else { 0.5 + 0.5 * (u - half) / (1.0 - half) }
         };
-        let mean = (0..repeats).map(one).sum::<f64>() / repeats as f64;
-        let (expected, freedom) = ((bins - 1) as f64 / (2 * n) as f64, (bins - 1) as f64);
-        // S·2N is χ² with B − 1 degrees of freedom; four standard errors of its mean.
-        let slack = 4.0 * (2.0 / (freedom * repeats as f64)).sqrt();
-        assert!((mean / expected - 1.0).abs() < slack, "{mean} and not {expected}");
+        let draws = noise::uniforms(5, key, noise::Stream::Probe, 0, n).into_iter().map(warp);
+        histogram(draws, &linear(0.0, 1.0, 21))
+    }
+
+    /// The spread of S over repeats is its error, and its mean between samples of one distribution the floor: with equal
+    /// and unequal numbers, with few events a bin, and for histograms that differ little or much.
+    #[test]
+    fn the_error_is_the_spread_over_repeats_and_the_floor_the_mean_of_the_same() {
+        let repeats = 400u64;
+        for (n, m, tilt) in
+            [(20_000, 20_000, 0.0), (60, 60, 0.0), (3000, 1000, 0.0), (2000, 2000, 0.05), (3000, 1000, 0.3)]
+        {
+            let one = |i: u64| {
+                let (a, b) = (counts(n, 0.0, 2 * i), counts(m, tilt, 2 * i + 1));
+                (separation_power(&a, &b).unwrap(), separation_error(&a, &b).unwrap())
+            };
+            let all: Vec<_> = (0..repeats).map(one).collect();
+            let over = |values: Vec<f64>| values.iter().sum::<f64>() / repeats as f64;
+            let mean = over(all.iter().map(|x| x.0).collect());
+            let spread = over(all.iter().map(|x| (x.0 - mean).powi(2)).collect()).sqrt();
+            let [error, floor] = [0, 1].map(|i| over(all.iter().map(|x| x.1[i]).collect()));
+            // A spread of 400 values is itself known to 1/√800 = 3.5 %; the error is that of the leading orders.
+            assert!((error / spread - 1.0).abs() < 0.2, "{n} {m} {tilt}: error {error}, spread {spread}");
+            if tilt == 0.0 {
+                let slack = 4.0 * spread / (repeats as f64).sqrt() + 0.002 * floor;
+                assert!((mean - floor).abs() < slack, "{n} {m}: mean {mean}, floor {floor}");
+            }
+        }
+        assert_eq!((separation_error(&[1], &[0]), separation_error(&[4], &[2])), (None, Some([0.0, 0.0])));
     }
 }
