@@ -15,7 +15,7 @@ pub const ROW: CommandRow = CommandRow::new::<Args>(
 .stopping_in_order();
 
 /// The flags that a config has as keys.
-const OWN: [&str; 15] = [
+const OWN: [&str; 16] = [
     "teacher",
     "id",
     "about",
@@ -29,6 +29,7 @@ const OWN: [&str; 15] = [
     "start",
     "huber",
     "ema",
+    "halved",
     "held_out",
     "seed",
 ];

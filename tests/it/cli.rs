@@ -485,3 +485,16 @@ fn an_import_that_cannot_be_written_says_where() {
     model.import(&model.root().join("draft.toml"), &model.root().join("new")).fails(3, &["draft.toml"]);
     assert!(!model.root().join("new").exists());
 }
+
+/// Arguments of `isoline generate` that say nothing of a model, on the small one of digits.
+pub fn on_digits<'a>(args: &[&'a str]) -> Vec<&'a str> {
+    let named = |i: usize| match args[i] {
+        "-m" | "-c" | "--from" => true,
+        "--vary" => args.get(i + 1).is_some_and(|v| v.ends_with(".png")),
+        _ => false,
+    };
+    match (0..args.len()).any(named) {
+        true => args.to_vec(),
+        false => [&["-m", "digits-gan"], args].concat(),
+    }
+}

@@ -118,7 +118,8 @@ fn pictures_are_compared_by_pixels_and_by_a_classifier() {
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
     let run = |name: &str, seeds: &str| {
         let folder = dir.path().join(name);
-        let args = ["generate", "-q", "--device", "cpu", "--mode", "balanced", "--seeds", seeds, "-o"];
+        let args =
+            ["generate", "-m", "digits-gan", "-q", "--device", "cpu", "--mode", "balanced", "--seeds", seeds, "-o"];
         Isoline::new(&args).arg(&folder).env("ISOLINE_MODELS", &models).succeeds();
         folder
     };

@@ -1,6 +1,6 @@
 //! The main job, through the program: the same bytes whatever the neighbours, measured novelty, clear refusals.
 
-use crate::cli::Isoline;
+use crate::cli::{Isoline, on_digits};
 use isoline::acts::generate::JobKeys;
 use isoline::noise::{self, Stream};
 use isoline::steer::{Denoising, DenoisingKeys};
@@ -14,7 +14,7 @@ fn generate(outdir: &Path, args: &[&str]) -> String {
     Isoline::new(&["generate", "-q", "--device", "cpu", "-o"])
         .arg(outdir)
         .env("ISOLINE_MODELS", models)
-        .args(args)
+        .args(&on_digits(args))
         .succeeds()
 }
 
@@ -160,12 +160,15 @@ fn refusals_are_one_line() {
         (["--method=truncation", "--trunc=0", "--mode", "balanced"], "above 0 and up to 3"),
         (["--method=truncation", "--trunc=0.7", "--mode", "novel"], "mode = \"balanced\""),
     ] {
-        Isoline::new(&["generate", "--seeds", "0"]).args(&args).fails(2, &["trunc", words]);
+        Isoline::new(&["generate", "-m", "digits-gan", "--seeds", "0"]).args(&args).fails(2, &["trunc", words]);
     }
     let dir = tempfile::tempdir().unwrap();
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
     let call = |args: &[&str]| {
-        Isoline::new(&["generate", "--device", "cpu"]).args(args).cwd(dir.path()).env("ISOLINE_MODELS", &models)
+        Isoline::new(&["generate", "--device", "cpu"])
+            .args(&on_digits(args))
+            .cwd(dir.path())
+            .env("ISOLINE_MODELS", &models)
     };
     call(&["--novelty", "140"]).fails(2, &["--novelty", "0 (most typical) to 100", "140"]);
     call(&["-m", "digits-gam"]).fails(3, &["digits-gam", "did you mean \"digits-gan\""]);
@@ -241,7 +244,7 @@ fn one_folder_has_one_worker() {
     let lock = fs::File::create(dir.path().join("run.lock")).unwrap();
     lock.lock().unwrap();
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
-    Isoline::new(&["generate", "--device", "cpu", "--mode", "novel", "--seeds", "1", "-o"])
+    Isoline::new(&["generate", "-m", "digits-gan", "--device", "cpu", "--mode", "novel", "--seeds", "1", "-o"])
         .arg(dir.path())
         .env("ISOLINE_MODELS", models)
         .fails(7, &["another isoline process"]);
@@ -313,7 +316,7 @@ fn a_second_command_adds_and_loses_nothing() {
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
     let call = |args: &[&str]| {
         Isoline::new(&["generate", "--device", "cpu", "-q", "--corrections", "1"])
-            .args(args)
+            .args(&on_digits(args))
             .cwd(dir.path())
             .env("ISOLINE_MODELS", &models)
     };
@@ -358,7 +361,7 @@ fn a_miss_is_a_status() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
     let call = |args: &[&str]| {
-        Isoline::new(&["generate", "--device", "cpu", "-o"])
+        Isoline::new(&["generate", "-m", "digits-gan", "--device", "cpu", "-o"])
             .arg(&out)
             .args(&["--seeds", "0-7", "--csv"])
             .args(args)

@@ -1,6 +1,6 @@
 //! What is left of the seed's own picture: pictures compared with unguided ones, classes told by a classifier.
 
-use crate::cli::Isoline;
+use crate::cli::{Isoline, on_digits};
 use crate::shared;
 use isoline::data::{DataConfig, Dataset};
 use isoline::device;
@@ -52,7 +52,10 @@ impl Judge {
 
 fn generate(outdir: &Path, args: &[&str]) -> Isoline {
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
-    Isoline::new(&["generate", "-q", "--device", "cpu", "-o"]).arg(outdir).env("ISOLINE_MODELS", models).args(args)
+    Isoline::new(&["generate", "-q", "--device", "cpu", "-o"])
+        .arg(outdir)
+        .env("ISOLINE_MODELS", models)
+        .args(&on_digits(args))
 }
 
 fn table(outdir: &Path) -> Table {

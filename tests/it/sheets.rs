@@ -1,13 +1,13 @@
 //! Contact sheets, larger pictures, sweeps with their animations, and seeds of 64 bits, through the program.
 
-use crate::cli::Isoline;
+use crate::cli::{Isoline, on_digits};
 use crate::runs::{hashes, isoline};
 use isoline::render::png::read_picture;
 use std::fs;
 use std::path::Path;
 
 fn generate(folder: &Path, args: &[&str]) -> Isoline {
-    isoline(&["generate", "-q"]).args(args).cwd(folder)
+    isoline(&["generate", "-q"]).args(&on_digits(args)).cwd(folder)
 }
 
 /// Width over height.
@@ -30,7 +30,9 @@ fn a_sheet_has_the_form_of_what_is_on_it() {
     assert!(shape(&at("strip/grid.png")) > 2.5, "{}", shape(&at("strip/grid.png")));
     // Very many seeds: pages, in place of the single sheet that was there before.
     let many = |seeds: &str| {
-        isoline(&["generate", "--mode", "balanced", "-o", "many", "--seeds", seeds]).cwd(dir.path()).run()
+        isoline(&["generate", "-m", "digits-gan", "--mode", "balanced", "-o", "many", "--seeds", seeds])
+            .cwd(dir.path())
+            .run()
     };
     assert!(many("0-7").stderr.contains("sheet: many/grid.png"));
     let done = many("8-449");
@@ -65,7 +67,8 @@ fn a_sweep_is_equal_levels_and_an_animation() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
     let run = ["--seeds", "3,5", "--steps", "4", "--corrections", "0"];
-    let done = isoline(&["generate", "--sweep", "0-100:5", "-o", "run"]).args(&run).cwd(dir.path()).run();
+    let done =
+        isoline(&["generate", "-m", "digits-gan", "--sweep", "0-100:5", "-o", "run"]).args(&run).cwd(dir.path()).run();
     assert_eq!(done.code, 0, "{}", done.stderr);
     assert!(done.stderr.contains("animations, forth and back: run/sweep-000003.png and 1 more"), "{}", done.stderr);
     let levels = |folder: &str| {
@@ -118,7 +121,9 @@ fn every_number_of_64_bits_is_a_seed() {
         .find(|p| p.extension().is_some_and(|e| e == "csv"));
     assert!(fs::read_to_string(table.unwrap()).unwrap().contains(&format!("\n{most},ok")));
     generate(dir.path(), &["--seed", &most, "--count", "2"]).fails(2, &["--count", "expected at most 1 seeds"]);
-    let done = isoline(&["generate", "--mode", "balanced", "--seeds", "3,3,4", "-o", "twice"]).cwd(dir.path()).run();
+    let done = isoline(&["generate", "-m", "digits-gan", "--mode", "balanced", "--seeds", "3,3,4", "-o", "twice"])
+        .cwd(dir.path())
+        .run();
     assert!(done.stderr.contains("seed 3 was given twice; it is made once"), "{}", done.stderr);
     assert_eq!(done.stdout.lines().count(), 3);
     // Every command with seeds says so.

@@ -229,7 +229,19 @@ fn what_is_held_out_is_measured_by_other_directions() {
         assert!((numbers(&table, "novelty_remeasured")[i] - found).abs() < 1e-12);
         assert_ne!(Some(found), two["sample"]["novelty_reached"].as_f64());
     }
-    let gan = isoline(&["generate", "--seeds", "0", "--mode", "novel", "--remeasure", "--json", "-o", "gan"]);
+    let gan = isoline(&[
+        "generate",
+        "-m",
+        "digits-gan",
+        "--seeds",
+        "0",
+        "--mode",
+        "novel",
+        "--remeasure",
+        "--json",
+        "-o",
+        "gan",
+    ]);
     let gan = gan.args(&["--progress", "none"]).cwd(dir.path()).run();
     assert!(gan.code == 0 && gan.stderr.contains("nothing to hold out"), "{}", gan.stderr);
     assert!(samples(&dir.path().join("gan")).column("novelty_remeasured").is_none());

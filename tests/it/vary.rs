@@ -1,6 +1,6 @@
 //! Variations, and pictures made again with other keys, through the program.
 
-use crate::cli::Isoline;
+use crate::cli::{Isoline, on_digits};
 use crate::runs::isoline;
 use isoline::noise::{Stream, normals};
 use isoline::render::png::read_picture;
@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 
 fn generate(folder: &Path, args: &[&str]) -> Isoline {
-    isoline(&["generate", "-q"]).args(args).cwd(folder)
+    isoline(&["generate", "-q"]).args(&on_digits(args)).cwd(folder)
 }
 
 /// The latents that a run has kept, by seed or number.

@@ -17,7 +17,7 @@ use std::cell::RefCell;
 
 pub const ROW: (&str, &str, super::MakeObjective) = (
     "autoencoder",
-    "picture → short code → picture; settings: kl = 1e-3, gradient = 0.5, edges = 0; the card needs an encoder that ends in 2·d values",
+    "picture → short code → picture; settings: kl = 1e-3, gradient = 0.5, edges = 0, decoder_alone = false; the card needs an encoder that ends in 2·d values",
     make,
 );
 
@@ -31,11 +31,13 @@ struct Settings {
     /// How much more an error counts where the picture has an edge: by 1 + edges·(greatest difference to a neighbour, as a
     /// share of the range).
     edges: f64,
+    /// Whether the encoder stays as the training found it, so that what was learnt of its codes stays true.
+    decoder_alone: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { kl: 1e-3, gradient: 0.5, edges: 0.0 }
+        Self { kl: 1e-3, gradient: 0.5, edges: 0.0, decoder_alone: false }
     }
 }
 
@@ -58,6 +60,10 @@ fn make(card: &Card, config: &TrainConfig, device: &Device) -> Result<Box<dyn Ob
         if !(0.0..=1e3).contains(&value) {
             return Err(Error::config(format!("settings.{key}"), format!("expected 0 to 1000, found {value}")));
         }
+    }
+    if settings.decoder_alone && config.start.is_none() {
+        let message = "expected a model in start beside it; without one the encoder has learnt nothing";
+        return Err(Error::config("settings.decoder_alone", message));
     }
     if card.raw.denoiser.is_some() {
         let place = format!("{}: denoiser", crate::error::shown(&card.path));
@@ -116,7 +122,9 @@ impl Objective for Autoencoder {
 
     fn step(&self, state: &mut State, input: &StepInput) -> Result<Stepped> {
         let mut trained = trainable(&self.decoder);
-        trained.extend(trainable(&self.encoder));
+        if !self.settings.decoder_alone {
+            trained.extend(trainable(&self.encoder));
+        }
         let tracked = state.parameters.tracked(|k| trained.contains(k));
         let statistics = RefCell::new(Vec::new());
         let pass = Pass::training(&tracked, &statistics);

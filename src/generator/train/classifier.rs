@@ -188,6 +188,9 @@ pub fn train_classifier(
     if !config.objective.is_empty() || !config.settings.is_empty() {
         return Err(bad("objective", "expected neither objective nor settings; a classifier learns its targets"));
     }
+    if config.start.is_some() {
+        return Err(bad("start", "expected none; a classifier's training starts from drawn weights"));
+    }
     check_targets(&config.targets).map_err(|(key, message)| bad(&key, &message))?;
     let Some(held_out) = &config.held_out else {
         return Err(bad("held_out", "missing; expected pictures that it is not taught with, a table like [data]"));
@@ -215,6 +218,7 @@ pub fn train_classifier(
         id: &draft.id,
         config: &config,
         recipe: store::sha256_hex(recipe.as_bytes()),
+        start: None,
         data: &known.pictures,
         range: draft.input.range,
         objective: &reading,

@@ -3,11 +3,12 @@
 
 use super::output::Means;
 use super::source::Samples;
+use super::start::Start;
 use super::{Objective, State, StepInput, Stepped, TrainConfig, Training, checkpoint};
 use crate::cancel::Cancel;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::nn::{Network, Parameters, Rows};
+use crate::nn::{Network, ParameterSpec, Parameters, Rows};
 use crate::noise::{self, Stream};
 use crate::progress::Progress;
 use burn::tensor::Tensor;
@@ -24,6 +25,8 @@ pub struct Course<'a> {
     pub config: &'a TrainConfig,
     /// The hash of everything that a step depends on.
     pub recipe: String,
+    /// The weights that it starts from; drawn ones without it.
+    pub start: Option<&'a Start>,
     /// What it is trained on.
     pub data: &'a dyn Samples,
     /// The values of black and of white that the network sees.
@@ -52,7 +55,7 @@ impl Course<'_> {
         let Self { config, data, objective, job, device, .. } = self;
         let mut state = match checkpoint::latest(&job.work, &self.recipe, device)? {
             Some(state) => state,
-            None => fresh(&objective.networks(), config, device),
+            None => fresh(&objective.networks(), config, self.start, device),
         };
         let per_epoch = (data.count() / config.batch).max(1) as u64;
         let total = per_epoch * u64::from(job.stop_after.unwrap_or(config.epochs).min(config.epochs));
@@ -115,10 +118,11 @@ fn spoilt(batch: Rows, step: u64) -> Rows {
     }
 }
 
-fn fresh(networks: &[&Network], config: &TrainConfig, device: &Device) -> State {
+fn fresh(networks: &[&Network], config: &TrainConfig, start: Option<&Start>, device: &Device) -> State {
     let specs = networks.iter().flat_map(|n| n.parameters());
-    let values: Vec<(String, Vec<f32>)> =
-        specs.map(|s| (s.key.clone(), s.start(config.seed, config.init_std))).collect();
+    let first =
+        |s: &ParameterSpec| start.map_or_else(|| s.start(config.seed, config.init_std), |start| start.values(s));
+    let values: Vec<(String, Vec<f32>)> = specs.map(|s| (s.key.clone(), first(&s))).collect();
     let parameters = Parameters::from_values(values, device);
     State { average: parameters.clone(), parameters, adam: BTreeMap::new(), step: 0, skipped: 0 }
 }

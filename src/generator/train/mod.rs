@@ -14,6 +14,7 @@ mod gan;
 mod held_out;
 mod output;
 mod source;
+mod start;
 mod targets;
 mod vae;
 
@@ -35,6 +36,7 @@ use burn::tensor::{Tensor, TensorData};
 use codes::FirstStage;
 use course::Course;
 use source::{Coded, Samples, Source};
+use start::Start;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -53,6 +55,10 @@ pub struct TrainConfig {
     /// model that is trained on them.
     #[serde(default)]
     pub autoencoder: Option<String>,
+    /// Model, name or path, whose weights training starts from, in place of drawn ones. It must have all tensors of the draft, of
+    /// the same shapes.
+    #[serde(default)]
+    pub start: Option<String>,
     /// Passes over the data.
     pub epochs: u32,
     /// Pictures per step.
@@ -263,6 +269,10 @@ pub fn train(job: &Training, device: &Device, progress: &Progress, cancel: &Canc
         }
         _ => None,
     };
+    let start = config.start.as_deref().map(|name| Start::load(name, &objective.networks())).transpose()?;
+    if let Some(start) = &start {
+        parts += &start.sha256;
+    }
     let samples: &dyn Samples = coded.as_ref().map_or(&data, |coded| coded);
     let ahead: Vec<usize> = (0..data.count().min(output::SHEET_SIDE * output::SHEET_SIDE / 2)).collect();
     let range = card.raw.sample.range;
@@ -281,6 +291,7 @@ pub fn train(job: &Training, device: &Device, progress: &Progress, cancel: &Canc
         id: &card.raw.id,
         config: &config,
         recipe: store::sha256_hex(parts.as_bytes()),
+        start: start.as_ref(),
         data: samples,
         range,
         objective: &*objective,

@@ -96,6 +96,50 @@ fn train(dir: &Path, config: &str, name: &str) -> Isoline {
         .cwd(dir)
 }
 
+/// A decoder that goes on from a model of two stages, its encoder as it was: the same codes, and better pictures of them.
+#[test]
+fn a_decoder_goes_on_alone_from_a_model_that_holds_it() {
+    let (dir, taught) = (setting(), taught());
+    let write = |name: &str, from: &str, to: &str| {
+        assert!(CODER.contains(from), "{from}");
+        fs::write(dir.path().join(name), CODER.replace(from, to)).unwrap();
+    };
+    let start = format!("seed = 3\nstart = {:?}", taught.join("mini"));
+    let [on, alone] = ["", "decoder_alone = true\n"].map(|more| format!("{start}\n[settings]\n{more}"));
+    let text = CODER.replace("[settings]\n", "").replace("kl = 1e-3\nedges = 0.5\n", "");
+    for (name, head) in [("on", &on), ("alone", &alone)] {
+        let settings = head.split_once("[settings]\n").unwrap();
+        let config = text.replace("seed = 3", settings.0);
+        fs::write(dir.path().join(format!("{name}.toml")), format!("{config}[settings]\n{}kl = 1e-3\n", settings.1))
+            .unwrap();
+        train(dir.path(), name, name).succeeds();
+    }
+    let tensors = |folder: &Path| {
+        let path = folder.join("weights.safetensors");
+        isoline::store::Weights::parse(&path, &fs::read(&path).unwrap()).unwrap()
+    };
+    let [before, on, alone] =
+        [taught.join("mini"), dir.path().join("on"), dir.path().join("alone")].map(|f| tensors(&f));
+    let same =
+        |a: &isoline::store::Weights, name: &str| a.get(name).unwrap().values == before.get(name).unwrap().values;
+    for name in ["encoder.in.weight", "encoder.out.bias"] {
+        assert!(same(&alone, name) && !same(&on, name), "{name}");
+    }
+    assert!(!same(&alone, "decoder.out.weight"));
+    let last = |name: &str| {
+        let text = fs::read_to_string(dir.path().join(format!("work-{name}/metrics.jsonl"))).unwrap();
+        let rows: Vec<serde_json::Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        [&rows[0], &rows[rows.len() - 1]].map(|r| r["loss"].as_f64().unwrap())
+    };
+    let [first, end] = last("alone");
+    assert!(end < first, "{first} {end}");
+    // A start that does not fit, and an encoder that was never taught.
+    write("bad.toml", "seed = 3", "seed = 3\nstart = \"digits-vae\"");
+    train(dir.path(), "bad", "bad").fails(2, &["start", "expected the tensor decoder.in.weight", "no such tensor"]);
+    write("untaught.toml", "kl = 1e-3", "decoder_alone = true");
+    train(dir.path(), "untaught", "bad").fails(2, &["settings.decoder_alone", "expected a model in start"]);
+}
+
 /// A folder with the models `coder` and `mini`, made once for all tests.
 fn taught() -> &'static Path {
     static TAUGHT: std::sync::OnceLock<tempfile::TempDir> = std::sync::OnceLock::new();

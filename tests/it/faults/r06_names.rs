@@ -81,7 +81,7 @@ fn names_work_or_are_refused_and_never_drive_the_terminal() {
         let make = |args: &[&str]| isoline(&["generate", "-q"]).args(args).cwd(root);
         let quick = ["--mode", "novel", "--seeds", "1", "--set", "tile=1", "--set", "steps=1", "--corrections", "0"];
         let call = match place {
-            Place::Outdir => make(&quick).arg("-o").arg(&path),
+            Place::Outdir => make(&quick).args(&["-m", "digits-gan", "-o"]).arg(&path),
             Place::Config => {
                 // A name that the system refuses is then also missing for the program.
                 let _ = fs::write(root.join(&path), SMALL);
@@ -97,7 +97,7 @@ fn names_work_or_are_refused_and_never_drive_the_terminal() {
                     .unwrap();
                 make(&["-o", "run", "-c", "named.toml"])
             }
-            Place::Metrics => make(&quick).args(&["-o", "run", "--metrics-file"]).arg(&path),
+            Place::Metrics => make(&quick).args(&["-m", "digits-gan", "-o", "run", "--metrics-file"]).arg(&path),
             Place::Weights => {
                 let model = root.join("model");
                 copy_model(&model).unwrap();

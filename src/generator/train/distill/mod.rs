@@ -81,6 +81,10 @@ pub struct Distillation {
     #[arg(long, value_name = "DECAY", default_value_t = 0.99)]
     #[serde(default = "decay")]
     pub ema: f64,
+    /// Round the student's weights to f16, for a file of half the length
+    #[arg(long = "half")]
+    #[serde(default, rename = "half")]
+    pub halved: bool,
     /// Paths that are held out, to measure the error on
     #[arg(long, value_name = "N", default_value_t = 256)]
     #[serde(default = "held_out")]
@@ -375,7 +379,7 @@ fn write(job: &Job, card: &Card, text: &str, weights: &Weights, state: &State, s
         };
         tensors.insert(spec.key, WeightTensor { shape: spec.shape, values });
     }
-    let bytes = store::write_safetensors(&tensors)?;
+    let bytes = store::write_safetensors_halved(&tensors, |_| job.asked.halved)?;
     let figures = [
         ("epochs".to_owned(), f64::from(job.asked.epochs)),
         ("steps".to_owned(), state.step as f64),
