@@ -29,7 +29,7 @@ pub use encoder::{ENCODER, Encoder, Seen, latent_encoder};
 pub use find::{KnownModel, Place, anchored_model, cache_folder, find_model, known_models, places};
 pub use footprint::{DEFAULT_MEMORY, check_memory};
 pub use import::{ImportOptions, Imported, check_import_folder, import, prefix_told, put_model, read_source};
-pub use one_shot::{Inspection, OneShot, build, card_parameters, read_model};
+pub use one_shot::{Inspection, OneShot, build, card_parameters, card_weights, read_model};
 pub use pictures::pictures;
 pub use preprocess::Input;
 pub use sampler::{AtSigma, BACK, Sampler, spoilt};

@@ -164,6 +164,14 @@ pub fn read_model(card: &Card, specs: Vec<ParameterSpec>, folder: &Path) -> Resu
     checked_weights(&card.raw.weights, &card.path, &with_codec(card, specs)?, folder)
 }
 
+/// Reads all weights of a card's model, encoder and decoder included, and checks them as [`read_model`] does.
+///
+/// # Errors
+/// Those of [`read_model`], and [`Error::Config`] for the card.
+pub fn card_weights(card: &Card, folder: &Path) -> Result<Weights> {
+    checked_weights(&card.raw.weights, &card.path, &card_parameters(card)?, folder)
+}
+
 /// Reads the weights that the card at `path` names and checks them against its hash and the parameters `specs`.
 pub(super) fn checked_weights(
     raw: &RawWeights,

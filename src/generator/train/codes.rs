@@ -9,7 +9,7 @@ use crate::device::Device;
 use crate::error::{Error, Result, shown};
 use crate::generator::card::{RawCard, RawEncoder};
 use crate::generator::codec::{Codec, CodecParts, RawDecoder};
-use crate::generator::{Card, card_parameters, find_model, read_model};
+use crate::generator::{Card, card_parameters, card_weights, find_model};
 use crate::nn::{Network, Parameters, Pass, Rows};
 use crate::noise::{self, Stream};
 use crate::progress::Progress;
@@ -21,9 +21,11 @@ const BATCH: usize = 64;
 /// Part of a step's noise that draws the codes.
 const DRAW: u32 = 92;
 
-/// An autoencoder that pictures are encoded with.
+/// An autoencoder that pictures are encoded with: a model of its own, or the first stage of a model of two.
 pub struct FirstStage {
     card: Card,
+    /// The decoder's layers.
+    layers: Vec<toml::Table>,
     encoder: Network,
     weights: Weights,
     parameters: Parameters,
@@ -38,16 +40,20 @@ impl FirstStage {
         let folder = find_model(name)?;
         let card = Card::read(&folder.join("card.toml"))?;
         let bad = |key: &str, message: &str| Error::config(format!("{}: {key}", shown(&card.path)), message);
-        if card.raw.denoiser.is_some() || card.raw.graph.is_some() {
-            return Err(bad("family", "expected an autoencoder with layers, as the objective autoencoder makes one"));
-        }
+        let layers = match (&card.raw.decoder, &card.raw.denoiser, &card.raw.graph) {
+            (Some(decoder), ..) => decoder.layers.clone(),
+            (None, None, None) => card.raw.layers.clone(),
+            _ => {
+                let message = "expected an autoencoder with layers, as the objective autoencoder makes one, or a model of two stages";
+                return Err(bad("family", message));
+            }
+        };
         let Some(encoder) = card.encoder()? else {
             return Err(bad("encoder", "missing; pictures must be turned into codes"));
         };
-        let own = Network::build(card.raw.layers.clone(), &card.raw.latent.shape).map_err(|e| card.at(e))?;
-        let weights = read_model(&card, own.parameters(), &folder)?;
+        let weights = card_weights(&card, &folder)?;
         let parameters = Parameters::upload(&card_parameters(&card)?, &weights, device);
-        Ok(Self { encoder, weights, parameters, card })
+        Ok(Self { layers, encoder, weights, parameters, card })
     }
 
     /// SHA-256 of its weights.
@@ -62,7 +68,7 @@ impl FirstStage {
 
     /// Completes a draft with the two networks, standardising codes by `[mean, std]` of each channel.
     pub fn complete(&self, draft: &mut RawCard, [mean, std]: [Vec<f32>; 2]) {
-        draft.decoder = Some(RawDecoder { mean, std, layers: self.card.raw.layers.clone() });
+        draft.decoder = Some(RawDecoder { mean, std, layers: self.layers.clone() });
         draft.encoder = self.card.raw.encoder.clone();
     }
 

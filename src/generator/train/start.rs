@@ -1,7 +1,7 @@
 //! Weights that training starts from: those of a model that was trained before.
 
 use crate::error::{Error, Result, shown};
-use crate::generator::{Card, card_parameters, find_model, read_model};
+use crate::generator::{Card, card_weights, find_model};
 use crate::nn::{Network, ParameterSpec};
 use crate::store::Weights;
 
@@ -20,7 +20,7 @@ impl Start {
     pub fn load(name: &str, networks: &[&Network]) -> Result<Self> {
         let folder = find_model(name)?;
         let card = Card::read(&folder.join("card.toml"))?;
-        let weights = read_model(&card, card_parameters(&card)?, &folder)?;
+        let weights = card_weights(&card, &folder)?;
         for spec in networks.iter().flat_map(|n| n.parameters()) {
             let found = match weights.get(&spec.key) {
                 Some(tensor) if tensor.shape == spec.shape => continue,
