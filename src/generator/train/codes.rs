@@ -1,7 +1,7 @@
 //! Training on codes: the first stage of a model of two, an autoencoder that was trained before.
 //!
-//! Each picture of the data is encoded once, to the mean and the log-variance of its code. A step draws a code from them and
-//! standardises it by the channel's mean and standard deviation over the data.
+//! Each picture of the data is encoded once, to the mean and the log-variance of its code. A step draws a code from them, or takes
+//! the mean, and standardises it by the channel's mean and standard deviation over the data.
 
 use crate::cancel::Cancel;
 use crate::data::Dataset;
@@ -97,11 +97,18 @@ impl FirstStage {
         Ok(())
     }
 
-    /// Encodes all pictures of the data.
+    /// Encodes all pictures of the data. What is learnt of each is its code as it is `drawn`, or else the mean alone.
     ///
     /// # Errors
     /// [`Error::Input`] for a code that is not finite or a channel that does not vary; of the device, or a stop.
-    pub fn encode(&self, data: &Dataset, device: &Device, progress: &Progress, cancel: &Cancel) -> Result<Codes> {
+    pub fn encode(
+        &self,
+        data: &Dataset,
+        drawn: bool,
+        device: &Device,
+        progress: &Progress,
+        cancel: &Cancel,
+    ) -> Result<Codes> {
         let width = self.card.latent_width;
         let bar = progress.start("encoding pictures", data.count() as u64);
         let mut values = Vec::with_capacity(data.count() * 2 * width);
@@ -120,6 +127,10 @@ impl FirstStage {
         if let Some(channel) = (0..channels).find(|c| !(mean[*c].is_finite() && std[*c].is_finite() && std[*c] > 0.0)) {
             let message = format!("channel {channel} of the codes does not vary or is not finite");
             return Err(Error::input(&self.card.path, message));
+        }
+        // Means are standardised as drawn codes are: a channel that is nearly all noise would else be blown up.
+        if !drawn {
+            values.chunks_exact_mut(2 * width).for_each(|row| row[width..].fill(f32::NEG_INFINITY));
         }
         Ok(Codes { values, width, mean, std })
     }
@@ -170,9 +181,14 @@ fn clamped(log_variance: f32) -> f32 {
     log_variance.clamp(super::LOG_VARIANCE[0] as f32, super::LOG_VARIANCE[1] as f32)
 }
 
+/// The standard deviation of a code's value; 0 for one that is not drawn.
+fn deviation(log_variance: f32) -> f32 {
+    if log_variance == f32::NEG_INFINITY { 0.0 } else { (0.5 * clamped(log_variance)).exp() }
+}
+
 /// The codes of a data set.
 pub struct Codes {
-    /// Means and log-variances, `[n, 2·width]`.
+    /// Means and log-variances, `[n, 2·width]`; −∞ of what is not drawn.
     values: Vec<f32>,
     width: usize,
     mean: Vec<f32>,
@@ -193,7 +209,7 @@ impl Codes {
         for (i, noise) in picked.iter().zip(noise.chunks_exact(self.width)) {
             let (mean, log_variance) = self.values[2 * i * self.width..2 * (i + 1) * self.width].split_at(self.width);
             values.extend(mean.iter().zip(log_variance).zip(noise).enumerate().map(|(j, ((m, v), e))| {
-                let drawn = m + (0.5 * clamped(*v)).exp() * e;
+                let drawn = m + deviation(*v) * e;
                 (drawn - self.mean[j / area]) / self.std[j / area]
             }));
         }
@@ -224,6 +240,14 @@ mod tests {
         let n = drawn.len() as f64;
         let mean = drawn.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
         let square = drawn.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / n;
+        // Of means alone nothing is drawn.
+        let mut codes = codes;
+        codes.values.chunks_exact_mut(8).for_each(|row| row[4..].fill(f32::NEG_INFINITY));
+        let still = host(codes.batch(&[0, 0], 3, 0, &crate::device::open("cpu").unwrap().1)).unwrap();
+        let by_hand = [1.0 / 1.25f32.sqrt(), 3.0 / 13f32.sqrt()];
+        for (i, v) in still.iter().enumerate() {
+            assert!((v - by_hand[i % 4 / 2]).abs() < 1e-6, "{still:?}");
+        }
         // Standard errors are below 1/√16000 and √2/√16000.
         assert!(mean.abs() < 5.0 / n.sqrt() && (square - 1.0).abs() < 7.0 / n.sqrt(), "{mean} {square}");
     }

@@ -55,6 +55,9 @@ pub struct TrainConfig {
     /// model that is trained on them.
     #[serde(default)]
     pub autoencoder: Option<String>,
+    /// What is learnt of a picture's code, where there is an autoencoder.
+    #[serde(default)]
+    pub codes: CodeKind,
     /// Model, name or path, whose weights training starts from, in place of drawn ones. It must have all tensors of the draft, of
     /// the same shapes.
     #[serde(default)]
@@ -92,6 +95,17 @@ pub struct TrainConfig {
     /// The pictures by which a classifier is judged when it is trained; a generator has none.
     #[serde(default)]
     pub held_out: Option<DataConfig>,
+}
+
+/// What is learnt of a picture's code, of which the encoder says mean and variance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CodeKind {
+    /// A code drawn anew in every step, as the autoencoder was taught.
+    #[default]
+    Drawn,
+    /// The mean: then the codes of the data have no more dimensions than the data.
+    Mean,
 }
 
 fn yes() -> bool {
@@ -263,7 +277,7 @@ pub fn train(job: &Training, device: &Device, progress: &Progress, cancel: &Canc
     let coded = match (&first, &data) {
         (Some(first), Source::Pictures(pictures)) => {
             parts += first.sha256();
-            let codes = first.encode(pictures, device, progress, cancel)?;
+            let codes = first.encode(pictures, config.codes == CodeKind::Drawn, device, progress, cancel)?;
             first.complete(&mut card.raw, codes.moments());
             Some(Coded { codes, pictures })
         }
