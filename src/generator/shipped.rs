@@ -23,7 +23,8 @@ macro_rules! shipped {
     };
 }
 
-/// Every generator below `models/`; a test compares the two. A classifier is read from its folder.
+/// Every generator below `models/`; a test compares the two. A classifier and an autoencoder, the first stage of other models,
+/// are read from their folders.
 pub static SHIPPED: &[Shipped] = shipped! {
     "digits-diffusion":
         "card.toml" "weights.safetensors"

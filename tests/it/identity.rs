@@ -169,7 +169,7 @@ fn a_run_goes_on_only_with_its_own_classifier() {
 #[test]
 fn nearness_is_for_the_method_that_follows_a_gradient() {
     let dir = tempfile::tempdir().unwrap();
-    let with = |args: &[&str]| generate(&dir.path().join("run"), &["--seeds", "0-1"]).args(args);
+    let with = |args: &[&str]| generate(&dir.path().join("run"), &[&["--seeds", "0-1"], args].concat());
     with(&["--stay", "1.5"]).fails(2, &["stay", "0 to 1", "1.5"]);
     for method in ["search", "truncation", "none"] {
         with(&["--novelty", "80", "--stay", "0.5", "--method", method]).fails(2, &["stay", "gradient", method]);

@@ -89,8 +89,10 @@ fn the_program_holds_every_file_of_models() {
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
     let card = |name: &String| fs::read_to_string(models.join(name).join("card.toml")).unwrap();
     let names = fs::read_dir(&models).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
-    // Networks that judge pictures lie there too, and are read from their folders.
-    for name in names.filter(|name| !card(name).contains("family = \"classifier\"")) {
+    // Networks that judge pictures lie there too, and first stages of models; they are read from their folders.
+    let alone =
+        |name: &String| ["classifier", "autoencoder"].iter().any(|f| card(name).contains(&format!("family = \"{f}\"")));
+    for name in names.filter(|name| !alone(name)) {
         // Several at once, as when a job array starts for the first time.
         std::thread::scope(|scope| {
             for _ in 0..3 {

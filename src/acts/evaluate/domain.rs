@@ -154,7 +154,7 @@ impl Domain for Images<'_> {
 }
 
 fn described(m: &MetricRow) -> Described {
-    Described { name: m.name.to_owned(), about: format!("{}; {}", m.about, m.range) }
+    Described { name: m.name.to_owned(), about: format!("{} ({})", m.about, m.range) }
 }
 
 /// Showers in a calorimeter.
@@ -226,18 +226,18 @@ impl Domain for Calorimeter<'_> {
     fn metrics(&self) -> Vec<Described> {
         let d = |name: &str, about: &str| Described { name: name.to_owned(), about: about.to_owned() };
         let mut all = vec![
-            d("FPD · 10³", "Fréchet distance of the features high, extrapolated to infinitely many showers; 0 and up"),
-            d("KPD · 10³", "kernel distance (cubic polynomial) of the features high; around 0 and up"),
+            d("FPD · 10³", "Fréchet distance of the features high, extrapolated to infinitely many showers (0 and up)"),
+            d("KPD · 10³", "kernel distance (cubic polynomial) of the features high (around 0 and up)"),
         ];
         if self.classified {
             all.push(d(
                 "AUC",
-                "area under the curve of a classifier between the two sets; ½ where it cannot tell, to 1",
+                "area under the curve of a classifier between the two sets (½, where it cannot tell, to 1)",
             ));
-            all.push(d("JSD", "Jensen-Shannon divergence by the same, calibrated; 0 to 1"));
+            all.push(d("JSD", "Jensen-Shannon divergence by the same, calibrated (0 to 1)"));
         }
         all.extend(NEIGHBOURHOODS.iter().map(|m| described(m)));
-        all.push(d("separation power", "of the histograms of each high-level feature; 0 to 1"));
+        all.push(d("separation power", "of the histograms of each high-level feature (0 to 1)"));
         all
     }
 

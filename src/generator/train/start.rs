@@ -24,8 +24,8 @@ impl Start {
         for spec in networks.iter().flat_map(|n| n.parameters()) {
             let found = match weights.get(&spec.key) {
                 Some(tensor) if tensor.shape == spec.shape => continue,
-                Some(tensor) => format!("with the shape {:?}", tensor.shape),
-                None => "no such tensor".to_owned(),
+                Some(tensor) => format!("one with {:?}", tensor.shape),
+                None => "none".to_owned(),
             };
             let message = format!(
                 "{}: expected the tensor {} with the shape {:?}, as the draft has it, found {found}",

@@ -139,7 +139,7 @@ fn a_decoder_goes_on_alone_from_a_model_that_holds_it() {
     // A start that does not fit, and an encoder that was never taught.
     write("bad.toml", "seed = 3", "seed = 3\nstart = \"digits-vae\"");
     train(dir.path(), "bad", "bad")
-        .fails(2, &["start", "expected the tensor decoder.in.weight", "found with the shape [256, 12]"]);
+        .fails(2, &["start", "expected the tensor decoder.in.weight", "found one with [256, 12]"]);
     write("untaught.toml", "kl = 1e-3", "decoder_alone = true");
     train(dir.path(), "untaught", "bad").fails(2, &["settings.decoder_alone", "expected a model in start"]);
 }
