@@ -25,7 +25,7 @@ impl Start {
             let found = match weights.get(&spec.key) {
                 Some(tensor) if tensor.shape == spec.shape => continue,
                 Some(tensor) => format!("one with {:?}", tensor.shape),
-                None => "none".to_owned(),
+                None => "no such tensor".to_owned(),
             };
             let message = format!(
                 "{}: expected the tensor {} with the shape {:?}, as the draft has it, found {found}",
