@@ -18,7 +18,7 @@ pub struct Described {
     pub about: String,
 }
 
-/// Something that must hold of a sample, and how many do not obey.
+/// Something that should hold of every sample, or of none, and of how many it does.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Constraint {
     /// What is counted.
