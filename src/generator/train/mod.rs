@@ -268,6 +268,7 @@ pub fn train(job: &Training, device: &Device, progress: &Progress, cancel: &Canc
     }
     let mut card = Card::check(raw, &draft)?;
     let objective = objective(&card, &config, device)?;
+    let start = config.start.as_deref().map(|name| Start::load(name, &objective.networks())).transpose()?;
     let data = Source::read(&config, job.data_root, &card).map_err(|e| match e {
         e @ Error::Key { .. } => e.inside("data").at(&format!("{}: ", crate::error::shown(job.config_path))),
         e => e,
@@ -283,7 +284,6 @@ pub fn train(job: &Training, device: &Device, progress: &Progress, cancel: &Canc
         }
         _ => None,
     };
-    let start = config.start.as_deref().map(|name| Start::load(name, &objective.networks())).transpose()?;
     if let Some(start) = &start {
         parts += &start.sha256;
     }
