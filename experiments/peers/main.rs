@@ -1,6 +1,6 @@
 //! The isoline side of `experiments/peers/run`: answers one line per request.
 //!
-//! `peers prepare DIR` writes the models as folders with a card, weights and latents. `peers serve DIR` reads
+//! `peers prepare DIR` writes the models, with the shipped one-step model of portraits, as folders with a card, weights and latents. `peers serve DIR` reads
 //! requests `MODEL ESTIMATOR COUNT` from standard input and answers each with one line of JSON: milliseconds
 //! for the spectra of COUNT latents, and their singular values; `MODEL forward COUNT` times their pictures. So it
 //! does for `experiments/graphs/run`. `peers features` and `peers evaluate` are for `experiments/peers/evaluation`.
@@ -10,7 +10,7 @@
 mod evaluation;
 
 use isoline::device;
-use isoline::generator::{Card, Generator, ImportOptions, OneShot, build, finish_card, import};
+use isoline::generator::{Card, Generator, ImportOptions, build, finish_card, import, load};
 use isoline::geometry::{EstimatorSettings, estimator_with};
 use isoline::noise::{Stream, normals};
 use isoline::store::{self, WeightTensor, write_atomic, write_safetensors};
@@ -18,6 +18,7 @@ use isoline::tensors::{host, rows};
 use std::collections::{BTreeMap, HashMap};
 use std::io::BufRead;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// (card under tests/cards, weights under the folder of `docs/data.md` without the end of their name)
@@ -61,6 +62,11 @@ fn prepare(dir: &Path) {
         let card = root.join("tests/cards").join(format!("{id}.toml"));
         import(&weights, &card, &dir.join(id), ImportOptions::default()).expect("a card of the tests fits its weights");
     }
+    let (shipped, to) = (root.join("models/peeps"), dir.join("peeps"));
+    for file in ["card.toml", "weights.safetensors"] {
+        let bytes = std::fs::read(shipped.join(file)).expect("models/peeps ships");
+        write_atomic(&to.join(file), &bytes).expect("the folder can be written");
+    }
     for entry in std::fs::read_dir(dir).expect("the folder was just written") {
         let folder = entry.expect("a folder can be listed").path();
         let card = Card::read(&folder.join("card.toml")).expect("the card was just written");
@@ -89,21 +95,22 @@ fn random_model(draft: &Path, folder: &Path) {
 
 fn serve(dir: &Path) {
     let (_, device) = device::open("cpu").expect("the cpu feature is on by default");
-    let mut models: HashMap<String, OneShot> = HashMap::new();
+    let mut models: HashMap<String, Arc<dyn Generator>> = HashMap::new();
     for line in std::io::stdin().lock().lines() {
         let line = line.expect("requests are text");
         let [model, name, count] = line.split(' ').collect::<Vec<_>>()[..] else { continue };
         let count: usize = count.parse().expect("a count");
         let generator = models
             .entry(model.to_owned())
-            .or_insert_with(|| OneShot::load(&dir.join(model), &device).expect("a prepared model loads"));
+            .or_insert_with(|| load(&dir.join(model), &device).expect("a prepared model loads"));
         let d = generator.spec().latent_width;
         if name == "forward" {
             let z = (0..count as u64).flat_map(|s| normals(0, s, Stream::Latent, 0, d)).collect();
             let z = rows(z, d, &device);
-            let started = Instant::now();
+            let (started, processor) = (Instant::now(), processor_ms());
             host(generator.generate(z)).expect("the device works");
-            println!("{}", serde_json::json!({ "ms": started.elapsed().as_secs_f64() * 1e3 }));
+            let ms = started.elapsed().as_secs_f64() * 1e3;
+            println!("{}", serde_json::json!({ "ms": ms, "processor_ms": processor_ms() - processor }));
             continue;
         }
         let z: Vec<f32> = (0..count as u64).flat_map(|s| normals(0, s, Stream::Latent, 0, d)).collect();
@@ -112,7 +119,7 @@ fn serve(dir: &Path) {
         let settings = EstimatorSettings { directions, replicates: 0, ..EstimatorSettings::default() };
         let estimator = estimator_with(name, &settings).expect("in the table");
         let (started, processor) = (Instant::now(), processor_ms());
-        let spectra = estimator.spectra(generator, &z).expect("the device works");
+        let spectra = estimator.spectra(&**generator, &z).expect("the device works");
         let (ms, processor_ms) = (started.elapsed().as_secs_f64() * 1e3, processor_ms() - processor);
         let values: Vec<Vec<f64>> = spectra.into_iter().map(|s| s.map_or(Vec::new(), |s| s.singular_values)).collect();
         println!("{}", serde_json::json!({ "ms": ms, "processor_ms": processor_ms, "singular_values": values }));

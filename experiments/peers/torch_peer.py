@@ -25,11 +25,12 @@ class Model:
 
     def __init__(self, folder):
         card = tomllib.loads((folder / "card.toml").read_text())
-        self.w = load_file(folder / "weights.safetensors")
+        self.w = {k: v.float() for k, v in load_file(folder / "weights.safetensors").items()}
         self.z = load_file(folder / "latents.safetensors")["z"]
         self.latent = card["latent"]["shape"]
         self.layers = card["layers"]
-        if card["geometry"]["output"] == "preactivation":
+        self.stages = (card["denoiser"], card["decoder"]) if "denoiser" in card else None
+        if card.get("geometry", {}).get("output") == "preactivation":
             self.layers = self.layers[:-1]
         self.tuned = {}
 
@@ -41,6 +42,65 @@ class Model:
         return self.chain(self.layers, z.reshape([-1, *self.latent])).flatten(1)
 
     def chain(self, layers, x):
+        if layers is self.layers and self.stages:
+            return self.one_step(x)
+        return self.through(layers, x)
+
+    def one_step(self, z):
+        """A diffusion model of one step with EDM's scaling, sigma_data = 1, and its decoder."""
+        denoiser, decoder = self.stages
+        sampler = denoiser["sampler"]
+        assert sampler["steps"] == 1 and denoiser["prediction"] == "edm" and denoiser["settings"] == {"sigma_data": 1.0}
+        sigma = sampler["sigma"][1]
+        level = torch.tensor([[math.log(sigma) / 4]], dtype=z.dtype)
+        self.condition = self.through(denoiser["embed"], level)
+        x = z * sigma
+        root = math.sqrt(sigma * sigma + 1)
+        code = x / (root * root) + self.through(self.layers, x / root) * (sigma / root)
+        per_channel = lambda values: torch.tensor(values, dtype=z.dtype).reshape([1, -1, 1, 1])
+        return self.through(decoder["layers"], code * per_channel(decoder["std"]) + per_channel(decoder["mean"]))
+
+    def unet(self, c, level=0):
+        """The layers that a U-Net stands for, as in src/nn/layers/unet.rs."""
+        key = lambda part: f"{c['key']}.{level}.{part}"
+        layers = self.blocks(c, level, "down")
+        if level + 1 < len(c["channels"]):
+            shrink = {"kind": "conv2d", "key": key("shrink"), "padding": 1, "stride": 2}
+            grow = {"kind": "conv2d", "key": key("grow"), "padding": 1}
+            inner = [shrink, *self.unet(c, level + 1), {"kind": "upsample"}, grow]
+            layers.append({"kind": "concat", "branches": [inner, []]})
+        return layers + self.blocks(c, level, "up")
+
+    def blocks(self, c, level, way):
+        layers = []
+        for i in range(c.get("blocks", 1)):
+            key = lambda part: f"{c['key']}.{level}.{way}{i}.{part}"
+
+            def norm(part):
+                n = len(self.w[f"{key(part)}.weight"])
+                groups = max(g for g in range(1, min(c.get("groups", 8), n) + 1) if n % g == 0)
+                return {"kind": "group_norm", "key": key(part), "groups": groups}
+
+            conv = lambda part: {"kind": "conv2d", "key": key(part), "padding": 1}
+            level_in = {"kind": "modulate", "key": key("level")}
+            body = [norm("norm1"), {"kind": "silu"}, conv("conv1"), level_in, norm("norm2"), {"kind": "silu"}, conv("conv2")]
+            skip = [{"kind": "conv2d", "key": key("skip")}] if f"{key('skip')}.weight" in self.w else []
+            layers.append({"kind": "residual", "body": body, "shortcut": skip})
+            if level in c.get("attention", []):
+                attention = {"kind": "attention", "key": key("attention"), "heads": c.get("heads", 1)}
+                layers.append({"kind": "residual", "body": [norm("attention.norm"), attention]})
+        return layers
+
+    def attention(self, c, x):
+        n, channels, *sides = x.shape
+        mix = lambda name, v: F.conv1d(v, self.w[f"{c['key']}.{name}.weight"][..., None], self.w[f"{c['key']}.{name}.bias"])
+        qkv = mix("qkv", x.flatten(2)).reshape(n, 3, c["heads"], channels // c["heads"], -1).transpose(-1, -2)
+        q, k, v = qkv.unbind(1)
+        # Written out: the fused one has no forward mode.
+        y = (q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])).softmax(-1) @ v
+        return mix("out", y.transpose(-1, -2).reshape(n, channels, -1)).reshape(x.shape)
+
+    def through(self, layers, x):
         for layer in layers:
             x = self.layer(layer, x)
         return x
@@ -68,7 +128,19 @@ class Model:
         if kind == "reshape":
             return x.reshape([x.shape[0], *c["shape"]])
         if kind == "residual":
-            return self.chain(c["body"], x) + self.chain(c.get("shortcut", []), x)
+            return self.through(c["body"], x) + self.through(c.get("shortcut", []), x)
+        if kind == "concat":
+            return torch.cat([self.through(branch, x) for branch in c["branches"]], 1)
+        if kind == "unet":
+            return self.through(self.unet(c), x)
+        if kind == "modulate":
+            shift, scale = self.through([{"kind": "linear", "key": key}], self.condition).chunk(2, 1)
+            return x * (1 + scale[..., None, None]) + shift[..., None, None]
+        if kind == "attention":
+            return self.attention(c, x)
+        if kind == "fourier":
+            f = torch.exp(torch.linspace(math.log(c["low"]), math.log(c["high"]), c["count"], dtype=torch.float64)).to(x.dtype)
+            return torch.cat([(f * x).sin(), (f * x).cos()], 1)
         return ACTIVATIONS[kind](x, c)
 
     def tangent(self, layers, x, t):
@@ -100,6 +172,7 @@ class Model:
 
 
 ACTIVATIONS = {
+    "silu": lambda x, c: F.silu(x),
     "relu": lambda x, c: F.relu(x),
     "leaky_relu": lambda x, c: F.leaky_relu(x, c.get("slope", 0.01)),
     "tanh": lambda x, c: torch.tanh(x),
@@ -174,6 +247,9 @@ def truth(m, z):
         double = copy.copy(m)
         double.w = {k: v.double() for k, v in m.w.items()}
         m.tuned["f64"] = double
+    if m.stages:
+        # Smooth throughout, so no step is needed.
+        return by_jacfwd(m.tuned["f64"], z.double()).reshape(len(z), 1, -1)
     each = [by_hand(m.tuned["f64"], one[None].double() * (1 + step)) for one in z for step in STEPS]
     return torch.cat(each).reshape(len(z), len(STEPS), -1)
 
@@ -224,6 +300,13 @@ def main():
         name, method, count = line.split()
         m = models.setdefault(name, None) or models.update({name: Model(folder / name)}) or models[name]
         z = m.z[: int(count)]
+        if method == "forward":
+            with torch.inference_mode():
+                started, processor = time.perf_counter(), time.process_time()
+                m.batch(z)
+                ms, processor = (time.perf_counter() - started) * 1e3, (time.process_time() - processor) * 1e3
+            print(json.dumps({"ms": ms, "processor_ms": processor, "batch": len(z), "way": "forward"}), flush=True)
+            continue
         if method == "truth":
             print(json.dumps({"singular_values": truth(m, z).tolist()}), flush=True)
             continue

@@ -33,6 +33,10 @@ pub struct DenoiserConfig {
     /// Whether D(x; σ) is clipped to `sample.range`.
     #[serde(default)]
     pub clip: bool,
+    /// Whether the network was distilled: then D(x; σ) is the end of a teacher's path through x and no mean of what x may
+    /// have been, so there is neither a likelihood nor a FLIPD of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub distilled: bool,
     /// The prediction's own keys.
     #[serde(default)]
     pub settings: toml::Table,
@@ -177,6 +181,8 @@ pub struct NetworkDenoiser {
     parts: Parts,
     parameters: Parameters,
     classes: usize,
+    /// How many of the classes can be asked for.
+    offered: usize,
     /// What the model is given: one row for all samples, or one for each.
     given: Vec<f32>,
     clip: Option<[f32; 2]>,
@@ -189,7 +195,12 @@ impl NetworkDenoiser {
     pub fn new(parts: Parts, parameters: Parameters, classes: usize, clip: Option<[f32; 2]>, device: &Device) -> Self {
         // Zeros until it is told.
         let given = vec![0.0; parts.given(classes)];
-        Self { parts, parameters, classes, given, clip, device: device.clone() }
+        Self { parts, parameters, classes, offered: classes, given, clip, device: device.clone() }
+    }
+
+    /// The same denoiser, of which no class can be asked for: one that was taught without them.
+    pub fn without_classes(self) -> Self {
+        Self { offered: 0, ..self }
     }
 
     /// Tells the model what it is given: one row of [`DenoiserConfig::given`] numbers for all samples, or a row for each of the
@@ -211,9 +222,9 @@ impl NetworkDenoiser {
         &self.device
     }
 
-    /// Number of classes it has; 0 for an unconditional model.
+    /// Number of classes that can be asked for; 0 for an unconditional model.
     pub fn classes(&self) -> usize {
-        self.classes
+        self.offered
     }
 
     /// The least and the greatest σ it covers.

@@ -25,6 +25,10 @@ pub struct OutputSpec {
     /// The names of its classes, in the order of their scores; of a number, none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,
+    /// How common each class was among the pictures that it was taught with, as shares of them; empty where that is not
+    /// known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<f64>,
     /// Of a number, what a score of 0 stands for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mean: Option<f64>,
@@ -56,7 +60,13 @@ impl OutputSpec {
         let mut classes: Vec<&String> = self.classes.iter().collect();
         classes.sort();
         classes.dedup();
+        let sum: f64 = self.shares.iter().sum();
+        let fit =
+            self.shares.len() == self.classes.len() && self.shares.iter().all(|s| *s > 0.0) && (sum - 1.0).abs() < 1e-3;
         match (self.kind, self.mean, self.std) {
+            _ if !self.shares.is_empty() && !fit => {
+                Err("expected a share above 0 for each class, which add up to 1".to_owned())
+            }
             _ if !named => Err("expected a name of printable characters".to_owned()),
             (OutputKind::Class, None, None) if classes.len() < 2 || classes.len() < self.classes.len() => {
                 Err(format!("expected at least 2 classes with different names, found {}", classes.len()))
@@ -142,11 +152,18 @@ mod tests {
 
     fn class(name: &str, classes: &[&str]) -> OutputSpec {
         let classes = classes.iter().map(|c| (*c).to_owned()).collect();
-        OutputSpec { name: name.into(), kind: OutputKind::Class, classes, mean: None, std: None }
+        OutputSpec { name: name.into(), kind: OutputKind::Class, classes, shares: vec![], mean: None, std: None }
     }
 
     fn number(name: &str, mean: f64, std: f64) -> OutputSpec {
-        OutputSpec { name: name.into(), kind: OutputKind::Number, classes: vec![], mean: Some(mean), std: Some(std) }
+        OutputSpec {
+            name: name.into(),
+            kind: OutputKind::Number,
+            classes: vec![],
+            shares: vec![],
+            mean: Some(mean),
+            std: Some(std),
+        }
     }
 
     #[test]
@@ -175,6 +192,8 @@ mod tests {
             (vec![class("hat", &["cap", "cap"])], 2, "at least 2 classes"),
             (vec![class("", &["a", "b"])], 2, "expected a name"),
             (vec![OutputSpec { mean: Some(1.0), ..hat() }], 2, "no mean"),
+            (vec![OutputSpec { shares: vec![1.0], ..hat() }], 2, "a share above 0 for each class"),
+            (vec![OutputSpec { shares: vec![0.5, 0.25], ..hat() }], 2, "add up to 1"),
             (vec![hat(), OutputSpec { classes: vec!["a".into()], ..number("size", 0.0, 1.0) }], 3, "no classes"),
         ];
         for (outputs, width, words) in cases {

@@ -247,6 +247,11 @@ impl Card {
             Some(_) if raw.denoiser.is_none() => {
                 return Err(bad("decoder", "expected a [denoiser] of its codes beside it, found none".to_owned()));
             }
+            Some(_) if raw.denoiser.as_ref().is_some_and(|d| d.clip) => {
+                let message =
+                    "expected false beside a [decoder]: what the network denoises are codes, which have no range";
+                return Err(bad("denoiser.clip", message.to_owned()));
+            }
             Some(decoder) => decoder.check(&raw.latent.shape).map_err(|(key, message)| bad(key, message))?,
             None if raw.denoiser.is_some() && raw.latent.shape != raw.sample.shape => {
                 let [sample, found] = [&raw.sample.shape, &raw.latent.shape];

@@ -29,6 +29,7 @@ pub struct Sampler {
     codec: Option<Codec>,
     config: SamplerConfig,
     sampling: Sampling,
+    distilled: bool,
     class: Option<usize>,
     device: Device,
     model_sha256: String,
@@ -100,6 +101,8 @@ impl Sampler {
         let (widest, activations) = (parts.network.widest().max(wide), parts.network.activations() + decoded);
         let clip = config.clip.then_some(card.raw.sample.range);
         let denoiser = NetworkDenoiser::new(parts, parameters, config.classes, clip, device);
+        // A student learns its teacher's answers without a class.
+        let denoiser = if config.distilled { denoiser.without_classes() } else { denoiser };
         let spec = Spec {
             usual: &super::DIFFUSION,
             domain: super::Domain::Pictures,
@@ -113,7 +116,7 @@ impl Sampler {
             widest,
             activations,
         };
-        let sampler = config.sampler.clone();
+        let (sampler, distilled) = (config.sampler.clone(), config.distilled);
         let place = format!("{}: denoiser.sampler", crate::error::shown(&card.path));
         let sampling = build(&sampler, &denoiser, &place)?;
         Ok(Self {
@@ -122,6 +125,7 @@ impl Sampler {
             codec,
             config: sampler,
             sampling,
+            distilled,
             class: None,
             device: device.clone(),
             model_sha256: card.model_sha256()?,
@@ -142,6 +146,23 @@ impl Sampler {
     /// The model's denoiser.
     pub fn denoiser(&self) -> &NetworkDenoiser {
         &self.denoiser
+    }
+
+    /// The denoiser as the mean of what a noised state may have been, which likelihood and FLIPD need; `key` names the model in
+    /// messages.
+    ///
+    /// # Errors
+    /// [`Error::Key`] for a distilled model, whose network gives the end of a path instead.
+    pub fn posterior_mean(&self, key: &str) -> Result<&NetworkDenoiser> {
+        if !self.distilled {
+            return Ok(&self.denoiser);
+        }
+        let message = format!(
+            "\"{}\" is distilled: its network jumps to the end of a path and gives no mean, from which likelihood and FLIPD come; \
+             take its teacher",
+            self.spec.id
+        );
+        Err(Error::key(key, message))
     }
 
     /// The settings of the card's sampler.
@@ -256,7 +277,10 @@ impl Generator for Sampler {
     }
 
     fn latents_of(&self, states: Rows) -> Result<Option<Rows>> {
-        self.noise_of(states).map(Some)
+        match self.distilled {
+            true => Ok(None),
+            false => self.noise_of(states).map(Some),
+        }
     }
 
     fn tangents(&self, z: Rows, directions: Tangents) -> (Rows, Tangents) {

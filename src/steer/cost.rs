@@ -20,8 +20,8 @@ impl Engine {
     pub fn cost(&self, steered: &Steered, guided: bool) -> Result<usize> {
         let quantity = &self.reward.quantity;
         if guided {
-            // A picture is carried back to its noise before a quantity of latents is measured there.
-            let back = if quantity.row().place == Place::Latent { BACK } else { 0 };
+            // A picture is carried back to its noise before a quantity of latents is measured there, by Heun's rule.
+            let back = if quantity.row().place == Place::Latent { 2 * (BACK - 1) } else { 0 };
             return Ok(steered.steps + steered.attempts * (quantity.evaluations(&*self.generator)? + back));
         }
         Ok(steered.scored * self.score_cost() + steered.attempts * self.reading_cost()?)

@@ -25,7 +25,8 @@ pub struct Inverter {
 enum Way {
     /// A network that ends in the latent's means and log-variances.
     OfLatents(Network, Parameters),
-    /// That of a model of two stages: it finds a code, and the probability flow run backwards finds the noise.
+    /// That of a model of two stages: it finds a code, and the probability flow run backwards finds the noise. A distilled
+    /// model has no such flow.
     OfCodes,
 }
 
@@ -45,7 +46,9 @@ impl Inverter {
     /// When the card or the weights cannot be read.
     pub fn new(generator: Arc<dyn Generator>, folder: &Path, steps: Option<usize>) -> Result<Self> {
         let card = Card::read(&folder.join("card.toml"))?;
+        let distilled = card.raw.denoiser.as_ref().is_some_and(|d| d.distilled);
         let encoder = match card.raw.encoder {
+            Some(_) if distilled => None,
             Some(_) if card.raw.decoder.is_some() => Some(Way::OfCodes),
             Some(_) => {
                 let (network, parameters) = latent_encoder(&card, folder, generator.device())?;

@@ -79,6 +79,7 @@ fn parts(config: &ScoreConfig, width: usize) -> Result<crate::diffusion::Parts> 
         prediction: "epsilon".into(),
         classes: 0,
         clip: false,
+        distilled: false,
         settings: settings.map_err(|e| Error::Bug(e.to_string()))?,
         sampler: SamplerConfig { sigma: [0.01, 100.0], ..SamplerConfig::default() },
         embed: text.embed,

@@ -128,8 +128,10 @@ impl Objective for Autoencoder {
         let tracked = state.parameters.tracked(|k| trained.contains(k));
         let statistics = RefCell::new(Vec::new());
         let pass = Pass::training(&tracked, &statistics);
+        // An encoder that stays sees every picture by itself, as it will later.
+        let frozen = self.settings.decoder_alone.then(|| Pass::frozen(&state.parameters));
         let Coding { mean, log_variance: log_var, drawn: z } =
-            Coding::of(&self.encoder, input, self.code, &pass, &self.device);
+            Coding::of(&self.encoder, input, self.code, frozen.as_ref().unwrap_or(&pass), &self.device);
         let made = self.planes(self.decoder.forward(z, &pass));
         let real = self.planes(input.real.clone());
         let error = made - real.clone();

@@ -191,6 +191,12 @@ pub fn train_classifier(
     if config.start.is_some() {
         return Err(bad("start", "expected none; a classifier's training starts from drawn weights"));
     }
+    if config.autoencoder.is_some() {
+        return Err(bad("autoencoder", "expected none; a classifier reads pictures as they are"));
+    }
+    if config.half {
+        return Err(bad("half", "expected false; the weights of a classifier are kept as they are"));
+    }
     check_targets(&config.targets).map_err(|(key, message)| bad(&key, &message))?;
     let Some(held_out) = &config.held_out else {
         return Err(bad("held_out", "missing; expected pictures that it is not taught with, a table like [data]"));
@@ -297,6 +303,7 @@ fn finished(
             OutputKind::Class => {
                 table["kind"] = value("class");
                 table["classes"] = value(output.classes.iter().map(String::as_str).collect::<Array>());
+                table["shares"] = value(output.shares.iter().copied().collect::<Array>());
             }
             OutputKind::Number => table["kind"] = value("number"),
         }

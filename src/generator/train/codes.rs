@@ -15,6 +15,7 @@ use crate::noise::{self, Stream};
 use crate::progress::Progress;
 use crate::store::{WeightTensor, Weights};
 use crate::tensors::{host, rows};
+use std::collections::BTreeSet;
 
 /// Pictures of one call of the encoder.
 const BATCH: usize = 64;
@@ -29,6 +30,26 @@ pub struct FirstStage {
     encoder: Network,
     weights: Weights,
     parameters: Parameters,
+}
+
+/// Checks that the denoiser of a completed card and its other stage have no tensor in common, so that each keeps its own.
+///
+/// # Errors
+/// [`Error::Config`] naming one.
+pub fn check_names(card: &Card) -> Result<()> {
+    let own: BTreeSet<String> = card.denoiser_parts()?.parameters().into_iter().map(|s| s.key).collect();
+    let [of_decoder, of_encoder] = [
+        CodecParts::of(card)?.map_or_else(Vec::new, |codec| codec.parameters()),
+        card.encoder()?.map_or_else(Vec::new, |encoder| encoder.parameters()),
+    ];
+    match of_decoder.into_iter().chain(of_encoder).find(|spec| own.contains(&spec.key)) {
+        None => Ok(()),
+        Some(spec) => {
+            let message =
+                format!("expected other names than the autoencoder's, which has the tensor \"{}\" too", spec.key);
+            Err(Error::config(format!("{}: layers", shown(&card.path)), message))
+        }
+    }
 }
 
 impl FirstStage {

@@ -120,8 +120,9 @@ fn spoilt(batch: Rows, step: u64) -> Rows {
 
 fn fresh(networks: &[&Network], config: &TrainConfig, start: Option<&Start>, device: &Device) -> State {
     let specs = networks.iter().flat_map(|n| n.parameters());
-    let first =
-        |s: &ParameterSpec| start.map_or_else(|| s.start(config.seed, config.init_std), |start| start.values(s));
+    let first = |s: &ParameterSpec| {
+        start.and_then(|start| start.values(s)).unwrap_or_else(|| s.start(config.seed, config.init_std))
+    };
     let values: Vec<(String, Vec<f32>)> = specs.map(|s| (s.key.clone(), first(&s))).collect();
     let parameters = Parameters::from_values(values, device);
     State { average: parameters.clone(), parameters, adam: BTreeMap::new(), step: 0, skipped: 0 }

@@ -66,9 +66,11 @@ impl Denoising {
         let settings: Settings = serde::Deserialize::deserialize(config.settings.clone())
             .map_err(|e: toml::de::Error| Error::config("settings", crate::error::explain_toml(e.message())))?;
         let (mean, std) = (settings.mean.unwrap_or(mean), settings.std.unwrap_or(std));
-        if !(std > 0.0 && std <= 10.0 && mean.abs() <= 10.0) {
-            let message = format!("expected |mean| ≤ 10 and 0 < std ≤ 10, found {mean} and {std}");
-            return Err(Error::config("settings.std", message));
+        if mean.is_nan() || mean.abs() > 10.0 {
+            return Err(Error::config("settings.mean", format!("expected -10 to 10, found {mean}")));
+        }
+        if !(std > 0.0 && std <= 10.0) {
+            return Err(Error::config("settings.std", format!("expected a number above 0, at most 10, found {std}")));
         }
         let drop_class = settings.drop_class;
         let denoiser = card.denoiser()?;

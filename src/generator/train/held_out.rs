@@ -124,7 +124,8 @@ mod tests {
     #[test]
     fn figures_by_hand() {
         let classes = ["a", "b", "c"].map(str::to_owned).to_vec();
-        let output = OutputSpec { name: "x".into(), kind: OutputKind::Class, classes, mean: None, std: None };
+        let output =
+            OutputSpec { name: "x".into(), kind: OutputKind::Class, classes, shares: vec![], mean: None, std: None };
         // Told a, b, b, c of truth a, b, c and one that was never taught.
         let p = vec![0.9, 0.1, 0.0, 0.2, 0.5, 0.3, 0.2, 0.5, 0.3, 0.0, 0.0, 1.0];
         let truth = Truth::Classes(vec![Some(0), Some(1), Some(2), None]);

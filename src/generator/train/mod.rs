@@ -22,7 +22,7 @@ pub use classifier::train_classifier;
 pub use held_out::{ClassFigure, Figure, HeldOut, NumberFigure};
 pub use targets::TargetConfig;
 
-use super::{Card, RawCard};
+use super::{Card, RawCard, card_parameters};
 use crate::cancel::Cancel;
 use crate::data::{DataConfig, Skipped};
 use crate::device::Device;
@@ -267,8 +267,12 @@ pub fn train(job: &Training, device: &Device, progress: &Progress, cancel: &Canc
         first.try_on(&mut raw, &draft)?;
     }
     let mut card = Card::check(raw, &draft)?;
+    if first.is_some() {
+        codes::check_names(&card)?;
+    }
     let objective = objective(&card, &config, device)?;
-    let start = config.start.as_deref().map(|name| Start::load(name, &objective.networks())).transpose()?;
+    let start = config.start.as_deref().map(|name| Start::load(name, &card_parameters(&card)?, &objective.networks()));
+    let start = start.transpose()?;
     let data = Source::read(&config, job.data_root, &card).map_err(|e| match e {
         e @ Error::Key { .. } => e.inside("data").at(&format!("{}: ", crate::error::shown(job.config_path))),
         e => e,
@@ -330,6 +334,9 @@ fn read_config(path: &Path) -> Result<(TrainConfig, String)> {
             at("learning_rate"),
             format!("expected a number between 0 and 1, found {}", config.learning_rate),
         ));
+    }
+    if config.codes != CodeKind::Drawn && config.autoencoder.is_none() {
+        return Err(Error::config(at("codes"), "expected an autoencoder beside it, whose codes are learnt"));
     }
     if !(0.0..1.0).contains(&config.ema) {
         return Err(Error::config(at("ema"), format!("expected 0 or more and less than 1, found {}", config.ema)));

@@ -85,7 +85,7 @@ pub fn metrics(work: &Path, state: &State, epoch: u64, means: Means) -> Result<(
     store::write_atomic(&path, format!("{}\n", lines.join("\n")).as_bytes())
 }
 
-/// The averaged weights that `specs` name, those of a first stage as they were.
+/// The averaged weights that `specs` name, and those of a first stage, as they were, where they were not trained.
 ///
 /// # Errors
 /// [`Error::Stopped`] for one that is not finite; those of the device.
@@ -96,9 +96,10 @@ pub fn averaged(
 ) -> Result<BTreeMap<String, WeightTensor>> {
     let mut tensors = BTreeMap::new();
     for spec in specs {
-        let values = match first.and_then(|first| first.tensor(&spec.key)) {
-            Some(tensor) => tensor.values.clone(),
-            None => host(state.average.get(&spec.key))?,
+        let values = match (state.average.find(&spec.key), first.and_then(|first| first.tensor(&spec.key))) {
+            (Some(trained), _) => host(trained)?,
+            (None, Some(kept)) => kept.values.clone(),
+            (None, None) => return Err(Error::Bug(format!("nothing has the tensor \"{}\"", spec.key))),
         };
         if values.iter().any(|v| !v.is_finite()) {
             return Err(Error::Stopped(format!(

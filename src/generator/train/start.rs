@@ -4,6 +4,7 @@ use crate::error::{Error, Result, shown};
 use crate::generator::{Card, card_weights, find_model};
 use crate::nn::{Network, ParameterSpec};
 use crate::store::Weights;
+use std::collections::BTreeSet;
 
 /// The weights of a model, all that is needed of them checked.
 pub struct Start {
@@ -13,15 +14,18 @@ pub struct Start {
 }
 
 impl Start {
-    /// Reads the model called `name`, or in that folder, and checks that it has every tensor of `networks`.
+    /// Reads the model called `name`, or in that folder, and checks that it has every tensor of `networks` that the draft's card
+    /// has (`kept`). What a training needs beside its model, such as a discriminator, no model holds.
     ///
     /// # Errors
     /// Those of its card and weights; [`Error::Config`] naming a tensor that it lacks or that has another shape.
-    pub fn load(name: &str, networks: &[&Network]) -> Result<Self> {
+    pub fn load(name: &str, kept: &[ParameterSpec], networks: &[&Network]) -> Result<Self> {
         let folder = find_model(name)?;
         let card = Card::read(&folder.join("card.toml"))?;
         let weights = card_weights(&card, &folder)?;
-        for spec in networks.iter().flat_map(|n| n.parameters()) {
+        let kept: BTreeSet<&str> = kept.iter().map(|spec| spec.key.as_str()).collect();
+        let needed = networks.iter().flat_map(|n| n.parameters()).filter(|spec| kept.contains(spec.key.as_str()));
+        for spec in needed {
             let found = match weights.get(&spec.key) {
                 Some(tensor) if tensor.shape == spec.shape => continue,
                 Some(tensor) => format!("one with {:?}", tensor.shape),
@@ -38,8 +42,8 @@ impl Start {
         Ok(Self { weights, sha256: card.raw.weights.sha256 })
     }
 
-    /// The values of a parameter.
-    pub fn values(&self, spec: &ParameterSpec) -> Vec<f32> {
-        self.weights.get(&spec.key).map_or_else(Vec::new, |tensor| tensor.values.clone())
+    /// The values of a parameter, if the model has it.
+    pub fn values(&self, spec: &ParameterSpec) -> Option<Vec<f32>> {
+        self.weights.get(&spec.key).filter(|tensor| tensor.shape == spec.shape).map(|tensor| tensor.values.clone())
     }
 }

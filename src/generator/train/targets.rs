@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::generator::{OutputKind, OutputSpec};
 use crate::limits;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The class of pictures for which a column holds null.
 const NONE: &str = "none";
@@ -84,7 +84,7 @@ impl TargetConfig {
     }
 
     /// The output that is to tell it, from the table of the pictures it is taught with: classes sorted by the bytes of their
-    /// names; mean and standard deviation of a number.
+    /// names, with their shares; mean and standard deviation of a number.
     ///
     /// # Errors
     /// [`Error::Input`] for a value of another kind, or a column in which all pictures are alike.
@@ -93,18 +93,25 @@ impl TargetConfig {
             let message = format!("\"{}\" is the same for every picture, so there is nothing to learn", self.name());
             Error::input(&table.place, message)
         };
-        let spec = OutputSpec { name: self.name(), kind: self.kind, classes: Vec::new(), mean: None, std: None };
+        let (classes, shares) = (Vec::new(), Vec::new());
+        let spec = OutputSpec { name: self.name(), kind: self.kind, classes, shares, mean: None, std: None };
         match self.kind {
             OutputKind::Class => {
-                let classes: BTreeSet<String> = self.texts(table)?.into_iter().collect();
-                match classes.len() {
+                let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+                let texts = self.texts(table)?;
+                let pictures = texts.len() as f64;
+                texts.into_iter().for_each(|text| *counts.entry(text).or_default() += 1);
+                match counts.len() {
                     0 | 1 => Err(alike()),
                     n if n > limits::CLASSES => {
                         let message =
                             format!("\"{}\" has {n} classes, at most {} are learnt", spec.name, limits::CLASSES);
                         Err(Error::input(&table.place, message))
                     }
-                    _ => Ok(OutputSpec { classes: classes.into_iter().collect(), ..spec }),
+                    _ => {
+                        let shares = counts.values().map(|n| *n as f64 / pictures).collect();
+                        Ok(OutputSpec { classes: counts.into_keys().collect(), shares, ..spec })
+                    }
                 }
             }
             OutputKind::Number => {

@@ -31,7 +31,9 @@ impl Quantity for Dimension {
     }
 
     fn check(&self, generator: &dyn Generator) -> Result<()> {
-        check_level(sampler(generator)?, self.sigma)
+        let sampler = sampler(generator)?;
+        sampler.posterior_mean("labels.quantity")?;
+        check_level(sampler, self.sigma)
     }
 
     fn how(&self) -> String {
@@ -54,7 +56,7 @@ impl Quantity for Dimension {
         self.check(generator)?;
         let sampler = sampler(generator)?;
         let x = rows(pictures.to_vec(), sampler.spec().latent_width, sampler.device());
-        let found = flipd(sampler.denoiser(), &x, self.sigma, self.how)?;
+        let found = flipd(sampler.posterior_mean("labels.quantity")?, &x, self.sigma, self.how)?;
         let value = |v: f64| Some(v).filter(|v| v.is_finite()).map(Reading::Value);
         Ok(found.into_iter().map(|f| value(f.dimension().value)).collect())
     }

@@ -32,7 +32,7 @@ impl Quantity for Likelihood {
     }
 
     fn check(&self, generator: &dyn Generator) -> Result<()> {
-        sampler(generator).map(|_| ())
+        sampler(generator)?.posterior_mean("labels.quantity").map(|_| ())
     }
 
     fn how(&self) -> String {
@@ -44,7 +44,8 @@ impl Quantity for Likelihood {
     }
 
     fn evaluations(&self, generator: &dyn Generator) -> Result<usize> {
-        Ok(LEVELS * trace_evaluations(self.how, generator))
+        // Heun's rule takes a trace at both ends of every step between the levels.
+        Ok(2 * (LEVELS - 1) * trace_evaluations(self.how, generator))
     }
 
     fn held_out(&self) -> Result<Option<Box<dyn Quantity>>> {
@@ -57,7 +58,7 @@ impl Quantity for Likelihood {
         let part = |i: usize| i as f64 / (LEVELS - 1) as f64;
         let levels: Vec<f64> = (0..LEVELS).map(|i| low * (high / low).powf(part(i))).collect();
         let x = rows(pictures.to_vec(), sampler.spec().latent_width, sampler.device());
-        let found = log_likelihood(sampler.denoiser(), &x, &levels, self.how)?;
+        let found = log_likelihood(sampler.posterior_mean("labels.quantity")?, &x, &levels, self.how)?;
         Ok(found.iter().map(|e| Some(-e.value).filter(|v| v.is_finite()).map(Reading::Value)).collect())
     }
 }

@@ -5,6 +5,7 @@ mod denoiser;
 mod dimension;
 mod likelihood;
 mod psi;
+mod rarity;
 
 use crate::diffusion::{Trace, check_levels};
 use crate::error::{Error, Result, did_you_mean};
@@ -131,7 +132,7 @@ pub struct QuantityRow {
 }
 
 /// Every quantity. The first is the default of a config that does not name one.
-pub static QUANTITIES: &[QuantityRow] = &[psi::ROW, denoiser::ROW, likelihood::ROW, dimension::ROW];
+pub static QUANTITIES: &[QuantityRow] = &[psi::ROW, denoiser::ROW, likelihood::ROW, dimension::ROW, rarity::ROW];
 
 /// The quantity called `name`, such as `psi` or `denoiser-psi:0.3`, measured by the estimator called `estimator`.
 ///
@@ -231,6 +232,9 @@ mod tests {
             ("likelihood", "input-subspace:16", Some("hutchinson:P")),
             ("likelihood", "hutchinson:1", Some("2 to 4096")),
             ("psi", "hutchinson:8", Some("no such estimator")),
+            ("rarity", "peeps-attributes", None),
+            ("rarity:1", "peeps-attributes", Some("has no noise level")),
+            ("rarity", "peeps-atributes", Some("did you mean \"peeps-attributes\"")),
         ] {
             match (quantity(name, estimator), wanted) {
                 (Ok(_), None) => {}

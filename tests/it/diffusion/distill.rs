@@ -9,6 +9,7 @@ use isoline::nn::Parameters;
 use isoline::tensors::{host, rows};
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 /// Eight Gaussians of deviation 0.1 on the unit circle.
 fn ring() -> Mixture {
@@ -172,6 +173,25 @@ fn a_student_is_a_model_of_one_step_and_resumes_to_the_same_bits() {
     assert_eq!(model.sampling().evaluations(), 1);
     let card = fs::read_to_string(dir.join("student-whole/card.toml")).unwrap();
     assert!(card.contains("id = \"student\"") && card.contains("distilled from mini"), "{card}");
+    // Another seed takes other paths, though those of the first lie there.
+    let work = dir.join("work-student-whole");
+    let files = |folder: &Path| fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect::<Vec<_>>();
+    distill("student-whole").arg("--seed").arg("1").fails(2, &["holds checkpoints of another config"]);
+    files(&work)
+        .iter()
+        .filter(|p| p.extension().is_some_and(|e| e == "safetensors"))
+        .for_each(|p| fs::remove_file(p).unwrap());
+    assert_eq!(files(&work.join("paths")).len(), 1);
+    distill("student-whole").arg("--seed").arg("1").succeeds();
+    assert_eq!(files(&work.join("paths")).len(), 2);
+    assert!(weights("student-whole") != weights("student-parts"));
+    // What a student is not: a denoiser whose answers are means, and one that learnt classes.
+    let call = |args: &[&str]| Isoline::new(args).args(&["--device", "cpu", "-q"]).cwd(dir);
+    call(&["lid", "estimate", "student-whole", "--sigma", "0.5"])
+        .fails(2, &["student\" is distilled", "take its teacher"]);
+    let classed =
+        ["generate", "-m", "student-whole", "--method", "none", "--mode", "balanced", "--seeds", "0", "--class", "1"];
+    call(&classed).fails(2, &["this model has no classes"]);
 }
 
 #[test]

@@ -3,9 +3,10 @@
 
 use super::models::{setting, train};
 use crate::cli::Isoline;
-use isoline::generator::{AtSigma, Generator, Sampler};
+use isoline::generator::{AtSigma, Attribute, Classifier, Generator, OutputSpec, Sampler};
 use isoline::geometry::{estimator, psi_k};
 use isoline::noise::{self, Stream};
+use isoline::render::png;
 use isoline::tensors::{host, rows};
 use serde_json::Value;
 use std::fs;
@@ -58,6 +59,22 @@ fn denoiser_psi(dir: &Path, sigma: f64, k: usize) -> Vec<f64> {
     noised.chunks_exact(d).map(one).collect()
 }
 
+/// −ln of the shares of what the network of portraits sees in the pictures of seeds 4 to 7, as they lie in a run folder.
+fn rarity(run: &Path) -> Vec<f64> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/peeps-attributes");
+    let classifier = Classifier::load(&folder, &isoline::device::open("cpu").unwrap().1).unwrap();
+    let read = |seed: u64| {
+        let picture = png::read_picture(&run.join(format!("images/{seed:06}.png"))).unwrap();
+        let seen = classifier.attributes(&[&picture]).unwrap();
+        let of = |(output, seen): (&OutputSpec, Attribute)| match seen {
+            Attribute::Classes(p) => p.iter().zip(&output.shares).map(|(p, s)| -f64::from(*p) * s.ln()).sum::<f64>(),
+            Attribute::Numbers(_) => 0.0,
+        };
+        classifier.outputs().iter().zip(seen).map(of).sum()
+    };
+    (4..8).map(read).collect()
+}
+
 #[test]
 fn rewards_of_pictures_are_measured_at_the_picture() {
     let dir = setting();
@@ -67,6 +84,7 @@ fn rewards_of_pictures_are_measured_at_the_picture() {
         ("volume", "denoiser-psi:0.5", "exact"),
         ("flow", "likelihood", "hutchinson:4"),
         ("lid", "dimension:0.5", "exact"),
+        ("rare", "rarity", concat!(env!("CARGO_MANIFEST_DIR"), "/models/peeps-attributes")),
     ];
     for (name, quantity, estimator) in cases {
         let report: Value = serde_json::from_str(&teach(root, &config(name, quantity, estimator)).succeeds()).unwrap();
@@ -91,6 +109,7 @@ fn rewards_of_pictures_are_measured_at_the_picture() {
                 let found: Value = serde_json::from_str(&text).unwrap();
                 numbers(found["samples"].as_array().unwrap(), "dimension")
             }
+            "rare" => rarity(&root.join(format!("{name}-plain"))),
             // The flow's own tests have its closed forms. Here the point is that it is negated: novelty grows as ln p
             // falls.
             _ => measured.clone(),

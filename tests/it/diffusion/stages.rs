@@ -140,6 +140,8 @@ fn a_decoder_goes_on_alone_from_a_model_that_holds_it() {
     write("bad.toml", "seed = 3", "seed = 3\nstart = \"digits-vae\"");
     train(dir.path(), "bad", "bad")
         .fails(2, &["start", "expected the tensor decoder.in.weight", "found one with [256, 12]"]);
+    write("means.toml", "seed = 3", "seed = 3\ncodes = \"mean\"");
+    train(dir.path(), "means", "bad").fails(2, &["means.toml: codes", "expected an autoencoder"]);
     write("untaught.toml", "kl = 1e-3", "decoder_alone = true");
     train(dir.path(), "untaught", "bad").fails(2, &["settings.decoder_alone", "expected a model in start"]);
 }
@@ -149,15 +151,25 @@ fn a_decoder_goes_on_alone_from_a_model_that_holds_it() {
 fn codes_come_from_a_model_of_two_stages_too() {
     let (dir, taught) = (setting(), taught());
     let text = fs::read_to_string(dir.path().join("mini.toml")).unwrap();
-    let write = |name: &str, autoencoder: &Path, more: &str| {
+    let weights = |folder: &Path| fs::read(folder.join("weights.safetensors")).unwrap();
+    let write = |name: &str, autoencoder: &Path, more: &str, seed: u32| {
         let line = format!("autoencoder = {autoencoder:?}\n{more}");
-        fs::write(dir.path().join(format!("{name}.toml")), text.replace("autoencoder = \"coder\"\n", &line)).unwrap();
+        let text = text.replace("autoencoder = \"coder\"\n", &line).replace("seed = 3", &format!("seed = {seed}"));
+        fs::write(dir.path().join(format!("{name}.toml")), text).unwrap();
         train(dir.path(), name, name).succeeds();
-        fs::read(dir.path().join(name).join("weights.safetensors")).unwrap()
+        weights(&dir.path().join(name))
     };
-    let first = fs::read(taught.join("mini/weights.safetensors")).unwrap();
-    assert!(write("again", &taught.join("mini"), "") == first, "the same codes, so the same model");
-    assert!(write("still", &taught.join("coder"), "codes = \"mean\"\n") != first);
+    let first = weights(&taught.join("mini"));
+    assert!(write("again", &taught.join("mini"), "", 3) == first, "the same codes, so the same model");
+    assert!(write("still", &taught.join("coder"), "codes = \"mean\"\n", 3) != first);
+    // The denoiser is the one that was trained, though the model of two stages has one too; the other stage is as it was.
+    write("other", &taught.join("mini"), "", 4);
+    let read = |folder: &Path| isoline::store::Weights::read(&folder.join("weights.safetensors")).unwrap();
+    let (other, first) = (read(&dir.path().join("other")), read(&taught.join("mini")));
+    for name in first.names() {
+        let kept = name.starts_with("decoder.") || name.starts_with("encoder.");
+        assert_eq!(other.get(name).unwrap().values == first.get(name).unwrap().values, kept, "{name}");
+    }
 }
 
 /// A folder with the models `coder` and `mini`, made once for all tests.

@@ -102,7 +102,7 @@ impl Curve {
         let mut levels = Vec::new();
         for sigma in &grid {
             cancel.check(|| "nothing was written".into())?;
-            levels.push(flipd(sampler.denoiser(), &x, *sigma, self.pictures.trace())?);
+            levels.push(flipd(sampler.posterior_mean("model")?, &x, *sigma, self.pictures.trace())?);
             bar.advance(1);
         }
         bar.finish();

@@ -137,7 +137,7 @@ impl Doctor {
         let at = |pictures: Vec<f32>, sigma: f64| -> Result<Vec<Flipd>> {
             check_sigma(&sampler, sigma)?;
             cancel.check(|| "nothing was written".into())?;
-            flipd(sampler.denoiser(), &rows(pictures, d, device), sigma, self.pictures.trace())
+            flipd(sampler.posterior_mean("model")?, &rows(pictures, d, device), sigma, self.pictures.trace())
         };
         let noised = |(level, sigma): (usize, &f64)| {
             let noise = seeds.iter().flat_map(|s| normals(0, *s, Stream::Probe, 2 + level as u32, d));

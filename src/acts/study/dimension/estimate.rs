@@ -160,7 +160,7 @@ impl Estimates {
         let at = |sigma: f64| -> Result<Vec<Flipd>> {
             check_sigma(sampler, sigma)?;
             cancel.check(|| "nothing was written".into())?;
-            flipd(sampler.denoiser(), &x, sigma, self.pictures.trace())
+            flipd(sampler.posterior_mean("model")?, &x, sigma, self.pictures.trace())
         };
         if let Some(sigma) = self.sigma()? {
             return Ok(at(sigma)?.into_iter().map(|f| Found::at(sigma, f, ambient)).collect());

@@ -224,6 +224,13 @@ pub fn distill(job: &Job, device: &Device, progress: &Progress, cancel: &Cancel)
     let place = folder.join("card.toml");
     let (_, text) = store::read_toml::<toml::Table>(&place)?;
     let card = Card::read(&place)?;
+    if card.raw.showers.is_some() {
+        let message = format!(
+            "\"{}\" is told an energy, which a student would not learn; isoline fix-energy makes a model of one",
+            card.raw.id
+        );
+        return Err(Error::key("teacher", message));
+    }
     let mut config = card.denoiser()?.clone();
     let own = config.sampler.clone();
     config.sampler.solver = asked.solver.clone().unwrap_or(own.solver);
@@ -257,7 +264,10 @@ pub fn distill(job: &Job, device: &Device, progress: &Progress, cancel: &Cancel)
         step: 0,
         skipped: 0,
     });
-    let paths = Paths::of(&solve, [asked.seed, asked.paths], &job.work.join("paths"), device, progress, cancel)?;
+    let solver = serde_json::to_string(&config.sampler).map_err(|e| Error::Bug(format!("sampler: {e}")))?;
+    let of = format!("{} {solver} {}", card.model_sha256()?, job.device_class);
+    let (folder, seeds) = (job.work.join("paths"), [asked.seed, asked.paths]);
+    let paths = Paths::of(&solve, seeds, (&folder, &of), device, progress, cancel)?;
     let course = Course { asked, parts: &parts, paths: &paths, device };
     if !learn(job, &course, &recipe, &mut state, progress, cancel)? {
         return Ok(None);
@@ -400,6 +410,7 @@ fn student(job: &Job, card: &Card, text: &str) -> Result<String> {
     doc["about"] = toml_edit::value(about);
     // A single step of any deterministic solver is the denoiser's answer at the greatest level.
     doc["denoiser"]["sampler"]["steps"] = toml_edit::value(1);
+    doc["denoiser"]["distilled"] = toml_edit::value(true);
     doc["provenance"]["source"] = toml_edit::value(format!("distilled from {} {}", card.raw.id, card.model_sha256()?));
     Ok(doc.to_string())
 }

@@ -64,14 +64,15 @@ impl Paths {
         Ok(Self { values, width, sigmas })
     }
 
-    /// The first `count` paths for training. Those in `folder` are read, the others are made and written there.
+    /// The first `count` paths for training. Those in `folder` are read, the others are made and written there. `told` says what the
+    /// teacher's values depend on beside noise and levels; paths of another teacher, solver or seed have other names.
     ///
     /// # Errors
     /// Those of the teacher and of the disk, or a stop.
     pub fn of(
         solve: &Solve,
         [seed, count]: [u64; 2],
-        folder: &Path,
+        (folder, told): (&Path, &str),
         device: &Device,
         progress: &Progress,
         cancel: &Cancel,
@@ -80,11 +81,13 @@ impl Paths {
         let width = solve.teacher.width();
         let sigmas = solve.sampling.sigmas.clone();
         let mut values = Vec::new();
+        let of = format!("{told}\n{seed} {sigmas:?}\n{}", noise::SCHEME);
+        let of = &store::sha256_hex(of.as_bytes())[..12];
         let bar = progress.start("paths of the teacher", count);
         for first in (0..count).step_by(PART) {
             let numbers = first..(first + PART as u64).min(count);
             let expected = (numbers.end - numbers.start) as usize * sigmas.len() * width;
-            let file = folder.join(format!("paths-{first:06}.safetensors"));
+            let file = folder.join(format!("paths-{of}-{first:06}.safetensors"));
             let kept = Weights::read(&file).ok().and_then(|w| w.get(NAME).map(|t| t.values.clone()));
             let part = match kept.filter(|values| values.len() == expected) {
                 Some(values) => values,
