@@ -6,7 +6,8 @@
 //! cargo bench --bench truth -- steered RUN…
 //! ```
 //!
-//! A quantity is one of `isoline list quantities`; with `OTHER/` before it, it is measured on that model at the pictures of MODEL.
+//! A quantity is one of `isoline list quantities`; with `OTHER/` before it, it is measured on that model at the pictures of MODEL, if
+//! it is one of pictures: OTHER must have the same decoder, so that they have the same codes.
 //! The data set is found below `ISOLINE_SHARED` or `../shared/data`. Tables go to standard output, with 95 % intervals from 1,000
 //! resamples of the pictures.
 // An experiment without its data or model has nothing to say but why.
@@ -181,6 +182,18 @@ fn unguided(name: &str, count: usize, quantities: &[&str], device: &Device) {
         let (other, what) = what.split_once('/').map_or((None, what), |(other, what)| (Some(open(other)), what));
         let of = other.as_ref().unwrap_or(&model);
         let measure = quantity(what, estimator).expect("a quantity and an estimator");
+        let shared = |of: &dyn Generator| {
+            let first =
+                rows(samples.states[..samples.states.len() / count].to_vec(), samples.states.len() / count, device);
+            host(of.pictures_of(first)).expect("the device works")
+        };
+        if other.is_some() {
+            assert!(
+                measure.row().place == Place::Picture,
+                "{asked}: measured at the noise, where OTHER has a picture of its own"
+            );
+            assert!(shared(&**of) == shared(&*model), "{asked}: another decoder than {name}");
+        }
         let points = if measure.row().place == Place::Latent { &samples.latents } else { &samples.states };
         let width = points.len() / count;
         let mut found = Vec::with_capacity(count);
@@ -229,7 +242,9 @@ fn steered(run: &Path, device: &Device) {
     let (known, judge) = (known(), judge(device));
     let (table, _) = read_parquet(&run.join("samples.parquet")).expect("a run folder of isoline generate");
     let column = |name: &str| table.columns().iter().find(|c| c.name == name).map(|c| &c.values).expect("a column");
-    let (Values::Text(files), Values::F64(asked)) = (column("file"), column("novelty_asked")) else {
+    let (Values::Text(jobs), Values::Text(files), Values::F64(asked)) =
+        (column("job"), column("file"), column("novelty_asked"))
+    else {
         panic!("other columns than isoline generate writes");
     };
     let mut levels: Vec<Option<f64>> = asked.clone();
@@ -245,8 +260,14 @@ fn steered(run: &Path, device: &Device) {
     println!("{}\tprecision\trecall", summary_head());
     println!("{}", summary("test pictures", &known.tell(&judge, &test.iter().collect::<Vec<_>>())));
     for level in levels {
-        let own = files.iter().zip(asked).filter(|(_, a)| **a == level).filter_map(|(file, _)| file.as_ref());
-        let read = |file: &String| png::read_picture(&run.join(file)).expect("a picture of the run");
+        let own = jobs.iter().zip(files).zip(asked).filter(|(_, a)| **a == level);
+        // Where there are several jobs, each has a folder.
+        let own = own.filter_map(|((job, file), _)| {
+            Some([run.join(job.as_ref()?).join(file.as_ref()?), run.join(file.as_ref()?)])
+        });
+        let read = |[below, beside]: [PathBuf; 2]| {
+            png::read_picture(if below.is_file() { &below } else { &beside }).expect("a picture of the run")
+        };
         let made: Vec<Picture> = own.map(read).collect();
         let told = known.tell(&judge, &made.iter().collect::<Vec<_>>());
         let of = features(&made);

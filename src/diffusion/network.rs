@@ -180,9 +180,10 @@ pub fn with_given(shown: Rows, given: &[f32], width: usize) -> Result<Rows> {
 pub struct NetworkDenoiser {
     parts: Parts,
     parameters: Parameters,
+    /// How many classes its embedding reads.
+    known: usize,
+    /// How many of them can be asked for.
     classes: usize,
-    /// How many of the classes can be asked for.
-    offered: usize,
     /// What the model is given: one row for all samples, or one for each.
     given: Vec<f32>,
     clip: Option<[f32; 2]>,
@@ -195,12 +196,12 @@ impl NetworkDenoiser {
     pub fn new(parts: Parts, parameters: Parameters, classes: usize, clip: Option<[f32; 2]>, device: &Device) -> Self {
         // Zeros until it is told.
         let given = vec![0.0; parts.given(classes)];
-        Self { parts, parameters, classes, offered: classes, given, clip, device: device.clone() }
+        Self { parts, parameters, known: classes, classes, given, clip, device: device.clone() }
     }
 
     /// The same denoiser, of which no class can be asked for: one that was taught without them.
     pub fn without_classes(self) -> Self {
-        Self { offered: 0, ..self }
+        Self { classes: 0, ..self }
     }
 
     /// Tells the model what it is given: one row of [`DenoiserConfig::given`] numbers for all samples, or a row for each of the
@@ -209,7 +210,7 @@ impl NetworkDenoiser {
     /// # Errors
     /// [`Error::Bug`] unless `given` is made of whole rows.
     pub fn give(&mut self, given: Vec<f32>) -> Result<()> {
-        let width = self.parts.given(self.classes);
+        let width = self.parts.given(self.known);
         if (width == 0) != given.is_empty() || (width > 0 && !given.len().is_multiple_of(width)) {
             return Err(Error::Bug(format!("{} numbers for a model that is given {width}", given.len())));
         }
@@ -224,7 +225,7 @@ impl NetworkDenoiser {
 
     /// Number of classes that can be asked for; 0 for an unconditional model.
     pub fn classes(&self) -> usize {
-        self.offered
+        self.classes
     }
 
     /// The least and the greatest σ it covers.
@@ -262,8 +263,8 @@ impl NetworkDenoiser {
 
     /// A pass for `rows` rows at one time, under the condition that the embedding gives for it and the classes.
     fn pass(&self, rows: usize, time: f64, classes: Classes) -> Result<Pass<'_>> {
-        let input = condition_rows(&vec![time; rows], classes, self.classes, &self.device)?;
-        let input = with_given(input, &self.given, self.parts.given(self.classes))?;
+        let input = condition_rows(&vec![time; rows], classes, self.known, &self.device)?;
+        let input = with_given(input, &self.given, self.parts.given(self.known))?;
         let condition = self.parts.embed.forward(input, &Pass::frozen(&self.parameters));
         Ok(Pass::frozen(&self.parameters).under(condition))
     }

@@ -37,6 +37,9 @@ pub static SHIPPED: &[Shipped] = shipped! {
     "digits-vae":
         "card.toml" "weights.safetensors"
         "reward/calibration.safetensors" "reward/card.toml" "reward/report.json" "reward/reward.safetensors";
+    "peeps":
+        "card.toml" "weights.safetensors"
+        "reward/calibration.safetensors" "reward/card.toml" "reward/report.json" "reward/reward.safetensors";
     "peeps-diffusion":
         "card.toml" "weights.safetensors";
     "showers":

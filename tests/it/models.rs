@@ -53,7 +53,7 @@ fn the_program_alone_makes_pictures_and_measures() {
     let machine = Machine::new();
     // Listing touches nothing.
     let listed = machine.isoline(&["list", "models"]).succeeds();
-    for model in ["digits-diffusion", "digits-gan", "digits-vae"] {
+    for model in ["digits-diffusion", "digits-gan", "digits-vae", "peeps", "peeps-diffusion"] {
         let line = listed.lines().find(|l| l.starts_with(model)).unwrap();
         assert!(line.ends_with("built into the program"), "{line}");
     }
@@ -61,8 +61,8 @@ fn the_program_alone_makes_pictures_and_measures() {
     assert_eq!(fs::read_dir(machine.at("home")).unwrap().count(), 0);
     machine.isoline(&["generate", "-q", "--seeds", "0", "--novelty", "90", "-o", "run"]).succeeds();
     let data = machine.at("home/.local/share/isoline/built-in");
-    let folder = folder(&machine, "digits-gan", |c| c).unwrap();
-    assert!(Path::new(&folder).starts_with(&data) && folder.ends_with("/digits-gan"), "{folder}");
+    let folder = folder(&machine, "peeps", |c| c).unwrap();
+    assert!(Path::new(&folder).starts_with(&data) && folder.ends_with("/peeps"), "{folder}");
     // The same picture as with the model from its own folder.
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
     let call = machine.isoline(&["generate", "-q", "--seeds", "0", "--novelty", "90", "-o", "other"]);
@@ -151,5 +151,5 @@ fn a_model_that_is_nowhere_says_where_it_was_looked_for() {
     call.fails(4, &["a file stands where a folder is needed"]);
     let mut bare = Command::new(machine.at("bin/isoline"));
     bare.args(["generate", "--seeds", "0"]).env_clear().current_dir(machine.at("work"));
-    Isoline::from_command(bare).fails(4, &["digits-gan", "XDG_DATA_HOME or ISOLINE_MODELS"]);
+    Isoline::from_command(bare).fails(4, &["peeps", "XDG_DATA_HOME or ISOLINE_MODELS"]);
 }

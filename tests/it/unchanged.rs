@@ -166,7 +166,11 @@ fn keys(value: &serde_json::Value, at: &str, found: &mut Vec<String>) {
 fn files_and_columns() {
     let dir = tempfile::tempdir().unwrap();
     let calls: [(&str, &[&str], bool); 13] = [
-        ("generate", &["generate", "--seeds", "0-1", "--csv", "--steps", "1", "--corrections", "0"], true),
+        (
+            "generate",
+            &["generate", "-m", "digits-gan", "--seeds", "0-1", "--csv", "--steps", "1", "--corrections", "0"],
+            true,
+        ),
         (
             "generate-latents",
             &["generate", "-m", "digits-vae", "--seed", "1", "--mode", "novel", "--save-latents", "--csv", "--subdirs"],
@@ -247,7 +251,7 @@ fn refusals() {
         &["generate", "--trunc", "0.5"],
         &["generate", "--method", "truncation", "--trunc", "9", "--mode", "balanced"],
         &["generate", "--class", "3", "--method", "none", "--mode", "balanced"],
-        &["generate", "--method", "forward", "--novelty", "90"],
+        &["generate", "-m", "digits-gan", "--method", "forward", "--novelty", "90"],
         &["generate", "-m", "digits-gam"],
         &["generate", "-m", "tiny"],
         &["generate", "-m", "digits-diffusion", "--method", "forward", "--reward", "denoizer"],
