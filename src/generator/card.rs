@@ -248,9 +248,7 @@ impl Card {
                 return Err(bad("decoder", "expected a [denoiser] of its codes beside it, found none".to_owned()));
             }
             Some(_) if raw.denoiser.as_ref().is_some_and(|d| d.clip) => {
-                let message =
-                    "expected false beside a [decoder]: what the network denoises are codes, which have no range";
-                return Err(bad("denoiser.clip", message.to_owned()));
+                return Err(bad("denoiser.clip", "expected false beside a [decoder]: codes have no range".to_owned()));
             }
             Some(decoder) => decoder.check(&raw.latent.shape).map_err(|(key, message)| bad(key, message))?,
             None if raw.denoiser.is_some() && raw.latent.shape != raw.sample.shape => {
