@@ -1,6 +1,7 @@
 //! The isoline side of `experiments/peers/run`: answers one line per request.
 //!
-//! `peers prepare DIR` writes the models, with the shipped one-step model of portraits, as folders with a card, weights and latents. `peers serve DIR` reads
+//! `peers prepare DIR` writes the models, with the shipped one-step model of portraits, as folders with a card,
+//! weights and latents. `peers serve DIR` reads
 //! requests `MODEL ESTIMATOR COUNT` from standard input and answers each with one line of JSON: milliseconds
 //! for the spectra of COUNT latents, and their singular values; `MODEL forward COUNT` times their pictures. So it
 //! does for `experiments/graphs/run`. `peers features` and `peers evaluate` are for `experiments/peers/evaluation`.
