@@ -28,7 +28,7 @@ pub struct Frame {
     pub odd: bool,
 }
 
-/// The animation of these frames: forth and back without end, resting at both ends. Above each picture stands `title`,
+/// The animation of these frames: back and forth without end, resting at both ends. Above each picture stands `title`,
 /// below it the percentiles as text and on a scale from 0 to 100: a line is what was asked, a dot what was reached.
 ///
 /// # Errors

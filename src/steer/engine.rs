@@ -1,6 +1,7 @@
 //! A model together with its reward: this is what computes a tile.
 
 use super::denoiser::{Finished, pictures};
+use super::held_out::Alignment;
 use super::latent::{Unsteered, method};
 use super::{Settings, Steered, Steering, latent_trial};
 use crate::cancel::Cancel;
@@ -11,7 +12,7 @@ use crate::reward::{Place, Reading, Reward};
 use crate::tensors::{host, rows};
 use crate::units::{Latents, Level, Percentile};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The samples of a tile, and where each of them starts.
 pub struct Starts<'a> {
@@ -27,6 +28,8 @@ pub struct Engine {
     pub generator: Arc<dyn Generator>,
     /// Its reward.
     pub reward: Reward,
+    /// How measurements that steering never sees lie beside its own; found when the first is made.
+    pub(super) alignment: OnceLock<Alignment>,
 }
 
 impl Engine {
@@ -38,7 +41,7 @@ impl Engine {
         failpoint!("engine.load").map_err(|e| crate::error::Error::io(folder, "load", e))?;
         let generator = generator::load(folder, device)?;
         let reward = Reward::load(folder, reward, &generator, device)?;
-        Ok(Self { generator, reward })
+        Ok(Self { generator, reward, alignment: OnceLock::new() })
     }
 
     /// Whether a tile of this size fits into free memory.

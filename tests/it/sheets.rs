@@ -70,7 +70,7 @@ fn a_sweep_is_equal_levels_and_an_animation() {
     let done =
         isoline(&["generate", "-m", "digits-gan", "--sweep", "0-100:5", "-o", "run"]).args(&run).cwd(dir.path()).run();
     assert_eq!(done.code, 0, "{}", done.stderr);
-    assert!(done.stderr.contains("animations, forth and back: run/sweep-000003.png and 1 more"), "{}", done.stderr);
+    assert!(done.stderr.contains("animations, back and forth: run/sweep-000003.png and 1 more"), "{}", done.stderr);
     let levels = |folder: &str| {
         let mut names: Vec<String> =
             fs::read_dir(at(folder)).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
