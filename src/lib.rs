@@ -40,6 +40,8 @@ pub mod run;
 pub mod statistics;
 pub mod steer;
 pub mod store;
+#[cfg(feature = "studio")]
+pub mod studio;
 pub mod table;
 pub mod tensors;
 pub mod tile;

@@ -64,3 +64,36 @@ pub const VALUE: usize = 1 << 28;
 pub const GRAPH_BYTES: u64 = 64 << 20;
 /// Indices in the lists of a graph file that are written out, all together: 512 MiB.
 pub const INDICES: usize = 1 << 27;
+
+/// Connections to the studio at once. A browser opens six; the rest is for a team, or for mischief.
+pub const CONNECTIONS: usize = 256;
+/// Pages that may listen to the studio's events at once.
+pub const EVENT_STREAMS: usize = 64;
+/// Events that are kept for pages that lost the connection: a night's worth.
+pub const EVENTS_KEPT: i64 = 10_000;
+/// Bytes of a request's line and headers.
+pub const HEADERS_BYTES: usize = 16 << 10;
+/// How long a request's headers may take to come.
+pub const HEADER_TIME: std::time::Duration = std::time::Duration::from_secs(5);
+/// How long a request may take in all.
+pub const REQUEST_TIME: std::time::Duration = std::time::Duration::from_secs(30);
+/// Bytes of a request's body.
+pub const BODY_BYTES: usize = 64 << 10;
+/// Bytes of a body that marks many pictures.
+pub const MARKS_BYTES: usize = 256 << 10;
+/// Bytes of a picture whose recipe is asked for.
+pub const DROPPED_BYTES: usize = 8 << 20;
+
+/// Bytes that the body of a request to this route of the studio may have.
+pub fn body_bytes(path: &str) -> usize {
+    match path {
+        "/api/recipes" => DROPPED_BYTES,
+        "/api/pictures" => MARKS_BYTES,
+        _ => BODY_BYTES,
+    }
+}
+
+/// Bytes of pictures that the studio keeps of what was only looked at.
+pub const SHELF_BYTES: u64 = 512 << 20;
+/// Other seeds that one look may ask for.
+pub const LOOK_SEEDS: usize = 63;

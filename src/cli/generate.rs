@@ -197,7 +197,7 @@ fn say_sheets(outdir: &Path, rows: &Rows, context: &Context) {
     if let Some(first) = moving.next() {
         let more = moving.count();
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        context.say(&format!("animations, forth and back: {}{more}", shown(&first)));
+        context.say(&format!("animations, back and forth: {}{more}", shown(&first)));
     }
 }
 

@@ -16,6 +16,7 @@ pub const ROW: CommandRow = CommandRow {
     augment: |command| with(command, COMMANDS),
     run: |typed, context| run_of(COMMANDS, typed, context),
     stops_in_order: true,
+    for_people: true,
 };
 
 /// Its subcommands.

@@ -24,6 +24,10 @@ mod selfcheck;
 mod simulate;
 mod status;
 mod steer_report;
+#[cfg(feature = "studio")]
+mod studio;
+#[cfg(feature = "studio")]
+mod studio_worker;
 mod study;
 mod train_classifier;
 mod train_generator;
@@ -81,6 +85,8 @@ pub struct CommandRow {
     /// Whether it checks [`Context::cancel`] at its safe points. Otherwise the first signal ends it the way the system
     /// does by default.
     pub stops_in_order: bool,
+    /// Whether people call it: what a program calls is left out of the help.
+    pub for_people: bool,
 }
 
 impl CommandRow {
@@ -90,12 +96,19 @@ impl CommandRow {
         about: &'static str,
         run: fn(&ArgMatches, &Context) -> Result<()>,
     ) -> Self {
-        Self { name, about, augment: A::augment_args, run, stops_in_order: false }
+        Self { name, about, augment: A::augment_args, run, stops_in_order: false, for_people: true }
     }
 
     /// The same command, but one that checks for signals itself.
     const fn stopping_in_order(mut self) -> Self {
         self.stops_in_order = true;
+        self
+    }
+
+    /// Leaves it out of the help.
+    #[cfg(feature = "studio")]
+    const fn hidden(mut self) -> Self {
+        self.for_people = false;
         self
     }
 }
@@ -127,11 +140,16 @@ pub static COMMANDS: &[CommandRow] = &[
     inspect::ROW,
     devices::ROW,
     list::ROW,
+    #[cfg(feature = "studio")]
+    studio::ROW,
+    #[cfg(feature = "studio")]
+    studio_worker::ROW,
 ];
 
 /// Adds the subcommands of `rows` to `command`.
 fn with(command: clap::Command, rows: &[CommandRow]) -> clap::Command {
-    let commands = rows.iter().map(|row| (row.augment)(clap::Command::new(row.name)).about(row.about));
+    let commands =
+        rows.iter().map(|row| (row.augment)(clap::Command::new(row.name)).about(row.about).hide(!row.for_people));
     command.subcommands(commands).subcommand_required(true).arg_required_else_help(true)
 }
 

@@ -14,6 +14,7 @@ pub const ROW: CommandRow = CommandRow {
     augment,
     run,
     stops_in_order: true,
+    for_people: true,
 };
 
 /// What every study is told.

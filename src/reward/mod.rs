@@ -11,7 +11,7 @@ mod train;
 
 pub use calibration::{Calibration, Novelty};
 pub use labels::{LabelConfig, Labels, label_latents};
-pub use network::{Reward, RewardCard, Score, reward_folder};
+pub use network::{Reward, RewardCard, Score, read_calibration, reward_folder};
 pub use predictor::{NoisedConfig, WORTH};
 pub use quantities::{Place, QUANTITIES, Quantity, QuantityRow, Reading, quantity};
 pub use report::{Report, Split, report_html};

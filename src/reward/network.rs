@@ -72,6 +72,41 @@ fn is_psi(name: &str) -> bool {
     name == "psi"
 }
 
+/// The calibration table of the reward in `folder`, which has this card and learns this quantity.
+///
+/// # Errors
+/// [`Error::Input`] for a table that is damaged or not the card's.
+fn calibration(folder: &Path, card: &RewardCard, quantity: &QuantityRow) -> Result<Calibration> {
+    let table = verified(&folder.join("calibration.safetensors"), &card.calibration_sha256)?;
+    let values = table.require(quantity.symbol)?.values.iter().map(|v| f64::from(*v)).collect();
+    Calibration::new(values).ok_or_else(|| Error::input(table.file(), "the calibration table is empty or constant"))
+}
+
+/// That there is no reward called `name`.
+fn absent(folder: &Path, name: &str) -> Error {
+    let how = format!("no reward here; make one with isoline train-reward from a config with name = \"{name}\"");
+    Error::input(folder, how)
+}
+
+/// The card and the calibration table of a model's reward, read without the model.
+///
+/// # Errors
+/// [`Error::NoReward`] where the model has none; [`Error::Input`] where the one of that name is absent, or it is damaged;
+/// [`Error::Config`] for a card of another version.
+pub fn read_calibration(model: &Path, name: Option<&str>) -> Result<(RewardCard, Calibration)> {
+    let folder = reward_folder(model, name);
+    if !folder.join("card.toml").is_file() {
+        return Err(match name {
+            None => Error::NoReward { folder, model: model.to_owned(), advice: String::new() },
+            Some(name) => absent(&folder, name),
+        });
+    }
+    let (card, _): (RewardCard, String) = store::read_toml(&folder.join("card.toml"))?;
+    let known = quantity(&card.quantity, &card.estimator)?;
+    let table = calibration(&folder, &card, known.row())?;
+    Ok((card, table))
+}
+
 /// What the reward says about one sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Score {
@@ -121,9 +156,7 @@ impl Reward {
             let Some(name) = name else {
                 return Err(Error::NoReward { folder, model: model.to_owned(), advice: String::new() });
             };
-            let message =
-                format!("no reward here; make one with isoline train-reward from a config with name = \"{name}\"");
-            return Err(Error::input(folder, message));
+            return Err(absent(&folder, name));
         }
         let (card, text): (RewardCard, String) = store::read_toml(&path)?;
         let quantity = quantity(&card.quantity, &card.estimator)
@@ -140,10 +173,7 @@ impl Reward {
             ));
         }
         let weights = verified(&folder.join("reward.safetensors"), &card.sha256)?;
-        let table = verified(&folder.join("calibration.safetensors"), &card.calibration_sha256)?;
-        let values = table.require(quantity.row().symbol)?.values.iter().map(|v| f64::from(*v)).collect();
-        let calibration = Calibration::new(values)
-            .ok_or_else(|| Error::input(table.file(), "the calibration table is empty or constant"))?;
+        let calibration = calibration(&folder, &card, quantity.row())?;
         let sees = match card.noised {
             Some(_) => generator.spec().state_shape.to_vec(),
             None => vec![latent_width],

@@ -263,6 +263,8 @@ fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
     for path in entries {
         match path.is_dir() {
             true => sources(&path, found),
+            // The page's own files are no Rust.
+            false if path.extension().is_none_or(|e| e != "rs") => {}
             false => {
                 let below = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().display().to_string();
                 found.push((below, fs::read_to_string(&path).unwrap()));

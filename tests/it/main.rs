@@ -38,6 +38,8 @@ mod sheets;
 mod showers;
 mod steer_report;
 mod steering;
+#[cfg(all(target_os = "linux", feature = "studio"))]
+mod studio;
 mod study;
 mod tiles;
 mod training;

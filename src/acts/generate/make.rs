@@ -48,10 +48,15 @@ pub fn make(subject: &Subject, recipe: &Recipe, starts: &Starts, cancel: &Cancel
     if let (Some(how), Some(engine)) = (&recipe.remeasure, subject.engine()) {
         remeasure(engine, how, &mut finished)?;
     }
-    for f in &mut finished {
+    as_made(&mut finished);
+    Ok(finished)
+}
+
+/// The pictures as they came, but for those that a test wants spoilt.
+pub(super) fn as_made(finished: &mut [Finished]) {
+    for f in finished {
         f.picture[0] = failpoint!("generator", f.steered.sample).unwrap_or(f.picture[0]);
     }
-    Ok(finished)
 }
 
 /// Measures the samples of a tile again, as the recipe says.

@@ -3,6 +3,7 @@
 mod jobs;
 mod keys;
 mod likeness;
+mod look;
 mod make;
 mod name;
 mod origin;
@@ -20,6 +21,7 @@ mod vary;
 pub use jobs::{Jobs, models};
 pub use keys::{BatchConfig, JobConfig, JobKeys, MODES, Overrides};
 pub use likeness::{Identity, Likeness};
+pub use look::{Shot, Templates, look};
 pub use make::{check, make, row};
 pub use name::sweep as sweep_levels;
 pub use origin::Origin;

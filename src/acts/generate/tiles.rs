@@ -1,9 +1,10 @@
 //! The tiles of a run of pictures: jobs of seeds, each job with its own recipe, folder and records.
 
 use super::likeness::Likeness;
-use super::make::{make, plain_row, row};
+use super::look::{Shot, shot};
+use super::make::make;
 use super::origin::Origin;
-use super::recipe::{PictureRecipe, Recipe};
+use super::recipe::Recipe;
 use super::row::{SampleRow, picture_path, preview_path};
 use super::scale::Sort;
 use super::sheet::{self, SheetJob};
@@ -18,7 +19,7 @@ use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
 use crate::generator::{Classifier, find_model};
 use crate::render::{Picture, png};
-use crate::run::{Lookup, Maker, Record, SampleEnd, Seeds, TileState, Work, as_recorded};
+use crate::run::{Lookup, Maker, Record, SampleEnd, Seeds, TileState, Work};
 use crate::steer::Status;
 use crate::store;
 use crate::table::{write_csv, write_parquet};
@@ -431,28 +432,14 @@ impl Job {
         };
         let made = finished.iter().zip(likenesses);
         for (one, likeness) in made.filter(|(f, _)| wanted.contains(&f.steered.sample)) {
-            let (s, values) = (&one.steered, &one.picture);
+            let s = &one.steered;
             if done.contains_key(&s.sample) {
                 continue;
             }
-            let mut row = subject.engine().map_or_else(|| plain_row(s), |engine| row(engine, s, recipe.novelty));
-            row.effective_sizes.clone_from(&one.effective_sizes);
-            row.novelty_remeasured = one.remeasured;
-            row.likeness = likeness;
-            if recipe.latents.is_some() && s.latent.iter().all(|v| v.is_finite()) {
-                row.latent.clone_from(&s.latent);
-            }
-            let mut row = as_recorded(&row)?;
-            if values.iter().any(|v| !v.is_finite()) {
-                row.status = Status::NonFinite;
-            }
-            if row.status != Status::NonFinite {
-                let picture = Picture::from_values(values, spec.sample_shape, spec.range)?;
-                let picture = picture.enlarge(recipe.scale.unwrap_or(1));
-                let bytes = png::encode(&picture, &text(recipe, s.sample)?)?;
+            let Shot { mut row, png } = shot(subject, recipe, one, likeness)?;
+            if let Some(bytes) = png {
                 let file = self.picture(s.sample);
                 store::write_atomic(&self.folder.join(&file), &bytes)?;
-                row.sha256 = Some(store::sha256_hex(&bytes));
                 row.file = Some(file);
             }
             // Previews are not part of the record: the same recipe makes them again.
@@ -481,15 +468,4 @@ impl Job {
         let keep = |s: &SampleRow| !again.contains(&s.seed) && self.fault(s, true).is_none();
         record.samples.into_iter().filter(keep).map(|s| (s.seed, s)).collect()
     }
-}
-
-fn text(recipe: &Recipe, seed: u64) -> Result<png::PngText> {
-    if !recipe.metadata {
-        return Ok(png::PngText::default());
-    }
-    // The picture must be the same whether its latent is kept or not, and whether it is measured again or compared.
-    let recipe = Recipe { latents: None, remeasure: None, identity: None, ..recipe.clone() };
-    let own = PictureRecipe { schema: 1, seed, recipe };
-    let json = serde_json::to_string(&own).map_err(|e| Error::Bug(e.to_string()))?;
-    Ok(png::PngText { parameters: Some(own.parameters()), isoline: Some(json) })
 }

@@ -17,6 +17,10 @@ mod r10_locks;
 mod r11_signals;
 mod r12_determinism;
 mod r13_memory;
+#[cfg(feature = "studio")]
+mod r14_requests;
+#[cfg(feature = "studio")]
+mod r15_load;
 
 use crate::cli::Isoline;
 use crate::runs::{hashes, isoline};
@@ -46,6 +50,10 @@ fn counts() -> Vec<(&'static str, usize, usize)> {
         ("R11", 13, r11_signals::cases().len()),
         ("R12", 59, r12_determinism::count()),
         ("R13", 8, r13_memory::REQUESTS + r13_memory::WORKERS),
+        #[cfg(feature = "studio")]
+        ("R14", 348, r14_requests::count()),
+        #[cfg(feature = "studio")]
+        ("R15", 1_600, r15_load::CLIENTS * r15_load::REQUESTS),
     ]
 }
 

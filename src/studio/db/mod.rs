@@ -1,0 +1,130 @@
+//! The studio's own memory: one SQLite file below `.studio`. Whatever can be read from the run folders is only an index
+//! here; the rest is events and settings.
+
+mod events;
+mod settings;
+
+pub use events::KeptEvent;
+
+use crate::error::{Error, Result};
+use rusqlite::{Connection, ErrorCode};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// What brings the file from each version to the next. A step that has been released is never changed.
+static STEPS: &[&str] = &["
+    CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, kind TEXT NOT NULL, json TEXT NOT NULL) STRICT;
+    CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+"];
+
+/// The open file.
+pub struct Db {
+    path: PathBuf,
+    connection: Mutex<Connection>,
+}
+
+impl Db {
+    /// Opens `folder/studio.db`, made or brought up to this version if need be. Before an older file is changed, a copy
+    /// of it is put beside it.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a file of a newer version, or one that is no database; [`Error::Io`].
+    pub fn open(folder: &Path) -> Result<Self> {
+        Self::open_with(folder, STEPS)
+    }
+
+    fn open_with(folder: &Path, steps: &[&str]) -> Result<Self> {
+        let path = folder.join("studio.db");
+        let fail = |e: rusqlite::Error| failure(&path, &e);
+        let mut connection = Connection::open(&path).map_err(fail)?;
+        connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(fail)?;
+        // The answer of this pragma is a row.
+        connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).map_err(fail)?;
+        connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON").map_err(fail)?;
+        let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(fail)?;
+        let found = found as usize;
+        if found > steps.len() {
+            let message = format!(
+                "a newer isoline wrote this (version {found}, this one knows {}); use that one, or move the file away",
+                steps.len()
+            );
+            return Err(Error::input(&path, message));
+        }
+        if found > 0 && found < steps.len() {
+            let copy = folder.join(format!("studio.db.v{found}"));
+            if !copy.exists() {
+                connection.execute("VACUUM INTO ?1", [copy.to_string_lossy()]).map_err(fail)?;
+            }
+        }
+        for (version, step) in steps.iter().enumerate().skip(found) {
+            let change = connection.transaction().map_err(fail)?;
+            change.execute_batch(step).map_err(fail)?;
+            change.pragma_update(None, "user_version", version as u32 + 1).map_err(fail)?;
+            change.commit().map_err(fail)?;
+        }
+        Ok(Self { path, connection: Mutex::new(connection) })
+    }
+
+    /// Asks the database.
+    fn with<T>(&self, ask: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T> {
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        ask(&mut connection).map_err(|e| failure(&self.path, &e))
+    }
+}
+
+/// What went wrong with the file.
+fn failure(path: &Path, error: &rusqlite::Error) -> Error {
+    let io = |kind: std::io::ErrorKind| Error::io(path, "use", std::io::Error::new(kind, error.to_string()));
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            Error::input(path, format!("{error}; move it away, and the studio reads the run folders again"))
+        }
+        Some(ErrorCode::DiskFull) => io(std::io::ErrorKind::StorageFull),
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+            io(std::io::ErrorKind::PermissionDenied)
+        }
+        _ => io(std::io::ErrorKind::Other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap_or_else(|e| unreachable!("{e}"))
+    }
+
+    #[test]
+    fn an_older_file_is_copied_and_brought_up() -> Result<()> {
+        let folder = folder();
+        let first = ["CREATE TABLE a (x INTEGER) STRICT; INSERT INTO a VALUES (7)"];
+        drop(Db::open_with(folder.path(), &first)?);
+        let both = [first[0], "ALTER TABLE a ADD COLUMN y INTEGER NOT NULL DEFAULT 3"];
+        let db = Db::open_with(folder.path(), &both)?;
+        let row = db.with(|c| c.query_row("SELECT x, y FROM a", [], |r| Ok((r.get(0)?, r.get(1)?))))?;
+        assert_eq!(row, (7, 3));
+        let old = Connection::open(folder.path().join("studio.db.v1")).map_err(|e| failure(folder.path(), &e))?;
+        assert!(old.query_row("SELECT y FROM a", [], |r| r.get::<_, i64>(0)).is_err());
+        drop(db);
+        // A step that fails leaves the file as it was.
+        let broken = [both[0], both[1], "INSERT INTO a VALUES (8, 8); INSERT INTO nowhere VALUES (1)"];
+        assert!(Db::open_with(folder.path(), &broken).is_err());
+        let db = Db::open_with(folder.path(), &both)?;
+        assert_eq!(db.with(|c| c.query_row("SELECT count(*) FROM a", [], |r| r.get::<_, i64>(0)))?, 1);
+        Ok(())
+    }
+
+    #[test]
+    fn a_newer_or_a_foreign_file_is_refused() -> Result<()> {
+        let folder = folder();
+        drop(Db::open_with(folder.path(), &["CREATE TABLE a (x)", "CREATE TABLE b (x)"])?);
+        let newer = Db::open_with(folder.path(), &["CREATE TABLE a (x)"]).map(drop);
+        assert!(newer.is_err_and(|e| e.exit_code() == 3 && e.to_string().contains("newer isoline")));
+        let path = folder.path().join("studio.db");
+        std::fs::write(&path, [b'x'; 4096]).map_err(|e| Error::io(&path, "write", e))?;
+        let foreign = Db::open_with(folder.path(), STEPS).map(drop);
+        assert!(foreign.is_err_and(|e| e.exit_code() == 3), "a file of another kind");
+        Ok(())
+    }
+}

@@ -1,0 +1,101 @@
+//! The studio: a page in the browser over a folder of runs, served by this program to this machine.
+//!
+//! `serve` listens, `guard` says who may ask, `routes` answer, `hub` tells every page what happens. The process that makes
+//! pictures is another one (`worker`); `bench` gives it something to do, `looks` says what goes first, `shelf` keeps what was
+//! made. `docs/studio.md` has the whole picture.
+
+mod app;
+mod assets;
+mod bench;
+mod db;
+mod guard;
+mod hub;
+mod looks;
+mod models;
+mod pictures;
+mod problem;
+mod routes;
+mod serve;
+mod shelf;
+mod token;
+mod worker;
+
+pub use serve::bind;
+pub use worker::child::run as work;
+
+use crate::cancel::Cancel;
+use crate::error::{Error, Result};
+use crate::store::{self, Lock};
+use app::App;
+use bench::Bench;
+use db::Db;
+use guard::Guard;
+use hub::Hub;
+use looks::{Looks, Subject};
+use models::Models;
+use shelf::Shelf;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use token::Token;
+
+/// How a studio is started.
+pub struct Studio {
+    /// The folder of the run folders.
+    pub root: PathBuf,
+    /// The model to begin with.
+    pub model: String,
+    /// Names that it may be called by, behind a proxy.
+    pub names: Vec<String>,
+    /// The device that pictures are made on.
+    pub device: String,
+    /// The program whose `studio-worker` makes them.
+    pub program: PathBuf,
+}
+
+impl Studio {
+    /// Serves until it is stopped. `ready` gets the address to open, as soon as requests are answered.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] where another studio works in the same folder; [`Error::Io`]; [`Error::Input`] for a database that cannot
+    /// be used.
+    pub fn run(self, listener: TcpListener, cancel: &Cancel, ready: impl FnOnce(&str) -> Result<()>) -> Result<()> {
+        store::create_dir(&self.root)?;
+        let root = self.root.canonicalize().map_err(|e| Error::io(&self.root, "open", e))?;
+        let own = root.join(".studio");
+        store::create_dir(&own)?;
+        let _lock = Lock::exclusive(&own.join("studio.lock"))?;
+        let address = listener.local_addr().map_err(|e| Error::io("<network>", "listen to", e))?;
+        let open = !address.ip().is_loopback();
+        let (text, token) = match open {
+            true => Token::in_file(&own.join("token")).map(|(text, token)| (format!("#token={text}"), Some(token)))?,
+            false => (String::new(), None),
+        };
+        let db = Arc::new(Db::open(&own)?);
+        let hub = Arc::new(Hub::new(Arc::clone(&db), root.clone()));
+        let app = Arc::new(App {
+            shelf: Shelf::open(&own.join("cache"))?,
+            guard: Guard { port: address.port(), names: self.names, open, token },
+            model: self.model,
+            db,
+            hub,
+            models: Models::default(),
+            looks: Mutex::new(Looks::default()),
+            bench: Bench::new(self.program, self.device),
+            root,
+        });
+        app.bench.load(Subject { model: app.model.clone(), reward: None });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|e| Error::io("<network>", "listen to", e))?;
+        let done = runtime.block_on(async {
+            ready(&format!("http://{address}/{text}"))?;
+            tokio::select! {
+                served = serve::serve(Arc::clone(&app), listener, cancel) => served,
+                worked = bench::run(Arc::clone(&app)) => worked,
+            }
+        });
+        // Requests that still wait for a disk are not waited for: nothing of theirs is half-written.
+        runtime.shutdown_background();
+        done
+    }
+}

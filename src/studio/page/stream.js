@@ -1,0 +1,37 @@
+// One stream of events for all tabs, since a browser opens only six connections to a server.
+
+const KINDS = ["frame", "worker", "models", "reset"];
+const ports = new Set();
+let source = null;
+let state = "connecting";
+
+function tell(message) {
+  for (const port of ports) port.postMessage(message);
+}
+
+function listen(after) {
+  source = new EventSource(`/api/events?after=${after}`);
+  source.onopen = () => tell({ kind: (state = "open") });
+  source.onerror = () => {
+    tell({ kind: (state = "lost") });
+    // A server that says no ends the stream for good; a new one is tried until it says yes.
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => listen(after), 1000);
+  };
+  for (const kind of KINDS) {
+    source.addEventListener(kind, (event) => {
+      if (event.lastEventId) after = event.lastEventId;
+      tell({ kind, data: JSON.parse(event.data) });
+    });
+  }
+}
+
+function join(port) {
+  ports.add(port);
+  port.onmessage = ({ data }) => {
+    if (data.leave) return ports.delete(port);
+    if (source === null) listen(data.after);
+    else port.postMessage({ kind: state });
+  };
+}
+
+if ("onconnect" in self) self.onconnect = (event) => join(event.ports[0]);

@@ -1,0 +1,77 @@
+//! The studio's end of the worker's pipes.
+
+use super::talk::{Answer, Ask};
+use crate::acts::generate::Shot;
+use crate::error::{Error, Result};
+use std::path::Path;
+use std::process::Stdio;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+/// Bytes of one line, and of one picture, that a sane worker sends at most.
+const MOST: u64 = 256 << 20;
+
+/// A running worker. It is killed when this is dropped.
+pub struct Link {
+    _child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+/// An answer, with the picture that came with it.
+pub enum Heard {
+    /// An answer without one.
+    Plain(Answer),
+    /// Picture number `index` of what was asked.
+    Picture(usize, Shot),
+}
+
+impl Link {
+    /// Starts a worker on `device`.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn start(program: &Path, device: &str) -> Result<Self> {
+        let mut command = Command::new(program);
+        command.args(["studio-worker", "--device", device]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let fail = |e| Error::io(program, "start", e);
+        let mut child = command.kill_on_drop(true).spawn().map_err(fail)?;
+        let pipes = child.stdin.take().zip(child.stdout.take());
+        let (input, output) = pipes.ok_or_else(|| Error::Bug("a worker without pipes".into()))?;
+        Ok(Self { _child: child, input, output: BufReader::new(output) })
+    }
+
+    /// Asks for something.
+    ///
+    /// # Errors
+    /// [`Error::Io`] for a worker that is gone.
+    pub async fn ask(&mut self, ask: &Ask) -> Result<()> {
+        let mut line = serde_json::to_vec(ask).map_err(|e| Error::Bug(e.to_string()))?;
+        line.push(b'\n');
+        self.input.write_all(&line).await.map_err(lost)
+    }
+
+    /// Waits for the next answer.
+    ///
+    /// # Errors
+    /// [`Error::Io`] for a worker that is gone or says what cannot be read.
+    pub async fn hear(&mut self) -> Result<Heard> {
+        let mut line = Vec::new();
+        (&mut self.output).take(MOST).read_until(b'\n', &mut line).await.map_err(lost)?;
+        if line.last() != Some(&b'\n') {
+            return Err(lost(std::io::ErrorKind::UnexpectedEof.into()));
+        }
+        let answer: Answer = serde_json::from_slice(&line).map_err(|e| lost(std::io::Error::other(e)))?;
+        let Answer::Frame { index, row, bytes } = answer else { return Ok(Heard::Plain(answer)) };
+        if bytes as u64 > MOST {
+            return Err(lost(std::io::ErrorKind::InvalidData.into()));
+        }
+        let mut png = vec![0; bytes];
+        self.output.read_exact(&mut png).await.map_err(lost)?;
+        Ok(Heard::Picture(index, Shot { row: *row, png: (bytes > 0).then_some(png) }))
+    }
+}
+
+fn lost(source: std::io::Error) -> Error {
+    Error::io("<worker>", "talk to", source)
+}
