@@ -7,6 +7,7 @@ use isoline::diffusion::{SamplerConfig, State};
 use isoline::generator;
 use isoline::nn::{Rows, Tangents};
 use isoline::noise::{Stream, normals};
+use isoline::table::{Values, read_parquet};
 use isoline::tensors::{host, rows};
 use std::fs;
 use std::path::Path;
@@ -295,6 +296,20 @@ fn the_commands_see_one_model() {
     run(&["describe", "-q", "--device", "cpu", "mini", "--images", "made/images", "-o", "inverted"]);
     let recipe = fs::read_to_string(dir.join("inverted/recipe.toml")).unwrap();
     assert!(recipe.contains("encoder and 24 levels back"), "{recipe}");
+    // The density on the learned manifold, p(x) = p_Z(E(x)) / det(JᵀJ)^½, stands beside the error that gates it: how far the
+    // picture of the latent that was found is from the picture that was given.
+    let table = read_parquet(&dir.join("inverted/descriptors.parquet")).unwrap().0;
+    let column = |name: &str| match &table.column(name).unwrap_or_else(|| panic!("no column {name}")).values {
+        Values::F64(v) => v.iter().map(|v| v.unwrap()).collect::<Vec<f64>>(),
+        other => panic!("{name}: {other:?}"),
+    };
+    let columns = ["log_likelihood", "psi_k", "z_norm", "residual"].map(column);
+    for i in 0..4 {
+        let [density, psi, norm, residual] = [0, 1, 2, 3].map(|c: usize| columns[c][i]);
+        let prior = -0.5 * (norm * norm + 8.0 * (2.0 * std::f64::consts::PI).ln());
+        assert!((density - (prior - psi)).abs() < 1e-9 * (1.0 + density.abs()), "{density} {prior} {psi}");
+        assert!(residual.is_finite() && residual >= 0.0, "{residual}");
+    }
     run(&["describe", "-q", "--device", "cpu", "mini", "--seeds", "0-3", "-o", "described"]);
     run(&["lid", "estimate", "-q", "--device", "cpu", "mini", "--sigma", "0.5", "--probes", "0", "--seeds", "0-2"]);
     // A reward of noised codes, and a guide that it leads.
@@ -307,6 +322,29 @@ fn the_commands_see_one_model() {
     Isoline::new(&["generate", "-q", "--device", "cpu", "-m", "mini"]).args(&args).cwd(dir).succeeds();
     let picture = isoline::render::png::read_picture(&dir.join("guided/images/000000.png")).unwrap();
     assert_eq!((picture.height, picture.width), (4, 4));
+}
+
+/// A quantity of pictures is one of codes here: the report on steering measures again what `generate` measures again.
+#[test]
+fn the_report_holds_out_what_generate_holds_out() {
+    let dir = taught();
+    let run = |arguments: &[&str]| Isoline::new(arguments).cwd(dir).succeeds();
+    let config = models::REWARD
+        .replace("[labels]", "name = \"geometry\"\n[labels]")
+        .replace("estimator = \"exact\"", "quantity = \"denoiser-psi:0.5\"\nestimator = \"input-subspace:4\"");
+    fs::write(dir.join("geometry.toml"), config).unwrap();
+    run(&["train-reward", "-q", "--device", "cpu", "-c", "geometry.toml", "-o", "geometry-labels"]);
+    let asked = ["--reward", "geometry", "--novelty", "80", "--seeds", "0-3", "--device", "cpu", "-q"];
+    let generate = ["generate", "-m", "mini", "--remeasure", "--json", "-o", "remeasured"];
+    let made = run(&[&generate[..], &asked].concat());
+    let made: serde_json::Value = serde_json::from_str(&made).unwrap();
+    run(&[&["steer-report", "mini", "--methods", "gradient", "-o", "reported"][..], &asked].concat());
+    let table = read_parquet(&dir.join("reported/samples.parquet")).unwrap().0;
+    let Values::F64(reported) = &table.column("novelty_remeasured").unwrap().values else { panic!("numbers") };
+    for sample in made.as_array().unwrap() {
+        let wanted = sample["sample"]["novelty_remeasured"].as_f64().unwrap();
+        assert!(reported.iter().flatten().any(|r| (r - wanted).abs() < 1e-9), "{wanted} is not in {reported:?}");
+    }
 }
 
 #[test]

@@ -421,8 +421,8 @@ impl TileMaker<'_> {
         let ms = ms / found.len().max(1) as f64;
         let latents = found.iter().flat_map(|f| &f.steered.latent).copied().collect();
         let latents = Latents::new(latents, engine.generator.spec().latent_width);
-        let pictures: Vec<f32> = found.iter().flat_map(|f| &f.picture).copied().collect();
-        let again = engine.held_out()?.novelty(&latents, Some(&pictures))?;
+        let states: Vec<f32> = found.iter().flat_map(Finished::state).copied().collect();
+        let again = engine.held_out()?.novelty(&latents, Some(&states))?;
         let asked = entry.guide.map(|guide| denoising(guide, pass.strength));
         let how = (entry.method, asked.as_ref());
         let starts = engine.starts(&samples);
