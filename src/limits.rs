@@ -79,7 +79,7 @@ pub const HEADER_TIME: std::time::Duration = std::time::Duration::from_secs(5);
 pub const REQUEST_TIME: std::time::Duration = std::time::Duration::from_secs(30);
 /// Bytes of a request's body.
 pub const BODY_BYTES: usize = 64 << 10;
-/// Bytes of a body that marks many pictures.
+/// Bytes of a body that names many pictures.
 pub const MARKS_BYTES: usize = 256 << 10;
 /// Bytes of a picture whose recipe is asked for.
 pub const DROPPED_BYTES: usize = 8 << 20;
@@ -88,7 +88,7 @@ pub const DROPPED_BYTES: usize = 8 << 20;
 pub fn body_bytes(path: &str) -> usize {
     match path {
         "/api/recipes" => DROPPED_BYTES,
-        "/api/pictures" => MARKS_BYTES,
+        "/api/pictures" | "/api/exports" => MARKS_BYTES,
         _ => BODY_BYTES,
     }
 }
@@ -97,3 +97,7 @@ pub fn body_bytes(path: &str) -> usize {
 pub const SHELF_BYTES: u64 = 512 << 20;
 /// Other seeds that one look may ask for.
 pub const LOOK_SEEDS: usize = 63;
+/// Bytes of the disk that batches leave free, or a twentieth of it if that is less.
+pub const DISK_LEFT: u64 = 512 << 20;
+/// Pictures that one change of marks may be about.
+pub const MARKED: usize = 5_000;

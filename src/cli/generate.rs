@@ -150,7 +150,7 @@ fn make(mut jobs: Jobs, csv: bool, force: bool, outdir: &Path, run: &RunArgs, co
     plan.write(outdir)?;
     let options = RunOptions { force, label: shown(outdir), run: run.clone() };
     let mut maker = work.maker_with(jobs.device, jobs.subjects, jobs.classifiers);
-    runs::complete(outdir, &plan, &work, &mut *maker, &options, context)?;
+    runs::complete(outdir, &plan, &work, &mut maker, &options, context)?;
     let mut rows: BTreeMap<(String, u64), SampleRow> = BTreeMap::new();
     for (name, _, all) in work.rows()? {
         rows.extend(all.into_iter().map(|r| ((name.clone(), r.seed), r)));

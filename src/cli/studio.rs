@@ -32,6 +32,9 @@ pub struct Args {
     /// A name that the studio is called by, behind a proxy; may be given several times
     #[arg(long = "allow-host", value_name = "NAME")]
     allow_host: Vec<String>,
+    /// Make the database anew from the run folders and the journal
+    #[arg(long)]
+    rebuild: bool,
 }
 
 /// Serves until it is stopped.
@@ -52,6 +55,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         names: args.allow_host.clone(),
         device: context.device.clone(),
         program,
+        rebuild: args.rebuild,
     };
     let root = shown(&args.root);
     studio.run(listener, &context.cancel, |address| {

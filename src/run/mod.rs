@@ -11,7 +11,7 @@ mod shard;
 mod status;
 mod work;
 
-pub use events::{Event, Session, sessions};
+pub use events::{Event, Log, Session, sessions};
 pub use merge::{is_finished, merge, work_shard};
 pub use plan::Plan;
 pub use record::{Lookup, Record, as_recorded, record_path};

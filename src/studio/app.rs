@@ -1,16 +1,25 @@
 //! What every route sees: the folder, the guard, the events, the models and the work.
 
 use super::bench::Bench;
-use super::db::Db;
+use super::db::{Change, Db};
 use super::guard::Guard;
 use super::hub::Hub;
+use super::journal::Journal;
 use super::looks::Looks;
 use super::models::Models;
 use super::problem::{Code, Problem};
+use super::scan::Seen;
 use super::shelf::Shelf;
+use crate::acts::generate::Recipe;
 use crate::error::Error;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Name of the setting that the queue rests.
+const PAUSED: &str = "paused";
+/// Recipes that are remembered.
+const RECIPES: usize = 4_096;
 
 /// The studio while it runs.
 pub struct App {
@@ -32,6 +41,23 @@ pub struct App {
     pub looks: Mutex<Looks>,
     /// The worker's side of it.
     pub bench: Bench,
+    /// What people said of pictures.
+    pub journal: Journal,
+    /// Changes of marks that can be taken back.
+    pub undos: Mutex<Undos>,
+    /// The recipes of pictures that were looked at, each with its model's name.
+    pub recipes: Mutex<BTreeMap<String, (String, Recipe)>>,
+    /// What the run folders looked like when they were read.
+    pub seen: Mutex<Seen>,
+}
+
+/// Changes that bring back what was before, the last ones; each with its number.
+#[derive(Default)]
+pub struct Undos {
+    /// The number of the last.
+    pub last: u64,
+    /// The changes.
+    pub kept: VecDeque<(u64, Vec<(Vec<String>, Change)>)>,
 }
 
 impl App {
@@ -43,6 +69,59 @@ impl App {
     /// What is still to be looked at.
     pub fn looks(&self) -> MutexGuard<'_, Looks> {
         self.looks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the run folders looked like when they were read.
+    pub fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The model and the recipe of pictures that were looked at.
+    pub fn recipe(&self, run_id: &str) -> Option<(String, Recipe)> {
+        self.recipes.lock().unwrap_or_else(PoisonError::into_inner).get(run_id).cloned()
+    }
+
+    /// Remembers the recipe of pictures.
+    pub fn remember(&self, run_id: &str, model: &str, recipe: Recipe) {
+        let mut known = self.recipes.lock().unwrap_or_else(PoisonError::into_inner);
+        // A dragged slider asks for many levels; what is dropped is known again with the next look.
+        if known.len() >= RECIPES {
+            known.clear();
+        }
+        known.insert(run_id.to_owned(), (model.to_owned(), recipe));
+    }
+
+    /// Whether the whole queue rests.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn paused(&self) -> Result<bool, Error> {
+        Ok(self.db.settings()?.get(PAUSED).is_some_and(|v| v == "true"))
+    }
+
+    /// Lets the queue rest, or go on.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn pause(&self, paused: bool) -> Result<(), Error> {
+        self.db.keep_settings(&[(PAUSED, paused.to_string())])?;
+        self.hub.tell("queue", &serde_json::json!({ "paused": paused }))?;
+        self.bench.wake();
+        Ok(())
+    }
+
+    /// Lets the queue rest if it was to rest after this job.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn pause_if_asked(&self, job: i64) -> Result<(), Error> {
+        if self.bench.rests_after(job) { self.pause(true) } else { Ok(()) }
+    }
+
+    /// The bytes of a picture of a run, by one of them, if there is one.
+    pub fn picture_bytes(&self, run: &str) -> Option<u64> {
+        let file = self.db.a_file(run).ok()??;
+        std::fs::metadata(self.root.join(file)).ok().map(|m| m.len())
     }
 
     /// Runs what waits for a disk beside the requests.

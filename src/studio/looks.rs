@@ -5,8 +5,10 @@
 //! the lowest goes first. A newer wish of the same view and lane takes the place of an older one that has not been begun, so
 //! that a slider may be dragged as fast as a hand can: one picture is being made, and one waits.
 
+use crate::acts::generate::Vary;
 use crate::units::Percentile;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// The model and the reward that pictures are asked of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +30,8 @@ pub struct Wish {
     pub seed: u64,
     /// The novelty asked for; without one it is not steered.
     pub novelty: Option<Percentile>,
+    /// What it is a variation of, if it is; then its seed is its number.
+    pub vary: Option<Arc<Vary>>,
 }
 
 /// What a view wants of one lane.
@@ -91,14 +95,22 @@ impl Looks {
         self.orders.clear();
     }
 
+    /// Whether anything waits.
+    pub fn waits(&self) -> bool {
+        !self.orders.is_empty()
+    }
+
     /// The next wishes, at most `most(subject)` of one kind: the lowest lane first, within it the oldest look.
     pub fn next(&mut self, most: impl Fn(&Subject) -> usize) -> Option<Batch> {
         let first = self.orders.iter().enumerate().min_by_key(|(_, o)| (o.lane, o.look)).map(|(i, _)| i)?;
         let order = &mut self.orders[first];
-        let steered = order.wishes.front()?.novelty.is_some();
+        let front = order.wishes.front()?;
+        let (steered, vary) = (front.novelty.is_some(), front.vary.clone());
+        // The centre of variations is made anew in each call, so all of them go into one.
+        let most = if vary.is_some() { order.wishes.len() } else { most(&order.subject).max(1) };
         let mut wishes = Vec::new();
-        while wishes.len() < most(&order.subject).max(1)
-            && order.wishes.front().is_some_and(|w| w.novelty.is_some() == steered)
+        while wishes.len() < most
+            && order.wishes.front().is_some_and(|w| w.novelty.is_some() == steered && w.vary == vary)
         {
             wishes.extend(order.wishes.pop_front());
         }
@@ -120,7 +132,7 @@ mod tests {
 
     fn wish(seed: u64, novelty: Option<f64>) -> Wish {
         let slot = novelty.map_or("balanced".into(), |n| n.to_string());
-        Wish { id: format!("{slot}-{seed}"), slot, seed, novelty: novelty.map(Percentile::clamped) }
+        Wish { id: format!("{slot}-{seed}"), slot, seed, novelty: novelty.map(Percentile::clamped), vary: None }
     }
 
     fn hero(seed: u64, novelty: f64) -> [Vec<Wish>; LANES] {

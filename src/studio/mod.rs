@@ -10,11 +10,15 @@ mod bench;
 mod db;
 mod guard;
 mod hub;
+mod journal;
+mod keep;
 mod looks;
 mod models;
 mod pictures;
 mod problem;
+mod queue;
 mod routes;
+mod scan;
 mod serve;
 mod shelf;
 mod token;
@@ -28,9 +32,10 @@ use crate::error::{Error, Result};
 use crate::store::{self, Lock};
 use app::App;
 use bench::Bench;
-use db::Db;
+use db::{Db, JobRow, JobState};
 use guard::Guard;
 use hub::Hub;
+use journal::Journal;
 use looks::{Looks, Subject};
 use models::Models;
 use shelf::Shelf;
@@ -51,6 +56,8 @@ pub struct Studio {
     pub device: String,
     /// The program whose `studio-worker` makes them.
     pub program: PathBuf,
+    /// Whether the database is made anew from the run folders and the journal.
+    pub rebuild: bool,
 }
 
 impl Studio {
@@ -71,6 +78,10 @@ impl Studio {
             true => Token::in_file(&own.join("token")).map(|(text, token)| (format!("#token={text}"), Some(token)))?,
             false => (String::new(), None),
         };
+        if self.rebuild {
+            Db::remove(&own)?;
+        }
+        let fresh = !own.join("studio.db").exists();
         let db = Arc::new(Db::open(&own)?);
         let hub = Arc::new(Hub::new(Arc::clone(&db), root.clone()));
         let app = Arc::new(App {
@@ -81,9 +92,17 @@ impl Studio {
             hub,
             models: Models::default(),
             looks: Mutex::new(Looks::default()),
+            journal: Journal::open(&own)?,
+            undos: Mutex::default(),
+            recipes: Mutex::default(),
+            seen: Mutex::default(),
             bench: Bench::new(self.program, self.device),
             root,
         });
+        if fresh {
+            app.journal.replay(&app.db)?;
+        }
+        begin(&app)?;
         app.bench.load(Subject { model: app.model.clone(), reward: None });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| Error::io("<network>", "listen to", e))?;
@@ -92,6 +111,7 @@ impl Studio {
             tokio::select! {
                 served = serve::serve(Arc::clone(&app), listener, cancel) => served,
                 worked = bench::run(Arc::clone(&app)) => worked,
+                scanned = scan::keep_scanning(Arc::clone(&app)) => scanned,
             }
         });
         // Requests that still wait for a disk are not waited for: nothing of theirs is half-written.
@@ -99,3 +119,26 @@ impl Studio {
         done
     }
 }
+
+/// Reads the run folders, and puts those that an earlier studio planned and did not finish back into the queue. What ran when
+/// it ended goes on first, since it stands first; a batch that no job is known of waits to be resumed.
+fn begin(app: &App) -> Result<()> {
+    scan::scan(app)?;
+    let jobs = app.db.jobs()?;
+    for job in jobs.iter().filter(|j| matches!(j.state, JobState::Running | JobState::Elsewhere)) {
+        app.db.keep_job(&JobRow { state: JobState::Queued, reason: None, ..job.clone() })?;
+    }
+    let known = |run: &str| jobs.iter().any(|j| j.run == run);
+    let open = app.db.runs()?.into_iter().filter(|r| r.kind == GENERATE && r.done < r.wanted && !known(&r.name));
+    for run in open {
+        let id = app.db.enqueue(&run.name, run.made_at)?;
+        if let Some(job) = queue::find(app, id)? {
+            let reason = Some("found unfinished".into());
+            app.db.keep_job(&JobRow { state: JobState::Paused, reason, ..job })?;
+        }
+    }
+    Ok(())
+}
+
+/// The act whose runs have pictures.
+const GENERATE: &str = crate::acts::generate::ROW.name;

@@ -119,6 +119,12 @@ impl Shelf {
         std::fs::read(&path).map(Some).map_err(|e| Error::io(path, "read", e))
     }
 
+    /// Where the file of a picture that is here lies.
+    pub fn file(&self, id: &str) -> Option<PathBuf> {
+        self.held().entries.get(id).filter(|e| e.png.is_none() && e.row.sha256.is_some())?;
+        Some(self.path(id, "png"))
+    }
+
     fn path(&self, id: &str, kind: &str) -> PathBuf {
         self.folder.join(format!("{id}.{kind}"))
     }

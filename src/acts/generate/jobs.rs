@@ -3,11 +3,12 @@
 use super::keys::{BatchConfig, JobKeys};
 use super::make::check;
 use super::origin::Origin;
+use super::planned::{GeneratePlan, PlannedJob};
 use super::recipe::{PictureRecipe, Recipe};
 use super::scale::Scale;
 use super::subject::Subject;
 use super::subjects::{Subjects, subject};
-use super::tiles::{Classifiers, GeneratePlan, PlannedJob};
+use super::tiles::Classifiers;
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result, shown};
 use crate::generator::{Classifier, find_model};

@@ -3,12 +3,14 @@
 
 use super::keys::JobKeys;
 use super::likeness::Likeness;
-use super::make::{as_made, plain_row, row};
+use super::make::{as_made, make, plain_row, row};
 use super::recipe::{PictureRecipe, Recipe};
 use super::row::SampleRow;
 use super::subject::Subject;
+use super::subjects::{Subjects, subject};
+use super::vary::{Vary, centre, starts};
 use crate::cancel::Cancel;
-use crate::device::DeviceName;
+use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result};
 use crate::render::{Picture, png};
 use crate::run::as_recorded;
@@ -39,6 +41,11 @@ impl Templates {
             plain: Recipe::of(&keys, subject, None, device)?,
             steered: taught.then(|| Recipe::of(&steered, subject, None, device)).transpose()?,
         })
+    }
+
+    /// The recipe of variations.
+    pub fn around(&self, vary: Vary) -> Recipe {
+        Recipe { vary: Some(vary), ..self.plain.clone() }
     }
 
     /// The recipe of a picture at `novelty`, or of an unsteered one; `None` where the model cannot be steered.
@@ -93,6 +100,35 @@ pub fn look(
         }
     }
     Ok(shots.into_iter().flatten().collect())
+}
+
+/// Makes the variations `numbers` of a latent of this model, as a run of their recipe does.
+///
+/// # Errors
+/// Those of making the latent again; [`Error::Key`] for more than a tile.
+pub fn look_around(
+    subjects: &mut Subjects,
+    (model, templates): (&str, &Templates),
+    (vary, numbers): (&Vary, &[u64]),
+    device: &(DeviceName, Device),
+    cancel: &Cancel,
+) -> Result<Vec<Shot>> {
+    let recipe = templates.around(vary.clone());
+    if numbers.is_empty() || numbers.len() > recipe.tile {
+        return Err(Error::key("vary", format!("expected 1 to {} at once, found {}", recipe.tile, numbers.len())));
+    }
+    let width = subject(subjects, model, &recipe, &device.1)?.generator().spec().latent_width;
+    if width < 2 {
+        return Err(Error::key("vary", "a latent of one value has no direction to turn in"));
+    }
+    let centre = centre(vary, model, subjects, device, width, cancel)?;
+    let subject = subject(subjects, model, &recipe, &device.1)?;
+    let mut samples = numbers.to_vec();
+    if subject.needs_whole_tiles() {
+        samples.resize(recipe.tile, numbers[0]);
+    }
+    let finished = make(subject, &recipe, &starts(&recipe, Some(&centre), &samples, width), cancel)?;
+    finished.iter().take(numbers.len()).map(|f| shot(subject, &recipe, f, None)).collect()
 }
 
 /// One call of the network for all of `asked`, which are all steered or all plain.

@@ -1,11 +1,11 @@
 //! The contact sheet: one row per job, one column per seed; where there are more levels than seeds, the other way round.
 //! Many columns wrap, and very many go on over further pages.
 
+use super::planned::PlannedJob;
 use super::recipe::Recipe;
 use super::row::SampleRow;
 use super::scale::Sort;
 use super::subject::NO_REWARD;
-use super::tiles::PlannedJob;
 use crate::error::{Error, Result};
 use crate::render::Picture;
 use crate::render::grid::{BALANCED, Cell, Fit, Mark, NOVEL, Sheet, SheetRow, TYPICAL};

@@ -3,10 +3,8 @@
 use super::likeness::Likeness;
 use super::look::{Shot, shot};
 use super::make::make;
-use super::origin::Origin;
-use super::recipe::Recipe;
+use super::planned::{GeneratePlan, PlannedJob};
 use super::row::{SampleRow, picture_path, preview_path};
-use super::scale::Sort;
 use super::sheet::{self, SheetJob};
 use super::subject::Subject;
 use super::subjects::{Subjects, subject};
@@ -24,7 +22,6 @@ use crate::steer::Status;
 use crate::store;
 use crate::table::{write_csv, write_parquet};
 use crate::tile::Tiling;
-use serde::{Deserialize, Serialize};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -35,57 +32,6 @@ pub const ROW: ActRow = ActRow {
     about: "pictures of seeds, as isoline generate makes them",
     open: |plan, folder| Ok(Box::new(Pictures::open(keys(plan)?, folder)?)),
 };
-
-/// The keys of the plan that belong to this act.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GeneratePlan {
-    /// Whether `samples.csv` is written beside `samples.parquet`.
-    pub csv: bool,
-    /// From 1 to 64 jobs.
-    pub jobs: Vec<PlannedJob>,
-}
-
-/// One job of a plan.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PlannedJob {
-    /// Name of the job, and of its row on the contact sheet.
-    pub name: String,
-    /// Folder below the run directory, or `.`.
-    pub folder: String,
-    /// Model name or path.
-    pub model: String,
-    /// As in `0-63,99`.
-    pub seeds: Seeds,
-    /// Classifier name or path, where the recipe compares pictures by one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub classifier: Option<String>,
-    /// Whether pictures lie in a separate folder for each thousand seeds.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub subdirs: bool,
-    /// Whether its pictures are enlarged on the sheet to a size that is easy to look at.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub large: bool,
-    /// Order of the seeds on the sheet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sort: Option<Sort>,
-    /// Whether its pictures are frames of an animation of each seed.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub sweep: bool,
-    /// The picture whose recipe it was made from, if it was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<Origin>,
-    /// Everything that its samples depend on besides the seed.
-    pub recipe: Recipe,
-}
-
-impl PlannedJob {
-    /// The recipes that have to be followed before its own: those of what its samples are variations of.
-    pub fn chain(&self) -> Vec<Recipe> {
-        self.recipe.vary.iter().flat_map(|v| v.chain().cloned()).collect()
-    }
-}
 
 /// Classifiers in memory, by the name that a job gives.
 pub type Classifiers = BTreeMap<String, Classifier>;
@@ -183,8 +129,36 @@ impl Pictures {
         device: (DeviceName, Device),
         subjects: Subjects,
         classifiers: Classifiers,
-    ) -> Box<dyn Maker + '_> {
-        Box::new(PictureMaker { pictures: self, device, subjects, classifiers, centres: BTreeMap::new() })
+    ) -> PictureMaker<'_> {
+        PictureMaker { pictures: self, device, subjects, classifiers, centres: BTreeMap::new() }
+    }
+
+    /// The ids of a tile's pictures that are recorded, each with its row and its file.
+    pub fn recorded(&self, tile: u64) -> Lookup<Vec<(String, SampleRow, Option<PathBuf>)>> {
+        let (job, (number, wanted)) = self.place(tile);
+        let one = |row: SampleRow| {
+            let file = row.file.as_ref().map(|f| job.folder.join(f));
+            (format!("{}-{}", job.run_id, row.seed), row, file)
+        };
+        let found = Record::<SampleRow>::find(&job.folder, *number, &job.run_id);
+        found.map(|record| record.samples.into_iter().filter(|s| wanted.contains(&s.seed)).map(one).collect())
+    }
+
+    /// The file of a tile's record.
+    pub fn record_file(&self, tile: u64) -> PathBuf {
+        let (job, (number, _)) = self.place(tile);
+        job.folder.join(crate::run::record_path(*number))
+    }
+
+    /// The model of a tile.
+    pub fn model(&self, tile: u64) -> &str {
+        &self.place(tile).0.planned.model
+    }
+
+    /// The tile that holds `seed` of the first job, if it is planned.
+    pub fn tile_of(&self, seed: u64) -> Option<u64> {
+        let tiles = &self.jobs.first()?.tiles;
+        tiles.iter().position(|t| t.1.contains(&seed)).map(|i| i as u64)
     }
 
     /// The rows of every job, as (name, folder, rows), in the order its seeds were typed.
@@ -306,7 +280,7 @@ impl Work for Pictures {
     }
 
     fn maker<'a>(&'a self, device: (DeviceName, Device)) -> Box<dyn Maker + 'a> {
-        self.maker_with(device, BTreeMap::new(), BTreeMap::new())
+        Box::new(self.maker_with(device, BTreeMap::new(), BTreeMap::new()))
     }
 
     fn finish(&self) -> Result<()> {
@@ -347,13 +321,21 @@ impl Work for Pictures {
     }
 }
 
-struct PictureMaker<'a> {
+/// Makes the tiles of a run of pictures. The models that it has loaded are taken along and can be had back.
+pub struct PictureMaker<'a> {
     pictures: &'a Pictures,
     device: (DeviceName, Device),
     subjects: Subjects,
     classifiers: Classifiers,
     /// The latents around which the jobs that vary one lie, by run id.
     centres: BTreeMap<String, Vec<f32>>,
+}
+
+impl PictureMaker<'_> {
+    /// The models in memory.
+    pub fn into_subjects(self) -> Subjects {
+        self.subjects
+    }
 }
 
 impl Maker for PictureMaker<'_> {

@@ -119,17 +119,30 @@ impl Vary {
             );
             return bad(message);
         }
+        Self::around(own, angle, device.class()).map(Some)
+    }
+
+    /// Variations at `angle` around the latent of a picture, which is made again on a device of this class.
+    ///
+    /// # Errors
+    /// [`Error::Key`] for an angle that is none, and for variations of variations that go too deep.
+    pub fn around(own: PictureRecipe, angle: f64, device: &str) -> Result<Self> {
+        if !is_angle(angle) {
+            let message = format!("expected an angle above 0 and up to π radians, found {angle}");
+            return Err(Error::key("angle", message));
+        }
         let differs = moves_latents(&own.recipe) || own.recipe.vary.is_some();
         // What does not change the latent is left out; the latent is made again here.
         let of = differs.then(|| {
-            let device = device.class().into();
-            let of = Recipe { metadata: true, latents: None, scale: None, device, ..own.recipe };
+            let of = Recipe { metadata: true, latents: None, scale: None, device: device.to_owned(), ..own.recipe };
             Box::new(if is_guided(&of) { of.unsteered() } else { of })
         });
         let vary = Self { seed: own.seed, angle, of };
         match vary.depth() > DEPTH {
-            true => bad(format!("variations of variations go {DEPTH} deep; begin again from a seed")),
-            false => Ok(Some(vary)),
+            true => {
+                Err(Error::key("vary", format!("variations of variations go {DEPTH} deep; begin again from a seed")))
+            }
+            false => Ok(vary),
         }
     }
 

@@ -2,9 +2,19 @@
 //! here; the rest is events and settings.
 
 mod events;
+mod jobs;
+mod marks;
+mod pictures;
+mod runs;
 mod settings;
 
 pub use events::KeptEvent;
+pub use jobs::{JobRow, JobState};
+pub use marks::Change;
+#[cfg(test)]
+pub use marks::Marks;
+pub use pictures::{Filter, Found, Sorting, place};
+pub use runs::{Recorded, RunRow};
 
 use crate::error::{Error, Result};
 use rusqlite::{Connection, ErrorCode};
@@ -12,10 +22,27 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 /// What brings the file from each version to the next. A step that has been released is never changed.
-static STEPS: &[&str] = &["
+static STEPS: &[&str] = &[
+    "
     CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, kind TEXT NOT NULL, json TEXT NOT NULL) STRICT;
     CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-"];
+",
+    "
+    CREATE TABLE runs (name TEXT PRIMARY KEY, kind TEXT NOT NULL, stamp TEXT NOT NULL, wanted INTEGER NOT NULL,
+        done INTEGER NOT NULL, flagged INTEGER NOT NULL, damaged INTEGER NOT NULL, made_at REAL NOT NULL) STRICT;
+    CREATE TABLE pictures (id TEXT PRIMARY KEY, run_id TEXT NOT NULL, seed TEXT NOT NULL, model TEXT NOT NULL, asked REAL,
+        reached REAL, status TEXT NOT NULL, made_at REAL NOT NULL, row TEXT NOT NULL) STRICT;
+    CREATE INDEX pictures_by_level ON pictures (reached, id);
+    CREATE INDEX pictures_by_time ON pictures (made_at, id);
+    CREATE TABLE places (picture TEXT NOT NULL, run TEXT NOT NULL, file TEXT, PRIMARY KEY (picture, run)) STRICT, WITHOUT ROWID;
+    CREATE INDEX places_by_run ON places (run);
+    CREATE TABLE marks (picture TEXT PRIMARY KEY, star INTEGER NOT NULL DEFAULT 0, binned INTEGER NOT NULL DEFAULT 0,
+        alt TEXT NOT NULL DEFAULT '') STRICT;
+    CREATE TABLE tags (picture TEXT NOT NULL, tag TEXT NOT NULL, PRIMARY KEY (picture, tag)) STRICT, WITHOUT ROWID;
+    CREATE TABLE jobs (id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL UNIQUE, position REAL NOT NULL, state TEXT NOT NULL,
+        reason TEXT, tries INTEGER NOT NULL DEFAULT 0, tile_ms REAL, created REAL NOT NULL, started REAL, ended REAL) STRICT;
+",
+];
 
 /// The open file.
 pub struct Db {
@@ -63,6 +90,22 @@ impl Db {
             change.commit().map_err(fail)?;
         }
         Ok(Self { path, connection: Mutex::new(connection) })
+    }
+
+    /// Removes the file in `folder`, so that the next one is made anew.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn remove(folder: &Path) -> Result<()> {
+        for name in ["studio.db", "studio.db-wal", "studio.db-shm"] {
+            match std::fs::remove_file(folder.join(name)) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::io(folder.join(name), "remove", e));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Asks the database.

@@ -21,4 +21,11 @@ export const get = (path) => ask("GET", path);
 export const post = (path, body) => ask("POST", path, body);
 export const patch = (path, body) => ask("PATCH", path, body);
 export const remove = (path) => ask("DELETE", path);
+// A picture that was dropped on the page.
+export async function read(blob) {
+  const answer = await fetch("/api/recipes", { method: "POST", headers: { "X-Isoline": "1", "Content-Type": "image/png" }, body: blob });
+  const content = await answer.json();
+  if (!answer.ok) throw new Problem(answer.status, content);
+  return content;
+}
 export const file = (id, sha8) => `/api/pictures/${id}/file?v=${sha8}`;

@@ -1,12 +1,17 @@
 // Where the page begins.
 
-import { get, patch, post } from "./api.js";
+import { get, patch, post, read } from "./api.js";
 import { $, h } from "./draw.js";
 import { connect, on } from "./events.js";
+import { makeGallery } from "./gallery.js";
 import { help } from "./help.js";
+import { makeInspector } from "./inspector.js";
 import { keys, listen, remap } from "./keys.js";
+import { makeMany } from "./many.js";
 import { models } from "./models.js";
+import { makeQueue } from "./queue.js";
 import { makeStudio } from "./studio.js";
+import { makeVariations } from "./vary.js";
 import { words } from "./words.js";
 
 const view = crypto.randomUUID?.() ?? `v${Math.random().toString(36).slice(2)}`;
@@ -33,6 +38,63 @@ function notice(text) {
 }
 
 const studio = makeStudio(view, said);
+const many = makeMany(studio.now, said);
+const gallery = makeGallery(said, (id) => go(`#screen=picture&id=${id}`));
+const inspector = makeInspector(said, async (picture) => {
+  go(studio.now.hash ?? "#");
+  await restore(picture);
+});
+const variations = makeVariations(view, studio.now, said, (id) => go(`#screen=picture&id=${id}`));
+const queue = makeQueue(said, (run) => go(`#screen=gallery&run=${encodeURIComponent(run)}`));
+
+const go = (hash) => {
+  location.hash = hash;
+};
+
+// Which screen the address names.
+function show() {
+  const parts = new URLSearchParams(location.hash.slice(1));
+  const screen = parts.get("screen");
+  $("main").hidden = Boolean(screen);
+  $("gallery").hidden = screen !== "gallery";
+  $("inspector").hidden = screen !== "picture";
+  $("to-studio").toggleAttribute("aria-current", !screen);
+  $("to-gallery").toggleAttribute("aria-current", screen === "gallery");
+  if (screen === "gallery") gallery.open(parts.get("run"));
+  else gallery.close();
+  if (screen === "picture") inspector.open(parts.get("id"));
+  if (screen) document.title = `${screen === "gallery" ? "gallery" : "picture"} · isoline studio`;
+}
+
+// Opens a picture's model, seed and level in the studio.
+async function restore({ model, reward, seed, asked }) {
+  if (model !== studio.now.model || (reward ?? null) !== studio.now.reward) {
+    Object.assign(studio.now, { seed, asked });
+    await choose(model, reward ?? null);
+  } else {
+    studio.go(seed);
+    studio.ask(asked, true);
+  }
+}
+
+// A picture that is dropped on the page says what it is.
+addEventListener("dragover", (event) => event.preventDefault());
+addEventListener("drop", async (event) => {
+  event.preventDefault();
+  const dropped = event.dataTransfer?.files?.[0];
+  if (!dropped) return;
+  try {
+    const found = await read(dropped);
+    if (found.model_here === "absent") return notice(found.problems.join(" "));
+    go(studio.now.hash ?? "#");
+    show();
+    await restore(found);
+    said(words.dropped(found.seed, found.asked, found.model));
+    if (found.problems.length) notice(found.problems.join(" "));
+  } catch (problem) {
+    notice(problem.message);
+  }
+});
 
 function theme(choice) {
   if (choice === "system") delete document.documentElement.dataset.theme;
@@ -41,7 +103,7 @@ function theme(choice) {
 
 function chip(model, shape, device) {
   const size = shape ? `${shape[2]} × ${shape[1]}` : "";
-  $("model-chip").replaceChildren(h("b", {}, model), [size, device?.toUpperCase()].filter(Boolean).join(" · "));
+  $("model-chip").replaceChildren(h("b", {}, model), h("span", {}, [size, device?.toUpperCase()].filter(Boolean).join(" · ")));
 }
 
 async function choose(model, reward) {
@@ -67,6 +129,7 @@ async function about() {
   if (info.ms) parts.push(words.pace(info.ms));
   if (info.exact === false) parts.push(words.sketch);
   $("about").replaceChildren(...parts.flatMap((part) => [h("span", {}, part), h("br"), h("br")]).slice(0, -2));
+  many.suit();
   if (info.loaded) {
     notice("");
     $("main").dataset.ready = "yes";
@@ -123,9 +186,24 @@ async function begin() {
   });
   $("help").addEventListener("click", () => help(look));
   $("model-chip").addEventListener("click", () => models(studio.now.model, choose).catch((p) => notice(p.message)));
-  listen({ ...studio.acts, help: () => help(look) });
+  const inspect = () => studio.hero() && go(`#screen=picture&id=${studio.hero()}`);
+  const vary = () => studio.frame() && variations.open(studio.frame());
+  $("inspect").addEventListener("click", inspect);
+  $("vary").addEventListener("click", vary);
+  const here = () => !$("main").hidden;
+  const onlyHere = Object.fromEntries(Object.entries({ ...studio.acts, inspect, vary }).map(([name, act]) => [name, (down) => here() && act(down)]));
+  listen({
+    ...onlyHere,
+    gallery: () => go($("gallery").hidden ? "#screen=gallery" : (studio.now.hash ?? "#")),
+    compare: () => !$("gallery").hidden && gallery.compare(),
+    star: () => ($("gallery").hidden ? inspector.star() : gallery.star()),
+    help: () => help(look),
+  });
+  addEventListener("hashchange", show);
+  queue.begin(state);
+  show();
 
-  const asked = studio.restore(location.hash);
+  const asked = studio.restore($("main").hidden ? "" : location.hash);
   await choose(asked.model ?? state.model, asked.reward);
 }
 

@@ -17,6 +17,7 @@ export function makeStudio(view, said) {
   const frames = new Map(); // slot → what is known of it
   const arrived = new Map(); // pictures that came before the answer that announced them
   const times = [];
+  const kept = new Set(); // ids that were kept since the page was opened
   let shown = null; // the frame in the large picture
   let held = false;
   let timer = 0;
@@ -35,6 +36,7 @@ export function makeStudio(view, said) {
     modes[place].focus();
     ask(MODES[place][1], true);
   });
+  $("keep").addEventListener("click", keep);
   $("next").addEventListener("click", () => turn(1));
   $("more").addEventListener("click", () => more());
   $("hold").addEventListener("pointerdown", () => hold(true));
@@ -57,6 +59,21 @@ export function makeStudio(view, said) {
     const level0 = slot === "balanced" ? null : Number(slot.slice(6));
     const button = h("button", { type: "button", class: "frame empty", onclick: () => ask(level0, true) }, image, h("span", { class: "cap" }, level, reached));
     return { slot, level: level0, image, text: level, reached, button, item: h("li", {}, button) };
+  });
+
+  async function keep() {
+    const id = frames.get("hero")?.picture?.sha8 ? frames.get("hero").id : null;
+    if (!id || $("keep").disabled) return;
+    $("keep").disabled = true;
+    said(words.keeping);
+    await post("/api/keep", { id }).catch((problem) => said(words.keepFailed(problem.message), true));
+  }
+
+  on("kept", ({ id, error }) => {
+    if (error) return said(words.keepFailed(error), true);
+    kept.add(id);
+    if (frames.get("hero")?.id === id) said(words.kept);
+    draw();
   });
 
   function command() {
@@ -164,6 +181,10 @@ export function makeStudio(view, said) {
     $("flag").textContent = !picture || !now.taught || picture.status === "non_finite" ? "" : odd ? words.odd : words.known;
     $("flag").classList.toggle("look", odd);
     $("hold").disabled = now.asked === null || !plain?.sha8;
+    const here = kept.has(hero?.id);
+    $("keep").disabled = !picture?.sha8 || here;
+    $("keep").firstChild.textContent = here ? "Kept " : "Keep ";
+    $("inspect").disabled = $("vary").disabled = !picture?.sha8;
     const save = $("save");
     save.setAttribute("aria-disabled", String(!picture?.sha8));
     if (picture?.sha8) save.href = `/api/pictures/${hero.id}/file?save=true`;
@@ -251,8 +272,11 @@ export function makeStudio(view, said) {
     const parts = new URLSearchParams({ model: now.model, seed: now.seed });
     if (now.reward) parts.set("reward", now.reward);
     if (now.asked !== null) parts.set("novelty", String(now.asked));
-    history.replaceState(null, "", `#${parts}`);
+    now.hash = `#${parts}`;
+    $("to-studio").href = now.hash;
     $("seed").value = now.seed;
+    if ($("main").hidden) return;
+    history.replaceState(null, "", now.hash);
     document.title = `${now.seed} · ${now.asked === null ? "balanced" : name(now.asked).toLowerCase()} · isoline studio`;
   }
 
@@ -334,6 +358,9 @@ export function makeStudio(view, said) {
     previous: () => turn(-1),
     hold,
     more,
+    keep,
   };
-  return { now, open, begin, restore, acts, look, usual: () => (times.length ? times[times.length - 1] : null) };
+  const hero = () => (frames.get("hero")?.picture?.sha8 ? frames.get("hero").id : null);
+  const frame = () => (hero() ? frames.get("hero") : null);
+  return { frame, hero, go, ask, now, open, begin, restore, acts, look, usual: () => (times.length ? times[times.length - 1] : null) };
 }

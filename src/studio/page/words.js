@@ -40,10 +40,57 @@ export const words = {
   copyFailed: "The browser did not let the page copy. The command is: ",
   quantity: (name, samples) => `Novelty is a percentile of ${QUANTITIES[name] ?? name} among ${samples.toLocaleString("en")} of this model’s own pictures.`,
   pace: (ms) => `A steered picture takes about ${ms < 950 ? `${Math.round(ms / 10) * 10} ms` : `${tenth(ms / 1000)} s`} here.`,
+  pictures: (n) => `${n.toLocaleString("en")} ${n === 1 ? "picture" : "pictures"}`,
+  keeping: "Keeping…",
+  kept: "Kept.",
+  keepFailed: (why) => `It could not be kept: ${why}`,
+  emptyGallery: "Nothing made yet. Press Make many in the Studio, or run isoline generate here.",
+  emptyFilter: "No picture fits.",
+  damaged: (n, run) => `${n} ${n === 1 ? "record is" : "records are"} damaged; isoline resume ${run} makes them again.`,
+  cost: ({ pictures, seconds, bytes }) => [words.pictures(pictures), seconds === null ? "" : `about ${duration(seconds)}`, size(bytes)].filter(Boolean).join(" · "),
+  noRoom: (bytes) => `The disk has no room for ${size(bytes)}.`,
+  added: (name) => `${name} is in the queue.`,
+  nothingWaits: "Nothing waits.",
+  progress: (done, wanted) => `${done.toLocaleString("en")} of ${wanted.toLocaleString("en")}`,
+  left: (s) => `${duration(s)} left`,
+  flagged: (n) => (n ? `${n} flagged` : ""),
+  goesOn: (free) => `${size(free)} free on the disk · the work goes on when this page is closed`,
+  chosen: (n) => `${n} chosen`,
+  binned: (n) => `${words.pictures(n)} in the bin.`,
+  making: "Making it again…",
+  same: (bytes) => `Identical: all ${bytes.toLocaleString("en")} bytes.`,
+  differs: (largest) => (largest === 0 ? "The same pixels; the text inside differs." : `It differs: by ${largest} of 255 at most.`),
+  exported: (n, left) => `${words.pictures(n)} saved.${left ? ` ${left} left out: their files have changed.` : ""}`,
+  centre: (label) => `In the middle: ${label}`,
+  angle: (radians) => `Each is turned by ${whole((radians * 180) / Math.PI)}° from the one in the middle, in a direction of its own. Click one, and it becomes the middle.`,
+  blink: "Hold the space bar to see the second in the place of the first.",
+  between: (all) => {
+    const known = all.filter((p) => p.reached !== null).sort((x, y) => x.reached - y.reached);
+    if (known.length < 2) return "";
+    const [least, most] = [known[0], known.at(-1)];
+    const apart = most.reached - least.reached;
+    const same = new Set(all.map((p) => p.seed)).size === 1 ? "All are of one seed. " : "";
+    return `${same}From ${whole(least.reached)} (seed ${least.seed}) to ${whole(most.reached)} (seed ${most.seed}): ${whole(apart)} points apart.`;
+  },
+  compareHow: "Choose two to nine pictures.",
+  gone: "This picture is not here.",
+  dropped: (seed, asked, model) => `Seed ${seed}, ${asked === null ? "without steering" : `asked ${whole(asked)}`}, ${model}: opened.`,
   help: "The number is a percentile among this model’s own pictures. Novel means rare for it: not good, and not new to the world.",
 };
 
 // What a level is called.
 export function name(level) {
   return level === null ? "Balanced" : level < 30 ? "Typical" : level > 70 ? "Novel" : "Between";
+}
+
+// A time in words.
+export function duration(seconds) {
+  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  return `${tenth(seconds / 3600)} h`;
+}
+
+// A number of bytes in words.
+export function size(bytes) {
+  return bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : bytes < 1e9 ? `${tenth(bytes / 1e6)} MB` : `${tenth(bytes / 1e9)} GB`;
 }

@@ -1,11 +1,13 @@
 //! What a page wants to see.
 
 use super::taken::Body;
+use crate::acts::generate::{PictureRecipe, Vary};
 use crate::limits;
 use crate::studio::app::App;
 use crate::studio::looks::{LANES, Subject, Wish};
 use crate::studio::pictures::Picture;
 use crate::studio::problem::{Code, Problem};
+use crate::studio::shelf::is_id;
 use crate::studio::worker::talk::Loaded;
 use crate::units::Percentile;
 use axum::Json;
@@ -36,10 +38,26 @@ pub struct Look {
     /// Whether the same seed is wanted at the levels of the strip, and without steering.
     #[serde(default)]
     strip: bool,
+    /// What variations are wanted of, in place of other seeds.
+    #[serde(default)]
+    around: Option<Around>,
     /// How many of the seeds after it are wanted at the same level.
     #[serde(default)]
     seeds: usize,
 }
+
+/// A ring of variations round a picture.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Around {
+    /// Id of the picture, which has been looked at.
+    id: String,
+    /// How far they are turned from its latent, in radians.
+    angle: f64,
+}
+
+/// Variations of a ring.
+const RING: u64 = 8;
 
 /// What a look is going to show.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -93,7 +111,9 @@ fn ask(app: &App, look: Look) -> Result<(StatusCode, Json<Shown>), Problem> {
         return Err(Problem::value("novelty", "this model has no reward, so that nothing is known of novelty")
             .hint(format!("isoline train-reward --model {} teaches one", subject.model)));
     }
-    let wish = |slot: String, seed: u64, novelty| of(&loaded, slot, seed, novelty).map_err(|e| app.problem(&e));
+    let wish = |slot: String, seed: u64, novelty| {
+        of(app, &subject.model, &loaded, (slot, seed, novelty)).map_err(|e| app.problem(&e))
+    };
     let mut wanted: [Vec<Wish>; LANES] = Default::default();
     wanted[0].push(wish("hero".into(), seed, look.novelty)?);
     if look.strip {
@@ -103,6 +123,9 @@ fn ask(app: &App, look: Look) -> Result<(StatusCode, Json<Shown>), Problem> {
                 wanted[1].push(wish(format!("strip-{level}"), seed, Some(Percentile::clamped(level)))?);
             }
         }
+    }
+    if let Some(around) = &look.around {
+        wanted[2] = ring(app, &subject.model, &loaded, around)?;
     }
     for after in 1..=look.seeds as u64 {
         let other = seed.wrapping_add(after);
@@ -128,10 +151,42 @@ fn ask(app: &App, look: Look) -> Result<(StatusCode, Json<Shown>), Problem> {
     Ok((StatusCode::ACCEPTED, Json(Shown { look, frames })))
 }
 
-/// A picture of this model.
-fn of(loaded: &Loaded, slot: String, seed: u64, novelty: Option<Percentile>) -> crate::error::Result<Wish> {
+/// The variations round a picture.
+fn ring(app: &App, model: &str, loaded: &Loaded, around: &Around) -> Result<Vec<Wish>, Problem> {
+    let unknown = || {
+        let problem = Problem::new(Code::Evicted, "this picture's recipe is not here").hint("look at it again");
+        Problem { at: Some("around".into()), ..problem }
+    };
+    let (run_id, seed) = around.id.split_once('-').filter(|_| is_id(&around.id)).ok_or_else(unknown)?;
+    let (of, recipe) = app.recipe(run_id).filter(|r| r.0 == model).ok_or_else(unknown)?;
+    let seed = seed.parse().map_err(|_| unknown())?;
+    let own = PictureRecipe { schema: 1, seed, recipe };
+    let vary = Vary::around(own, around.angle, &loaded.templates.plain.device);
+    let vary = Arc::new(vary.map_err(|e| app.problem(&e))?);
+    let recipe = loaded.templates.around((*vary).clone());
+    let run_id = recipe.run_id().map_err(|e| app.problem(&e))?;
+    app.remember(&run_id, &of, recipe);
+    let wish = |number: u64| Wish {
+        slot: format!("vary-{number}"),
+        id: format!("{run_id}-{number}"),
+        seed: number,
+        novelty: None,
+        vary: Some(Arc::clone(&vary)),
+    };
+    Ok((1..=RING).map(wish).collect())
+}
+
+/// A picture of this model: its slot, seed and novelty.
+fn of(
+    app: &App,
+    model: &str,
+    loaded: &Loaded,
+    (slot, seed, novelty): (String, u64, Option<Percentile>),
+) -> crate::error::Result<Wish> {
     let recipe = loaded.templates.recipe(novelty).unwrap_or_else(|| loaded.templates.plain.clone());
-    Ok(Wish { slot, id: format!("{}-{seed}", recipe.run_id()?), seed, novelty })
+    let run_id = recipe.run_id()?;
+    app.remember(&run_id, model, recipe);
+    Ok(Wish { slot, id: format!("{run_id}-{seed}"), seed, novelty, vary: None })
 }
 
 /// A page's own name for itself.

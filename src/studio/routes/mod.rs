@@ -1,17 +1,23 @@
 //! The routes, a file for each topic. A route and its description in `/api/openapi.json` are one function.
 
 mod events;
+mod exports;
+mod gallery;
+mod jobs;
 mod looks;
 mod models;
 mod page;
 mod pictures;
 mod queue;
+mod recipes;
 mod session;
 mod settings;
 mod state;
 mod taken;
 
 use super::app::App;
+use crate::limits;
+use axum::extract::DefaultBodyLimit;
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -31,6 +37,21 @@ pub fn all() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(looks::look))
         .routes(routes!(looks::leave))
         .routes(routes!(queue::change))
+        .routes(routes!(jobs::jobs, jobs::enqueue))
+        .routes(routes!(jobs::job, jobs::change, jobs::remove))
+        .routes(routes!(jobs::stop))
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(gallery::pictures, gallery::mark))
+                .routes(routes!(exports::export))
+                .layer(DefaultBodyLimit::max(limits::MARKS_BYTES)),
+        )
+        .routes(routes!(gallery::runs))
+        .routes(routes!(gallery::keep_one))
+        .routes(routes!(gallery::undo))
+        .merge(OpenApiRouter::new().routes(routes!(recipes::read)).layer(DefaultBodyLimit::max(limits::DROPPED_BYTES)))
         .routes(routes!(pictures::picture))
         .routes(routes!(pictures::file))
+        .routes(routes!(pictures::check))
+        .routes(routes!(exports::file))
 }

@@ -1,16 +1,18 @@
-//! Single pictures.
+//! Single pictures: those of the runs, and those that were only looked at.
 
 use super::taken::Asked;
 use crate::acts::generate::SampleRow;
 use crate::studio::app::App;
 use crate::studio::assets::tagged;
+use crate::studio::bench::Again;
 use crate::studio::problem::{Code, Problem};
 use crate::studio::shelf::is_id;
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What is known of a picture.
@@ -18,9 +20,30 @@ use std::sync::Arc;
 pub struct Known {
     /// Its id.
     id: String,
+    /// Its model, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
     /// Its row, as a record has it.
     #[schema(value_type = Object)]
     row: SampleRow,
+    /// Whether it has a star.
+    star: bool,
+    /// Whether it is among those that were kept.
+    kept: bool,
+    /// Whether it is in the bin.
+    binned: bool,
+    /// What people say it shows.
+    alt: String,
+    /// Its tags.
+    tags: Vec<String>,
+    /// The runs that hold it, with its file below the studio's folder.
+    #[schema(value_type = Vec<(String, Option<String>)>)]
+    places: Vec<(String, Option<String>)>,
+    /// The recipe that it was made by, where it is known, as TOML.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipe: Option<String>,
+    /// The command that makes it again, typed in the folder above the studio's.
+    command: String,
 }
 
 fn unknown(id: &str) -> Problem {
@@ -31,14 +54,75 @@ fn unknown(id: &str) -> Problem {
     }
 }
 
+/// The row of a picture, and its file.
+fn row(app: &App, id: &str) -> Result<(SampleRow, Option<String>), Problem> {
+    if let Some(row) = app.shelf.row(id) {
+        return Ok((row, None));
+    }
+    let fail = |e| app.problem(&e);
+    let found = app.db.picture(id).map_err(fail)?.ok_or_else(|| unknown(id))?;
+    let file = app.db.places(id).map_err(fail)?.into_iter().find_map(|p| p.1);
+    Ok((found.row, file))
+}
+
 /// Everything that is known of a picture.
 #[utoipa::path(get, path = "/api/pictures/{id}", params(("id" = String, Path)),
     responses((status = 200, body = Known), (status = 404), (status = 410)))]
 pub async fn picture(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Known>, Problem> {
-    match app.shelf.row(&id) {
-        Some(row) => Ok(Json(Known { id, row })),
-        None => Err(unknown(&id)),
-    }
+    app.aside(move |app| {
+        let fail = |e| app.problem(&e);
+        if !is_id(&id) {
+            return Err(unknown(&id));
+        }
+        let (row, file) = row(app, &id)?;
+        let marks = app.db.marks(&id).map_err(fail)?;
+        let found = app.db.picture(&id).map_err(fail)?;
+        let looked = app.recipe(id.split('-').next().unwrap_or_default());
+        let model = looked.as_ref().map(|l| l.0.clone()).or(found.as_ref().map(|f| f.model.clone()));
+        let recipe = looked.and_then(|l| l.1.text().ok());
+        let root = app.root.file_name().map_or("runs".into(), |n| n.to_string_lossy());
+        let command = match (&file, &model) {
+            (Some(file), _) => format!("isoline generate --from {root}/{file}"),
+            (None, model) => {
+                let level = row.novelty_asked.map_or("--mode balanced".to_owned(), |n| format!("--novelty {n}"));
+                format!("isoline generate -m {} {level} --seeds {}", model.as_deref().unwrap_or("MODEL"), row.seed)
+            }
+        };
+        Ok(Json(Known {
+            kept: found.is_some_and(|f| f.kept),
+            model,
+            row,
+            star: marks.star,
+            binned: marks.binned,
+            alt: marks.alt,
+            tags: marks.tags.into_iter().collect(),
+            places: app.db.places(&id).map_err(fail)?,
+            recipe,
+            command,
+            id,
+        }))
+    })
+    .await
+}
+
+/// Makes a picture again by the recipe inside it. The event `checked` says whether it is the same.
+#[utoipa::path(post, path = "/api/pictures/{id}/check", params(("id" = String, Path)),
+    responses((status = 202), (status = 404), (status = 410)))]
+pub async fn check(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+    app.aside(move |app| {
+        if !is_id(&id) {
+            return Err(unknown(&id));
+        }
+        let (row, file) = row(app, &id)?;
+        let file = match file {
+            Some(file) => inside(app, &file),
+            None => app.shelf.file(&id),
+        };
+        let file = file.filter(|_| row.sha256.is_some()).ok_or_else(|| unknown(&id))?;
+        app.bench.again(Again { id, file });
+        Ok(StatusCode::ACCEPTED)
+    })
+    .await
 }
 
 /// How a file is wanted.
@@ -63,12 +147,19 @@ pub async fn file(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     app.aside(move |app| {
-        let row = app.shelf.row(&id).ok_or_else(|| unknown(&id))?;
-        let sha256 =
-            row.sha256.ok_or_else(|| Problem::new(Code::Unknown, "a value was not finite, so there is no picture"))?;
+        if !is_id(&id) {
+            return Err(unknown(&id));
+        }
+        let (row, file) = row(app, &id)?;
+        let none = || Problem::new(Code::Unknown, "a value was not finite, so there is no picture");
+        let sha256 = row.sha256.ok_or_else(none)?;
         let fixed = how.v.is_some_and(|v| v.len() >= 8 && sha256.starts_with(&v));
         let keep = if fixed { "private, max-age=31536000, immutable" } else { "no-cache" };
-        let png = app.shelf.png(&id).map_err(|e| app.problem(&e))?.ok_or_else(|| unknown(&id))?;
+        let png = match file {
+            Some(file) => in_run(app, &file, &sha256)?,
+            None => app.shelf.png(&id).map_err(|e| app.problem(&e))?,
+        };
+        let png = png.ok_or_else(|| unknown(&id))?;
         let whole = || ([(header::CONTENT_TYPE, "image/png")], png).into_response();
         let mut response = tagged(&format!("\"{sha256}\""), keep, &headers, whole);
         if let (true, Ok(name)) = (how.save, format!("attachment; filename=\"isoline-{id}.png\"").parse()) {
@@ -77,4 +168,23 @@ pub async fn file(
         Ok(response)
     })
     .await
+}
+
+/// The file of a run, if it is what its record says: only what our encoder wrote is ever sent, and no link is followed out of the
+/// studio's folder.
+pub(super) fn in_run(app: &App, file: &str, sha256: &str) -> Result<Option<Vec<u8>>, Problem> {
+    let Some(path) = inside(app, file) else { return Ok(None) };
+    let bytes = crate::store::read_bounded(&path, crate::limits::PICTURE_BYTES).map_err(|e| app.problem(&e))?;
+    match crate::store::sha256_hex(&bytes) == sha256 {
+        true => Ok(Some(bytes)),
+        false => Err(Problem::new(Code::State, "the file has changed since it was recorded")
+            .hint("isoline resume makes it again")),
+    }
+}
+
+/// The path of a plain file inside the studio's folder.
+fn inside(app: &App, file: &str) -> Option<PathBuf> {
+    let path = app.root.join(file);
+    let is_inside = path.canonicalize().is_ok_and(|p| p.starts_with(&app.root));
+    (is_inside && path.symlink_metadata().is_ok_and(|m| m.is_file())).then_some(path)
 }

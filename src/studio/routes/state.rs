@@ -20,6 +20,8 @@ pub struct Whole {
     model: String,
     /// What makes pictures.
     worker: WorkerState,
+    /// Whether batches rest.
+    paused: bool,
     /// Room on the disk of the studio's folder, in bytes.
     disk: Room,
     /// Free memory, in bytes; `None` where the system does not say.
@@ -56,9 +58,14 @@ pub async fn state(State(app): State<Arc<App>>) -> Result<Json<Whole>, Problem> 
             last_event,
             model: app.model.clone(),
             worker: app.bench.worker(),
+            paused: app.paused().map_err(|e| app.problem(&e))?,
             disk,
             memory: crate::memory::free(),
-            settings: settings.iter().map(|(key, text)| (key.clone(), read(text))).collect(),
+            settings: settings
+                .iter()
+                .filter(|s| s.0 != "paused")
+                .map(|(key, text)| (key.clone(), read(text)))
+                .collect(),
         }))
     })
     .await

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::sync::mpsc;
 
 /// Bytes of one line, and of one picture, that a sane worker sends at most.
 const MOST: u64 = 256 << 20;
@@ -15,7 +16,7 @@ const MOST: u64 = 256 << 20;
 pub struct Link {
     _child: Child,
     input: ChildStdin,
-    output: BufReader<ChildStdout>,
+    heard: mpsc::Receiver<Result<Heard>>,
 }
 
 /// An answer, with the picture that came with it.
@@ -38,7 +39,19 @@ impl Link {
         let mut child = command.kill_on_drop(true).spawn().map_err(fail)?;
         let pipes = child.stdin.take().zip(child.stdout.take());
         let (input, output) = pipes.ok_or_else(|| Error::Bug("a worker without pipes".into()))?;
-        Ok(Self { _child: child, input, output: BufReader::new(output) })
+        // Answers are read by a task of their own, so that waiting for one can be given up without losing half of it.
+        let (sender, heard) = mpsc::channel(16);
+        tokio::spawn(async move {
+            let mut output = BufReader::new(output);
+            loop {
+                let answer = read(&mut output).await;
+                let last = answer.is_err();
+                if sender.send(answer).await.is_err() || last {
+                    return;
+                }
+            }
+        });
+        Ok(Self { _child: child, input, heard })
     }
 
     /// Asks for something.
@@ -51,25 +64,30 @@ impl Link {
         self.input.write_all(&line).await.map_err(lost)
     }
 
-    /// Waits for the next answer.
+    /// Waits for the next answer. Giving up the wait loses nothing.
     ///
     /// # Errors
     /// [`Error::Io`] for a worker that is gone or says what cannot be read.
     pub async fn hear(&mut self) -> Result<Heard> {
-        let mut line = Vec::new();
-        (&mut self.output).take(MOST).read_until(b'\n', &mut line).await.map_err(lost)?;
-        if line.last() != Some(&b'\n') {
-            return Err(lost(std::io::ErrorKind::UnexpectedEof.into()));
-        }
-        let answer: Answer = serde_json::from_slice(&line).map_err(|e| lost(std::io::Error::other(e)))?;
-        let Answer::Frame { index, row, bytes } = answer else { return Ok(Heard::Plain(answer)) };
-        if bytes as u64 > MOST {
-            return Err(lost(std::io::ErrorKind::InvalidData.into()));
-        }
-        let mut png = vec![0; bytes];
-        self.output.read_exact(&mut png).await.map_err(lost)?;
-        Ok(Heard::Picture(index, Shot { row: *row, png: (bytes > 0).then_some(png) }))
+        self.heard.recv().await.unwrap_or_else(|| Err(lost(std::io::ErrorKind::UnexpectedEof.into())))
     }
+}
+
+/// The next answer of a worker.
+async fn read(output: &mut BufReader<ChildStdout>) -> Result<Heard> {
+    let mut line = Vec::new();
+    (&mut *output).take(MOST).read_until(b'\n', &mut line).await.map_err(lost)?;
+    if line.last() != Some(&b'\n') {
+        return Err(lost(std::io::ErrorKind::UnexpectedEof.into()));
+    }
+    let answer: Answer = serde_json::from_slice(&line).map_err(|e| lost(std::io::Error::other(e)))?;
+    let Answer::Frame { index, row, bytes } = answer else { return Ok(Heard::Plain(answer)) };
+    if bytes as u64 > MOST {
+        return Err(lost(std::io::ErrorKind::InvalidData.into()));
+    }
+    let mut png = vec![0; bytes];
+    output.read_exact(&mut png).await.map_err(lost)?;
+    Ok(Heard::Picture(index, Shot { row: *row, png: (bytes > 0).then_some(png) }))
 }
 
 fn lost(source: std::io::Error) -> Error {

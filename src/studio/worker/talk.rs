@@ -1,9 +1,10 @@
 //! What the studio and its worker say to each other: one line of JSON each, over the worker's pipes. The file of a picture
 //! follows the line that announces it.
 
-use crate::acts::generate::{SampleRow, Templates};
+use crate::acts::generate::{SampleRow, Templates, Vary};
 use crate::units::Percentile;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// What the studio asks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -22,9 +23,34 @@ pub enum Ask {
         model: String,
         /// Name of the reward, where it is not the model's own.
         reward: Option<String>,
-        /// Seed and novelty of each.
+        /// Seed and novelty of each; of variations, the number of each.
         wanted: Vec<(u64, Option<Percentile>)>,
+        /// What they are variations of, if they are.
+        vary: Option<Box<Vary>>,
     },
+    /// Make a tile of a run.
+    Tile {
+        /// The run's folder.
+        run: PathBuf,
+        /// The tile.
+        tile: u64,
+    },
+    /// Write the tables and sheets of a run whose tiles are made.
+    Finish {
+        /// The run's folder.
+        run: PathBuf,
+    },
+    /// Make a picture again by the recipe inside it, and compare.
+    Again {
+        /// Its file.
+        file: PathBuf,
+        /// A folder for what is made, which is left empty.
+        below: PathBuf,
+    },
+    /// Let go of the run that was worked in last.
+    Leave,
+    /// Stop what is being made, within a step.
+    Stop,
     /// Make one picture alone and in company, and say whether its bytes are the same.
     Check {
         /// Name of the model.
@@ -60,6 +86,13 @@ pub enum Answer {
     Checked {
         /// Whether it is.
         same: bool,
+    },
+    /// How a picture that was made again compares with the one that was there.
+    Compared {
+        /// Bytes of the file that was there.
+        bytes: usize,
+        /// The largest difference of two values, of 255; `None` where every byte is the same.
+        largest: Option<u8>,
     },
     /// All that was asked for has been sent.
     Done,

@@ -172,7 +172,7 @@ fn bodies() -> Vec<(Vec<u8>, u16)> {
         (get("/api/state", &"X-Many: 1\r\n".repeat(300)), 431),
         (get("/api/state", "Bad Header: 1\r\n"), 400),
         (get(&format!("/api/state?{}", "x".repeat(20 << 10)), ""), 431),
-        (get("/api/models/digits-gan/spread?reward=%ff", ""), 400),
+        (get("/api/models/digits-gan/spread?reward=%ff", ""), 422),
         (b"GET /api/state HTTP/9.9\r\nHost: HOST\r\n\r\n".to_vec(), 400),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(), 0),
         (b"GET /api/state\r\n\r\n".to_vec(), 400),

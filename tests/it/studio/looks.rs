@@ -190,3 +190,53 @@ fn what_cannot_be_looked_at_is_refused_with_its_field() {
     });
     assert!(why["detail"].as_str().unwrap().contains("no reward here"), "{why}");
 }
+
+#[test]
+fn variations_are_those_that_generate_makes() {
+    let server = Server::start();
+    server.loaded("digits-gan");
+    let dir = tempfile::tempdir().unwrap();
+    let ring = |id: &str, angle: f64| {
+        let mut body = look(23, None);
+        body["around"] = json!({"id": id, "angle": angle});
+        let frames = server.look(&body);
+        let ring: Vec<serde_json::Value> =
+            frames.into_iter().filter(|f| f["slot"].as_str().unwrap().starts_with("vary-")).collect();
+        assert_eq!(ring.len(), 8);
+        ring
+    };
+    // Round a steered picture, and round one of its variations.
+    let hero = server.look(&look(23, Some(82.0)))[0].clone();
+    let first = ring(hero["id"].as_str().unwrap(), 0.3);
+    let second = ring(first[4]["id"].as_str().unwrap(), 0.1);
+    let steered = dir.path().join("hero.png");
+    isoline::store::write_atomic(&steered, &file(&server, &hero)).unwrap();
+    let one = dir.path().join("one.png");
+    isoline::store::write_atomic(&one, &file(&server, &first[4])).unwrap();
+    for (name, centre, angle, ring) in [("a", "hero.png", "0.3", &first), ("b", "one.png", "0.1", &second)] {
+        let args = ["generate", "-q", "--vary", centre, "--angle", angle, "--count", "8", "-o", name];
+        crate::runs::isoline(&args).cwd(dir.path()).succeeds();
+        for (i, frame) in ring.iter().enumerate() {
+            let made = std::fs::read(dir.path().join(name).join(format!("images/{:06}.png", i + 1))).unwrap();
+            assert_eq!(sha256_hex(&file(&server, frame)), sha256_hex(&made), "{name} {i}");
+        }
+    }
+    // A variation is kept like any other picture.
+    let id = first[4]["id"].as_str().unwrap();
+    let kept = server.send("POST", "/api/keep", &json!({"id": id}));
+    assert_eq!(kept.status, 201, "{}", kept.text());
+    let path = server.root.path().join(kept.json()["run"].as_str().unwrap()).join("images/000005.png");
+    server.until("it is kept", || path.is_file().then_some(()));
+    assert_eq!(std::fs::read(path).unwrap(), file(&server, &first[4]));
+    for (around, status) in [
+        (json!({"id": "0123456789abcdef-1", "angle": 0.2}), 410),
+        (json!({"id": "x", "angle": 0.2}), 410),
+        (json!({"id": hero["id"], "angle": 0.0}), 422),
+        (json!({"id": hero["id"], "angle": 4.0}), 422),
+        (json!({"id": hero["id"]}), 422),
+    ] {
+        let mut body = look(23, None);
+        body["around"] = around.clone();
+        assert_eq!(server.send("POST", "/api/looks", &body).status, status, "{around}");
+    }
+}

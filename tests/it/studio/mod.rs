@@ -1,7 +1,9 @@
 //! `isoline studio` as a browser meets it: the real program on a free port, spoken to over plain sockets.
 
 pub mod events;
+mod gallery;
 mod looks;
+mod queue;
 mod shell;
 mod worker;
 

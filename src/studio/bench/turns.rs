@@ -1,0 +1,194 @@
+//! Whose turn it is, and patience with the worker.
+
+use super::task::{Refusal, Task, once, refused};
+use super::{State, WorkerState};
+use crate::error::{Error, Result};
+use crate::studio::app::App;
+use crate::studio::looks::Subject;
+use crate::studio::problem::below;
+use crate::studio::queue::{DIED, Queue};
+use crate::studio::worker::link::{Heard, Link};
+use crate::studio::worker::talk::Answer;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
+
+/// How long a worker may take to open its device.
+const START: Duration = Duration::from_secs(60);
+/// The least time that anything may take before the worker is taken to hang.
+const LEAST: Duration = Duration::from_secs(60);
+/// By how much it may take longer than it usually does.
+const SLACK: f64 = 10.0;
+/// Waits before a worker is started again.
+const WAITS: [u64; 3] = [0, 1, 5];
+/// How long pages may be away before what they wanted is dropped.
+const AWAY: Duration = Duration::from_secs(30);
+/// What one call should take at most, so that a newer wish never waits long.
+const CALL_MS: f64 = 400.0;
+
+/// How many wishes of this model go into one call: as many as stay quick, where each costs its own time; a whole tile, where
+/// the tile costs the same.
+fn most(app: &App, subject: &Subject) -> usize {
+    let Some(loaded) = app.models.loaded(subject) else { return 1 };
+    let tile = loaded.templates.plain.tile;
+    match app.bench.usual_ms(subject) {
+        Some(ms) if loaded.one_by_one => ((CALL_MS / ms) as usize).clamp(1, tile),
+        None if loaded.one_by_one => 1,
+        _ => tile,
+    }
+}
+
+/// Gives the worker something to do for as long as the studio runs.
+///
+/// # Errors
+/// When an event can be neither kept nor told.
+pub async fn run(app: Arc<App>) -> Result<()> {
+    let mut link: Option<Link> = None;
+    let mut queue = Queue::default();
+    // Whether the last tile of a batch was dropped for a page: the next one is not.
+    let mut dropped = false;
+    loop {
+        if app.hub.alone_for().is_some_and(|since| since > AWAY) {
+            app.looks().clear();
+        }
+        let Some(task) = next(&app, &mut queue)? else {
+            if std::mem::take(&mut app.bench.inner().free) {
+                link = None;
+                set(&app, State::Down, None)?;
+            }
+            idle(&app, &mut link).await?;
+            continue;
+        };
+        app.bench.inner().making = task.ids();
+        let began = Instant::now();
+        let done = with_patience(&app, &mut link, &task, &mut dropped).await;
+        app.bench.inner().making.clear();
+        settle(&app, &mut queue, &task, done?, began.elapsed())?;
+    }
+}
+
+/// The next thing to do: what is looked at before what is kept, that before batches, and last what nobody waits for.
+fn next(app: &App, queue: &mut Queue) -> Result<Option<Task>> {
+    if let Some(subject) = app.bench.inner().loads.pop_front() {
+        return Ok(Some(Task::Load(subject)));
+    }
+    let looks = app.looks().waits();
+    if looks && let Some(piece) = queue.next(app, true)? {
+        return Ok(Some(Task::Piece(piece)));
+    }
+    if let Some(batch) = app.looks().next(|subject| most(app, subject)) {
+        return Ok(Some(Task::Look(batch)));
+    }
+    if let Some(keep) = app.bench.inner().keeps.pop_front() {
+        return Ok(Some(Task::Keep(keep)));
+    }
+    if let Some(again) = app.bench.inner().agains.pop_front() {
+        return Ok(Some(Task::Again(again)));
+    }
+    if let Some(piece) = queue.next(app, false)? {
+        return Ok(Some(Task::Piece(piece)));
+    }
+    Ok(app.bench.inner().checks.pop_front().map(Task::Check))
+}
+
+/// Waits for something to do, and notices a worker that dies meanwhile.
+async fn idle(app: &App, link: &mut Option<Link>) -> Result<()> {
+    let wake = app.bench.wake.notified();
+    let Some(there) = link else {
+        let _ = timeout(Duration::from_secs(5), wake).await;
+        return Ok(());
+    };
+    tokio::select! {
+        () = wake => Ok(()),
+        () = tokio::time::sleep(Duration::from_secs(5)) => Ok(()),
+        // It has not been asked anything, so whatever it says, it has ended.
+        _ = there.hear() => {
+            *link = None;
+            set(app, State::Down, Some("it ended by itself".into()))
+        }
+    }
+}
+
+/// Does a task, with a new worker after each one that dies of it.
+async fn with_patience(app: &Arc<App>, link: &mut Option<Link>, task: &Task, dropped: &mut bool) -> Result<Refusal> {
+    let mut why = String::new();
+    for wait in WAITS {
+        tokio::time::sleep(Duration::from_secs(wait)).await;
+        let there = match link.take() {
+            Some(there) => Ok(there),
+            None => start(app).await,
+        };
+        let done = match there {
+            Ok(mut there) => match timeout(patience(app, task), once(app, &mut there, task, dropped)).await {
+                Ok(Ok(done)) => {
+                    *link = Some(there);
+                    Ok(done)
+                }
+                Ok(Err(e)) => Err(e.to_string()),
+                Err(_) => Err("it gave no answer in time".to_owned()),
+            },
+            Err(e) => Err(e.to_string()),
+        };
+        match done {
+            // It lives. If it says that this cannot be done, trying again would not help.
+            Ok(done) => return Ok(done),
+            Err(e) => {
+                why = below(&e, &app.root);
+                set(app, State::Down, Some(why.clone()))?;
+            }
+        }
+    }
+    Ok(Some((DIED, format!("what makes pictures ended three times: {why}"))))
+}
+
+/// Draws the consequences of a task that was done, or refused.
+fn settle(app: &App, queue: &mut Queue, task: &Task, done: Refusal, took: Duration) -> Result<()> {
+    match (task, done) {
+        (Task::Piece(piece), None) => queue.made(app, piece, took.as_secs_f64() * 1e3),
+        (Task::Piece(piece), Some((code, why))) => queue.failed(app, piece, code, &why),
+        (Task::Keep(keep), None) => {
+            crate::studio::scan::look_at(app, &keep.run)?;
+            app.hub.tell("kept", &serde_json::json!({ "id": keep.id, "run": keep.run }))
+        }
+        (_, None) => Ok(()),
+        (_, Some((_, why))) => refused(app, task, &why),
+    }
+}
+
+/// A new worker that has its device.
+async fn start(app: &App) -> Result<Link> {
+    set(app, State::Starting, None)?;
+    let mut link = Link::start(&app.bench.program, &app.bench.device)?;
+    let heard = timeout(START, link.hear()).await;
+    let late = |_| Error::config("worker", "it did not open its device within a minute");
+    match heard.map_err(late)?? {
+        Heard::Plain(Answer::Ready { device, class }) => {
+            let worker = WorkerState { state: State::Ready, device: Some(device), class: Some(class), why: None };
+            app.bench.inner().worker = worker.clone();
+            app.hub.tell("worker", &worker)?;
+            Ok(link)
+        }
+        Heard::Plain(Answer::Failed { message, .. }) => Err(Error::config("worker", message)),
+        _ => Err(Error::Bug("the worker did not say that it is ready".into())),
+    }
+}
+
+fn set(app: &App, state: State, why: Option<String>) -> Result<()> {
+    let worker = {
+        let mut inner = app.bench.inner();
+        inner.worker = WorkerState { state, why, ..inner.worker.clone() };
+        inner.worker.clone()
+    };
+    app.hub.tell("worker", &worker)
+}
+
+/// How long a task may take.
+fn patience(app: &App, task: &Task) -> Duration {
+    let usual = match task {
+        Task::Look(batch) => app.bench.usual_ms(&batch.subject).map(|ms| ms * batch.wishes.len() as f64),
+        Task::Check(subject) => app.bench.usual_ms(subject).map(|ms| 3.0 * ms),
+        Task::Load(_) | Task::Keep(_) | Task::Again(_) | Task::Piece(_) => None,
+    };
+    let least = failpoint!("studio.patience", 0).map_or(LEAST, |_| Duration::from_secs(2));
+    least.max(Duration::from_secs_f64(SLACK * usual.unwrap_or(0.0) / 1e3))
+}

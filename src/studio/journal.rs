@@ -1,0 +1,101 @@
+//! What people said, line by line: stars, tags, words, the bin. It cannot be read from the run folders, so it is written here
+//! and flushed before it is believed; the database can be made anew from it.
+
+use super::db::{Change, Db};
+use crate::error::{Error, Result};
+use crate::store;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// The open journal.
+pub struct Journal {
+    path: PathBuf,
+    file: Mutex<File>,
+}
+
+/// One line: all of it counts, or none.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    marks: Vec<(Vec<String>, Change)>,
+}
+
+impl Journal {
+    /// Opens the journal in `folder`. A line that a crash left unfinished is passed over by readers.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn open(folder: &Path) -> Result<Self> {
+        let path = folder.join("journal.jsonl");
+        Ok(Self { file: Mutex::new(store::open_log(&path)?), path })
+    }
+
+    /// Writes a change and puts it into the database.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; then nothing has changed.
+    pub fn mark(&self, db: &Db, changes: &[(Vec<String>, Change)]) -> Result<()> {
+        let line = serde_json::to_string(&Line { marks: changes.to_vec() }).map_err(|e| Error::Bug(e.to_string()))?;
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        store::append_line(&mut file, &self.path, &line)?;
+        file.sync_data().map_err(|e| Error::io(&self.path, "flush", e))?;
+        db.mark(changes)
+    }
+
+    /// Puts everything that it says into the database.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn replay(&self, db: &Db) -> Result<()> {
+        db.forget_marks()?;
+        let file = File::open(&self.path).map_err(|e| Error::io(&self.path, "open", e))?;
+        for line in BufReader::new(file).split(b'\n') {
+            let line = line.map_err(|e| Error::io(&self.path, "read", e))?;
+            if let Ok(Line { marks }) = serde_json::from_slice(&line) {
+                db.mark(&marks)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::studio::db::Marks;
+
+    #[test]
+    fn a_database_made_anew_says_the_same() -> Result<()> {
+        let folder = tempfile::tempdir().unwrap_or_else(|e| unreachable!("{e}"));
+        let db = Db::open(folder.path())?;
+        let journal = Journal::open(folder.path())?;
+        let ids = |all: &[&str]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let tagged = |add: &[&str], remove: &[&str]| Change { add: ids(add), remove: ids(remove), ..Change::default() };
+        journal.mark(&db, &[(ids(&["a", "b"]), Change { star: Some(true), ..tagged(&["red", "<b>"], &[]) })])?;
+        journal.mark(&db, &[(ids(&["a"]), Change { alt: Some("a hat".into()), ..tagged(&[], &["red"]) })])?;
+        journal.mark(&db, &[(ids(&["b"]), Change { star: Some(false), binned: Some(true), ..Change::default() })])?;
+        let all = |db: &Db| Ok::<_, Error>([db.marks("a")?, db.marks("b")?, db.marks("c")?]);
+        let before = all(&db)?;
+        assert_eq!((before[0].star, before[0].alt.as_str(), before[0].tags.len()), (true, "a hat", 1));
+        assert_eq!((before[1].binned, before[1].star, before[1].tags.len()), (true, false, 2));
+        assert_eq!(before[2], Marks::default());
+        // Undoing is a change like any other.
+        let undo = Marks::default().since(&before[0]);
+        // A crash in the midst of a line.
+        drop(journal);
+        let path = folder.path().join("journal.jsonl");
+        let mut text = std::fs::read(&path).map_err(|e| Error::io(&path, "read", e))?;
+        text.extend_from_slice(b"{\"marks\":[[[\"c\"],{\"st");
+        std::fs::write(&path, text).map_err(|e| Error::io(&path, "write", e))?;
+        let journal = Journal::open(folder.path())?;
+        journal.replay(&db)?;
+        assert_eq!(all(&db)?, before);
+        journal.mark(&db, &[(ids(&["a"]), undo)])?;
+        assert_eq!(db.marks("a")?, Marks::default());
+        journal.replay(&db)?;
+        assert_eq!(db.marks("a")?, Marks::default());
+        Ok(())
+    }
+}
