@@ -99,5 +99,7 @@ pub const SHELF_BYTES: u64 = 512 << 20;
 pub const LOOK_SEEDS: usize = 63;
 /// Bytes of the disk that batches leave free, or a twentieth of it if that is less.
 pub const DISK_LEFT: u64 = 512 << 20;
+/// Pictures of one batch of the studio.
+pub const BATCH: usize = 1_000_000;
 /// Pictures that one change of marks may be about.
 pub const MARKED: usize = 5_000;

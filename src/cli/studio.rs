@@ -1,7 +1,8 @@
 //! `isoline studio`: the page.
 
 use super::{CommandRow, Context, output, parsed};
-use crate::error::{Error, Result, shown};
+use crate::error::{Error, Result, did_you_mean, shown};
+use crate::generator::known_models;
 use crate::studio::{Studio, bind};
 use std::path::PathBuf;
 
@@ -46,6 +47,12 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     if let Some(name) = args.allow_host.iter().find(is_name) {
         let place = format!("--allow-host {}", name.escape_debug());
         return Err(Error::config(place, "expected the name alone, as in studio.example.org"));
+    }
+    let known: Vec<String> = known_models().into_iter().map(|m| m.name).collect();
+    if !known.contains(&args.model) {
+        let near = did_you_mean(&args.model, known.iter().map(String::as_str));
+        let message = format!("no model is called so; the studio takes names, see isoline list models{near}");
+        return Err(Error::config(format!("--model {}", args.model.escape_debug()), message));
     }
     let listener = bind(args.listen.as_deref())?;
     let program = std::env::current_exe().map_err(|e| Error::io("<this program>", "find", e))?;

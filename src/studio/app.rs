@@ -43,6 +43,8 @@ pub struct App {
     pub bench: Bench,
     /// What people said of pictures.
     pub journal: Journal,
+    /// Held while a plan of kept pictures is read, grown and written.
+    pub keeping: Mutex<()>,
     /// Changes of marks that can be taken back.
     pub undos: Mutex<Undos>,
     /// The recipes of pictures that were looked at, each with its model's name.

@@ -39,8 +39,14 @@ impl Journal {
     pub fn mark(&self, db: &Db, changes: &[(Vec<String>, Change)]) -> Result<()> {
         let line = serde_json::to_string(&Line { marks: changes.to_vec() }).map_err(|e| Error::Bug(e.to_string()))?;
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        store::append_line(&mut file, &self.path, &line)?;
-        file.sync_data().map_err(|e| Error::io(&self.path, "flush", e))?;
+        let before = file.metadata().map_err(|e| Error::io(&self.path, "measure", e))?.len();
+        let written = store::append_line(&mut file, &self.path, &line)
+            .and_then(|()| file.sync_data().map_err(|e| Error::io(&self.path, "flush", e)));
+        // Half a line would swallow the next one.
+        if written.is_err() {
+            let _ = file.set_len(before);
+        }
+        written?;
         db.mark(changes)
     }
 

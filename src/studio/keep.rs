@@ -3,17 +3,16 @@
 
 use super::app::App;
 use super::problem::{Code, Problem};
-use crate::acts::generate::{GeneratePlan, Pictures, PlannedJob, Recipe};
+use crate::acts::generate::{GeneratePlan, PlannedJob, Recipe};
 use crate::error::{Error, Result};
 use crate::run::{Plan, Seeds};
 use std::path::Path;
+use std::sync::PoisonError;
 
 /// Where a picture is kept: the run's name, its seed, and whether it was there before.
 pub struct Kept {
     /// Name of the run folder.
     pub run: String,
-    /// The tile that holds it.
-    pub tile: u64,
     /// Whether it was planned there already.
     pub before: bool,
 }
@@ -31,13 +30,16 @@ pub fn keep(app: &App, id: &str) -> Result<Kept, Problem> {
         Some(known) => known,
         None => planned(app, id, run_id).map_err(|e| app.problem(&e))?.ok_or_else(unknown)?,
     };
-    let run = format!("kept-{model}-{run_id}");
-    let (tile, before) = add(&app.root.join(&run), &model, recipe, seed).map_err(|e| app.problem(&e))?;
-    Ok(Kept { run, tile, before })
+    // The name becomes a folder's, and a plan may be a stranger's.
+    crate::store::check_id(&recipe.model).map_err(|rule| Problem::value("id", format!("its model's name: {rule}")))?;
+    let run = format!("kept-{}-{run_id}", recipe.model);
+    let _one_at_a_time = app.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = add(&app.root.join(&run), &model, recipe, seed).map_err(|e| app.problem(&e))?;
+    Ok(Kept { run, before })
 }
 
 /// The recipe of a picture that lies in a run.
-fn planned(app: &App, id: &str, run_id: &str) -> Result<Option<(String, Recipe)>> {
+pub fn planned(app: &App, id: &str, run_id: &str) -> Result<Option<(String, Recipe)>> {
     for (run, _) in app.db.places(id)? {
         let Some(own) = GeneratePlan::of(&Plan::read(&app.root.join(&run))?)? else { continue };
         for job in own.jobs {
@@ -49,8 +51,8 @@ fn planned(app: &App, id: &str, run_id: &str) -> Result<Option<(String, Recipe)>
     Ok(None)
 }
 
-/// Adds a seed to the plan in `folder`; returns its tile, and whether it was there.
-fn add(folder: &Path, model: &str, recipe: Recipe, seed: u64) -> Result<(u64, bool)> {
+/// Adds a seed to the plan in `folder`, and says whether it was there.
+fn add(folder: &Path, model: &str, recipe: Recipe, seed: u64) -> Result<bool> {
     let one = Seeds::try_from(seed.to_string()).map_err(Error::Bug)?;
     let there = if folder.join("plan.toml").is_file() { GeneratePlan::of(&Plan::read(folder)?)? } else { None };
     let mut own = there.unwrap_or_else(|| GeneratePlan { csv: false, jobs: Vec::new() });
@@ -66,6 +68,5 @@ fn add(folder: &Path, model: &str, recipe: Recipe, seed: u64) -> Result<(u64, bo
         }
     };
     Plan::new(crate::acts::generate::ROW.name, &own)?.write(folder)?;
-    let tile = Pictures::open(own, folder)?.tile_of(seed);
-    tile.map(|tile| (tile, before)).ok_or_else(|| Error::Bug("a seed that was planned has no tile".into()))
+    Ok(before)
 }

@@ -93,6 +93,7 @@ impl Studio {
             models: Models::default(),
             looks: Mutex::new(Looks::default()),
             journal: Journal::open(&own)?,
+            keeping: Mutex::default(),
             undos: Mutex::default(),
             recipes: Mutex::default(),
             seen: Mutex::default(),
@@ -104,14 +105,17 @@ impl Studio {
         }
         begin(&app)?;
         app.bench.load(Subject { model: app.model.clone(), reward: None });
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        // Requests are answered on a thread of their own, whatever the queue has to read.
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.map_err(|e| Error::io("<network>", "listen to", e))?;
         let done = runtime.block_on(async {
             ready(&format!("http://{address}/{text}"))?;
+            let (served, stop) = (Arc::clone(&app), cancel.clone());
+            let serving = tokio::spawn(async move { serve::serve(served, listener, &stop).await });
             tokio::select! {
-                served = serve::serve(Arc::clone(&app), listener, cancel) => served,
-                worked = bench::run(Arc::clone(&app)) => worked,
-                scanned = scan::keep_scanning(Arc::clone(&app)) => scanned,
+                served = serving => served.map_err(|e| Error::Bug(e.to_string()))?,
+                () = bench::run(Arc::clone(&app)) => Ok(()),
+                () = scan::keep_scanning(Arc::clone(&app)) => Ok(()),
             }
         });
         // Requests that still wait for a disk are not waited for: nothing of theirs is half-written.

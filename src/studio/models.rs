@@ -43,8 +43,28 @@ struct Known {
 pub struct Told<'a> {
     /// The model.
     pub id: &'a str,
-    /// Whether its pictures are the same in whatever company they are made, if that is what is new.
+    /// Its reward, where it is not the model's own.
+    pub reward: Option<&'a str>,
+    /// Whether it is in the memory of what makes pictures.
+    pub loaded: bool,
+    /// Whether its pictures are the same in whatever company they are made, once that was tried.
     pub exact: Option<bool>,
+    /// Why it cannot be used.
+    pub problem: Option<String>,
+}
+
+impl<'a> Told<'a> {
+    /// What is known of a model.
+    pub fn of(models: &Models, subject: &'a Subject) -> Self {
+        let known = models.known().get(subject).cloned().unwrap_or_default();
+        Self {
+            id: &subject.model,
+            reward: subject.reward.as_deref(),
+            loaded: known.loaded.is_some() && known.problem.is_none(),
+            exact: known.exact,
+            problem: known.problem,
+        }
+    }
 }
 
 /// A model as the page lists it.

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::run::{Plan, Work};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -30,13 +31,15 @@ pub struct Piece {
     pub folder: PathBuf,
     /// The tile; without one the tables and sheets are due.
     pub tile: Option<u64>,
+    /// Whether it has waited so long that it goes before pages.
+    pub hungry: bool,
 }
 
 /// The loop's own memory of the queue.
 #[derive(Default)]
 pub struct Queue {
     open: Option<OpenRun>,
-    elsewhere: Option<Instant>,
+    elsewhere: BTreeMap<i64, Instant>,
     last: Option<Instant>,
 }
 
@@ -117,8 +120,8 @@ impl Queue {
         for mut job in app.db.jobs()? {
             match job.state {
                 JobState::Queued | JobState::Running => {}
-                JobState::Elsewhere if self.elsewhere.is_none_or(|at| at.elapsed() >= ELSEWHERE) => {
-                    self.elsewhere = Some(Instant::now());
+                JobState::Elsewhere if self.elsewhere.get(&job.id).is_none_or(|at| at.elapsed() >= ELSEWHERE) => {
+                    self.elsewhere.insert(job.id, Instant::now());
                 }
                 JobState::Paused if job.reason.as_deref().is_some_and(|r| r.starts_with(DISK)) => {
                     if room(app, &job, 2.0).is_err() {
@@ -140,7 +143,7 @@ impl Queue {
                         settle(app, JobRow { state: JobState::Running, reason: None, times, ..job })?;
                     }
                     self.last = Some(Instant::now());
-                    return Ok(Some(piece));
+                    return Ok(Some(Piece { hungry: looks, ..piece }));
                 }
                 Err(e) => {
                     let reason = Some(super::problem::below(&e.to_string(), &app.root));
@@ -168,7 +171,7 @@ impl Queue {
             open.next += 1;
         }
         let tile = (open.next < open.pictures.tiles()).then_some(open.next);
-        Ok(Piece { job: job.id, run: job.run.clone(), folder, tile })
+        Ok(Piece { job: job.id, run: job.run.clone(), folder, tile, hungry: false })
     }
 
     /// A piece was made in `ms`.
@@ -202,16 +205,27 @@ impl Queue {
     /// [`Error::Io`].
     pub fn failed(&mut self, app: &App, piece: &Piece, code: u8, why: &str) -> Result<()> {
         let Some(mut job) = find(app, piece.job)? else { return Ok(()) };
+        // Whoever paused or stopped it meanwhile has the last word.
+        if job.state != JobState::Running {
+            return Ok(());
+        }
         let why = super::problem::below(why, &app.root);
         match code {
             // Stopped: whoever stopped it has said where the job stands.
             75 | 130 => return Ok(()),
+            // No job can be made, and none is to blame.
+            NOT_STARTED => {
+                (job.state, job.reason) = (JobState::Queued, Some(why));
+                app.pause(true)?;
+            }
             7 => (job.state, job.reason) = (JobState::Elsewhere, Some("running in another isoline".into())),
             4 if room(app, &job, 1.0).is_err() || why.contains("No space left") => {
                 let reason = room(app, &job, 1.0).err().unwrap_or_else(|| format!("{DISK}: {why}"));
                 (job.state, job.reason) = (JobState::Paused, Some(reason));
             }
             _ => {
+                // What was there when it was looked at may be gone.
+                self.open = None;
                 job.tries += 1;
                 if job.tries >= TRIES || code == DIED {
                     (job.state, job.reason) = (JobState::Failed, Some(why));
@@ -225,6 +239,9 @@ impl Queue {
 
 /// The code of a worker that died three times of one piece.
 pub const DIED: u8 = u8::MAX;
+
+/// The code of a worker that could not be started.
+pub const NOT_STARTED: u8 = u8::MAX - 1;
 
 /// How the reason of a job begins that waits for room on the disk.
 const DISK: &str = "The disk is full";

@@ -4,7 +4,7 @@
 use super::app::App;
 use super::db::{Recorded, RunRow};
 use crate::acts::generate::{GeneratePlan, Pictures};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::run::{Lookup, Plan, Work};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -174,15 +174,12 @@ fn read(app: &App, name: &str, stamp: String) -> Result<()> {
     app.hub.tell("run", &Told { run: name, ids, wanted: run.wanted, done: run.done, flagged: run.flagged })
 }
 
-/// Looks through the folders every two seconds for as long as the studio runs.
-///
-/// # Errors
-/// Those of [`scan`].
-pub async fn keep_scanning(app: Arc<App>) -> Result<()> {
+/// Looks through the folders every two seconds for as long as the studio runs. Where the index cannot be written, on a full disk
+/// say, the next time may do better.
+pub async fn keep_scanning(app: Arc<App>) {
     loop {
         tokio::time::sleep(Duration::from_secs(2)).await;
         let looked = Arc::clone(&app);
-        let done = tokio::task::spawn_blocking(move || scan(&looked)).await;
-        done.map_err(|e| Error::Bug(e.to_string()))??;
+        let _ = tokio::task::spawn_blocking(move || scan(&looked)).await;
     }
 }

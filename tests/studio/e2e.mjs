@@ -229,6 +229,28 @@ test("variations, and pictures side by side", async (t) => {
   await page.waitForFunction((s) => document.querySelector(".versus img").src === new URL(s, location).href, before);
 });
 
+test("an odd picture is said to be one", async (t) => {
+  const { address } = await studio(t);
+  const page = await open(t, `${address}#model=digits-gan&seed=0`);
+  await ready(page);
+  const found = await page.evaluate(async () => {
+    const body = JSON.stringify({ view: "x", model: "digits-gan", seed: "0", novelty: 100, seeds: 63 });
+    for (;;) {
+      const answer = await fetch("/api/looks", { method: "POST", headers: { "X-Isoline": "1", "Content-Type": "application/json" }, body });
+      const { frames } = await answer.json();
+      if (frames.every((f) => f.state === "ready")) return frames.map((f) => f.picture);
+      await new Promise((done) => setTimeout(done, 100));
+    }
+  });
+  const odd = found.find((p) => p.status === "off_manifold" && p.beyond !== 0);
+  assert.ok(odd, "no odd picture among 64");
+  await page.goto(`${address}#model=digits-gan&seed=${odd.seed}&novelty=100`);
+  await asks(page, "100");
+  assert.equal(await page.textContent("#flag"), "Outside what the reward was taught; look twice");
+  assert.match(await page.textContent("#say"), /^(\d+\.\d standard deviations (beyond|below) every|(Rarer|More typical) than every) sample measured/);
+  await page.waitForFunction((seed) => document.querySelector("#seed").value === seed, odd.seed);
+});
+
 test("hostile words are words", async (t) => {
   const name = "<img src=x onerror=alert(1)>";
   const { address, root } = await studio(t, { prepare: (root) => isoline(root, "generate", "-q", "-m", "digits-gan", "--mode", "balanced", "--seeds", "1", "-o", `${name}`) });

@@ -155,12 +155,6 @@ impl Pictures {
         &self.place(tile).0.planned.model
     }
 
-    /// The tile that holds `seed` of the first job, if it is planned.
-    pub fn tile_of(&self, seed: u64) -> Option<u64> {
-        let tiles = &self.jobs.first()?.tiles;
-        tiles.iter().position(|t| t.1.contains(&seed)).map(|i| i as u64)
-    }
-
     /// The rows of every job, as (name, folder, rows), in the order its seeds were typed.
     ///
     /// # Errors

@@ -183,6 +183,4 @@ pub struct Keep {
     pub id: String,
     /// Name of the run folder that it goes into.
     pub run: String,
-    /// Its tile there.
-    pub tile: u64,
 }

@@ -86,13 +86,11 @@ pub async fn once(app: &Arc<App>, link: &mut Link, task: &Task, dropped: &mut bo
         Task::Look(batch) => look(app, link, batch).await,
         Task::Keep(keep) => {
             let run = app.root.join(&keep.run);
-            for ask in [Ask::Tile { run: run.clone(), tile: keep.tile }, Ask::Finish { run }, Ask::Leave] {
-                link.ask(&ask).await?;
-                if let refusal @ Some(_) = done(link.hear().await?)? {
-                    return Ok(refusal);
-                }
-            }
-            Ok(None)
+            link.ask(&Ask::Complete { run }).await?;
+            let kept = done(link.hear().await?)?;
+            link.ask(&Ask::Leave).await?;
+            done(link.hear().await?)?;
+            Ok(kept)
         }
         Task::Again(again) => {
             let below = app.root.join(".studio/again");
@@ -114,7 +112,7 @@ pub async fn once(app: &Arc<App>, link: &mut Link, task: &Task, dropped: &mut bo
             match link.hear().await? {
                 Heard::Plain(Answer::Checked { same }) => {
                     app.models.checked(subject, same);
-                    app.hub.tell("models", &Told { id: &subject.model, exact: Some(same) })?;
+                    app.hub.tell("models", &Told::of(&app.models, subject))?;
                     Ok(None)
                 }
                 other => refusal(other),
@@ -129,7 +127,7 @@ fn loaded_now(app: &App, subject: &Subject, loaded: Loaded) -> Result<Refusal> {
     if !alike {
         app.bench.inner().checks.push_back(subject.clone());
     }
-    app.hub.tell("models", &Told { id: &subject.model, exact: None })?;
+    app.hub.tell("models", &Told::of(&app.models, subject))?;
     Ok(None)
 }
 
@@ -163,7 +161,7 @@ async fn piece_of(app: &Arc<App>, link: &mut Link, piece: &Piece, dropped: &mut 
             () = app.bench.wake.notified(), if !told => {
                 let halted = app.bench.inner().halt.take_if(|job| *job == piece.job).is_some();
                 let left = expected(app, piece)?.saturating_sub(began.elapsed());
-                let page = app.looks().waits() && !*dropped && left > WAIT;
+                let page = app.looks().waits() && !*dropped && !piece.hungry && left > WAIT;
                 if piece.tile.is_some() && (halted || page) {
                     told = true;
                     *dropped = !halted;
@@ -178,15 +176,24 @@ async fn piece_of(app: &Arc<App>, link: &mut Link, piece: &Piece, dropped: &mut 
         *dropped = false;
     }
     let result = done(heard)?;
+    link.in_run = true;
     if piece.tile.is_none() || result.is_some() {
-        link.ask(&Ask::Leave).await?;
-        link.hear().await?;
+        leave(link).await?;
     }
     Ok(result)
 }
 
+/// Lets the worker let go of the run that it worked in, so that others may.
+pub async fn leave(link: &mut Link) -> Result<()> {
+    if std::mem::take(&mut link.in_run) {
+        link.ask(&Ask::Leave).await?;
+        link.hear().await?;
+    }
+    Ok(())
+}
+
 /// How long a tile of this job usually takes.
-fn expected(app: &App, piece: &Piece) -> Result<Duration> {
+pub fn expected(app: &App, piece: &Piece) -> Result<Duration> {
     let each = queue::find(app, piece.job)?.and_then(|j| j.tile_ms).unwrap_or(0.0);
     Ok(Duration::from_secs_f64(16.0 * each / 1e3))
 }
@@ -232,7 +239,7 @@ pub fn refused(app: &App, task: &Task, why: &str) -> Result<()> {
     match task {
         Task::Load(subject) | Task::Check(subject) => {
             app.models.failed(subject, &why);
-            app.hub.tell("models", &Told { id: &subject.model, exact: None })
+            app.hub.tell("models", &Told::of(&app.models, subject))
         }
         Task::Keep(keep) => {
             let content = serde_json::json!({ "id": keep.id, "run": keep.run, "error": why });

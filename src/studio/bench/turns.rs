@@ -1,12 +1,12 @@
 //! Whose turn it is, and patience with the worker.
 
-use super::task::{Refusal, Task, once, refused};
+use super::task::{Refusal, Task, expected, leave, once, refused};
 use super::{State, WorkerState};
 use crate::error::{Error, Result};
 use crate::studio::app::App;
 use crate::studio::looks::Subject;
 use crate::studio::problem::below;
-use crate::studio::queue::{DIED, Queue};
+use crate::studio::queue::{DIED, NOT_STARTED, Queue};
 use crate::studio::worker::link::{Heard, Link};
 use crate::studio::worker::talk::Answer;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ use tokio::time::timeout;
 const START: Duration = Duration::from_secs(60);
 /// The least time that anything may take before the worker is taken to hang.
 const LEAST: Duration = Duration::from_secs(60);
+/// The least time where it is not known how long it takes: a first tile, a large model, the sheets of a large run.
+const UNKNOWN: Duration = Duration::from_secs(600);
 /// By how much it may take longer than it usually does.
 const SLACK: f64 = 10.0;
 /// Waits before a worker is started again.
@@ -38,33 +40,36 @@ fn most(app: &App, subject: &Subject) -> usize {
     }
 }
 
-/// Gives the worker something to do for as long as the studio runs.
-///
-/// # Errors
-/// When an event can be neither kept nor told.
-pub async fn run(app: Arc<App>) -> Result<()> {
-    let mut link: Option<Link> = None;
-    let mut queue = Queue::default();
-    // Whether the last tile of a batch was dropped for a page: the next one is not.
-    let mut dropped = false;
+/// Gives the worker something to do for as long as the studio runs. What goes wrong with the studio's own files, on a full disk say,
+/// is told, and tried again.
+pub async fn run(app: Arc<App>) {
+    let (mut link, mut queue, mut dropped) = (None, Queue::default(), false);
     loop {
-        if app.hub.alone_for().is_some_and(|since| since > AWAY) {
-            app.looks().clear();
+        if let Err(e) = turn(&app, &mut link, &mut queue, &mut dropped).await {
+            app.bench.inner().worker.why = Some(below(&e.to_string(), &app.root));
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        let Some(task) = next(&app, &mut queue)? else {
-            if std::mem::take(&mut app.bench.inner().free) {
-                link = None;
-                set(&app, State::Down, None)?;
-            }
-            idle(&app, &mut link).await?;
-            continue;
-        };
-        app.bench.inner().making = task.ids();
-        let began = Instant::now();
-        let done = with_patience(&app, &mut link, &task, &mut dropped).await;
-        app.bench.inner().making.clear();
-        settle(&app, &mut queue, &task, done?, began.elapsed())?;
     }
+}
+
+/// One turn: the next thing, or a wait for one. `dropped` says whether the last tile of a batch was dropped for a page: the next
+/// one is not.
+async fn turn(app: &Arc<App>, link: &mut Option<Link>, queue: &mut Queue, dropped: &mut bool) -> Result<()> {
+    if app.hub.alone_for().is_some_and(|since| since > AWAY) {
+        app.looks().clear();
+    }
+    let Some(task) = next(app, queue)? else {
+        if std::mem::take(&mut app.bench.inner().free) {
+            *link = None;
+            set(app, State::Down, None)?;
+        }
+        return idle(app, link).await;
+    };
+    app.bench.inner().making = task.ids();
+    let began = Instant::now();
+    let done = with_patience(app, link, &task, dropped).await;
+    app.bench.inner().making.clear();
+    settle(app, queue, &task, done?, began.elapsed())
 }
 
 /// The next thing to do: what is looked at before what is kept, that before batches, and last what nobody waits for.
@@ -94,6 +99,12 @@ fn next(app: &App, queue: &mut Queue) -> Result<Option<Task>> {
 /// Waits for something to do, and notices a worker that dies meanwhile.
 async fn idle(app: &App, link: &mut Option<Link>) -> Result<()> {
     let wake = app.bench.wake.notified();
+    // Nothing of a run is in hand, so whoever wants it may have it.
+    if let Some(there) = link
+        && !timeout(LEAST, leave(there)).await.is_ok_and(|left| left.is_ok())
+    {
+        *link = None;
+    }
     let Some(there) = link else {
         let _ = timeout(Duration::from_secs(5), wake).await;
         return Ok(());
@@ -111,13 +122,14 @@ async fn idle(app: &App, link: &mut Option<Link>) -> Result<()> {
 
 /// Does a task, with a new worker after each one that dies of it.
 async fn with_patience(app: &Arc<App>, link: &mut Option<Link>, task: &Task, dropped: &mut bool) -> Result<Refusal> {
-    let mut why = String::new();
+    let (mut why, mut code) = (String::new(), DIED);
     for wait in WAITS {
         tokio::time::sleep(Duration::from_secs(wait)).await;
         let there = match link.take() {
             Some(there) => Ok(there),
             None => start(app).await,
         };
+        code = if there.is_ok() { DIED } else { NOT_STARTED };
         let done = match there {
             Ok(mut there) => match timeout(patience(app, task), once(app, &mut there, task, dropped)).await {
                 Ok(Ok(done)) => {
@@ -138,7 +150,8 @@ async fn with_patience(app: &Arc<App>, link: &mut Option<Link>, task: &Task, dro
             }
         }
     }
-    Ok(Some((DIED, format!("what makes pictures ended three times: {why}"))))
+    let what = if code == DIED { "ended three times" } else { "could not be started" };
+    Ok(Some((code, format!("what makes pictures {what}: {why}"))))
 }
 
 /// Draws the consequences of a task that was done, or refused.
@@ -182,13 +195,22 @@ fn set(app: &App, state: State, why: Option<String>) -> Result<()> {
     app.hub.tell("worker", &worker)
 }
 
-/// How long a task may take.
+/// How long a task may take before its worker is taken to hang: ten times what it usually takes, where that is known.
 fn patience(app: &App, task: &Task) -> Duration {
-    let usual = match task {
-        Task::Look(batch) => app.bench.usual_ms(&batch.subject).map(|ms| ms * batch.wishes.len() as f64),
-        Task::Check(subject) => app.bench.usual_ms(subject).map(|ms| 3.0 * ms),
-        Task::Load(_) | Task::Keep(_) | Task::Again(_) | Task::Piece(_) => None,
+    let (usual, least) = match task {
+        Task::Look(batch) => {
+            let each = app.bench.usual_ms(&batch.subject).unwrap_or(0.0);
+            (Duration::from_secs_f64(each * batch.wishes.len() as f64 / 1e3), LEAST)
+        }
+        Task::Check(subject) => {
+            (Duration::from_secs_f64(3.0 * app.bench.usual_ms(subject).unwrap_or(0.0) / 1e3), LEAST)
+        }
+        Task::Piece(piece) => match expected(app, piece) {
+            Ok(usual) if piece.tile.is_some() && usual > Duration::ZERO => (usual, LEAST),
+            _ => (Duration::ZERO, UNKNOWN),
+        },
+        Task::Load(_) | Task::Keep(_) | Task::Again(_) => (Duration::ZERO, UNKNOWN),
     };
-    let least = failpoint!("studio.patience", 0).map_or(LEAST, |_| Duration::from_secs(2));
-    least.max(Duration::from_secs_f64(SLACK * usual.unwrap_or(0.0) / 1e3))
+    let least = failpoint!("studio.patience", 0).map_or(least, |_| Duration::from_secs(2));
+    least.max(usual.mul_f64(SLACK))
 }

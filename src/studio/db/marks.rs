@@ -43,9 +43,9 @@ impl Marks {
     /// The change that brings back these marks from `now`.
     pub fn since(&self, now: &Self) -> Change {
         Change {
-            star: Some(self.star),
-            binned: Some(self.binned),
-            alt: Some(self.alt.clone()),
+            star: (self.star != now.star).then_some(self.star),
+            binned: (self.binned != now.binned).then_some(self.binned),
+            alt: (self.alt != now.alt).then(|| self.alt.clone()),
             add: self.tags.difference(&now.tags).cloned().collect(),
             remove: now.tags.difference(&self.tags).cloned().collect(),
         }

@@ -14,7 +14,7 @@ export async function compare(ids) {
     const image = k.row.sha256 ? h("img", { src: file(k.id, k.row.sha256.slice(0, 8)), alt: k.alt || words.alt(seed(k), k.row.novelty_asked, reached(k)), width: "240", height: "240" }) : h("p", {}, words.notFinite);
     return h("figure", {}, image, h("figcaption", { class: "hint" }, title, h("br"), reached(k) === null ? "" : `reached ${whole(reached(k))} · turned by ${whole(k.row.angle)}°`));
   });
-  open("Compare", h("div", { class: all.length === 2 ? "versus two" : "versus" }, ...figures), h("p", {}, words.between(all.map((k) => ({ seed: seed(k), reached: reached(k), asked: k.row.novelty_asked })))), all.length === 2 ? h("p", { class: "hint" }, words.blink) : null);
+  open("Compare", h("div", { class: all.length === 2 ? "versus two" : "versus", tabindex: "-1", autofocus: true }, ...figures), h("p", {}, words.between(all.map((k) => ({ seed: seed(k), reached: reached(k), asked: k.row.novelty_asked })))), all.length === 2 ? h("p", { class: "hint" }, words.blink) : null);
   if (all.length !== 2) return;
   const [a, b] = figures.map((f) => f.querySelector("img"));
   if (!a || !b) return;

@@ -38,6 +38,13 @@ export function makeDial(host, asks) {
   host.replaceChildren(picture, slider);
   slider.addEventListener("input", () => asks(Number(slider.value), false));
   slider.addEventListener("change", () => asks(Number(slider.value), true));
+  slider.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 10, ArrowUp: 10, ArrowLeft: -10, ArrowDown: -10 }[event.key];
+    if (!event.shiftKey || step === undefined) return;
+    event.preventDefault();
+    slider.value = String(Math.min(100, Math.max(0, Number(slider.value) + step)));
+    asks(Number(slider.value), true);
+  });
   let spread = null;
   let shape = null;
   let spoken = 0;
@@ -105,7 +112,7 @@ export function makeDial(host, asks) {
       if (spread === null) return;
       picture.replaceChildren(s("title", {}, words.dial(now.asked, now.reached, now.plain)), s("defs", {}, gradient), still, moving(now));
       const place = now.asked ?? now.plain ?? 50;
-      if (document.activeElement !== slider || now.asked === null) slider.value = String(Math.round(place));
+      slider.value = String(Math.round(place));
       clearTimeout(spoken);
       const text = now.asked === null ? `${name(null)}${now.plain === null ? "" : `, at ${whole(now.plain)}`}` : words.value(now.asked, now.reached);
       spoken = setTimeout(() => slider.setAttribute("aria-valuetext", text), 400);

@@ -38,13 +38,15 @@ export function makeGallery(said, inspect) {
     now.size = Number($("gal-size").value);
     arrange();
   });
-  $("gal-rail").append(...LEVELS.map((level) => h("button", { type: "button", "aria-label": `To level ${level}`, onclick: () => jump(level) }, String(level))));
+  $("gal-rail").append(...LEVELS.map((level) => h("button", { type: "button", "aria-label": `To level ${level}`, onclick: () => jump(level).catch((problem) => said(problem.message, true)) }, String(level))));
   addEventListener("scroll", () => visible && requestAnimationFrame(render), { passive: true });
   addEventListener("resize", () => visible && arrange());
 
   function change(what) {
     Object.assign(now, what);
     chosen.clear();
+    last = null;
+    bar();
     reload();
   }
 
@@ -68,13 +70,16 @@ export function makeGallery(said, inspect) {
     } finally {
       if (loading === asked) loading = null;
     }
+    const focused = [...tiles].find(([, tile]) => tile === document.activeElement)?.[0];
     tiles.forEach((tile) => tile.remove());
     tiles.clear();
     arrange();
+    tiles.get(focused)?.focus({ preventScroll: true });
   }
 
   async function more() {
-    if (loading || next === null) return;
+    if (next === null) return;
+    if (loading) return void (await loading.catch(() => {}));
     const asked = (loading = get(query(next)));
     try {
       const list = await asked;
@@ -171,7 +176,9 @@ export function makeGallery(said, inspect) {
         let element = tiles.get(item.id);
         if (!element) {
           tiles.set(item.id, (element = tile(item, i)));
-          host.append(element);
+          // In the order of the list, which is that of the Tab key.
+          const behind = items.slice(i + 1, i + 40).find((other) => tiles.has(other.id));
+          host.insertBefore(element, behind ? tiles.get(behind.id) : null);
         }
         const place = { left: `${(i - row.from) * (row.side + GAP)}px`, top: `${row.y}px`, width: `${row.side}px`, height: `${row.side}px` };
         for (const [name, value] of Object.entries(place)) element.style.setProperty(name, value);
@@ -209,7 +216,10 @@ export function makeGallery(said, inspect) {
     host.hidden = chosen.size === 0 && undo === null;
     const button = (text, act) => h("button", { type: "button", onclick: act }, text);
     if (chosen.size === 0) {
-      if (undo !== null) host.replaceChildren(h("b", {}, undo.text), button("Undo", takeBack), button("×", clear));
+      if (undo !== null) {
+        host.replaceChildren(h("b", {}, undo.text), button("Undo", takeBack), button("×", clear));
+        host.lastChild.setAttribute("aria-label", "Close");
+      }
       return;
     }
     const tag = h("input", { placeholder: "tag", "aria-label": "Tag", maxlength: "64" });
@@ -243,7 +253,7 @@ export function makeGallery(said, inspect) {
     const ids = [...chosen];
     try {
       const { changed, undo: number } = await patch("/api/pictures", { ids, ...what });
-      undo = { number, text: "binned" in what && what.binned ? words.binned(changed) : words.pictures(changed) };
+      undo = { number, text: what.binned ? words.binned(changed) : words.changed(changed) };
       chosen.clear();
       await reload();
       bar();
@@ -283,7 +293,10 @@ export function makeGallery(said, inspect) {
 
   // New pictures are shown at once where that moves nothing that is looked at.
   const renew = () => {
-    if (!visible) return;
+    if (!visible) {
+      items = [];
+      return;
+    }
     clearTimeout(now.renew);
     now.renew = setTimeout(() => (scrollY < 40 && chosen.size === 0 ? reload() : null), 500);
   };

@@ -43,8 +43,9 @@ export function makeInspector(said, openInStudio) {
     }
     const { row } = known;
     const asked = row.novelty_asked;
-    const seed = id.split("-")[1];
-    const title = `Seed ${seed}, ${asked === null ? "without steering" : `asked ${whole(asked)}`}`;
+    const number = id.split("-")[1];
+    const seed = known.varied ?? number;
+    const title = known.varied ? `Variation ${number} of seed ${seed}` : `Seed ${seed}, ${asked === null ? "without steering" : `asked ${whole(asked)}`}`;
     const what = known.alt || words.alt(seed, asked, row.novelty_reached ?? null);
     const image = row.sha256 ? h("img", { class: "big", src: `/api/pictures/${id}/file?v=${row.sha256.slice(0, 8)}`, alt: what, width: "384", height: "384" }) : h("p", {}, words.notFinite);
     const button = (text, act, attributes = {}) => h("button", { type: "button", onclick: act, ...attributes }, text);
@@ -55,12 +56,19 @@ export function makeInspector(said, openInStudio) {
       const wanted = tags.value.split(",").map((t) => t.trim()).filter(Boolean);
       change({ add: wanted.filter((t) => !known.tags.includes(t)), remove: known.tags.filter((t) => !wanted.includes(t)) });
     });
-    const copy = () => navigator.clipboard.writeText(known.command).then(() => said(words.copied), () => said(words.copyFailed + known.command));
+    const copy = async () => {
+      try {
+        await navigator.clipboard.writeText(known.command);
+        said(words.copied);
+      } catch {
+        said(words.copyFailed + known.command, true);
+      }
+    };
     $("inspector").replaceChildren(
       h("div", {},
         h("figure", {}, image),
         h("div", { class: "acts" },
-          button("Open in Studio", () => openInStudio({ model: known.model, reward: null, seed, asked }), { class: "primary", disabled: !known.model }),
+          button("Open in Studio", () => openInStudio({ model: known.model, reward: known.reward ?? null, seed, asked }), { class: "primary", disabled: !known.model }),
           button(known.star ? "Unstar" : "Star", () => change({ star: !known.star })),
           button(known.kept ? "Kept" : "Keep", () => post("/api/keep", { id }).then(() => said(words.kept)).catch((p) => said(words.keepFailed(p.message), true)), { disabled: known.kept }),
           h("a", { class: "button", href: `/api/pictures/${id}/file?save=true`, download: true }, "Save picture"),

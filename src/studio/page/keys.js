@@ -45,6 +45,7 @@ export function listen(acts) {
     acts[name]?.(true);
   });
   addEventListener("keyup", (event) => {
-    if (event.key === keys.map.get("hold") || event.key.toLowerCase() === keys.map.get("hold")) acts.hold?.(false);
+    if (event.key === keys.map.get("hold") || event.key.toLowerCase() === keys.map.get("hold")) acts.release();
   });
+  addEventListener("blur", () => acts.release());
 }

@@ -24,12 +24,15 @@ const look = {
 };
 let small = true;
 let worker = null;
-let connection = "open";
+let connection = "";
 
 // Said aloud, and shown if it is a trouble.
 function said(text, trouble = false) {
-  $("live").textContent = text;
+  // Behind an open dialog nothing is read aloud, so the place where it is said moves into it.
+  (document.querySelector("dialog[open]") ?? document.body).append($("live"));
+  $("live").classList.toggle("vh", !document.querySelector("dialog[open]"));
   if (trouble) notice(text);
+  else $("live").textContent = text;
 }
 
 function notice(text) {
@@ -42,6 +45,7 @@ const many = makeMany(studio.now, said);
 const gallery = makeGallery(said, (id) => go(`#screen=picture&id=${id}`));
 const inspector = makeInspector(said, async (picture) => {
   go(studio.now.hash ?? "#");
+  show();
   await restore(picture);
 });
 const variations = makeVariations(view, studio.now, said, (id) => go(`#screen=picture&id=${id}`));
@@ -58,11 +62,13 @@ function show() {
   $("main").hidden = Boolean(screen);
   $("gallery").hidden = screen !== "gallery";
   $("inspector").hidden = screen !== "picture";
-  $("to-studio").toggleAttribute("aria-current", !screen);
-  $("to-gallery").toggleAttribute("aria-current", screen === "gallery");
+  const current = (link, is) => (is ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current"));
+  current($("to-studio"), !screen);
+  current($("to-gallery"), screen === "gallery");
   if (screen === "gallery") gallery.open(parts.get("run"));
   else gallery.close();
   if (screen === "picture") inspector.open(parts.get("id"));
+  if (!screen) studio.address();
   if (screen) document.title = `${screen === "gallery" ? "gallery" : "picture"} · isoline studio`;
 }
 
@@ -110,9 +116,12 @@ async function choose(model, reward) {
   $("dialog").close();
   $("main").dataset.ready = "no";
   notice(words.loading(model));
-  const spread = await studio.open(model, reward);
-  choose.spread = spread;
-  await about();
+  try {
+    choose.spread = await studio.open(model, reward);
+    await about();
+  } catch (problem) {
+    notice(problem.message);
+  }
 }
 
 // What is said of the model, once it is loaded and whenever that changes.
@@ -121,7 +130,7 @@ async function about() {
   const info = (await get("/api/models")).find((m) => m.id === model);
   if (!info || studio.now.model !== model) return;
   chip(model, info.shape, worker?.class);
-  if (info.problem) return notice(info.problem);
+  if (info.problem && reward === null) return notice(info.problem);
   small = Math.max(...(info.shape ?? [0, 0, 0]).slice(1)) < 128;
   look.set(look.pixels);
   const spread = choose.spread;
@@ -130,21 +139,25 @@ async function about() {
   if (info.exact === false) parts.push(words.sketch);
   $("about").replaceChildren(...parts.flatMap((part) => [h("span", {}, part), h("br"), h("br")]).slice(0, -2));
   many.suit();
-  if (info.loaded) {
-    notice("");
-    $("main").dataset.ready = "yes";
-    studio.begin();
-  }
+  if (info.loaded && reward === null) begun();
+}
+
+// The model is in the memory of what makes pictures.
+function begun() {
+  notice("");
+  $("main").dataset.ready = "yes";
+  studio.begin();
 }
 
 function hear(state) {
   const was = connection;
   connection = state;
-  if (state === "lost") notice(words.lost);
-  else if (was === "lost") {
-    notice("");
-    studio.look(true);
-  }
+  if (state === "lost") return notice(words.lost);
+  if (was === "open") return;
+  // What was told while nobody listened is asked for.
+  if (was === "lost") notice("");
+  if (studio.now.ready) studio.look(true);
+  else if (was === "lost") studio.load().catch((problem) => notice(problem.message));
 }
 
 async function begin() {
@@ -176,7 +189,12 @@ async function begin() {
     else notice("");
     if (told.class) about();
   });
-  on("models", (told) => told.id === studio.now.model && about());
+  on("models", (told) => {
+    if (told.id !== studio.now.model || (told.reward ?? null) !== studio.now.reward) return;
+    if (told.problem) return notice(told.problem);
+    if (told.loaded) begun();
+    about();
+  });
   connect(state.last_event);
 
   $("theme").addEventListener("click", () => {
@@ -196,10 +214,26 @@ async function begin() {
     ...onlyHere,
     gallery: () => go($("gallery").hidden ? "#screen=gallery" : (studio.now.hash ?? "#")),
     compare: () => !$("gallery").hidden && gallery.compare(),
-    star: () => ($("gallery").hidden ? inspector.star() : gallery.star()),
+    release: () => studio.acts.hold(false),
+    star: () => (!$("gallery").hidden ? gallery.star() : !$("inspector").hidden && inspector.star()),
     help: () => help(look),
   });
-  addEventListener("hashchange", show);
+  $("skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    const seen = ["main", "gallery", "inspector"].map($).find((part) => !part.hidden);
+    seen.tabIndex = -1;
+    seen.focus();
+  });
+  // An address that was pasted or gone back to.
+  addEventListener("hashchange", () => {
+    show();
+    const parts = new URLSearchParams(location.hash.slice(1));
+    if ($("main").hidden || location.hash === studio.now.hash || !parts.has("seed")) return;
+    const level = parts.has("novelty") ? Number(parts.get("novelty")) : null;
+    if (/^\d{1,20}$/.test(parts.get("seed")) && !(level < 0 || level > 100) && !Number.isNaN(level)) {
+      restore({ model: parts.get("model") ?? studio.now.model, reward: parts.get("reward"), seed: parts.get("seed"), asked: level });
+    }
+  });
   queue.begin(state);
   show();
 

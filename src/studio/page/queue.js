@@ -50,17 +50,17 @@ export function makeQueue(said, openRun) {
     const change = (body) => patch(`/api/jobs/${id}`, body);
     const stop = (when) => post(`/api/jobs/${id}/stop`, { when });
     if (job.state === "running") {
-      acts.push(link("Pause", () => change({ action: "pause" })));
+      acts.push(link("Pause", () => change({ action: "pause" }), `Pause ${run}`));
       acts.push(link("Stop now", () => stop("now"), `Stop ${run} now; the pictures in hand are dropped`));
-      acts.push(link("Stop after these pictures", () => stop("tile")), link("Rest after this batch", () => stop("batch")));
+      acts.push(link("Stop after these pictures", () => stop("tile"), `Stop ${run} after the pictures in hand`), link("Pause after this batch", () => stop("batch"), `Pause the queue after ${run}`));
     }
     if (job.state === "queued") {
       if (at > 0) acts.push(link("Up", () => change({ after: behind(at - 2) }), `${run} earlier`));
       if (at < list.length - 1) acts.push(link("Down", () => change({ after: behind(at + 1) }), `${run} later`));
-      acts.push(link("Pause", () => change({ action: "pause" })));
+      acts.push(link("Pause", () => change({ action: "pause" }), `Pause ${run}`));
     }
-    if (job.state === "paused") acts.push(link("Resume", () => change({ action: "resume" })));
-    if (job.state === "failed" || job.state === "stopped") acts.push(link("Try again", () => change({ action: "retry" })));
+    if (job.state === "paused") acts.push(link("Resume", () => change({ action: "resume" }), `Resume ${run}`));
+    if (job.state === "failed" || job.state === "stopped") acts.push(link("Try again", () => change({ action: "retry" }), `Try ${run} again`));
     if (job.done > 0) acts.push(link("Open", () => {
       drawer.close();
       openRun(run);
@@ -90,7 +90,7 @@ export function makeQueue(said, openRun) {
     drawer.replaceChildren(
       h("h2", { id: "queue-title" }, "Queue"),
       h("button", { class: "icon close", type: "button", "aria-label": "Close", onclick: () => drawer.close() }, "×"),
-      h("div", { class: "links" }, link(paused ? "Go on" : "Pause all", () => post("/api/queue", { paused: !paused })), link("Free memory", () => post("/api/queue", { free_memory: true }), "Free the memory of the device")),
+      h("div", { class: "links" }, link(paused ? "Resume all" : "Pause all", () => post("/api/queue", { paused: !paused })), link("Free memory", () => post("/api/queue", { free_memory: true }), "Free the memory of the device")),
       ...(groups.length ? groups : [h("p", { class: "hint" }, words.nothingWaits)]),
       h("p", { class: "hint" }, words.goesOn(free)),
     );

@@ -9,18 +9,18 @@ function tell(message) {
   for (const port of ports) port.postMessage(message);
 }
 
-function listen(after) {
+export function listen(after, told = tell) {
   source = new EventSource(`/api/events?after=${after}`);
-  source.onopen = () => tell({ kind: (state = "open") });
+  source.onopen = () => told({ kind: (state = "open") });
   source.onerror = () => {
-    tell({ kind: (state = "lost") });
+    told({ kind: (state = "lost") });
     // A server that says no ends the stream for good; a new one is tried until it says yes.
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => listen(after), 1000);
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => listen(after, told), 1000);
   };
   for (const kind of KINDS) {
     source.addEventListener(kind, (event) => {
       if (event.lastEventId) after = event.lastEventId;
-      tell({ kind, data: JSON.parse(event.data) });
+      told({ kind, data: JSON.parse(event.data) });
     });
   }
 }

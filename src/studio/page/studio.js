@@ -50,7 +50,12 @@ export function makeStudio(view, said) {
   });
   $("copy").addEventListener("click", async () => {
     const text = command();
-    await navigator.clipboard.writeText(text).then(() => said(words.copied), () => said(words.copyFailed + text));
+    try {
+      await navigator.clipboard.writeText(text);
+      said(words.copied);
+    } catch {
+      said(words.copyFailed + text, true);
+    }
   });
 
   const strip = STRIP.map((slot) => {
@@ -66,7 +71,10 @@ export function makeStudio(view, said) {
     if (!id || $("keep").disabled) return;
     $("keep").disabled = true;
     said(words.keeping);
-    await post("/api/keep", { id }).catch((problem) => said(words.keepFailed(problem.message), true));
+    await post("/api/keep", { id }).catch((problem) => {
+      said(words.keepFailed(problem.message), true);
+      draw();
+    });
   }
 
   on("kept", ({ id, error }) => {
@@ -120,7 +128,7 @@ export function makeStudio(view, said) {
     try {
       const body = { view, model: now.model, reward: now.reward, seed: now.seed, novelty: now.asked, strip: whole, seeds: whole ? now.others : 0 };
       const { frames: wanted } = await post("/api/looks", body);
-      if (body.seed === now.seed && body.model === now.model) {
+      if (body.seed === now.seed && body.model === now.model && body.reward === now.reward) {
         if (whole) [...frames.keys()].filter((slot) => slot.startsWith("seed-")).forEach((slot) => frames.delete(slot));
         for (const frame of wanted) {
           if (frame.slot === "hero" && body.novelty !== now.asked) continue;
@@ -130,7 +138,7 @@ export function makeStudio(view, said) {
       }
     } catch (problem) {
       // A model that was dropped is loaded again.
-      if (problem.code === "state") await load();
+      if (problem.code === "state") await load().catch((p) => said(p.message, true));
       else said(problem.message, true);
     } finally {
       asking = false;
@@ -164,6 +172,7 @@ export function makeStudio(view, said) {
     const picture = hero?.picture ?? null;
     const done = picture !== null || Boolean(hero?.error);
     if (picture?.sha8) shown = hero;
+    else if (done) shown = null;
     const image = held && plain?.sha8 ? frames.get("balanced") : shown;
     show($("hero"), image, held ? words.alt(now.seed, null, plain?.reached ?? null) : words.alt(now.seed, now.asked, picture?.reached ?? null));
     const figure = $("hero").parentElement;
@@ -223,6 +232,8 @@ export function makeStudio(view, said) {
   function show(image, frame, alt) {
     const source = frame?.picture?.sha8 ? file(frame.id, frame.picture.sha8) : null;
     if (source && image.getAttribute("src") !== source) image.src = source;
+    // What could not be made is not shown as what was there before.
+    if (!source && (frame === null || frame?.error || frame?.picture)) image.removeAttribute("src");
     image.alt = alt;
   }
 
@@ -275,6 +286,12 @@ export function makeStudio(view, said) {
     now.hash = `#${parts}`;
     $("to-studio").href = now.hash;
     $("seed").value = now.seed;
+    // A browser takes only so many addresses in a while.
+    clearTimeout(now.placing);
+    now.placing = setTimeout(address, 300);
+  }
+
+  function address() {
     if ($("main").hidden) return;
     history.replaceState(null, "", now.hash);
     document.title = `${now.seed} · ${now.asked === null ? "balanced" : name(now.asked).toLowerCase()} · isoline studio`;
@@ -309,7 +326,7 @@ export function makeStudio(view, said) {
 
   async function load() {
     now.ready = false;
-    await post(`/api/models/${now.model}/load`, { reward: now.reward });
+    await post(`/api/models/${encodeURIComponent(now.model)}/load`, { reward: now.reward });
   }
 
   // Opens a model; resolves once its distribution is known.
@@ -319,10 +336,11 @@ export function makeStudio(view, said) {
     times.length = 0;
     shown = null;
     draw.told = undefined;
-    $("hero").removeAttribute("src");
+    arrived.clear();
+    for (const image of document.querySelectorAll("#hero, #plain, #strip img, #others img")) image.removeAttribute("src");
     const query = reward ? `?reward=${encodeURIComponent(reward)}` : "";
-    const spread = await get(`/api/models/${model}/spread${query}`).catch((problem) => {
-      if (problem.code !== "unknown") said(problem.message, true);
+    const spread = await get(`/api/models/${encodeURIComponent(model)}/spread${query}`).catch((problem) => {
+      if (problem.code !== "unknown") throw problem;
       return null;
     });
     now.taught = spread !== null;
@@ -362,5 +380,5 @@ export function makeStudio(view, said) {
   };
   const hero = () => (frames.get("hero")?.picture?.sha8 ? frames.get("hero").id : null);
   const frame = () => (hero() ? frames.get("hero") : null);
-  return { frame, hero, go, ask, now, open, begin, restore, acts, look, usual: () => (times.length ? times[times.length - 1] : null) };
+  return { frame, hero, load, address, go, ask, now, open, begin, restore, acts, look, usual: () => (times.length ? times[times.length - 1] : null) };
 }

@@ -19,12 +19,16 @@ export function makeVariations(view, now, said, inspect) {
   const name = (c) => `${c.label}${c.reached === null ? "" : `, ${tenth(c.reached)}`}`;
 
   async function ask() {
+    const asked = (now.varying = {});
     const body = { view: `${view}-vary`, model: now.model, reward: now.reward, seed: now.seed, novelty: null, around: { id: centre.id, angle } };
     try {
       const { frames } = await post("/api/looks", body);
+      // Another ring was asked for meanwhile.
+      if (now.varying !== asked) return;
       const wanted = frames.filter((f) => f.slot.startsWith("vary-"));
       draw(wanted);
-      wanted.filter((f) => f.picture).forEach((f) => fill(f.id, f.picture));
+      wanted.forEach((f) => (f.picture ?? arrived.get(f.id)) && fill(f.id, f.picture ?? arrived.get(f.id)));
+      arrived.clear();
     } catch (problem) {
       said(problem.message, true);
     }
@@ -40,7 +44,9 @@ export function makeVariations(view, now, said, inspect) {
     place.button.setAttribute("aria-label", `Variation ${place.number}${picture.reached === null ? "" : `, at ${tenth(picture.reached)}`}`);
   }
 
+  const arrived = new Map(); // pictures that came before the answer that announced them
   on("frame", (frame) => {
+    if (!frame.error && frame.slot.startsWith("vary-")) arrived.set(frame.id, frame);
     if (frame.error && ring.has(frame.id)) said(frame.error, true);
     else fill(frame.id, frame);
   });

@@ -13,8 +13,8 @@ const QUANTITIES = {
 };
 
 export const words = {
-  rarer: (n) => ["Rarer than ", { b: `${whole(n)} of 100` }, " of this model’s own pictures."],
-  beyond: (sd) => [{ b: `${Math.abs(sd).toFixed(1)} standard deviations` }, sd > 0 ? " beyond every sample measured: rarer than all of them." : " below every sample measured: more typical than all of them."],
+  rarer: (n) => ["Rarer than ", { b: `${Math.min(99, Math.round(n))} of 100` }, " of this model’s own pictures."],
+  beyond: (sd) => (Math.abs(sd) < 0.05 ? [sd > 0 ? "Rarer than every sample measured." : "More typical than every sample measured."] : [{ b: `${Math.abs(sd).toFixed(1)} standard deviations` }, sd > 0 ? " beyond every sample measured: rarer than all of them." : " below every sample measured: more typical than all of them."]),
   missed: (reached, asked) => ["As near as this seed comes: ", { b: whole(reached) }, `, not ${whole(asked)}.`],
   unmeasured: ["This model has no reward, so nothing is known of novelty."],
   plain: (reached, angle) => ["Without steering this seed is at ", { b: whole(reached) }, ".", { br: "" }, `Same starting noise, turned by ${whole(angle)}°.`],
@@ -24,7 +24,7 @@ export const words = {
   notFinite: "This picture could not be made: a value was not finite. Others are unaffected.",
   lost: "Connection lost. The work goes on; trying again.",
   loading: (model) => `Loading ${model}…`,
-  starting: "Starting what makes the pictures…",
+  starting: "Starting the process that makes the pictures…",
   down: (why) => `What makes the pictures stopped (${why}). It starts again by itself.`,
   sketch: "Pictures of this model depend a little on what is made beside them: what you see is a sketch of the final one.",
   others: (asked) => (asked === null ? "Other seeds, without steering" : `Other seeds, asked ${whole(asked)}`),
@@ -35,7 +35,7 @@ export const words = {
   band: "each band holds a tenth of this model’s own pictures",
   noReward: (model) => `This model has no reward. isoline train-reward --model ${model} teaches one.`,
   noModels: "No model here yet. Put a model folder under models/ or run isoline import.",
-  token: "This studio wants its token: open the address that it printed when it started.",
+  token: "This studio needs its token: open the address that it printed when it started.",
   copied: "Copied.",
   copyFailed: "The browser did not let the page copy. The command is: ",
   quantity: (name, samples) => `Novelty is a percentile of ${QUANTITIES[name] ?? name} among ${samples.toLocaleString("en")} of this model’s own pictures.`,
@@ -45,7 +45,7 @@ export const words = {
   kept: "Kept.",
   keepFailed: (why) => `It could not be kept: ${why}`,
   emptyGallery: "Nothing made yet. Press Make many in the Studio, or run isoline generate here.",
-  emptyFilter: "No picture fits.",
+  emptyFilter: "No pictures match.",
   damaged: (n, run) => `${n} ${n === 1 ? "record is" : "records are"} damaged; isoline resume ${run} makes them again.`,
   cost: ({ pictures, seconds, bytes }) => [words.pictures(pictures), seconds === null ? "" : `about ${duration(seconds)}`, size(bytes)].filter(Boolean).join(" · "),
   noRoom: (bytes) => `The disk has no room for ${size(bytes)}.`,
@@ -56,6 +56,7 @@ export const words = {
   flagged: (n) => (n ? `${n} flagged` : ""),
   goesOn: (free) => `${size(free)} free on the disk · the work goes on when this page is closed`,
   chosen: (n) => `${n} chosen`,
+  changed: (n) => `${words.pictures(n)} changed.`,
   binned: (n) => `${words.pictures(n)} in the bin.`,
   making: "Making it again…",
   same: (bytes) => `Identical: all ${bytes.toLocaleString("en")} bytes.`,
@@ -80,7 +81,7 @@ export const words = {
 
 // What a level is called.
 export function name(level) {
-  return level === null ? "Balanced" : level < 30 ? "Typical" : level > 70 ? "Novel" : "Between";
+  return level === null ? "Balanced" : level < 30 ? "Typical" : level > 70 ? "Novel" : "In between";
 }
 
 // A time in words.

@@ -64,7 +64,8 @@ pub async fn export(
     app.aside(move |app| {
         let fail = |e| app.problem(&e);
         let mut rows: Vec<(String, SampleRow, Option<String>)> = Vec::new();
-        for id in &wanted.ids {
+        let mut named = std::collections::BTreeSet::new();
+        for id in wanted.ids.iter().filter(|id| named.insert(*id)) {
             let unknown = || Problem::new(Code::Unknown, format!("{id} is in no run; keep it first"));
             let found = app.db.picture(id).map_err(fail)?.ok_or_else(unknown)?;
             let file = app.db.places(id).map_err(fail)?.into_iter().find_map(|p| p.1);

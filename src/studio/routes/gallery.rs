@@ -197,7 +197,7 @@ pub async fn keep_one(
     }
     app.aside(move |app| {
         let kept = keep(app, &id)?;
-        app.bench.keep(Keep { id: id.clone(), run: kept.run.clone(), tile: kept.tile });
+        app.bench.keep(Keep { id: id.clone(), run: kept.run.clone() });
         let status = if kept.before { StatusCode::OK } else { StatusCode::CREATED };
         Ok((status, Json(Kept { id, run: kept.run })))
     })

@@ -2,6 +2,7 @@
 
 use super::taken::{Asked, Body};
 use crate::acts::generate::PlannedJob;
+use crate::limits;
 use crate::run::Seeds;
 use crate::studio::app::App;
 use crate::studio::db::{JobRow, JobState};
@@ -92,6 +93,10 @@ fn planned(app: &App, wanted: Wanted) -> Result<(String, Vec<PlannedJob>, Subjec
     let seeds: Seeds = wanted.seeds.try_into().map_err(|m: String| Problem::value("seeds", m))?;
     if !(1..=64).contains(&wanted.levels.len()) {
         return Err(Problem::value("levels", format!("expected 1 to 64, found {}", wanted.levels.len())));
+    }
+    if seeds.list().len().saturating_mul(wanted.levels.len()) > limits::BATCH {
+        let detail = format!("more than {} pictures in one batch; make several of them", limits::BATCH);
+        return Err(Problem::value("seeds", detail));
     }
     let mut names: Vec<String> = Vec::new();
     let mut jobs = Vec::new();

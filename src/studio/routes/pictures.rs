@@ -5,6 +5,7 @@ use crate::acts::generate::SampleRow;
 use crate::studio::app::App;
 use crate::studio::assets::tagged;
 use crate::studio::bench::Again;
+use crate::studio::keep::planned;
 use crate::studio::problem::{Code, Problem};
 use crate::studio::shelf::is_id;
 use axum::Json;
@@ -23,6 +24,12 @@ pub struct Known {
     /// Its model, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<String>,
+    /// Its reward, where it is not the model's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reward: Option<String>,
+    /// The seed that it is a variation of, if it is one; then its own seed is its number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    varied: Option<String>,
     /// Its row, as a record has it.
     #[schema(value_type = Object)]
     row: SampleRow,
@@ -77,12 +84,17 @@ pub async fn picture(State(app): State<Arc<App>>, Path(id): Path<String>) -> Res
         let (row, file) = row(app, &id)?;
         let marks = app.db.marks(&id).map_err(fail)?;
         let found = app.db.picture(&id).map_err(fail)?;
-        let looked = app.recipe(id.split('-').next().unwrap_or_default());
-        let model = looked.as_ref().map(|l| l.0.clone()).or(found.as_ref().map(|f| f.model.clone()));
-        let recipe = looked.and_then(|l| l.1.text().ok());
+        let run_id = id.split('-').next().unwrap_or_default();
+        // A plan that cannot be read says nothing of the recipe, and the picture is shown all the same.
+        let made = app.recipe(run_id).or_else(|| planned(app, &id, run_id).ok().flatten());
+        let model = made.as_ref().map(|m| m.0.clone()).or(found.as_ref().map(|f| f.model.clone()));
+        let reward = made.as_ref().and_then(|m| m.1.reward.clone());
+        let varied = made.as_ref().and_then(|m| m.1.vary.as_ref()).map(|v| v.seed.to_string());
+        let recipe = made.and_then(|m| m.1.text().ok());
         let root = app.root.file_name().map_or("runs".into(), |n| n.to_string_lossy());
         let command = match (&file, &model) {
             (Some(file), _) => format!("isoline generate --from {root}/{file}"),
+            (None, _) if varied.is_some() => "isoline generate --from FILE, with the saved picture".to_owned(),
             (None, model) => {
                 let level = row.novelty_asked.map_or("--mode balanced".to_owned(), |n| format!("--novelty {n}"));
                 format!("isoline generate -m {} {level} --seeds {}", model.as_deref().unwrap_or("MODEL"), row.seed)
@@ -91,6 +103,8 @@ pub async fn picture(State(app): State<Arc<App>>, Path(id): Path<String>) -> Res
         Ok(Json(Known {
             kept: found.is_some_and(|f| f.kept),
             model,
+            reward,
+            varied,
             row,
             star: marks.star,
             binned: marks.binned,

@@ -70,7 +70,8 @@ pub async fn read(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Said>
             return Err(Problem::new(Code::Value, "the picture says too much"));
         }
         Ok(Json(Said {
-            seed: own.seed.to_string(),
+            // Of a variation, the seed that it varies; its own number says nothing without that.
+            seed: recipe.vary.as_ref().map_or(own.seed, |v| v.seed).to_string(),
             model: recipe.model.clone(),
             reward: recipe.reward.clone(),
             asked: recipe.novelty.map(crate::units::Percentile::percent),

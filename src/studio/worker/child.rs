@@ -16,14 +16,11 @@ use crate::store::{self, Lock};
 use crate::units::Percentile;
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::mpsc;
 use std::time::Instant;
 
 /// Models that stay in memory; the one used longest ago goes first.
 const MODELS: usize = 2;
-
-/// What stops the task in hand.
-type Stop = Arc<Mutex<Cancel>>;
 
 /// Works until the studio closes the pipe.
 ///
@@ -38,17 +35,14 @@ pub fn run(device: &str) -> Result<()> {
 }
 
 fn serve(device: &str) -> Result<()> {
-    let stop: Stop = Arc::new(Mutex::new(Cancel::never()));
-    let asks = listen(Arc::clone(&stop));
+    let asks = listen();
     let device = match device::open(device) {
         Ok(device) => device,
         Err(e) => return say(&failed(&e)),
     };
     say(&Answer::Ready { device: device.0.to_string(), class: device.0.class().to_owned() })?;
     let mut child = Child { device, subjects: Subjects::new(), used: Vec::new(), open: None };
-    for ask in asks {
-        let cancel = Cancel::never();
-        *stop.lock().unwrap_or_else(PoisonError::into_inner) = cancel.clone();
+    for (ask, cancel) in asks {
         let done = caught(|| child.answer(&ask, &cancel));
         match done {
             Ok(()) => {}
@@ -65,22 +59,24 @@ fn serve(device: &str) -> Result<()> {
 const STUDIO: &str = "<studio>";
 
 /// Reads what the studio asks on a thread of its own, so that a word from it, or the end of the pipe, stops what is being made.
-fn listen(stop: Stop) -> mpsc::Receiver<Ask> {
+/// Each task comes with what stops it.
+fn listen() -> mpsc::Receiver<(Ask, Cancel)> {
     let (sender, receiver) = mpsc::channel();
-    let halt = move || stop.lock().unwrap_or_else(PoisonError::into_inner).stop();
     std::thread::spawn(move || {
+        let mut last = Cancel::never();
         for line in std::io::stdin().lock().lines() {
             match line.ok().and_then(|line| serde_json::from_str(&line).ok()) {
-                Some(Ask::Stop) => halt(),
+                Some(Ask::Stop) => last.stop(),
                 Some(ask) => {
-                    if sender.send(ask).is_err() {
+                    last = Cancel::never();
+                    if sender.send((ask, last.clone())).is_err() {
                         break;
                     }
                 }
                 None => break,
             }
         }
-        halt();
+        last.stop();
     });
     receiver
 }
@@ -188,6 +184,19 @@ impl Child {
                 done?;
                 say(&Answer::Done)
             }
+            Ask::Complete { run } => {
+                let open = self.run(run)?;
+                let missing: Vec<u64> =
+                    (0..open.pictures.tiles()).filter(|t| !open.pictures.state(*t, false).is_done()).collect();
+                let subjects = std::mem::take(&mut self.subjects);
+                let mut maker = open.pictures.maker_with(self.device.clone(), subjects, Classifiers::new());
+                let done = missing.into_iter().try_for_each(|tile| made(&open, tile, &mut maker, cancel));
+                self.subjects = maker.into_subjects();
+                self.forget();
+                done.and_then(|()| open.pictures.finish())?;
+                Log::open(&open.folder, None)?.write(&Event::End { code: 0 })?;
+                say(&Answer::Done)
+            }
             Ask::Finish { run } => {
                 let open = self.run(run)?;
                 open.pictures.finish()?;
@@ -280,9 +289,10 @@ impl Child {
     /// The run in `folder`, opened if it is not; it has to be put back.
     fn run(&mut self, folder: &Path) -> Result<Open> {
         let text = store::read_bounded(&folder.join("plan.toml"), crate::limits::PLAN_BYTES)?;
-        match self.open.take() {
-            Some(open) if open.folder == folder && open.plan == text => Ok(open),
-            _ => Open::at(folder, text),
+        // Another run, and this one with another plan, is let go of before its lock is taken anew.
+        match self.open.take().filter(|open| open.folder == folder && open.plan == text) {
+            Some(open) => Ok(open),
+            None => Open::at(folder, text),
         }
     }
 }

@@ -14,6 +14,8 @@ const MOST: u64 = 256 << 20;
 
 /// A running worker. It is killed when this is dropped.
 pub struct Link {
+    /// Whether the worker still has a run open.
+    pub in_run: bool,
     _child: Child,
     input: ChildStdin,
     heard: mpsc::Receiver<Result<Heard>>,
@@ -51,7 +53,7 @@ impl Link {
                 }
             }
         });
-        Ok(Self { _child: child, input, heard })
+        Ok(Self { in_run: false, _child: child, input, heard })
     }
 
     /// Asks for something.

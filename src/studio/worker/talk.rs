@@ -40,6 +40,11 @@ pub enum Ask {
         /// The run's folder.
         run: PathBuf,
     },
+    /// Make what is missing of a run, then its tables and sheets.
+    Complete {
+        /// The run's folder.
+        run: PathBuf,
+    },
     /// Make a picture again by the recipe inside it, and compare.
     Again {
         /// Its file.

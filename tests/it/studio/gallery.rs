@@ -140,6 +140,24 @@ fn a_kept_picture_is_the_one_that_generate_makes() {
         });
         isoline(&["verify", "-q", &run]).cwd(server.root.path()).succeeds();
     }
+    // Several at once, of seeds that lie in tiles before and behind each other: all are made.
+    let seeds = [4000u64, 7, 901, 33, 8000, 120];
+    let frames: Vec<String> =
+        seeds.iter().map(|s| server.look(&look(*s, Some(82.0)))[0]["id"].as_str().unwrap().to_owned()).collect();
+    std::thread::scope(|scope| {
+        for id in &frames {
+            let server = &server;
+            scope.spawn(move || assert_eq!(server.send("POST", "/api/keep", &json!({"id": id})).status, 201));
+        }
+    });
+    server.until("all are kept", || (list(&server, "mark=kept")["total"] == 9).then_some(()));
+    server.until("the folder is whole and free", || {
+        let run =
+            server.send("POST", "/api/keep", &json!({"id": frames[0]})).json()["run"].as_str().unwrap().to_owned();
+        let verify = isoline(&["verify", "-q", &run]).cwd(server.root.path()).run();
+        let free = isoline(&["resume", "-q", &run]).cwd(server.root.path()).run();
+        (verify.code == 0 && free.code == 0).then_some(())
+    });
     server.send("POST", "/api/keep", &json!({"id": "0123456789abcdef-1"})).problem(410, "evicted");
     server.send("POST", "/api/keep", &json!({"id": "../x-1"})).problem(404, "unknown");
 }
@@ -170,6 +188,13 @@ fn marks_are_on_the_disk_once_they_are_answered() {
     assert_eq!(marks(&again), [10, 10, 14, 0]);
     assert_eq!(again.send("POST", &format!("/api/undo/{undo}"), &json!({})).status, 204);
     assert_eq!(marks(&again), [10, 5, 14, 5]);
+    // Taking back one change leaves what was said later.
+    let tagged = mark(&again, json!({"ids": [&all[9]], "add": ["later"]}));
+    mark(&again, json!({"ids": [&all[9]], "star": true}));
+    assert_eq!(again.send("POST", &format!("/api/undo/{tagged}"), &json!({})).status, 204);
+    let kept = again.get(&format!("/api/pictures/{}", all[9])).json();
+    assert_eq!((kept["star"].clone(), kept["tags"].clone()), (json!(true), json!([])));
+    mark(&again, json!({"ids": [&all[9]], "star": false}));
     let first = |s: &Server| s.get(&format!("/api/pictures/{}", all[0])).json();
     let before = first(&again);
     assert_eq!(
@@ -279,7 +304,8 @@ fn chosen_pictures_are_saved_in_one_file() {
         assert_eq!(file.body.len() as u64, made.json()["bytes"].as_u64().unwrap());
         file.body
     };
-    let zip = fetch(&make("zip", &all[..5]));
+    let twice: Vec<String> = all[..5].iter().chain(&all[..5]).cloned().collect();
+    let zip = fetch(&make("zip", &twice));
     let mut zip = zip::ZipArchive::new(std::io::Cursor::new(zip)).unwrap();
     assert_eq!(zip.len(), 6);
     for id in &all[..5] {

@@ -4,6 +4,7 @@ use super::{Server, kill, look};
 use crate::runs::{hashes, isoline};
 use isoline::store::Lock;
 use serde_json::{Value, json};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -134,7 +135,8 @@ fn a_job_can_be_paused_stopped_and_taken_up() {
     assert_eq!(server.send("PATCH", &format!("/api/jobs/{id}"), &json!({"action": "pause"})).json()["state"], "paused");
     release();
     server.until("the tile is there", || (records() == 1).then_some(()));
-    std::thread::sleep(Duration::from_millis(200));
+    // The next one is not begun, and the folder is free for others.
+    server.until("the folder is free", || Lock::exclusive(&server.root.path().join("a/run.lock")).ok().map(drop));
     assert!(!gate.exists());
     server.send("PATCH", &format!("/api/jobs/{id}"), &json!({"action": "resume"}));
     held();
@@ -254,6 +256,20 @@ fn a_tile_that_cannot_be_made_costs_its_job() {
         server.look(&look(1, Some(30.0)));
         let next = add(&server, "b", "0-3", &json!([null]));
         wait(&server, next, state);
+    }
+    // A picture that vanishes while the batch runs: its tables cannot be made, and trying again makes it.
+    let server = Server::start();
+    server.loaded("digits-gan");
+    let id = add(&server, "a", "0-399", &json!([90]));
+    server.until("some are there", || (job(&server, id)["done"].as_u64() > Some(0)).then_some(()));
+    fs::remove_file(server.root.path().join("a/images/000003.png")).unwrap();
+    server.until("it ends", || {
+        let state = job(&server, id)["state"].clone();
+        (state == "done" || state == "failed").then_some(())
+    });
+    if job(&server, id)["state"] == "failed" {
+        server.send("PATCH", &format!("/api/jobs/{id}"), &json!({"action": "retry"}));
+        wait(&server, id, "done");
     }
     // A worker that dies once of a tile is replaced, and nobody needs to know.
     let server = Server::start();
