@@ -1,7 +1,7 @@
 //! What every route sees: the folder, the guard, the events, the models and the work.
 
 use super::bench::Bench;
-use super::db::{Change, Db};
+use super::db::{Changes, Db};
 use super::guard::Guard;
 use super::hub::Hub;
 use super::journal::Journal;
@@ -59,7 +59,7 @@ pub struct Undos {
     /// The number of the last.
     pub last: u64,
     /// The changes.
-    pub kept: VecDeque<(u64, Vec<(Vec<String>, Change)>)>,
+    pub kept: VecDeque<(u64, Changes)>,
 }
 
 impl App {

@@ -1,7 +1,7 @@
 //! What people said, line by line: stars, tags, words, the bin. It cannot be read from the run folders, so it is written here
 //! and flushed before it is believed; the database can be made anew from it.
 
-use super::db::{Change, Db};
+use super::db::{Change, Changes, Db};
 use crate::error::{Error, Result};
 use crate::store;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ pub struct Journal {
 /// One line: all of it counts, or none.
 #[derive(Serialize, Deserialize)]
 struct Line {
-    marks: Vec<(Vec<String>, Change)>,
+    marks: Changes,
 }
 
 impl Journal {
@@ -94,7 +94,7 @@ mod tests {
         let path = folder.path().join("journal.jsonl");
         let mut text = std::fs::read(&path).map_err(|e| Error::io(&path, "read", e))?;
         text.extend_from_slice(b"{\"marks\":[[[\"c\"],{\"st");
-        std::fs::write(&path, text).map_err(|e| Error::io(&path, "write", e))?;
+        store::write_atomic(&path, &text)?;
         let journal = Journal::open(folder.path())?;
         journal.replay(&db)?;
         assert_eq!(all(&db)?, before);

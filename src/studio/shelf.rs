@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(shelf.png(&id(1))?, None);
         // An unfinished file and a stranger's are no pictures.
         for name in [".isoline-x.tmp", "0123456789abcdef-9.json", "notes.txt"] {
-            std::fs::write(folder.path().join(name), "x").map_err(|e| Error::io(name, "write", e))?;
+            store::write_atomic(&folder.path().join(name), b"x")?;
         }
         drop(shelf);
         assert_eq!(here(&Shelf::open_with(folder.path(), 3000)?), [true, false, false, true, true]);
@@ -224,8 +224,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap_or_else(|e| unreachable!("{e}"));
         let shelf = Shelf::open(&folder.path().join("cache"))?;
         std::fs::remove_dir(folder.path().join("cache")).map_err(|e| Error::io("cache", "remove", e))?;
-        std::fs::write(folder.path().join("cache"), "a file in its place")
-            .map_err(|e| Error::io("cache", "write", e))?;
+        store::write_atomic(&folder.path().join("cache"), b"a file in its place")?;
         shelf.put(&id(1), Shot { row: row(1), png: Some(vec![1, 2]) })?;
         assert_eq!(shelf.png(&id(1))?, Some(vec![1, 2]));
         Ok(())

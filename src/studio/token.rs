@@ -102,7 +102,7 @@ fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
 
 #[cfg(not(unix))]
 fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
-    std::fs::write(file, text)
+    crate::store::write_atomic(file, text.as_bytes()).map_err(std::io::Error::other)
 }
 
 #[cfg(test)]
@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(status(header::AUTHORIZATION, format!("Bearer {text}x")), 429);
         // The right one is never made to wait for the wrong ones.
         assert_eq!(status(header::AUTHORIZATION, format!("Bearer {text}")), 200);
-        std::fs::write(&file, "short").map_err(|e| Error::io(&file, "write", e))?;
+        crate::store::write_atomic(&file, b"short")?;
         assert!(Token::in_file(&file).is_err_and(|e| e.exit_code() == 3));
         Ok(())
     }

@@ -215,7 +215,7 @@ async fn look(app: &Arc<App>, link: &mut Link, batch: &Batch) -> Result<Refusal>
                 let ms = began.elapsed().as_secs_f64() * 1e3;
                 let picture = Picture::of(&shot.row);
                 let (shelved, id) = (Arc::clone(app), wish.id.clone());
-                let put = tokio::task::spawn_blocking(move || shelved.shelf.put(&id, shot));
+                let put = tokio::task::spawn_blocking(move || shelved.shelf.put(&id, *shot));
                 put.await.map_err(|e| Error::Bug(e.to_string()))??;
                 let (view, slot, id) = (batch.view.as_str(), wish.slot.as_str(), wish.id.as_str());
                 app.hub.mention("frame", &Frame { look: batch.look, view, slot, id, picture, ms })?;

@@ -26,6 +26,9 @@ pub struct Change {
     pub remove: Vec<String>,
 }
 
+/// Changes, each with the pictures that it is about.
+pub type Changes = Vec<(Vec<String>, Change)>;
+
 /// The marks of one picture.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Marks {

@@ -10,9 +10,9 @@ mod settings;
 
 pub use events::KeptEvent;
 pub use jobs::{JobRow, JobState};
-pub use marks::Change;
 #[cfg(test)]
 pub use marks::Marks;
+pub use marks::{Change, Changes};
 pub use pictures::{Filter, Found, Sorting, place};
 pub use runs::{Recorded, RunRow};
 
@@ -165,7 +165,7 @@ mod tests {
         let newer = Db::open_with(folder.path(), &["CREATE TABLE a (x)"]).map(drop);
         assert!(newer.is_err_and(|e| e.exit_code() == 3 && e.to_string().contains("newer isoline")));
         let path = folder.path().join("studio.db");
-        std::fs::write(&path, [b'x'; 4096]).map_err(|e| Error::io(&path, "write", e))?;
+        crate::store::write_atomic(&path, &[b'x'; 4096])?;
         let foreign = Db::open_with(folder.path(), STEPS).map(drop);
         assert!(foreign.is_err_and(|e| e.exit_code() == 3), "a file of another kind");
         Ok(())

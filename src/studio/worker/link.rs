@@ -26,7 +26,7 @@ pub enum Heard {
     /// An answer without one.
     Plain(Answer),
     /// Picture number `index` of what was asked.
-    Picture(usize, Shot),
+    Picture(usize, Box<Shot>),
 }
 
 impl Link {
@@ -89,7 +89,8 @@ async fn read(output: &mut BufReader<ChildStdout>) -> Result<Heard> {
     }
     let mut png = vec![0; bytes];
     output.read_exact(&mut png).await.map_err(lost)?;
-    Ok(Heard::Picture(index, Shot { row: *row, png: (bytes > 0).then_some(png) }))
+    let shot = Shot { row: *row, png: (bytes > 0).then_some(png) };
+    Ok(Heard::Picture(index, Box::new(shot)))
 }
 
 fn lost(source: std::io::Error) -> Error {

@@ -303,9 +303,9 @@ fn the_commands_see_one_model() {
         Values::F64(v) => v.iter().map(|v| v.unwrap()).collect::<Vec<f64>>(),
         other => panic!("{name}: {other:?}"),
     };
-    let columns = ["log_likelihood", "psi_k", "z_norm", "residual"].map(column);
-    for i in 0..4 {
-        let [density, psi, norm, residual] = [0, 1, 2, 3].map(|c: usize| columns[c][i]);
+    let [densities, psis, norms, residuals] = ["log_likelihood", "psi_k", "z_norm", "residual"].map(column);
+    assert_eq!(densities.len(), 4);
+    for (((density, psi), norm), residual) in densities.iter().zip(psis).zip(norms).zip(residuals) {
         let prior = -0.5 * (norm * norm + 8.0 * (2.0 * std::f64::consts::PI).ln());
         assert!((density - (prior - psi)).abs() < 1e-9 * (1.0 + density.abs()), "{density} {prior} {psi}");
         assert!(residual.is_finite() && residual >= 0.0, "{residual}");

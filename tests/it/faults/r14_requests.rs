@@ -323,6 +323,6 @@ fn tokens(open: &Server) -> [(&'static str, u16, u16); TOKENS] {
         ("with another token", with(&[("Authorization", "Bearer x")]), 401),
         ("another token handed in", session("x").status, 401),
         ("a token in the query, where logs would keep it", open.get(&format!("/api/state?token={token}")).status, 401),
-        ("many wrong ones", (0..12).map(|_| with(&[("Authorization", "Bearer y")])).last().unwrap(), 429),
+        ("many wrong ones", (0..12).fold(0, |_, _| with(&[("Authorization", "Bearer y")])), 429),
     ]
 }
