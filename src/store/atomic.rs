@@ -224,6 +224,18 @@ fn sync_dir(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Moves a finished file to another folder of the same disk, over what is there. For a file that is written elsewhere because
+/// its own folder may be tidied up meanwhile.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn move_file(from: &Path, to: &Path) -> Result<()> {
+    let folder = to.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    create_dir(folder)?;
+    std::fs::rename(from, to).map_err(|e| Error::io(to, "put in place", e))?;
+    sync_dir(folder)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

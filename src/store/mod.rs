@@ -16,7 +16,8 @@ mod weights;
 
 pub use arrays::{Array, Arrays};
 pub use atomic::{
-    append_line, create_dir, create_folder, open_log, remove_unfinished, replace_folder, unfinished, write_atomic,
+    append_line, create_dir, create_folder, move_file, open_log, remove_unfinished, replace_folder, unfinished,
+    write_atomic,
 };
 pub use claim::{claim, claimed, differences, run_id};
 pub use hash::{sha256_file, sha256_hex};

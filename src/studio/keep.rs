@@ -6,6 +6,7 @@ use super::problem::{Code, Problem};
 use crate::acts::generate::{GeneratePlan, PlannedJob, Recipe};
 use crate::error::{Error, Result};
 use crate::run::{Plan, Seeds};
+use crate::store;
 use std::path::Path;
 use std::sync::PoisonError;
 
@@ -31,10 +32,11 @@ pub fn keep(app: &App, id: &str) -> Result<Kept, Problem> {
         None => planned(app, id, run_id).map_err(|e| app.problem(&e))?.ok_or_else(unknown)?,
     };
     // The name becomes a folder's, and a plan may be a stranger's.
-    crate::store::check_id(&recipe.model).map_err(|rule| Problem::value("id", format!("its model's name: {rule}")))?;
+    store::check_id(&recipe.model).map_err(|rule| Problem::value("id", format!("its model's name: {rule}")))?;
     let run = format!("kept-{}-{run_id}", recipe.model);
     let _one_at_a_time = app.keeping.lock().unwrap_or_else(PoisonError::into_inner);
-    let before = add(&app.root.join(&run), &model, recipe, seed).map_err(|e| app.problem(&e))?;
+    let before =
+        add(&app.root.join(".studio"), &app.root.join(&run), &model, (recipe, seed)).map_err(|e| app.problem(&e))?;
     Ok(Kept { run, before })
 }
 
@@ -51,8 +53,8 @@ pub fn planned(app: &App, id: &str, run_id: &str) -> Result<Option<(String, Reci
     Ok(None)
 }
 
-/// Adds a seed to the plan in `folder`, and says whether it was there.
-fn add(folder: &Path, model: &str, recipe: Recipe, seed: u64) -> Result<bool> {
+/// Adds a seed to the plan in `folder`, and says whether it was there. `studio` is the folder of the studio's own files.
+fn add(studio: &Path, folder: &Path, model: &str, (recipe, seed): (Recipe, u64)) -> Result<bool> {
     let one = Seeds::try_from(seed.to_string()).map_err(Error::Bug)?;
     let there = if folder.join("plan.toml").is_file() { GeneratePlan::of(&Plan::read(folder)?)? } else { None };
     let mut own = there.unwrap_or_else(|| GeneratePlan { csv: false, jobs: Vec::new() });
@@ -67,6 +69,9 @@ fn add(folder: &Path, model: &str, recipe: Recipe, seed: u64) -> Result<bool> {
             false
         }
     };
-    Plan::new(crate::acts::generate::ROW.name, &own)?.write(folder)?;
+    // Whoever opens a run removes what a killed process left unfinished in it, and would take this for that.
+    let beside = studio.join("plans").join(folder.file_name().unwrap_or_default());
+    Plan::new(crate::acts::generate::ROW.name, &own)?.write(&beside)?;
+    store::move_file(&beside.join("plan.toml"), &folder.join("plan.toml"))?;
     Ok(before)
 }

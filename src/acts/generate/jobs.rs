@@ -97,19 +97,8 @@ impl Jobs {
         let recipe = own.recipe.clone();
         let subject = Subject::of_recipe(&recipe, folder, &device.1)?;
         check(&subject, &recipe).map_err(|m| Error::input(picture, format!("was made with {m}; give that model")))?;
-        let job = PlannedJob {
-            name: "again".into(),
-            folder: ".".into(),
-            model: model.clone(),
-            seeds: own.seed.to_string().try_into().map_err(Error::Bug)?,
-            classifier: None,
-            subdirs: false,
-            large: false,
-            sort: None,
-            sweep: false,
-            from: None,
-            recipe,
-        };
+        let seeds = own.seed.to_string().try_into().map_err(Error::Bug)?;
+        let job = PlannedJob::plain("again", ".", &model, seeds, recipe);
         let key = (model, job.recipe.reward.clone(), subject.engine().is_some());
         let subjects = Subjects::from([(key, subject)]);
         Ok(Self { jobs: vec![job], subjects, classifiers: Classifiers::new(), device })
