@@ -226,9 +226,11 @@ async function begin() {
   });
   // An address that was pasted or gone back to.
   addEventListener("hashchange", () => {
+    const { hash } = location;
+    const parts = new URLSearchParams(hash.slice(1));
+    // Showing the studio puts its own address back until it has what the new one asks for.
     show();
-    const parts = new URLSearchParams(location.hash.slice(1));
-    if ($("main").hidden || location.hash === studio.now.hash || !parts.has("seed")) return;
+    if ($("main").hidden || hash === studio.now.hash || !parts.has("seed")) return;
     const level = parts.has("novelty") ? Number(parts.get("novelty")) : null;
     if (/^\d{1,20}$/.test(parts.get("seed")) && !(level < 0 || level > 100) && !Number.isNaN(level)) {
       restore({ model: parts.get("model") ?? studio.now.model, reward: parts.get("reward"), seed: parts.get("seed"), asked: level });
