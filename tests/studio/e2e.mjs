@@ -18,6 +18,8 @@ const SHOTS = process.env.SHOTS;
 const LONG = 120_000;
 const ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 let browser;
+// What closes the tabs of a test.
+const openTabs = new Map();
 
 before(async () => {
   browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ARGS });
@@ -38,10 +40,16 @@ async function studio(context, { prepare = () => {}, model = "digits-gan" } = {}
     child.once("exit", (code) => reject(new Error(`the studio ended with ${code}`)));
   });
   const printed = performance.now() - began;
-  context.after(() => {
+  // Pages are closed before their studio ends: what they ask of one that is gone would count as trouble.
+  const tabs = [];
+  context.after(async () => {
+    const ended = await Promise.allSettled(tabs.map((close) => close()));
     child.kill("SIGKILL");
     fs.rmSync(root, { recursive: true, force: true });
+    const failed = ended.find((e) => e.status === "rejected");
+    if (failed) throw failed.reason;
   });
+  openTabs.set(context, tabs);
   return { root, address, printed, child };
 }
 
@@ -55,7 +63,7 @@ async function open(context, address, options = {}) {
   page.on("console", (m) => m.type() === "error" && !/Failed to load resource/.test(m.text()) && troubles.push(`console: ${m.text()}`));
   page.on("dialog", (d) => troubles.push(`dialog: ${d.message()}`) && d.dismiss());
   page.on("request", (r) => !r.url().startsWith(new URL(address).origin) && !r.url().startsWith("blob:") && troubles.push(`asked ${r.url()}`));
-  context.after(async () => {
+  openTabs.get(context).push(async () => {
     await tab.close();
     assert.deepEqual(troubles, []);
   });
@@ -65,7 +73,14 @@ async function open(context, address, options = {}) {
 
 const ready = (page) => page.waitForSelector("#main[data-ready=yes]", { state: "attached" });
 const reached = (page) => page.waitForFunction(() => /^\d/.test(document.querySelector("#reached").textContent));
-const asks = (page, value) => page.waitForFunction((v) => document.querySelector("#asked").textContent === v && /^\d/.test(document.querySelector("#reached").textContent) && !document.querySelector(".hero").classList.contains("waiting"), value);
+async function asks(page, value) {
+  const there = (v) => document.querySelector("#asked").textContent === v && /^\d/.test(document.querySelector("#reached").textContent) && !document.querySelector(".hero").classList.contains("waiting");
+  await page.waitForFunction(there, value).catch(async (error) => {
+    const text = (id) => page.textContent(id);
+    const state = [page.url(), await text("#asked"), await text("#reached"), await text("#notice"), await page.getAttribute(".hero", "class"), await page.inputValue("#seed")];
+    throw new Error(`asked ${value}, and the page is at ${state.join(" | ")}: ${error.message}`);
+  });
+}
 const strip = (page) => page.waitForFunction(() => [...document.querySelectorAll("#strip .cap i")].every((i) => i.textContent !== ""));
 const shot = (page, name) => SHOTS && page.screenshot({ path: path.join(SHOTS, `${name}.png`) });
 

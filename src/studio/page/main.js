@@ -44,8 +44,7 @@ const studio = makeStudio(view, said);
 const many = makeMany(studio.now, said);
 const gallery = makeGallery(said, (id) => go(`#screen=picture&id=${id}`));
 const inspector = makeInspector(said, async (picture) => {
-  go(studio.now.hash ?? "#");
-  show();
+  home();
   await restore(picture);
 });
 const variations = makeVariations(view, studio.now, said, (id) => go(`#screen=picture&id=${id}`));
@@ -54,6 +53,12 @@ const queue = makeQueue(said, (run) => go(`#screen=gallery&run=${encodeURICompon
 const go = (hash) => {
   location.hash = hash;
 };
+
+// Back to the studio, whose address is put in place without being read: what it is to show is said by whoever calls.
+function home() {
+  history.pushState(null, "", studio.now.hash ?? "#");
+  show();
+}
 
 // Which screen the address names.
 function show() {
@@ -92,8 +97,7 @@ addEventListener("drop", async (event) => {
   try {
     const found = await read(dropped);
     if (found.model_here === "absent") return notice(found.problems.join(" "));
-    go(studio.now.hash ?? "#");
-    show();
+    home();
     await restore(found);
     said(words.dropped(found.seed, found.asked, found.model));
     if (found.problems.length) notice(found.problems.join(" "));
@@ -212,7 +216,7 @@ async function begin() {
   const onlyHere = Object.fromEntries(Object.entries({ ...studio.acts, inspect, vary }).map(([name, act]) => [name, (down) => here() && act(down)]));
   listen({
     ...onlyHere,
-    gallery: () => go($("gallery").hidden ? "#screen=gallery" : (studio.now.hash ?? "#")),
+    gallery: () => ($("gallery").hidden ? go("#screen=gallery") : home()),
     compare: () => !$("gallery").hidden && gallery.compare(),
     release: () => studio.acts.hold(false),
     star: () => (!$("gallery").hidden ? gallery.star() : !$("inspector").hidden && inspector.star()),
