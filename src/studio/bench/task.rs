@@ -151,7 +151,8 @@ fn done(heard: Heard) -> Result<Refusal> {
 /// in a row for a page, so that batches go on whatever is looked at.
 async fn piece_of(app: &Arc<App>, link: &mut Link, piece: &Piece, dropped: &mut bool) -> Result<Refusal> {
     let run = piece.folder.clone();
-    let ask = piece.tile.map_or_else(|| Ask::Finish { run: run.clone() }, |tile| Ask::Tile { run: run.clone(), tile });
+    let ask =
+        piece.tile.map_or_else(|| Ask::Complete { run: run.clone() }, |tile| Ask::Tile { run: run.clone(), tile });
     link.ask(&ask).await?;
     let began = Instant::now();
     let mut told = false;

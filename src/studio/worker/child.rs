@@ -175,12 +175,8 @@ impl Child {
             }
             Ask::Tile { run, tile } => {
                 let open = self.run(run)?;
-                let subjects = std::mem::take(&mut self.subjects);
-                let mut maker = open.pictures.maker_with(self.device.clone(), subjects, Classifiers::new());
-                let done = made(&open, *tile, &mut maker, cancel);
-                self.subjects = maker.into_subjects();
+                let done = self.with_maker(&open.pictures, |maker| made(&open, *tile, maker, cancel));
                 self.open = Some(open);
-                self.forget();
                 done?;
                 say(&Answer::Done)
             }
@@ -188,17 +184,9 @@ impl Child {
                 let open = self.run(run)?;
                 let missing: Vec<u64> =
                     (0..open.pictures.tiles()).filter(|t| !open.pictures.state(*t, false).is_done()).collect();
-                let subjects = std::mem::take(&mut self.subjects);
-                let mut maker = open.pictures.maker_with(self.device.clone(), subjects, Classifiers::new());
-                let done = missing.into_iter().try_for_each(|tile| made(&open, tile, &mut maker, cancel));
-                self.subjects = maker.into_subjects();
-                self.forget();
-                done.and_then(|()| open.pictures.finish())?;
-                Log::open(&open.folder, None)?.write(&Event::End { code: 0 })?;
-                say(&Answer::Done)
-            }
-            Ask::Finish { run } => {
-                let open = self.run(run)?;
+                self.with_maker(&open.pictures, |maker| {
+                    missing.into_iter().try_for_each(|tile| made(&open, tile, maker, cancel))
+                })?;
                 open.pictures.finish()?;
                 Log::open(&open.folder, None)?.write(&Event::End { code: 0 })?;
                 say(&Answer::Done)
@@ -255,12 +243,7 @@ impl Child {
         let seeds = own.seed.to_string().try_into().map_err(Error::Bug)?;
         let job = PlannedJob::plain("again", ".", &recipe.model.clone(), seeds, recipe);
         let pictures = Pictures::open(GeneratePlan { csv: false, jobs: vec![job] }, folder.path())?;
-        let subjects = std::mem::take(&mut self.subjects);
-        let mut maker = pictures.maker_with(self.device.clone(), subjects, Classifiers::new());
-        let done = maker.make(0, false, &mut |_| Ok(()), cancel);
-        self.subjects = maker.into_subjects();
-        self.forget();
-        done?;
+        self.with_maker(&pictures, |maker| maker.make(0, false, &mut |_| Ok(()), cancel))?;
         let Lookup::Whole(rows) = pictures.recorded(0) else { return Err(Error::Bug("no picture was made".into())) };
         let made = rows.into_iter().find_map(|r| r.2).ok_or(Error::SamplesNotFinite { count: 1, total: 1 })?;
         let read = |path: &Path| store::read_bounded(path, crate::limits::PICTURE_BYTES);
@@ -275,6 +258,16 @@ impl Child {
             }
         };
         Ok(Answer::Compared { bytes: was.len(), largest })
+    }
+
+    /// Works with a maker of this run's tiles, which is lent the models in memory.
+    fn with_maker(&mut self, pictures: &Pictures, work: impl FnOnce(&mut dyn Maker) -> Result<()>) -> Result<()> {
+        let subjects = std::mem::take(&mut self.subjects);
+        let mut maker = pictures.maker_with(self.device.clone(), subjects, Classifiers::new());
+        let done = work(&mut maker);
+        self.subjects = maker.into_subjects();
+        self.forget();
+        done
     }
 
     /// Drops the models that were used longest ago.

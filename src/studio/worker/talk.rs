@@ -35,11 +35,6 @@ pub enum Ask {
         /// The tile.
         tile: u64,
     },
-    /// Write the tables and sheets of a run whose tiles are made.
-    Finish {
-        /// The run's folder.
-        run: PathBuf,
-    },
     /// Make what is missing of a run, then its tables and sheets.
     Complete {
         /// The run's folder.
