@@ -5,15 +5,31 @@
 pub mod targets;
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::panic;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, Once, PoisonError};
 
-/// Does with `input` what the target `name` does.
+/// Does with `input` what the target `name` does. A panic that leaves the target ends the process, which is how the fuzzer knows of it;
+/// one that the library catches, as it does where a decoder of pictures panics, is none.
 pub fn run(name: &str, input: &[u8]) {
-    let Some(target) = targets::TARGETS.iter().find(|t| t.name == name) else { panic!("no target {name}") };
+    static HOOK: Once = Once::new();
+    // The fuzzer's own hook ends the process at any panic.
+    HOOK.call_once(|| panic::set_hook(Box::new(|info| *LAST.lock().unwrap_or_else(PoisonError::into_inner) = info.to_string())));
+    let Some(target) = targets::TARGETS.iter().find(|t| t.name == name) else {
+        eprintln!("no target {name}");
+        std::process::abort();
+    };
     MOST.store(HELD.load(Relaxed).saturating_add(target.memory), Relaxed);
-    (target.run)(input);
+    let done = panic::catch_unwind(|| (target.run)(input));
     MOST.store(usize::MAX, Relaxed);
+    if done.is_err() {
+        eprintln!("{}", LAST.lock().unwrap_or_else(PoisonError::into_inner));
+        std::process::abort();
+    }
 }
+
+/// What the last panic said.
+static LAST: Mutex<String> = Mutex::new(String::new());
 
 static HELD: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(usize::MAX);

@@ -31,6 +31,8 @@ enum Way {
 
 /// The way that is taken where a card names none.
 pub const DEFAULT: &Method = &METHODS[0];
+/// The mean of what a new place covers.
+pub const AREA: &Method = &METHODS[2];
 
 /// Every way, the default first.
 pub static METHODS: [Method; 8] = [

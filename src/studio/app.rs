@@ -10,6 +10,7 @@ use super::models::Models;
 use super::problem::{Code, Problem};
 use super::scan::Seen;
 use super::shelf::Shelf;
+use super::taste::Taste;
 use crate::acts::generate::Recipe;
 use crate::error::Error;
 use std::collections::{BTreeMap, VecDeque};
@@ -51,6 +52,10 @@ pub struct App {
     pub recipes: Mutex<BTreeMap<String, (String, Recipe)>>,
     /// What the run folders looked like when they were read.
     pub seen: Mutex<Seen>,
+    /// What was learnt from choices between pictures.
+    pub taste: Taste,
+    /// Held while a choice is made or taken back.
+    pub choosing: Mutex<()>,
 }
 
 /// Changes that bring back what was before, the last ones; each with its number.

@@ -15,7 +15,7 @@ macro_rules! assets {
 
 static ASSETS: &[Asset] = assets! {
     "index.html" "style.css" "mark.svg" "main.js" "words.js" "api.js" "events.js" "stream.js" "draw.js" "dial.js" "studio.js" "keys.js"
-    "help.js" "models.js" "many.js" "queue.js" "gallery.js" "inspector.js" "vary.js" "compare.js"
+    "help.js" "models.js" "many.js" "queue.js" "gallery.js" "inspector.js" "vary.js" "compare.js" "taste.js"
 };
 
 /// The file called `name`, or 304 if the browser has it already.

@@ -92,9 +92,14 @@ impl Hub {
         Ok(())
     }
 
+    /// How many pages listen.
+    pub fn readers(&self) -> usize {
+        self.readers.count.load(Ordering::SeqCst)
+    }
+
     /// For how long no page has listened; `None` while one does.
     pub fn alone_for(&self) -> Option<Duration> {
-        let alone = self.readers.count.load(Ordering::SeqCst) == 0;
+        let alone = self.readers() == 0;
         alone.then(|| self.readers.alone_since.lock().unwrap_or_else(PoisonError::into_inner).elapsed())
     }
 

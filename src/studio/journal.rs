@@ -1,7 +1,8 @@
-//! What people said, line by line: stars, tags, words, the bin. It cannot be read from the run folders, so it is written here
-//! and flushed before it is believed; the database can be made anew from it.
+//! What people said, line by line: stars, tags, words, the bin, choices between pictures. It cannot be read from the run folders,
+//! so it is written here and flushed before it is believed; the database can be made anew from it.
 
 use super::db::{Change, Changes, Db};
+use super::taste::Chosen;
 use crate::error::{Error, Result};
 use crate::store;
 use serde::{Deserialize, Serialize};
@@ -18,8 +19,25 @@ pub struct Journal {
 
 /// One line: all of it counts, or none.
 #[derive(Serialize, Deserialize)]
-struct Line {
-    marks: Changes,
+#[serde(rename_all = "snake_case")]
+enum Line {
+    /// Changes of marks.
+    Marks(Changes),
+    /// A choice between two pictures.
+    Choice(Chosen),
+    /// The last choice about pictures of this model is taken back.
+    Unchosen(String),
+}
+
+impl Line {
+    /// Whether it is about choices between pictures of this model.
+    fn is_taste_of(&self, model: &str) -> bool {
+        match self {
+            Self::Marks(_) => false,
+            Self::Choice(chosen) => chosen.model == model,
+            Self::Unchosen(of) => of == model,
+        }
+    }
 }
 
 impl Journal {
@@ -37,17 +55,54 @@ impl Journal {
     /// # Errors
     /// [`Error::Io`]; then nothing has changed.
     pub fn mark(&self, db: &Db, changes: &[(Vec<String>, Change)]) -> Result<()> {
-        let line = serde_json::to_string(&Line { marks: changes.to_vec() }).map_err(|e| Error::Bug(e.to_string()))?;
+        self.write(&Line::Marks(changes.to_vec()))?;
+        db.mark(changes)
+    }
+
+    /// Writes a choice and puts it into the database.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; then nothing has changed.
+    pub fn choose(&self, db: &Db, chosen: &Chosen) -> Result<()> {
+        self.write(&Line::Choice(chosen.clone()))?;
+        db.choose(chosen)
+    }
+
+    /// Takes back the last choice about pictures of a model.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; then nothing has changed.
+    pub fn unchoose(&self, db: &Db, model: &str) -> Result<()> {
+        self.write(&Line::Unchosen(model.to_owned()))?;
+        db.unchoose(model)
+    }
+
+    /// Forgets every choice about pictures of a model: the journal is written anew without them.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; then the journal still has all of them, or none.
+    pub fn forget_choices(&self, db: &Db, model: &str) -> Result<()> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = std::fs::read(&self.path).map_err(|e| Error::io(&self.path, "read", e))?;
+        let stays = |line: &&[u8]| !serde_json::from_slice(line).is_ok_and(|l: Line| l.is_taste_of(model));
+        let kept: Vec<&[u8]> = text.split_inclusive(|b| *b == b'\n').filter(stays).collect();
+        store::write_atomic(&self.path, &kept.concat())?;
+        *file = store::open_log(&self.path)?;
+        db.forget_choices(Some(model))
+    }
+
+    /// Writes a line, so that it is on the disk.
+    fn write(&self, line: &Line) -> Result<()> {
+        let text = serde_json::to_string(line).map_err(|e| Error::Bug(e.to_string()))?;
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let before = file.metadata().map_err(|e| Error::io(&self.path, "measure", e))?.len();
-        let written = store::append_line(&mut file, &self.path, &line)
+        let written = store::append_line(&mut file, &self.path, &text)
             .and_then(|()| file.sync_data().map_err(|e| Error::io(&self.path, "flush", e)));
         // Half a line would swallow the next one.
         if written.is_err() {
             let _ = file.set_len(before);
         }
-        written?;
-        db.mark(changes)
+        written
     }
 
     /// Puts everything that it says into the database.
@@ -56,11 +111,15 @@ impl Journal {
     /// [`Error::Io`].
     pub fn replay(&self, db: &Db) -> Result<()> {
         db.forget_marks()?;
+        db.forget_choices(None)?;
         let file = File::open(&self.path).map_err(|e| Error::io(&self.path, "open", e))?;
         for line in BufReader::new(file).split(b'\n') {
             let line = line.map_err(|e| Error::io(&self.path, "read", e))?;
-            if let Ok(Line { marks }) = serde_json::from_slice(&line) {
-                db.mark(&marks)?;
+            match serde_json::from_slice(&line) {
+                Ok(Line::Marks(marks)) => db.mark(&marks)?,
+                Ok(Line::Choice(chosen)) => db.choose(&chosen)?,
+                Ok(Line::Unchosen(model)) => db.unchoose(&model)?,
+                Err(_) => {}
             }
         }
         Ok(())

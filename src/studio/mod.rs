@@ -21,6 +21,7 @@ mod routes;
 mod scan;
 mod serve;
 mod shelf;
+mod taste;
 mod token;
 mod worker;
 
@@ -42,6 +43,7 @@ use shelf::Shelf;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use taste::Taste;
 use token::Token;
 
 /// How a studio is started.
@@ -97,6 +99,8 @@ impl Studio {
             undos: Mutex::default(),
             recipes: Mutex::default(),
             seen: Mutex::default(),
+            taste: Taste::default(),
+            choosing: Mutex::default(),
             bench: Bench::new(self.program, self.device),
             root,
         });

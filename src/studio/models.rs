@@ -81,6 +81,9 @@ pub struct ModelInfo {
     shape: Option<[usize; 3]>,
     /// Licence of weights and data.
     licence: String,
+    /// SHA-256 of its card and weights, once it has been loaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
     /// Names of its rewards; the empty one is its own.
     rewards: Vec<String>,
     /// Whether it has been loaded since the studio was started.
@@ -198,6 +201,7 @@ fn info(app: &App, model: &KnownModel) -> Option<ModelInfo> {
         family: String::new(),
         shape: None,
         licence: String::new(),
+        sha256: known.loaded.as_ref().map(|l| l.templates.plain.model_sha256.clone()),
         rewards: model.rewards().iter().map(|r| r.strip_prefix("reward-").unwrap_or_default().to_owned()).collect(),
         loaded: known.loaded.is_some(),
         speed: ms.and_then(|ms| SPEEDS.iter().find(|s| ms <= s.0)).map(|s| s.1.to_owned()),

@@ -69,6 +69,11 @@ impl Shelf {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Bytes of what is here.
+    pub fn bytes(&self) -> u64 {
+        self.held().bytes
+    }
+
     /// Keeps a picture and returns its row.
     ///
     /// # Errors

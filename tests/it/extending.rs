@@ -77,6 +77,12 @@ const KNOWN: &[Known] = &[
     known("guide", "density", &["src/evaluate/metrics/density.rs"], "a metric of that name"),
     known("metric", "density", &["src/steer/denoiser/density.rs"], "a guide of that name"),
     known("steering method", "none", &["src/studio/guard.rs"], "what a browser says of an address that was typed"),
+    known(
+        "descriptor",
+        "nu",
+        &["src/studio/taste/features.rs"],
+        "the local rank is one of the numbers that a taste is about",
+    ),
     known("metric", "coverage", &["src/reward/report.rs"], "how often an interval held the truth"),
     known("metric", "auth_pct", COPYING, "the metrics of memorisation, side by side"),
     known("metric", "c_t", COPYING, "the metrics of memorisation, side by side"),

@@ -15,6 +15,7 @@ import { chromium } from "playwright-core";
 const PROGRAM = path.resolve(process.env.ISOLINE ?? "../../target/release/isoline");
 const MODELS = path.resolve(process.env.MODELS ?? path.join(import.meta.dirname, "../../models"));
 const SHOTS = process.env.SHOTS;
+const STRACE = process.env.STRACE;
 const LONG = 120_000;
 const ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 let browser;
@@ -30,11 +31,14 @@ const environment = { ...process.env, ISOLINE_MODELS: MODELS, ISOLINE_DEVICE: "c
 const isoline = (root, ...args) => execFileSync(PROGRAM, args, { cwd: root, env: environment, stdio: ["ignore", "pipe", "pipe"] });
 
 // A studio over an empty folder, and what it printed.
-async function studio(context, { prepare = () => {}, model = "digits-gan" } = {}) {
+async function studio(context, { prepare = () => {}, model = "digits-gan", strace = false } = {}) {
   const root = fs.mkdtempSync(path.join(os.tmpdir(), "studio-"));
   prepare(root);
   const began = performance.now();
-  const child = spawn(PROGRAM, ["studio", "-q", "-m", model, "--listen", "127.0.0.1:0", root], { env: environment, stdio: ["ignore", "pipe", "inherit"] });
+  const log = `${root}.strace`;
+  const command = [PROGRAM, "studio", "-q", "-m", model, "--listen", "127.0.0.1:0", root];
+  if (strace) command.unshift(STRACE, "-f", "-e", "trace=network", "-o", log);
+  const child = spawn(command[0], command.slice(1), { env: environment, stdio: ["ignore", "pipe", "inherit"], detached: true });
   const address = await new Promise((resolve, reject) => {
     child.stdout.once("data", (line) => resolve(String(line).trim()));
     child.once("exit", (code) => reject(new Error(`the studio ended with ${code}`)));
@@ -44,13 +48,15 @@ async function studio(context, { prepare = () => {}, model = "digits-gan" } = {}
   const tabs = [];
   context.after(async () => {
     const ended = await Promise.allSettled(tabs.map((close) => close()));
-    child.kill("SIGKILL");
+    // The whole group: a tracer that is killed leaves what it traced.
+    process.kill(-child.pid, "SIGKILL");
     fs.rmSync(root, { recursive: true, force: true });
+    fs.rmSync(log, { force: true });
     const failed = ended.find((e) => e.status === "rejected");
     if (failed) throw failed.reason;
   });
   openTabs.set(context, tabs);
-  return { root, address, printed, child };
+  return { root, address, printed, child, log };
 }
 
 // A page whose console and requests are watched: any error, any report of the policy, any request elsewhere fails the test.
@@ -195,6 +201,13 @@ test("keep, gallery, star, inspect, make it again", async (t) => {
   await page.waitForFunction(() => document.querySelector("#gal-title").textContent === "1 picture");
   await page.dblclick(".tile");
   await page.waitForSelector("#ins-title");
+  await page.waitForSelector(".stems");
+  assert.match(await page.textContent("#ins-geometry"), /Local rank ν\d+\.\d.*Exact, along all 32 directions/s);
+  // What is being typed stays while something else changes.
+  await page.fill("#ins-tags", "half a wo");
+  await page.click("#inspector >> text=Unstar");
+  await page.waitForFunction(() => [...document.querySelectorAll("#inspector button")].some((b) => b.textContent === "Star"));
+  assert.equal(await page.inputValue("#ins-tags"), "half a wo");
   await page.click("text=Make it again and compare");
   await page.waitForFunction(() => /^Identical: all [\d,]+ bytes/.test(document.querySelector("#verdict").textContent));
   await accessible(page, "inspector");
@@ -244,6 +257,73 @@ test("variations, and pictures side by side", async (t) => {
   await page.waitForFunction((s) => document.querySelector(".versus img").src === new URL(s, location).href, before);
 });
 
+// Answers pairs by a rule, with the arrow keys: the picture with more light.
+async function chooses(page, times) {
+  for (let i = 0; i < times; i++) {
+    const title = await page.waitForFunction(() => /^Choice \d/.test(document.querySelector("#taste .hint").textContent) && [...document.querySelectorAll(".side-p img")].every((image) => image.complete && image.naturalWidth > 0) && document.querySelector("#taste .hint").textContent);
+    const lighter = await page.evaluate(() => {
+      const light = [...document.querySelectorAll(".side-p img")].map((image) => {
+        const canvas = Object.assign(document.createElement("canvas"), { width: image.naturalWidth, height: image.naturalHeight });
+        const draw = canvas.getContext("2d");
+        draw.drawImage(image, 0, 0);
+        return draw.getImageData(0, 0, canvas.width, canvas.height).data.reduce((sum, v) => sum + v, 0);
+      });
+      return light[0] > light[1] ? "ArrowLeft" : "ArrowRight";
+    });
+    await page.keyboard.press(lighter);
+    await page.waitForFunction((before) => document.querySelector("#taste .hint").textContent !== before, await title.jsonValue());
+  }
+}
+
+test("a taste is learnt, puts pictures in order, and is forgotten", async (t) => {
+  const { address } = await studio(t, { prepare: (root) => isoline(root, "generate", "-q", "-m", "digits-gan", "--novelty", "5,95", "--seeds", "0-11", "-o", "night") });
+  const page = await open(t, `${address}#model=digits-gan&seed=3&novelty=70`);
+  await ready(page);
+  await page.keyboard.press("t");
+  await chooses(page, 2);
+  assert.match(await page.textContent(".told"), /^Last time you took the (left|right) one\. It was .*lighter|In numbers/);
+  assert.equal(await page.getAttribute("#taste input[type=range]", "disabled"), "");
+  assert.match(await page.textContent("#taste .three"), /Choose 30 times and it will say what it has learnt\. 2 so far\./);
+  await page.keyboard.press("u");
+  await page.waitForFunction(() => /^Choice 2\./.test(document.querySelector("#taste .hint").textContent));
+  await page.keyboard.press("d");
+  await page.waitForFunction(() => /^(The left one is|In numbers)/.test(document.querySelector(".told").textContent));
+  await chooses(page, 44);
+  await page.waitForSelector(".six img");
+  await accessible(page, "taste");
+  await shot(page, "taste");
+  assert.match(await page.textContent("#taste .three"), /of \d+ pairs picked at random/);
+  // How much it counts, and what it changes: the order of other seeds, and of the gallery.
+  await page.locator("#taste input[type=range]").focus();
+  await page.keyboard.press("End");
+  await page.waitForFunction(() => /best 12 of 63/.test(document.querySelector("#taste-weight-hint").textContent));
+  await page.keyboard.press("t");
+  await page.click("#best");
+  await page.waitForFunction(() => /^The best 12 of 63 seeds, asked 70/.test(document.querySelector("#others-title").textContent));
+  await shot(page, "best");
+  await page.click("#to-gallery");
+  await page.selectOption("#gal-sort", "taste");
+  await page.waitForFunction(() => document.querySelectorAll(".tile img").length === 24 && document.querySelector("#notice").hidden);
+  await page.click("#to-taste");
+  await page.click("text=Forget all");
+  await page.click("text=/Forget \\d+ choices: sure/");
+  await page.waitForFunction(() => /^Choice 1\./.test(document.querySelector("#taste .hint").textContent));
+  assert.ok(await page.locator("#taste input[type=range]").isDisabled());
+  await page.click("#to-studio");
+  await page.waitForFunction(() => document.querySelector("#best").hidden);
+});
+
+test("nothing outside this machine is asked", async (t) => {
+  if (!STRACE) return t.skip("no strace here");
+  const { address, log } = await studio(t, { strace: true });
+  const page = await open(t, `${address}#model=digits-gan&seed=23`);
+  await ready(page);
+  await reached(page);
+  const calls = fs.readFileSync(log, "utf8").split("\n").filter((line) => /\b(connect|sendto|sendmsg)\(/.test(line));
+  assert.ok(fs.readFileSync(log, "utf8").includes("bind("), "strace saw nothing");
+  assert.deepEqual(calls.filter((line) => /sa_family=AF_INET/.test(line)), []);
+});
+
 test("an odd picture is said to be one", async (t) => {
   const { address } = await studio(t);
   const page = await open(t, `${address}#model=digits-gan&seed=0`);
@@ -264,6 +344,24 @@ test("an odd picture is said to be one", async (t) => {
   assert.equal(await page.textContent("#flag"), "Outside what the reward was taught; look twice");
   assert.match(await page.textContent("#say"), /^(\d+\.\d standard deviations (beyond|below) every|(Rarer|More typical) than every) sample measured/);
   await page.waitForFunction((seed) => document.querySelector("#seed").value === seed, odd.seed);
+});
+
+test("a picture that is not as near as asked says so", async (t) => {
+  const { address } = await studio(t);
+  const page = await open(t, `${address}#model=digits-gan&seed=23&novelty=82`);
+  await ready(page);
+  await asks(page, "82");
+  // The small models reach what is asked; so one number of the server's answer is changed on its way.
+  await page.route("**/api/looks", async (route) => {
+    const answer = await route.fetch();
+    const body = await answer.json();
+    const hero = body.frames?.find((f) => f.slot === "hero");
+    if (hero?.picture) hero.picture.reached = 69.2;
+    await route.fulfill({ response: answer, json: body });
+  });
+  await page.reload();
+  await page.waitForFunction(() => document.querySelector("#say").textContent === "As near as this seed comes: 69, not 82.");
+  assert.equal(await page.textContent("#reached"), "69.2");
 });
 
 test("hostile words are words", async (t) => {
@@ -351,8 +449,15 @@ test("every screen in both themes, at 320 px, and with little motion", async (t)
     await page.dblclick(".tile");
     await page.waitForSelector("#ins-title");
     await sideways("inspector");
+    await page.waitForSelector(".stems");
+    await sideways("inspector");
     await accessible(page, `inspector ${name}`);
     await shot(page, `inspector-${name}`);
+    await page.click("#to-taste");
+    await page.waitForFunction(() => /^Choice \d/.test(document.querySelector("#taste .hint").textContent));
+    await sideways("taste");
+    await accessible(page, `taste ${name}`);
+    await shot(page, `taste-${name}`);
     await page.context().close();
   }
 });

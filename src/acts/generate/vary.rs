@@ -240,6 +240,24 @@ pub fn centre(
     }
 }
 
+/// The latent that a picture was made from, made again with the model called `model`; of a guided picture, the one that its
+/// denoising began with.
+///
+/// # Errors
+/// Those of [`centre`] and of [`Vary::around`].
+pub fn latent_of(
+    own: PictureRecipe,
+    model: &str,
+    subjects: &mut Subjects,
+    device: &(DeviceName, Device),
+    cancel: &Cancel,
+) -> Result<Vec<f32>> {
+    let width = subject(subjects, model, &own.recipe, &device.1)?.generator().spec().latent_width;
+    // Variation number 0 is the latent itself, whatever the angle.
+    let around = Vary::around(own, ANGLE, device.0.class())?;
+    centre(&around, model, subjects, device, width, cancel)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

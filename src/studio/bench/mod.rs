@@ -7,6 +7,7 @@ mod turns;
 pub use turns::run;
 
 use super::looks::Subject;
+use crate::acts::generate::PictureRecipe;
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -58,6 +59,7 @@ struct Inner {
     checks: VecDeque<Subject>,
     keeps: VecDeque<Keep>,
     agains: VecDeque<Again>,
+    measures: VecDeque<Measure>,
     /// The job whose tile is to be dropped.
     halt: Option<i64>,
     /// The job after which the queue rests.
@@ -66,6 +68,18 @@ struct Inner {
     /// Ids of the pictures that are being made.
     making: Vec<String>,
     times: BTreeMap<Subject, VecDeque<f64>>,
+    done: Done,
+}
+
+/// What was done since the studio was started.
+#[derive(Clone, Debug, Default)]
+pub struct Done {
+    /// Times that a worker was started.
+    pub starts: u64,
+    /// Things that the worker was asked to do, by kind.
+    pub calls: BTreeMap<&'static str, u64>,
+    /// Pictures that were made to be looked at.
+    pub pictures: u64,
 }
 
 impl Bench {
@@ -78,11 +92,13 @@ impl Bench {
             checks: VecDeque::new(),
             keeps: VecDeque::new(),
             agains: VecDeque::new(),
+            measures: VecDeque::new(),
             halt: None,
             rest_after: None,
             free: false,
             making: Vec::new(),
             times: BTreeMap::new(),
+            done: Done::default(),
         };
         Self { program, device, wake: Notify::new(), inner: Mutex::new(inner) }
     }
@@ -115,6 +131,16 @@ impl Bench {
     /// Makes a picture again, before any batch.
     pub fn again(&self, again: Again) {
         self.inner().agains.push_back(again);
+        self.wake();
+    }
+
+    /// Measures the geometry at a picture, before any batch. A newer wish for the same one changes nothing.
+    pub fn measure(&self, measure: Measure) {
+        let mut inner = self.inner();
+        if !inner.measures.iter().any(|m| m.id == measure.id) {
+            inner.measures.push_back(measure);
+        }
+        drop(inner);
         self.wake();
     }
 
@@ -157,6 +183,11 @@ impl Bench {
         times.get(times.len() / 2).copied()
     }
 
+    /// What was done since the studio was started.
+    pub fn done(&self) -> Done {
+        self.inner().done.clone()
+    }
+
     fn took(&self, subject: &Subject, ms: f64) {
         let mut inner = self.inner();
         let times = inner.times.entry(subject.clone()).or_default();
@@ -174,6 +205,17 @@ pub struct Again {
     pub id: String,
     /// Its file.
     pub file: PathBuf,
+}
+
+/// A picture whose geometry is to be measured.
+#[derive(Clone, Debug)]
+pub struct Measure {
+    /// Its id.
+    pub id: String,
+    /// Name of its model.
+    pub model: String,
+    /// Its recipe.
+    pub own: Box<PictureRecipe>,
 }
 
 /// A picture that is to be kept.

@@ -1,6 +1,6 @@
 //! One thing that the worker does, from the question to what the pages are told.
 
-use super::{Again, Keep};
+use super::{Again, Keep, Measure};
 use crate::error::{Error, Result};
 use crate::studio::app::App;
 use crate::studio::looks::{Batch, Subject};
@@ -8,6 +8,7 @@ use crate::studio::models::Told;
 use crate::studio::pictures::Picture;
 use crate::studio::queue::{self, Piece};
 use crate::studio::worker::link::{Heard, Link};
+use crate::studio::worker::measure::Geometry;
 use crate::studio::worker::talk::{Answer, Ask, Loaded};
 use serde::Serialize;
 use std::sync::Arc;
@@ -23,16 +24,34 @@ pub enum Task {
     Look(Batch),
     Keep(Keep),
     Again(Again),
+    Measure(Measure),
     Piece(Piece),
     Check(Subject),
+    Pool(Batch),
 }
 
 impl Task {
+    /// What kind of thing it is, in a word.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Load(_) => "load",
+            Self::Look(_) => "look",
+            Self::Keep(_) => "keep",
+            Self::Again(_) => "again",
+            Self::Measure(_) => "measure",
+            Self::Piece(_) => "tile",
+            Self::Check(_) => "check",
+            Self::Pool(_) => "pool",
+        }
+    }
+
     /// Ids of the pictures that it makes.
     pub fn ids(&self) -> Vec<String> {
         match self {
-            Self::Look(batch) => batch.wishes.iter().map(|w| w.id.clone()).collect(),
-            Self::Load(_) | Self::Check(_) | Self::Keep(_) | Self::Again(_) | Self::Piece(_) => Vec::new(),
+            Self::Look(batch) | Self::Pool(batch) => batch.wishes.iter().map(|w| w.id.clone()).collect(),
+            Self::Load(_) | Self::Check(_) | Self::Keep(_) | Self::Again(_) | Self::Measure(_) | Self::Piece(_) => {
+                Vec::new()
+            }
         }
     }
 }
@@ -55,6 +74,15 @@ struct Checked<'a> {
     id: &'a str,
     bytes: Option<usize>,
     largest: Option<u8>,
+    error: Option<&'a str>,
+}
+
+/// The geometry at a picture.
+#[derive(Serialize)]
+struct Measured<'a> {
+    id: &'a str,
+    #[serde(flatten)]
+    found: Option<&'a Geometry>,
     error: Option<&'a str>,
 }
 
@@ -84,6 +112,12 @@ pub async fn once(app: &Arc<App>, link: &mut Link, task: &Task, dropped: &mut bo
             }
         }
         Task::Look(batch) => look(app, link, batch).await,
+        Task::Pool(batch) => {
+            let done = look(app, link, batch).await?;
+            let made = app.taste.pooled(&batch.subject) + batch.wishes.len();
+            app.hub.mention("pool", &serde_json::json!({ "model": batch.subject.model, "made": made }))?;
+            Ok(done)
+        }
         Task::Keep(keep) => {
             let run = app.root.join(&keep.run);
             link.ask(&Ask::Complete { run }).await?;
@@ -100,6 +134,17 @@ pub async fn once(app: &Arc<App>, link: &mut Link, task: &Task, dropped: &mut bo
                 Heard::Plain(Answer::Compared { bytes, largest }) => {
                     let content = Checked { id: &again.id, bytes: Some(bytes), largest, error: None };
                     app.hub.tell("checked", &content)?;
+                    Ok(None)
+                }
+                other => refusal(other),
+            }
+        }
+        Task::Measure(measure) => {
+            let Measure { id, model, own } = measure.clone();
+            link.ask(&Ask::Measure { model, own }).await?;
+            match link.hear().await? {
+                Heard::Plain(Answer::Measured(found)) => {
+                    app.hub.tell("measured", &Measured { id: &id, found: Some(&found), error: None })?;
                     Ok(None)
                 }
                 other => refusal(other),
@@ -219,6 +264,7 @@ async fn look(app: &Arc<App>, link: &mut Link, batch: &Batch) -> Result<Refusal>
                 let put = tokio::task::spawn_blocking(move || shelved.shelf.put(&id, *shot));
                 put.await.map_err(|e| Error::Bug(e.to_string()))??;
                 let (view, slot, id) = (batch.view.as_str(), wish.slot.as_str(), wish.id.as_str());
+                app.bench.inner().done.pictures += 1;
                 app.hub.mention("frame", &Frame { look: batch.look, view, slot, id, picture, ms })?;
             }
             Heard::Plain(Answer::Done) => {
@@ -249,7 +295,14 @@ pub fn refused(app: &App, task: &Task, why: &str) -> Result<()> {
         Task::Again(again) => {
             app.hub.tell("checked", &Checked { id: &again.id, bytes: None, largest: None, error: Some(&why) })
         }
+        Task::Measure(measure) => {
+            app.hub.tell("measured", &Measured { id: &measure.id, found: None, error: Some(&why) })
+        }
         Task::Piece(_) => Ok(()),
+        Task::Pool(batch) => {
+            app.taste.rest(&batch.subject);
+            Ok(())
+        }
         Task::Look(batch) => batch.wishes.iter().try_for_each(|wish| {
             let (view, slot, id) = (batch.view.as_str(), wish.slot.as_str(), wish.id.as_str());
             app.hub.mention("frame", &Lost { look: batch.look, view, slot, id, error: &why })

@@ -61,11 +61,16 @@ async fn turn(app: &Arc<App>, link: &mut Option<Link>, queue: &mut Queue, droppe
     let Some(task) = next(app, queue)? else {
         if std::mem::take(&mut app.bench.inner().free) {
             *link = None;
+            app.taste.rest_all();
             set(app, State::Down, None)?;
         }
         return idle(app, link).await;
     };
-    app.bench.inner().making = task.ids();
+    {
+        let mut inner = app.bench.inner();
+        inner.making = task.ids();
+        *inner.done.calls.entry(task.kind()).or_default() += 1;
+    }
     let began = Instant::now();
     let done = with_patience(app, link, &task, dropped).await;
     app.bench.inner().making.clear();
@@ -90,10 +95,23 @@ fn next(app: &App, queue: &mut Queue) -> Result<Option<Task>> {
     if let Some(again) = app.bench.inner().agains.pop_front() {
         return Ok(Some(Task::Again(again)));
     }
+    if let Some(measure) = app.bench.inner().measures.pop_front() {
+        return Ok(Some(Task::Measure(measure)));
+    }
+    // Who waits for the first pictures to choose from waits like a page; the rest of them is for idle times.
+    if let Some(batch) = app.taste.wants(app, true, |subject| most(app, subject))? {
+        return Ok(Some(Task::Pool(batch)));
+    }
     if let Some(piece) = queue.next(app, false)? {
         return Ok(Some(Task::Piece(piece)));
     }
-    Ok(app.bench.inner().checks.pop_front().map(Task::Check))
+    if let Some(subject) = app.bench.inner().checks.pop_front() {
+        return Ok(Some(Task::Check(subject)));
+    }
+    if app.bench.inner().free {
+        return Ok(None);
+    }
+    Ok(app.taste.wants(app, false, |subject| most(app, subject))?.map(Task::Pool))
 }
 
 /// Waits for something to do, and notices a worker that dies meanwhile.
@@ -172,6 +190,7 @@ fn settle(app: &App, queue: &mut Queue, task: &Task, done: Refusal, took: Durati
 async fn start(app: &App) -> Result<Link> {
     set(app, State::Starting, None)?;
     let mut link = Link::start(&app.bench.program, &app.bench.device)?;
+    app.bench.inner().done.starts += 1;
     let heard = timeout(START, link.hear()).await;
     let late = |_| Error::config("worker", "it did not open its device within a minute");
     match heard.map_err(late)?? {
@@ -198,7 +217,7 @@ fn set(app: &App, state: State, why: Option<String>) -> Result<()> {
 /// How long a task may take before its worker is taken to hang: ten times what it usually takes, where that is known.
 fn patience(app: &App, task: &Task) -> Duration {
     let (usual, least) = match task {
-        Task::Look(batch) => {
+        Task::Look(batch) | Task::Pool(batch) => {
             let each = app.bench.usual_ms(&batch.subject).unwrap_or(0.0);
             (Duration::from_secs_f64(each * batch.wishes.len() as f64 / 1e3), LEAST)
         }
@@ -209,7 +228,7 @@ fn patience(app: &App, task: &Task) -> Duration {
             Ok(usual) if piece.tile.is_some() && usual > Duration::ZERO => (usual, LEAST),
             _ => (Duration::ZERO, UNKNOWN),
         },
-        Task::Load(_) | Task::Keep(_) | Task::Again(_) => (Duration::ZERO, UNKNOWN),
+        Task::Load(_) | Task::Keep(_) | Task::Again(_) | Task::Measure(_) => (Duration::ZERO, UNKNOWN),
     };
     let least = failpoint!("studio.patience", 0).map_or(least, |_| Duration::from_secs(2));
     least.max(usual.mul_f64(SLACK))

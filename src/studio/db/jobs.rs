@@ -25,7 +25,8 @@ pub enum JobState {
 }
 
 impl JobState {
-    const ALL: [(Self, &'static str); 7] = [
+    /// Every state, with its name.
+    pub const ALL: [(Self, &'static str); 7] = [
         (Self::Queued, "queued"),
         (Self::Running, "running"),
         (Self::Paused, "paused"),

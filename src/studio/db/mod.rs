@@ -1,6 +1,7 @@
 //! The studio's own memory: one SQLite file below `.studio`. Whatever can be read from the run folders is only an index
 //! here; the rest is events and settings.
 
+mod choices;
 mod events;
 mod jobs;
 mod marks;
@@ -41,6 +42,12 @@ static STEPS: &[&str] = &[
     CREATE TABLE tags (picture TEXT NOT NULL, tag TEXT NOT NULL, PRIMARY KEY (picture, tag)) STRICT, WITHOUT ROWID;
     CREATE TABLE jobs (id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL UNIQUE, position REAL NOT NULL, state TEXT NOT NULL,
         reason TEXT, tries INTEGER NOT NULL DEFAULT 0, tile_ms REAL, created REAL NOT NULL, started REAL, ended REAL) STRICT;
+",
+    "
+    CREATE TABLE choices (id INTEGER PRIMARY KEY AUTOINCREMENT, model TEXT NOT NULL, \"left\" TEXT NOT NULL, \"right\" TEXT NOT NULL,
+        answer TEXT NOT NULL, blind INTEGER NOT NULL, at REAL NOT NULL) STRICT;
+    CREATE INDEX choices_by_model ON choices (model, id);
+    CREATE TABLE worths (picture TEXT PRIMARY KEY, worth REAL) STRICT, WITHOUT ROWID;
 ",
 ];
 

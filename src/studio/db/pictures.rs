@@ -32,6 +32,8 @@ pub enum Sorting {
     Newest,
     /// By seed.
     Seed,
+    /// What is liked most first, as it was noted last.
+    Taste,
 }
 
 /// A picture of the index.
@@ -51,13 +53,15 @@ pub struct Found {
     pub alt: String,
     /// When it was made, seconds since 1970.
     pub made_at: f64,
+    /// How much it is liked, as it was noted last.
+    pub worth: Option<f64>,
 }
 
 /// What is read of a picture.
 const COLUMNS: &str =
     "p.id, p.model, p.row, EXISTS (SELECT 1 FROM places k WHERE k.picture = p.id AND k.run LIKE 'kept-%'),
-    coalesce(m.star, 0), coalesce(m.alt, ''), p.made_at";
-const FROM: &str = "FROM pictures p LEFT JOIN marks m ON m.picture = p.id";
+    coalesce(m.star, 0), coalesce(m.alt, ''), p.made_at, w.worth";
+const FROM: &str = "FROM pictures p LEFT JOIN marks m ON m.picture = p.id LEFT JOIN worths w ON w.picture = p.id";
 
 impl Db {
     /// The pictures that a filter leaves: how many there are, and at most `limit` of them after the place `after`, which is
@@ -78,6 +82,7 @@ impl Db {
             Sorting::Level => "coalesce(p.reached, 1e9)",
             Sorting::Newest => "-p.made_at",
             Sorting::Seed => "p.seed",
+            Sorting::Taste => "coalesce(-w.worth, 1e9)",
         };
         self.with(|c| {
             let total = c.query_row(
@@ -110,6 +115,33 @@ impl Db {
         })
     }
 
+    /// Ids of a model's pictures.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Io`].
+    pub fn pictures_of(&self, model: &str) -> Result<Vec<String>> {
+        self.with(|c| {
+            let mut ask = c.prepare("SELECT id FROM pictures WHERE model = ?1")?;
+            ask.query_map([model], |r| r.get(0))?.collect()
+        })
+    }
+
+    /// Notes how much pictures are liked, in place of what was noted before.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Io`].
+    pub fn keep_worths(&self, worths: &[(&str, Option<f64>)]) -> Result<()> {
+        self.with(|c| {
+            let whole = c.transaction()?;
+            whole.execute("DELETE FROM worths", [])?;
+            {
+                let mut put = whole.prepare("INSERT INTO worths VALUES (?1, ?2)")?;
+                worths.iter().try_for_each(|worth| put.execute(*worth).map(drop))?;
+            }
+            whole.commit()
+        })
+    }
+
     /// Where the file of a picture lies: the runs that hold it, each with the file below the studio's folder.
     ///
     /// # Errors
@@ -128,6 +160,7 @@ pub fn place(sorting: Sorting, last: &Found) -> (Value, String) {
         Sorting::Level => Value::Real(last.row.novelty_reached.unwrap_or(1e9)),
         Sorting::Newest => Value::Real(-last.made_at),
         Sorting::Seed => Value::Text(format!("{:020}", last.row.seed)),
+        Sorting::Taste => Value::Real(last.worth.map_or(1e9, |w| -w)),
     };
     (value, last.id.clone())
 }
@@ -143,6 +176,7 @@ fn found(r: &rusqlite::Row) -> rusqlite::Result<Option<Found>> {
         star: r.get(4)?,
         alt: r.get(5)?,
         made_at: r.get(6)?,
+        worth: r.get(7)?,
     }))
 }
 

@@ -12,7 +12,7 @@ const COLORS = ["#2a6978", "#5b868a", "#97a49a", "#b5a08a", "#c38169", "#b8432a"
 const GAP = 10;
 const BAND = 26;
 
-export function makeGallery(said, inspect) {
+export function makeGallery(model, said, inspect) {
   const now = { q: "", mark: "", sort: "level", run: null, size: 104 };
   const chosen = new Set();
   let items = [];
@@ -53,6 +53,8 @@ export function makeGallery(said, inspect) {
   function query(cursor) {
     const parts = new URLSearchParams({ sort: now.sort, limit: "200" });
     for (const key of ["q", "mark", "run"]) if (now[key]) parts.set(key, now[key]);
+    // A taste is about the pictures of one model.
+    if (now.sort === "taste") parts.set("model", model.model);
     if (cursor) parts.set("cursor", cursor);
     return `/api/pictures?${parts}`;
   }

@@ -10,6 +10,7 @@ export const ACTIONS = [
   ["vary", "v", "Eight variations of the picture"],
   ["inspect", "i", "Inspect the picture"],
   ["gallery", "g", "Gallery, and back to the Studio"],
+  ["taste", "t", "Taste, and back to the Studio"],
   ["compare", "c", "Compare what is chosen, in the Gallery"],
   ["star", "s", "Star, in the Gallery and the Inspector"],
   ["hold", "b", "Hold to compare with the picture without steering"],
@@ -21,6 +22,7 @@ const FIXED = [
   ["← →", "one point, on the slider"],
   ["Shift + ← →", "ten points"],
   ["Home, End", "most typical, most novel"],
+  ["← → = S U D", "in Taste: left, right, can’t say, skip, undo, describe"],
 ];
 
 export const keys = { on: true, map: new Map(ACTIONS.map(([name, key]) => [name, key])) };
@@ -30,7 +32,7 @@ export function remap(changes) {
   for (const [name, key] of ACTIONS) keys.map.set(name, changes[name] ?? key);
 }
 
-const typing = (element) => element instanceof HTMLElement && (element.isContentEditable || /^(textarea|select)$/i.test(element.tagName) || (element.tagName === "INPUT" && element.type !== "range"));
+export const typing = (element) => element instanceof HTMLElement && (element.isContentEditable || /^(textarea|select)$/i.test(element.tagName) || (element.tagName === "INPUT" && element.type !== "range"));
 
 export function listen(acts) {
   const find = (event) => {

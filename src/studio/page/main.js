@@ -11,6 +11,7 @@ import { makeMany } from "./many.js";
 import { models } from "./models.js";
 import { makeQueue } from "./queue.js";
 import { makeStudio } from "./studio.js";
+import { makeTaste } from "./taste.js";
 import { makeVariations } from "./vary.js";
 import { words } from "./words.js";
 
@@ -42,8 +43,9 @@ function notice(text) {
 
 const studio = makeStudio(view, said);
 const many = makeMany(studio.now, said);
-const gallery = makeGallery(said, (id) => go(`#screen=picture&id=${id}`));
-const inspector = makeInspector(said, async (picture) => {
+const taste = makeTaste(studio.now, said, () => studio.tasted(taste.candidates()));
+const gallery = makeGallery(studio.now, said, (id) => go(`#screen=picture&id=${id}`));
+const inspector = makeInspector(studio.now, said, async (picture) => {
   home();
   await restore(picture);
 });
@@ -67,14 +69,18 @@ function show() {
   $("main").hidden = Boolean(screen);
   $("gallery").hidden = screen !== "gallery";
   $("inspector").hidden = screen !== "picture";
+  $("taste").hidden = screen !== "taste";
   const current = (link, is) => (is ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current"));
   current($("to-studio"), !screen);
   current($("to-gallery"), screen === "gallery");
+  current($("to-taste"), screen === "taste");
   if (screen === "gallery") gallery.open(parts.get("run"));
   else gallery.close();
+  if (screen === "taste") taste.open();
+  else taste.close();
   if (screen === "picture") inspector.open(parts.get("id"));
   if (!screen) studio.address();
-  if (screen) document.title = `${screen === "gallery" ? "gallery" : "picture"} · isoline studio`;
+  if (screen) document.title = `${screen} · isoline studio`;
 }
 
 // Opens a picture's model, seed and level in the studio.
@@ -151,6 +157,7 @@ function begun() {
   notice("");
   $("main").dataset.ready = "yes";
   studio.begin();
+  taste.suit();
 }
 
 function hear(state) {
@@ -182,6 +189,7 @@ async function begin() {
   look.set(settings.pixels ?? "sharp");
   keys.on = settings.keys ?? true;
   remap(settings.remap ?? {});
+  taste.weight(settings.weight ?? 50);
 
   on("open", () => hear("open"));
   on("lost", () => hear("lost"));
@@ -217,6 +225,7 @@ async function begin() {
   listen({
     ...onlyHere,
     gallery: () => ($("gallery").hidden ? go("#screen=gallery") : home()),
+    taste: () => ($("taste").hidden ? go("#screen=taste") : home()),
     compare: () => !$("gallery").hidden && gallery.compare(),
     release: () => studio.acts.hold(false),
     star: () => (!$("gallery").hidden ? gallery.star() : !$("inspector").hidden && inspector.star()),
@@ -224,7 +233,7 @@ async function begin() {
   });
   $("skip").addEventListener("click", (event) => {
     event.preventDefault();
-    const seen = ["main", "gallery", "inspector"].map($).find((part) => !part.hidden);
+    const seen = ["main", "gallery", "inspector", "taste"].map($).find((part) => !part.hidden);
     seen.tabIndex = -1;
     seen.focus();
   });

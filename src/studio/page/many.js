@@ -18,9 +18,10 @@ export function makeMany(now, said) {
     const levels = new Set([10, 50, 90, ...chosen]);
     if (now.asked !== null) levels.add(Math.round(now.asked));
     const chip = (level) =>
-      h("button", { type: "button", "aria-pressed": String(chosen.has(level)), onclick: () => {
+      h("button", { type: "button", "aria-pressed": String(chosen.has(level)), onclick: ({ currentTarget }) => {
+        // The chip stays, and with it the focus.
         if (!chosen.delete(level)) chosen.add(level);
-        draw();
+        currentTarget.setAttribute("aria-pressed", String(chosen.has(level)));
         cost();
       } }, whole(level));
     const more = h("input", { inputmode: "numeric", placeholder: "+", "aria-label": "Another level", maxlength: "3" });
@@ -28,6 +29,7 @@ export function makeMany(now, said) {
       const level = Number(more.value);
       if (more.value.trim() !== "" && level >= 0 && level <= 100) chosen.add(level);
       draw();
+      $("many-levels").lastChild.focus();
       cost();
     });
     $("many-levels").replaceChildren(...[...levels].sort((a, b) => a - b).map(chip), more);

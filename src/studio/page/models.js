@@ -15,7 +15,7 @@ export async function models(now, choose) {
       const label = rewards.length > 1 ? `Open with ${r === "" ? "its own reward" : r}` : "Open";
       return h("button", { type: "button", disabled: Boolean(m.problem), "aria-label": `${label}: ${m.id}`, onclick: () => choose(m.id, r || null) }, label);
     });
-    const facts = [size(m.shape), m.ms ? words.pace(m.ms) : "", m.licence].filter(Boolean).join(" · ");
+    const facts = [size(m.shape), m.ms ? words.pace(m.ms) : "", m.licence, m.sha256 ? `SHA-256 ${m.sha256.slice(0, 12)}` : ""].filter(Boolean).join(" · ");
     return h(
       "div",
       { class: m.id === now ? "card now" : "card" },

@@ -1,6 +1,6 @@
 // One stream of events for all tabs, since a browser opens only six connections to a server.
 
-const KINDS = ["frame", "worker", "models", "run", "job", "queue", "kept", "checked", "marks", "reset"];
+const KINDS = ["frame", "worker", "models", "run", "job", "queue", "kept", "checked", "measured", "marks", "pool", "taste", "reset"];
 const ports = new Set();
 let source = null;
 let state = "connecting";

@@ -13,7 +13,7 @@ const PLURAL = 12;
 const [LIVE, PACED] = [400, 3000];
 
 export function makeStudio(view, said) {
-  const now = { model: "", reward: null, taught: true, seed: "0", asked: null, others: PLURAL, ready: false };
+  const now = { model: "", reward: null, taught: true, seed: "0", asked: null, others: PLURAL, ready: false, from: null, best: false };
   const frames = new Map(); // slot → what is known of it
   const arrived = new Map(); // pictures that came before the answer that announced them
   const times = [];
@@ -23,6 +23,7 @@ export function makeStudio(view, said) {
   let timer = 0;
   let asking = false;
   let again = null;
+  let order = []; // seeds of the best, the first one liked most
 
   const dial = makeDial($("dial"), (percent, rests) => ask(percent, rests));
   const modes = MODES.map(([text, level]) => h("button", { type: "button", role: "radio", onclick: () => ask(level, true) }, text));
@@ -39,6 +40,11 @@ export function makeStudio(view, said) {
   $("keep").addEventListener("click", keep);
   $("next").addEventListener("click", () => turn(1));
   $("more").addEventListener("click", () => more());
+  $("best").addEventListener("click", () => {
+    now.best = !now.best;
+    draw();
+    look(true);
+  });
   $("hold").addEventListener("pointerdown", () => hold(true));
   for (const end of ["pointerup", "pointerleave", "blur"]) $("hold").addEventListener(end, () => hold(false));
   $("hold").addEventListener("keydown", (e) => e.key === " " && hold(true));
@@ -126,7 +132,7 @@ export function makeStudio(view, said) {
     }
     asking = true;
     try {
-      const body = { view, model: now.model, reward: now.reward, seed: now.seed, novelty: now.asked, strip: whole, seeds: whole ? now.others : 0 };
+      const body = { view, model: now.model, reward: now.reward, seed: now.seed, novelty: now.asked, strip: whole, seeds: whole ? (best() ? now.from : now.others) : 0 };
       const { frames: wanted } = await post("/api/looks", body);
       if (body.seed === now.seed && body.model === now.model && body.reward === now.reward) {
         if (whole) [...frames.keys()].filter((slot) => slot.startsWith("seed-")).forEach((slot) => frames.delete(slot));
@@ -149,6 +155,20 @@ export function makeStudio(view, said) {
       }
     }
   }
+
+  // The other seeds in the order of what is liked, as far as their pictures are there.
+  function arrange() {
+    clearTimeout(arrange.timer);
+    arrange.timer = setTimeout(async () => {
+      const there = new Map([...frames].filter(([slot, frame]) => slot.startsWith("seed-") && frame.picture?.sha8).map(([slot, frame]) => [frame.id, slot.slice(5)]));
+      if (!best() || there.size === 0) return;
+      const found = await post("/api/taste/order", { model: now.model, reward: now.reward, ids: [...there.keys()] }).catch(() => ({ ids: [] }));
+      order = found.ids.map((id) => there.get(id));
+      drawOthers();
+    }, 200);
+  }
+
+  const best = () => now.best && now.from !== null;
 
   // Whoever asked for it: a picture that two pages want is made once.
   on("frame", (frame) => {
@@ -208,6 +228,7 @@ export function makeStudio(view, said) {
     const order = drawStrip(plain);
     dial.show({ asked: now.asked, reached: picture?.reached ?? null, value: picture?.value ?? null, plain: plain?.reached ?? null, frames: order });
     drawOthers();
+    if (best()) arrange();
     if (picture && hero.id !== draw.told) {
       if (draw.told === undefined) said(words.shown(now.seed, picture.reached ?? null));
       draw.told = hero.id;
@@ -260,8 +281,11 @@ export function makeStudio(view, said) {
   }
 
   function drawOthers() {
-    $("others-title").textContent = words.others(now.asked);
-    const slots = Array.from({ length: now.others }, (_, i) => String((BigInt(now.seed) + BigInt(i + 1)) % 2n ** 64n));
+    const shown = order.slice(0, PLURAL);
+    $("others-title").textContent = best() ? words.best(now.asked, shown.length, order.length) : words.others(now.asked);
+    const slots = best() ? shown : Array.from({ length: now.others }, (_, i) => String((BigInt(now.seed) + BigInt(i + 1)) % 2n ** 64n));
+    $("best").hidden = now.from === null;
+    $("best").setAttribute("aria-pressed", String(best()));
     const host = $("others");
     if (host.children.length !== slots.length) {
       host.replaceChildren(...slots.map(() => h("li", {}, h("button", { type: "button", class: "thumb" }, h("img", { width: "60", height: "60", alt: "" })))));
@@ -276,7 +300,7 @@ export function makeStudio(view, said) {
       button.setAttribute("aria-label", words.alt(seed, now.asked, frame?.picture?.reached ?? null));
       show(button.firstChild, frame, "");
     });
-    $("more").hidden = now.others >= 60;
+    $("more").hidden = now.others >= 60 || best();
   }
 
   function place() {
@@ -302,6 +326,7 @@ export function makeStudio(view, said) {
     now.seed = seed;
     const old = frames.get(`seed-${seed}`);
     frames.clear();
+    order = [];
     if (old) frames.set("hero", { ...old, slot: "hero" });
     place();
     draw();
@@ -368,6 +393,15 @@ export function makeStudio(view, said) {
     return { model: parts.get("model"), reward: parts.get("reward") };
   }
 
+  // How many seeds the best are chosen from; null where no taste is known, or where it counts for nothing.
+  function tasted(from) {
+    if (from === now.from) return;
+    now.from = from;
+    order = [];
+    draw();
+    if (now.best && now.ready) look(true);
+  }
+
   const acts = {
     typical: () => ask(10, true),
     balanced: () => ask(null, true),
@@ -380,5 +414,5 @@ export function makeStudio(view, said) {
   };
   const hero = () => (frames.get("hero")?.picture?.sha8 ? frames.get("hero").id : null);
   const frame = () => (hero() ? frames.get("hero") : null);
-  return { frame, hero, load, address, go, ask, now, open, begin, restore, acts, look, usual: () => (times.length ? times[times.length - 1] : null) };
+  return { tasted, frame, hero, load, address, go, ask, now, open, begin, restore, acts, look, usual: () => (times.length ? times[times.length - 1] : null) };
 }

@@ -58,6 +58,15 @@ export const words = {
   chosen: (n) => `${n} chosen`,
   changed: (n) => `${words.pictures(n)} changed.`,
   binned: (n) => `${words.pictures(n)} in the bin.`,
+  descriptors: [
+    ["psi", "Local scaling ψ", 2, "how far the generator stretches volume here"],
+    ["psi_k", "ψ_k", 2, "the same, along its leading directions alone"],
+    ["nu", "Local rank ν", 1, "how many directions change the picture"],
+    ["delta", "Local complexity δ", 1, "how many folds lie close by"],
+  ],
+  measuring: "Measuring…",
+  spectrum: ({ estimator, directions, of }) => (estimator === "exact" ? `Exact, along all ${of} directions of the noise.` : `Estimated by ${estimator}, along ${directions} of ${of} directions.`),
+  stems: (values) => `${values.length} singular values, from ${tenth(values[0] ?? 0)} down to ${tenth(values.at(-1) ?? 0)}.`,
   making: "Making it again…",
   same: (bytes) => `Identical: all ${bytes.toLocaleString("en")} bytes.`,
   differs: (largest) => (largest === 0 ? "The same pixels; the text inside differs." : `It differs: by ${largest} of 255 at most.`),
@@ -76,8 +85,52 @@ export const words = {
   compareHow: "Choose two to nine pictures.",
   gone: "This picture is not here.",
   dropped: (seed, asked, model) => `Seed ${seed}, ${asked === null ? "without steering" : `asked ${whole(asked)}`}, ${model}: opened.`,
+  prefer: "Which do you prefer?",
+  choice: (n) => `Choice ${n.toLocaleString("en")}. Sides are shuffled. Choices stay on this computer.`,
+  pool: (made, needed) => `A few pictures to choose from are made first: ${made} of ${needed}.`,
+  differ: (pair) => (pair.differences.length ? `The left one is ${and(differences(pair, "left"))}.` : "In numbers the two hardly differ."),
+  took: (pair, given) => {
+    if (given === "skip") return "";
+    if (given === "tie") return "Last time you could not say.";
+    const parts = differences(pair, given);
+    return `Last time you took the ${given} one. ${parts.length ? `It was ${and(parts)}.` : "In numbers the two hardly differed."}`;
+  },
+  notYet: (n) => `Choose 30 times and it will say what it has learnt. ${n === 0 ? "" : `${n} so far.`}`,
+  noBetter: "It does no better than chance yet; its weight stays 0.",
+  accuracy: ({ low, high, n }) => `of ${n} ${n === 1 ? "pair" : "pairs"} picked at random, each foretold before it was learnt from (${whole(100 * low)} to ${whole(100 * high)}, 95 % interval).`,
+  share: (value, low, high) => `${whole(100 * value)} percent foretold, ${whole(100 * low)} to ${whole(100 * high)}; chance is 50.`,
+  leans: (side) => `You take the ${side > 0 ? "left" : "right"} one more often, whatever is on it.`,
+  otherVersion: (n) => `${n} more ${n === 1 ? "choice is" : "choices are"} about another version of this model and not counted.`,
+  likesLater: "Shown once it foretells better than chance.",
+  weightLocked: "It counts once it foretells better than chance. Pictures stay as they are.",
+  weight: (weight, of) => (weight === 0 ? "0 leaves the other seeds as they come." : `Best first, in the Studio, shows the best 12 of ${of} other seeds.`) + " Pictures stay as they are.",
+  forgetSure: (n) => (n === 0 ? "Forget all: sure?" : `Forget ${n} ${n === 1 ? "choice" : "choices"}: sure?`),
+  forgotten: "Forgotten.",
+  best: (asked, n, of) => `The best ${n} of ${of} seeds, ${asked === null ? "without steering" : `asked ${whole(asked)}`}`,
   help: "The number is a percentile among this model’s own pictures. Novel means rare for it: not good, and not new to the world.",
 };
+
+// What one picture of a pair is beside the other, in words.
+const MORE = {
+  light: ["lighter", "darker"],
+  contrast: ["with more contrast", "with less contrast"],
+  colour: ["more colourful", "less colourful"],
+  edges: ["with more edges", "with fewer edges"],
+  symmetry: ["more symmetric", "less symmetric"],
+  detail: ["with more detail", "with less detail"],
+};
+
+function differences(pair, side) {
+  const other = side === "left" ? "right" : "left";
+  const text = ({ name, left_more }) => {
+    const more = left_more === (side === "left");
+    if (name === "level") return `the ${more ? "rarer" : "more typical"} of the two (${whole(pair[side].reached)} against ${whole(pair[other].reached)})`;
+    return MORE[name]?.[more ? 0 : 1] ?? null;
+  };
+  return pair.differences.map(text).filter(Boolean).slice(0, 3);
+}
+
+const and = (list) => list.join(", ");
 
 // What a level is called.
 export function name(level) {

@@ -1,6 +1,7 @@
 //! Every picture below the studio's folder: lists, marks, keeping.
 
 use super::taken::{Asked, Body};
+use super::taste::note_worths;
 use crate::limits;
 use crate::studio::app::App;
 use crate::studio::bench::Keep;
@@ -93,10 +94,14 @@ pub async fn pictures(State(app): State<Arc<App>>, Asked(query): Asked<Query>) -
         None | Some("level") => Sorting::Level,
         Some("newest") => Sorting::Newest,
         Some("seed") => Sorting::Seed,
-        Some(_) => return Err(Problem::value("sort", "expected level, newest or seed")),
+        Some("taste") => Sorting::Taste,
+        Some(_) => return Err(Problem::value("sort", "expected level, newest, seed or taste")),
     };
     if query.mark.as_ref().is_some_and(|m| !MARKS.contains(&m.as_str())) {
         return Err(Problem::value("mark", "expected kept, starred, flagged or binned"));
+    }
+    if sorting == Sorting::Taste && query.model.is_none() {
+        return Err(Problem::value("sort", "taste is about the pictures of one model: give model as well"));
     }
     let limit = query.limit.unwrap_or(LIMIT);
     if !(1..=LIMIT).contains(&limit) {
@@ -106,6 +111,10 @@ pub async fn pictures(State(app): State<Arc<App>>, Asked(query): Asked<Query>) -
     let Query { q: text, model, run, mark, from, to, .. } = query;
     let filter = Filter { text, model, run, mark, from, to };
     app.aside(move |app| {
+        // The first part of a list says what the order of all its parts is.
+        if let (Sorting::Taste, Some(model), None) = (sorting, &filter.model, &after) {
+            note_worths(app, model)?;
+        }
         let (total, found) = app.db.pictures(&filter, sorting, after, limit).map_err(|e| app.problem(&e))?;
         let next = found.last().filter(|_| found.len() == limit).map(|last| cursor(place(sorting, last)));
         Ok(Json(List { total, items: found.iter().map(Item::of).collect(), next }))

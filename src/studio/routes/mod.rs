@@ -5,6 +5,7 @@ mod exports;
 mod gallery;
 mod jobs;
 mod looks;
+mod metrics;
 mod models;
 mod page;
 mod pictures;
@@ -14,6 +15,7 @@ mod session;
 mod settings;
 mod state;
 mod taken;
+mod taste;
 
 use super::app::App;
 use crate::limits;
@@ -28,6 +30,7 @@ pub fn all() -> OpenApiRouter<Arc<App>> {
         .merge(page::routes())
         .routes(routes!(state::state))
         .routes(routes!(state::health))
+        .routes(routes!(metrics::metrics))
         .routes(routes!(events::events))
         .routes(routes!(session::session))
         .routes(routes!(settings::change))
@@ -53,5 +56,11 @@ pub fn all() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(pictures::picture))
         .routes(routes!(pictures::file))
         .routes(routes!(pictures::check))
+        .routes(routes!(pictures::measure))
         .routes(routes!(exports::file))
+        .routes(routes!(taste::learnt, taste::forget))
+        .routes(routes!(taste::pair))
+        .routes(routes!(taste::choose, taste::export))
+        .routes(routes!(taste::take_back))
+        .routes(routes!(taste::order))
 }

@@ -1,10 +1,10 @@
 //! Single pictures: those of the runs, and those that were only looked at.
 
 use super::taken::Asked;
-use crate::acts::generate::SampleRow;
+use crate::acts::generate::{PictureRecipe, SampleRow};
 use crate::studio::app::App;
 use crate::studio::assets::tagged;
-use crate::studio::bench::Again;
+use crate::studio::bench::{Again, Measure};
 use crate::studio::keep::planned;
 use crate::studio::problem::{Code, Problem};
 use crate::studio::shelf::is_id;
@@ -134,6 +134,25 @@ pub async fn check(State(app): State<Arc<App>>, Path(id): Path<String>) -> Resul
         };
         let file = file.filter(|_| row.sha256.is_some()).ok_or_else(|| unknown(&id))?;
         app.bench.again(Again { id, file });
+        Ok(StatusCode::ACCEPTED)
+    })
+    .await
+}
+
+/// Measures the geometry at a picture: every descriptor and the singular values. The event `measured` has them.
+#[utoipa::path(post, path = "/api/pictures/{id}/measure", params(("id" = String, Path)),
+    responses((status = 202), (status = 404), (status = 410)))]
+pub async fn measure(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+    app.aside(move |app| {
+        let (run_id, seed) = id.split_once('-').filter(|_| is_id(&id)).ok_or_else(|| unknown(&id))?;
+        let seed = seed.parse().map_err(|_| unknown(&id))?;
+        let made = match app.recipe(run_id) {
+            Some(made) => Some(made),
+            None => planned(app, &id, run_id).map_err(|e| app.problem(&e))?,
+        };
+        let (model, recipe) = made.ok_or_else(|| unknown(&id))?;
+        let own = Box::new(PictureRecipe { schema: 1, seed, recipe });
+        app.bench.measure(Measure { id, model, own });
         Ok(StatusCode::ACCEPTED)
     })
     .await

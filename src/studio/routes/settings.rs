@@ -39,6 +39,8 @@ pub struct Change {
     pixels: Option<Pixels>,
     /// Whether single keys act.
     keys: Option<bool>,
+    /// How much taste counts, 0 to 100: how many seeds the best are chosen from.
+    weight: Option<u8>,
     /// Key of each action that has another than its usual one.
     remap: Option<BTreeMap<String, String>>,
 }
@@ -56,11 +58,15 @@ pub async fn change(State(app): State<Arc<App>>, Body(change): Body<Change>) -> 
             format!("expected at most {REMAPPED} actions with a key of one character each"),
         ));
     }
+    if change.weight.is_some_and(|w| w > 100) {
+        return Err(Problem::value("weight", "expected a whole number from 0 to 100"));
+    }
     let text = |value: Option<serde_json::Value>| value.map(|v| v.to_string());
     let all = [
         ("theme", text(change.theme.map(|v| serde_json::json!(v)))),
         ("pixels", text(change.pixels.map(|v| serde_json::json!(v)))),
         ("keys", text(change.keys.map(|v| serde_json::json!(v)))),
+        ("weight", text(change.weight.map(|v| serde_json::json!(v)))),
         ("remap", text(change.remap.map(|v| serde_json::json!(v)))),
     ];
     let given: Vec<(&str, String)> = all.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();

@@ -1,5 +1,6 @@
 //! The worker's own loop: it reads a line, does what it says, and answers. It ends when the studio's end of its pipe closes.
 
+use super::measure::measure;
 use super::talk::{Answer, Ask, Loaded};
 use crate::acts::generate::{
     Classifiers, GeneratePlan, PictureRecipe, Pictures, PlannedJob, Shot, Subject, Subjects, Templates, look,
@@ -194,6 +195,11 @@ impl Child {
             Ask::Again { file, below } => {
                 let answer = self.again(file, below, cancel)?;
                 say(&answer)
+            }
+            Ask::Measure { model, own } => {
+                let found = measure(&mut self.subjects, model, (**own).clone(), &self.device, cancel);
+                self.forget();
+                say(&Answer::Measured(Box::new(found?)))
             }
             Ask::Leave => {
                 self.open = None;

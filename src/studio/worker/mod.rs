@@ -3,4 +3,5 @@
 
 pub mod child;
 pub mod link;
+pub mod measure;
 pub mod talk;

@@ -1,7 +1,8 @@
 //! What the studio and its worker say to each other: one line of JSON each, over the worker's pipes. The file of a picture
 //! follows the line that announces it.
 
-use crate::acts::generate::{SampleRow, Templates, Vary};
+use super::measure::Geometry;
+use crate::acts::generate::{PictureRecipe, SampleRow, Templates, Vary};
 use crate::units::Percentile;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -46,6 +47,13 @@ pub enum Ask {
         file: PathBuf,
         /// A folder for what is made, which is left empty.
         below: PathBuf,
+    },
+    /// Measure the geometry at a picture.
+    Measure {
+        /// Name of the model.
+        model: String,
+        /// The recipe of the picture.
+        own: Box<PictureRecipe>,
     },
     /// Let go of the run that was worked in last.
     Leave,
@@ -94,6 +102,8 @@ pub enum Answer {
         /// The largest difference of two values, of 255; `None` where every byte is the same.
         largest: Option<u8>,
     },
+    /// What was measured at a picture.
+    Measured(Box<Geometry>),
     /// All that was asked for has been sent.
     Done,
     /// It could not be done.

@@ -43,13 +43,26 @@ fn hosts(port: u16) -> Vec<(Vec<String>, u16)> {
 }
 
 /// Every write that there is.
-const WRITES: [(&str, &str, &str); 6] = [
+const WRITES: [(&str, &str, &str); 19] = [
     ("POST", "/api/looks", r#"{"view":"x","model":"digits-gan","seed":"1","novelty":50}"#),
     ("POST", "/api/models/digits-vae/load", "{}"),
     ("POST", "/api/queue", r#"{"free_memory":true}"#),
     ("POST", "/api/session", r#"{"token":"x"}"#),
     ("PATCH", "/api/settings", r#"{"theme":"dark"}"#),
     ("DELETE", "/api/looks/x", "{}"),
+    ("POST", "/api/jobs", r#"{"model":"digits-gan","seeds":"0-3","levels":[50]}"#),
+    ("PATCH", "/api/jobs/1", r#"{"action":"pause"}"#),
+    ("POST", "/api/jobs/1/stop", r#"{"when":"now"}"#),
+    ("DELETE", "/api/jobs/1", "{}"),
+    ("POST", "/api/keep", r#"{"id":"0123456789abcdef-1"}"#),
+    ("PATCH", "/api/pictures", r#"{"ids":["0123456789abcdef-1"],"star":true}"#),
+    ("POST", "/api/undo/1", "{}"),
+    ("POST", "/api/pictures/0123456789abcdef-1/check", "{}"),
+    ("POST", "/api/exports", r#"{"ids":["0123456789abcdef-1"],"as":"csv"}"#),
+    ("POST", "/api/taste/pairs", r#"{"model":"digits-gan"}"#),
+    ("POST", "/api/taste/choices", r#"{"model":"digits-gan","left":"x","right":"y","answer":"left"}"#),
+    ("DELETE", "/api/taste/choices/last?model=digits-gan", "{}"),
+    ("DELETE", "/api/taste?model=digits-gan", "{}"),
 ];
 
 /// What another page can make a browser send, with the status that it deserves.

@@ -157,3 +157,32 @@ fn a_page_that_leaves_wants_nothing_any_more() {
         line.starts_with("HTTP/1.1 200").then_some(())
     });
 }
+
+#[test]
+fn the_page_listens_to_every_kind_of_event() {
+    fn sources(folder: &std::path::Path, found: &mut Vec<String>) {
+        for path in std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()) {
+            if path.is_dir() {
+                sources(&path, found);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                found.push(std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/studio");
+    let mut texts = Vec::new();
+    sources(&root, &mut texts);
+    let stream = std::fs::read_to_string(root.join("page/stream.js")).unwrap();
+    let mut kinds = std::collections::BTreeSet::new();
+    for text in &texts {
+        for call in [".tell(", ".mention("] {
+            let quoted =
+                text.split(call).skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next());
+            kinds.extend(quoted.map(str::to_owned));
+        }
+    }
+    assert!(kinds.len() > 8 && kinds.contains("taste"), "{kinds:?}");
+    for kind in kinds {
+        assert!(stream.contains(&format!("\"{kind}\"")), "the page does not listen to {kind}");
+    }
+}

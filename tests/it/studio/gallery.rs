@@ -52,6 +52,8 @@ fn runs_of_the_command_are_seen_and_listed_in_order() {
     assert_eq!([count("mark=kept"), count("mark=starred"), count("mark=binned")], [0, 0, 0]);
     for (query, status) in [
         ("sort=size", 422),
+        ("sort=taste", 422),
+        ("sort=taste&model=none", 409),
         ("mark=red", 422),
         ("limit=0", 422),
         ("limit=201", 422),
@@ -73,6 +75,47 @@ fn runs_of_the_command_are_seen_and_listed_in_order() {
         (runs.as_array().unwrap().len(), runs[0]["name"].clone(), runs[0]["done"].clone()),
         (1, json!("deep/er"), json!(4))
     );
+}
+
+#[test]
+fn a_picture_is_measured_as_the_command_measures_it() {
+    let server = Server::start();
+    server.loaded("digits-gan");
+    let frames = server.look(&json!({"view": "t", "model": "digits-gan", "seed": "3", "novelty": 90, "strip": true}));
+    let measured = |slot: &str| {
+        let id = frames.iter().find(|f| f["slot"] == slot).unwrap()["id"].as_str().unwrap().to_owned();
+        let mut page = super::events::Listener::open(&server, "/api/events?after=0", &[]);
+        assert_eq!(server.send("POST", &format!("/api/pictures/{id}/measure"), &json!({})).status, 202);
+        page.until("measured", |m| m["id"] == id.as_str()).last().unwrap().data.clone()
+    };
+    let value = |found: &Value, name: &str| {
+        found["values"].as_array().unwrap().iter().find(|v| v["name"] == name).unwrap()["value"].as_f64().unwrap()
+    };
+    // Without steering: what `describe` says of the seed.
+    let plain = measured("balanced");
+    isoline(&["describe", "digits-gan", "--seeds", "3", "-q", "--csv", "-o", "of"]).cwd(server.root.path()).succeeds();
+    let table = fs::read_to_string(server.root.path().join("of/descriptors.csv")).unwrap();
+    let mut lines = table.lines().map(|l| l.split(',').collect::<Vec<_>>());
+    let (head, row) = (lines.next().unwrap(), lines.next().unwrap());
+    for name in ["psi", "psi_k", "nu", "delta"] {
+        let described: f64 = row[head.iter().position(|h| *h == name).unwrap()].parse().unwrap();
+        // The same arithmetic in tiles of other shapes: rounding of f32 alone may differ.
+        assert!(
+            (value(&plain, name) - described).abs() <= 1e-4 * described.abs(),
+            "{name}: {} {described}",
+            value(&plain, name)
+        );
+    }
+    assert_eq!((plain["estimator"].as_str(), plain["of"].clone()), (Some("exact"), json!(32)));
+    let singular: Vec<f64> = plain["singular_values"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+    assert!(singular.len() == 32 && singular.windows(2).all(|w| w[0] >= w[1]), "{singular:?}");
+    // A steered picture is measured where it was steered to: at the value that its own record has.
+    let steered = measured("hero");
+    let own = frames[0]["picture"]["value"].as_f64().unwrap();
+    assert!((value(&steered, "psi_k") - own).abs() <= 1e-4 * own.abs(), "{own}");
+    assert!(value(&steered, "psi_k") != value(&plain, "psi_k"));
+    let unknown = "/api/pictures/0123456789abcdef-1/measure";
+    server.send("POST", unknown, &json!({})).problem(410, "evicted");
 }
 
 #[test]

@@ -55,14 +55,14 @@ fn a_look_is_the_picture_that_generate_makes() {
 
 #[test]
 fn looks_are_the_same_alone_and_in_company() {
-    // S5, on fewer seeds than the design asks for in each run: every level of a strip, alone and in the strip.
+    // S5: every level of a strip, alone and in the strip.
     for model in ["digits-gan", "digits-vae"] {
         let server = Server::start_with(tempfile::tempdir().unwrap(), &["-m", model], None);
         server.loaded(model);
         let alone = tempfile::tempdir().unwrap();
         let other = Server::start_with(alone, &["-m", model], None);
         other.loaded(model);
-        for seed in (0..16).chain([u64::MAX]).map(|s| s.to_string()) {
+        for seed in (0..64).chain([u64::MAX]).map(|s| s.to_string()) {
             let strip = json!({"view": "a", "model": model, "seed": seed, "novelty": null, "strip": true});
             for frame in server.look(&strip) {
                 let one = json!({"view": "a", "model": model, "seed": seed, "novelty": frame["asked"]});
@@ -77,6 +77,23 @@ fn looks_are_the_same_alone_and_in_company() {
         };
         server.until("the self-check", || (checked(&server) == true).then_some(()));
     }
+}
+
+#[test]
+fn a_strip_costs_two_calls() {
+    // S7: one for the picture without steering, one for the six levels, beside that for the large picture. How many fit into a
+    // call is known once a few were made.
+    let server = Server::start();
+    server.loaded("digits-gan");
+    let strip =
+        |seed: u64| json!({"view": "a", "model": "digits-gan", "seed": seed.to_string(), "novelty": 82, "strip": true});
+    (0..4).for_each(|seed| drop(server.look(&strip(seed))));
+    let calls = || server.figure("isoline_worker_calls_total{kind=\"look\"}");
+    let pictures = || server.figure("isoline_looks_total");
+    let before = (calls(), pictures());
+    server.look(&strip(9));
+    assert_eq!((calls() - before.0, pictures() - before.1), (3.0, 8.0));
+    assert_eq!([server.figure("isoline_worker_up"), server.figure("isoline_worker_starts_total")], [1.0, 1.0]);
 }
 
 #[test]

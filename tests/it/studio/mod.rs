@@ -5,6 +5,7 @@ mod gallery;
 mod looks;
 mod queue;
 mod shell;
+mod taste;
 mod worker;
 
 use crate::runs::isoline;
@@ -69,7 +70,11 @@ impl Server {
         let model = if args.contains(&"-m") { &[][..] } else { &["-m", "digits-gan"] };
         let call = isoline(&["studio"]).args(model).args(listen).args(args).arg(root.path());
         let call = if let Some(points) = points { call.failing_at(points) } else { call };
-        let mut command = call.into_command();
+        Self::launch(call.into_command(), root)
+    }
+
+    /// The studio that this command starts over `root`.
+    pub fn launch(mut command: std::process::Command, root: tempfile::TempDir) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
@@ -158,6 +163,14 @@ impl Server {
             let frames = reply.json()["frames"].as_array().unwrap().clone();
             frames.iter().all(|f| f["state"] == "ready").then_some(frames)
         })
+    }
+
+    /// A figure of the studio as it runs, by its name and labels.
+    #[track_caller]
+    pub fn figure(&self, name: &str) -> f64 {
+        let text = self.get("/metrics").text();
+        let line = text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(' ')).map(str::to_owned);
+        line.map_or(0.0, |value| value.parse().unwrap())
     }
 
     /// Process ids of its workers.

@@ -282,6 +282,69 @@ fn a_tile_that_cannot_be_made_costs_its_job() {
 }
 
 #[test]
+fn a_batch_gets_its_turn_however_much_is_looked_at() {
+    // S20, with half a minute shortened to a second: somebody always waits for pictures, and the batch goes on.
+    let server = Server::start_with(tempfile::tempdir().unwrap(), &[], Some("studio.hungry=nan"));
+    server.loaded("digits-gan");
+    let id = add(&server, "a", "0-159", &json!([95]));
+    let seed = std::cell::Cell::new(1_000);
+    let done = server.until("two tiles of the batch", || {
+        for view in ["a", "b"] {
+            seed.set(seed.get() + 100);
+            let many =
+                json!({"view": view, "model": "digits-gan", "seed": seed.get().to_string(), "novelty": 30, "seeds": 63});
+            let frames = server.send("POST", "/api/looks", &many).json()["frames"].clone();
+            assert!(frames.as_array().unwrap().iter().any(|f| f["state"] == "waiting"));
+        }
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        job(&server, id)["done"].as_u64().filter(|done| *done >= 32)
+    });
+    println!("{done} pictures of the batch, {} looked at", server.figure("isoline_looks_total"));
+}
+
+#[test]
+fn a_file_system_that_is_full_pauses_batches_with_numbers() {
+    // S24 on a file system of 48 MB.
+    if !crate::faults::can_mount() {
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let inner = isoline(&["studio", "-m", "digits-gan", "--listen", "127.0.0.1:0"]).arg(root.path()).into_command();
+    let mut command = std::process::Command::new("unshare");
+    command.args(["-m", "sh", "-c", "mount -t tmpfs -o size=48m none \"$1\" && shift && exec \"$@\"", "sh"]);
+    command.arg(root.path()).arg(inner.get_program()).args(inner.get_args());
+    command.envs(inner.get_envs().filter_map(|(k, v)| Some((k, v?))));
+    let server = Server::launch(command, root);
+    server.loaded("digits-gan");
+    // The file system as the studio sees it.
+    let path = server.root.path().to_str().unwrap().trim_start_matches('/').to_owned();
+    let inside = std::path::PathBuf::from(format!("/proc/{}/root/{path}", server.pid()));
+    let fill = |name: &str, bytes: usize| {
+        let mut file = fs::File::create(inside.join(name)).unwrap();
+        // What does not fit is what this is about.
+        (0..bytes >> 16).take_while(|_| std::io::Write::write_all(&mut file, &[7; 1 << 16]).is_ok()).count()
+    };
+    assert!(fill("filler", 45 << 20) > 0);
+    let id = add(&server, "a", "0-79", &json!([90]));
+    let paused = wait(&server, id, "paused");
+    let reason = paused["reason"].as_str().unwrap();
+    println!("{reason}");
+    assert!(reason.starts_with("The disk is full: ") && reason.contains(" MB needed. Paused"), "{reason}");
+    // Without a byte left the studio answers, looks, and says why nothing can be added.
+    fill("rest", 48 << 20);
+    assert_eq!(server.get("/api/state").status, 200);
+    assert!(server.look(&look(5_000, Some(70.0)))[0]["picture"]["sha8"].is_string());
+    let more = json!({"name": "b", "model": "digits-gan", "seeds": "0-3", "levels": [50]});
+    server.send("POST", "/api/jobs", &more).problem(507, "disk");
+    for name in ["rest", "filler"] {
+        fs::remove_file(inside.join(name)).unwrap();
+    }
+    wait(&server, id, "done");
+    let dir = tempfile::tempdir().unwrap();
+    assert!(hashes(&inside.join("a")) == by_command(dir.path(), "a", "0-79", "90"));
+}
+
+#[test]
 fn a_full_disk_pauses_batches_and_room_lets_them_go_on() {
     let server = Server::start_with(tempfile::tempdir().unwrap(), &[], Some("studio.tile@2=enospc"));
     server.loaded("digits-gan");
