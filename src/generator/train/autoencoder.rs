@@ -17,7 +17,7 @@ use std::cell::RefCell;
 
 pub const ROW: (&str, &str, super::MakeObjective) = (
     "autoencoder",
-    "picture → short code → picture; settings: kl = 1e-3, gradient = 0.5, edges = 0, decoder_alone = false; the card needs an encoder that ends in 2·d values",
+    "picture → short code → picture; settings: kl = 1e-3, gradient = 0.5, edges = 0, decoder_alone = false, means = false; the card needs an encoder that ends in 2·d values",
     make,
 );
 
@@ -33,11 +33,13 @@ struct Settings {
     edges: f64,
     /// Whether the encoder stays as the training found it, so that what was learnt of its codes stays true.
     decoder_alone: bool,
+    /// Whether it is trained on mean codes, which a denoiser of means makes, in place of drawn ones.
+    means: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { kl: 1e-3, gradient: 0.5, edges: 0.0, decoder_alone: false }
+        Self { kl: 1e-3, gradient: 0.5, edges: 0.0, decoder_alone: false, means: false }
     }
 }
 
@@ -64,6 +66,10 @@ fn make(card: &Card, config: &TrainConfig, device: &Device) -> Result<Box<dyn Ob
     if settings.decoder_alone && config.start.is_none() {
         let message = "expected a model in start beside it; without one the encoder has learnt nothing";
         return Err(Error::config("settings.decoder_alone", message));
+    }
+    if settings.means && !settings.decoder_alone {
+        let message = "expected decoder_alone beside it: an encoder that learns needs codes that are drawn";
+        return Err(Error::config("settings.means", message));
     }
     if card.raw.denoiser.is_some() {
         let place = format!("{}: denoiser", crate::error::shown(&card.path));
@@ -132,6 +138,7 @@ impl Objective for Autoencoder {
         let frozen = self.settings.decoder_alone.then(|| Pass::frozen(&state.parameters));
         let Coding { mean, log_variance: log_var, drawn: z } =
             Coding::of(&self.encoder, input, self.code, frozen.as_ref().unwrap_or(&pass), &self.device);
+        let z = if self.settings.means { mean.clone() } else { z };
         let made = self.planes(self.decoder.forward(z, &pass));
         let real = self.planes(input.real.clone());
         let error = made - real.clone();

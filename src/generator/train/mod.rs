@@ -323,8 +323,10 @@ pub fn train(job: &Training, device: &Device, progress: &Progress, cancel: &Canc
 fn read_config(path: &Path) -> Result<(TrainConfig, String)> {
     let (config, text): (TrainConfig, String) = store::read_toml(path)?;
     let at = |key: &str| format!("{}: {key}", crate::error::shown(path));
-    if !(1..=10_000).contains(&config.epochs) {
-        return Err(Error::config(at("epochs"), format!("expected 1 to 10000, found {}", config.epochs)));
+    // Without a pass a model is taken as it is, and joined with the autoencoder that the config names.
+    let least = if config.start.is_some() && config.autoencoder.is_some() { 0 } else { 1 };
+    if !(least..=10_000).contains(&config.epochs) {
+        return Err(Error::config(at("epochs"), format!("expected {least} to 10000, found {}", config.epochs)));
     }
     if !(2..=4096).contains(&config.batch) {
         return Err(Error::config(at("batch"), format!("expected 2 to 4096, found {}", config.batch)));

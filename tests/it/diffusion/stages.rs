@@ -145,6 +145,28 @@ fn a_decoder_goes_on_alone_from_a_model_that_holds_it() {
     train(dir.path(), "means", "bad").fails(2, &["means.toml: codes", "expected an autoencoder"]);
     write("untaught.toml", "kl = 1e-3", "decoder_alone = true");
     train(dir.path(), "untaught", "bad").fails(2, &["settings.decoder_alone", "expected a model in start"]);
+    write("drawn.toml", "kl = 1e-3", "means = true");
+    train(dir.path(), "drawn", "bad").fails(2, &["settings.means", "expected decoder_alone"]);
+    // On mean codes the decoder learns another thing than on drawn ones, and nothing about the encoder.
+    let text = fs::read_to_string(dir.path().join("alone.toml")).unwrap();
+    fs::write(dir.path().join("mean.toml"), text.replace("decoder_alone = true", "decoder_alone = true\nmeans = true"))
+        .unwrap();
+    train(dir.path(), "mean", "mean").succeeds();
+    let mean = tensors(&dir.path().join("mean"));
+    assert!(same(&mean, "encoder.in.weight"));
+    assert!(mean.get("decoder.out.weight").unwrap().values != alone.get("decoder.out.weight").unwrap().values);
+    // Without a pass, a denoiser is joined with the new decoder of its codes.
+    let text = fs::read_to_string(dir.path().join("mini.toml")).unwrap();
+    let start = format!("autoencoder = \"mean\"\nstart = {:?}\n", taught.join("mini"));
+    let epochs = text.lines().find(|l| l.starts_with("epochs")).unwrap().to_owned();
+    let joined = text.replace("autoencoder = \"coder\"\n", &start).replace(&epochs, "epochs = 0");
+    fs::write(dir.path().join("joined.toml"), &joined).unwrap();
+    train(dir.path(), "joined", "joined").succeeds();
+    let joined_model = tensors(&dir.path().join("joined"));
+    assert!(same(&joined_model, "embed.weight") && same(&joined_model, "out.bias"));
+    assert_eq!(joined_model.get("decoder.out.weight").unwrap().values, mean.get("decoder.out.weight").unwrap().values);
+    fs::write(dir.path().join("nothing.toml"), text.replace(&epochs, "epochs = 0")).unwrap();
+    train(dir.path(), "nothing", "bad").fails(2, &["nothing.toml: epochs", "expected 1 to 10000"]);
 }
 
 /// The first stage may be that of a model of two, and the means of codes may be learnt in place of drawn ones.
