@@ -15,13 +15,15 @@ pub const ROW: CommandRow = CommandRow::new::<Args>(
 .stopping_in_order();
 
 /// The flags that a config has as keys.
-const OWN: [&str; 16] = [
+const OWN: [&str; 18] = [
     "teacher",
     "id",
     "about",
     "objective",
     "solver",
     "steps",
+    "guide",
+    "guidance",
     "paths",
     "epochs",
     "batch",

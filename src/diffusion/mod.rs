@@ -5,6 +5,7 @@
 //! Everything works on a [`Denoiser`], D(x; σ) ≈ E[x₀ | x], in variance-exploding coordinates x = x₀ + σ·noise. The
 //! [`predictions`] bring models that were trained in other coordinates to these.
 
+mod autoguided;
 mod clock;
 mod denoiser;
 mod flipd;
@@ -20,6 +21,7 @@ pub mod schedules;
 pub mod solvers;
 mod state;
 
+pub use autoguided::Autoguided;
 pub use clock::Clock;
 pub use denoiser::{Classes, Denoiser};
 pub use flipd::{Estimate, Fault, Flipd, Trace, flipd, to_f64, trace};

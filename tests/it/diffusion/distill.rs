@@ -185,6 +185,16 @@ fn a_student_is_a_model_of_one_step_and_resumes_to_the_same_bits() {
     distill("student-whole").arg("--seed").arg("1").succeeds();
     assert_eq!(files(&work.join("paths")).len(), 2);
     assert!(weights("student-whole") != weights("student-parts"));
+    // A teacher that is led away from a weaker model has other paths, and the card says so.
+    let led = |w: &str| {
+        let name = format!("student-led-{w}");
+        distill(&name).args(&["--guide", "student-parts", "--guidance", w]).succeeds();
+        weights(&name)
+    };
+    let [far, near] = [led("2"), led("1")];
+    assert!(far != near && far != weights("student-parts"));
+    let card = fs::read_to_string(dir.join("student-led-2/card.toml")).unwrap();
+    assert!(card.contains("distilled from mini") && card.contains("led by 2 away from student "), "{card}");
     // What a student is not: a denoiser whose answers are means, and one that learnt classes.
     let call = |args: &[&str]| Isoline::new(args).args(&["--device", "cpu", "-q"]).cwd(dir);
     call(&["lid", "estimate", "student-whole", "--sigma", "0.5"])
@@ -203,6 +213,10 @@ fn bad_distillations_are_refused() {
     distill(&["mini", "--batch", "1"]).fails(2, &["--batch", "found 1"]);
     distill(&["mini", "--solver", "churn"]).fails(2, &["--solver", "deterministic"]);
     distill(&["mini", "--solver", "heum"]).fails(2, &["did you mean \"heun\""]);
+    distill(&["mini", "--guidance", "2"]).fails(2, &["--guide"]);
+    distill(&["mini", "--guide", "digits-gan"]).fails(2, &["denoiser", "no diffusion model"]);
+    distill(&["mini", "--guide", "peeps-diffusion"]).fails(2, &["--guide", "states of shape [8, 8, 8]"]);
+    distill(&["mini", "--guide", "none"]).fails(3, &["no such model"]);
     fs::write(dir.join("distill.toml"), "teacher = \"mini\"\nepoch = 3\n").unwrap();
     distill(&["-c", "distill.toml"]).fails(2, &["distill.toml", "epoch"]);
     distill(&["-c", "distill.toml", "--epochs", "3"]).fails(2, &["cannot be used with"]);

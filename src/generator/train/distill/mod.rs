@@ -4,8 +4,11 @@
 //! works on a diffusion model works on it, and its Jacobian is that of one call. Nothing but the teacher is needed: it learns
 //! from the teacher's paths ([`paths`]) by one of two objectives ([`objective`]).
 
+mod guide;
 mod objective;
 mod paths;
+
+use guide::{Guide, denoiser_sha256};
 
 pub use objective::{Lesson, Target, answers, loss};
 pub use paths::{Paths, start};
@@ -14,7 +17,7 @@ use super::course::{average, falling};
 use super::{State, checkpoint, finite};
 use crate::cancel::Cancel;
 use crate::device::Device;
-use crate::diffusion::{Denoiser, NetworkDenoiser, Parts, Sampling};
+use crate::diffusion::{Autoguided, Denoiser, NetworkDenoiser, Parts, Sampling};
 use crate::error::{Error, Result, shown};
 use crate::generator::{Card, card_parameters, find_model, finish_card, read_model};
 use crate::nn::adam::{AdamConfig, gradients};
@@ -53,6 +56,14 @@ pub struct Distillation {
     #[arg(long, value_name = "N")]
     #[serde(default)]
     pub steps: Option<usize>,
+    /// Weaker model of the same codes, such as an earlier training of the teacher, whose mistakes the teacher is led away from
+    #[arg(long, value_name = "MODEL")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guide: Option<String>,
+    /// How far it is led: 1 is the teacher alone
+    #[arg(long, value_name = "W", requires = "guide")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guidance: Option<f64>,
     /// Paths of the teacher that are learned from
     #[arg(long, value_name = "N", default_value_t = 8192)]
     #[serde(default = "many")]
@@ -94,6 +105,9 @@ pub struct Distillation {
     #[serde(default)]
     pub seed: u64,
 }
+
+/// w of autoguidance where none is asked for.
+const GUIDANCE: f64 = 3.0;
 
 fn one_step() -> String {
     "one-step".into()
@@ -190,6 +204,11 @@ impl Solved {
 }
 
 impl Distillation {
+    /// w of autoguidance.
+    fn guidance(&self) -> f64 {
+        self.guidance.unwrap_or(GUIDANCE)
+    }
+
     /// Checks everything that needs no model.
     ///
     /// # Errors
@@ -204,6 +223,10 @@ impl Distillation {
         number("epochs", f64::from(self.epochs), 1.0, 1e4)?;
         number("batch", self.batch as f64, 2.0, self.paths as f64)?;
         number("learning_rate", self.learning_rate, 1e-9, 1.0)?;
+        if self.guide.is_none() && self.guidance.is_some() {
+            return Err(Error::key("guidance", "needs guide, the weaker model"));
+        }
+        number("guidance", self.guidance(), 0.0, 100.0)?;
         number("start", self.start, 0.0, 1.0)?;
         number("huber", self.huber, 0.0, 1e3)?;
         number("ema", self.ema, 0.0, 0.999_999)?;
@@ -249,9 +272,16 @@ pub fn distill(job: &Job, device: &Device, progress: &Progress, cancel: &Cancel)
             format!("\"{}\" draws noise on the way; a path needs a deterministic solver", config.sampler.solver);
         return Err(Error::key("solver", message));
     }
-    let solve = Solve { teacher: &teacher, sampling: &sampling };
+    let guide = asked.guide.as_ref().map(|name| Guide::load(name, &card, &weights, device)).transpose()?;
+    let led = guide.as_ref().map(|g| Autoguided { strong: &teacher, weak: &g.denoiser, weight: asked.guidance() });
+    let solve = Solve { teacher: led.as_ref().map_or(&teacher, |led| led), sampling: &sampling };
+    // What the teacher's answers depend on; another decoder behind it changes no path.
+    let mut answers_of = denoiser_sha256(&text, &parts, &weights)?;
+    if let Some(guide) = &guide {
+        answers_of.push_str(&format!(" led by {} from {}", asked.guidance(), guide.sha256));
+    }
     let told = serde_json::to_string(asked).map_err(|e| Error::Bug(format!("distillation: {e}")))?;
-    let recipe = format!("{told}\n{}\n{} {}", noise::SCHEME, card.model_sha256()?, job.device_class);
+    let recipe = format!("{told}\n{}\n{answers_of} {}", noise::SCHEME, job.device_class);
     let recipe = store::sha256_hex(recipe.as_bytes());
     let started = Parameters::from_values(
         parts.parameters().into_iter().filter_map(|s| Some((s.key.clone(), weights.get(&s.key)?.values.clone()))),
@@ -265,7 +295,7 @@ pub fn distill(job: &Job, device: &Device, progress: &Progress, cancel: &Cancel)
         skipped: 0,
     });
     let solver = serde_json::to_string(&config.sampler).map_err(|e| Error::Bug(format!("sampler: {e}")))?;
-    let of = format!("{} {solver} {}", card.model_sha256()?, job.device_class);
+    let of = format!("{answers_of} {solver} {}", job.device_class);
     let (folder, seeds) = (job.work.join("paths"), [asked.seed, asked.paths]);
     let paths = Paths::of(&solve, seeds, (&folder, &of), device, progress, cancel)?;
     let course = Course { asked, parts: &parts, paths: &paths, device };
@@ -273,7 +303,7 @@ pub fn distill(job: &Job, device: &Device, progress: &Progress, cancel: &Cancel)
         return Ok(None);
     }
     let solved = course.solved(&state, &Paths::follow(&solve, asked.seed, 1, 0..asked.held_out, device)?)?;
-    write(job, &card, &text, &weights, &state, &solved)?;
+    write(job, &card, &text, (&weights, guide.as_ref()), &state, &solved)?;
     Ok(Some(solved))
 }
 
@@ -380,7 +410,14 @@ fn learn(
 }
 
 /// Writes the student's folder: the teacher's card with another name and a sampler of one step, and the weights.
-fn write(job: &Job, card: &Card, text: &str, weights: &Weights, state: &State, solved: &Solved) -> Result<()> {
+fn write(
+    job: &Job,
+    card: &Card,
+    text: &str,
+    (weights, guide): (&Weights, Option<&Guide>),
+    state: &State,
+    solved: &Solved,
+) -> Result<()> {
     let mut tensors = BTreeMap::new();
     for spec in card_parameters(card)? {
         let values = match state.average.find(&spec.key) {
@@ -395,13 +432,13 @@ fn write(job: &Job, card: &Card, text: &str, weights: &Weights, state: &State, s
         ("steps".to_owned(), state.step as f64),
         ("ode_error".to_owned(), solved.relative),
     ];
-    let draft = student(job, card, text)?;
+    let draft = student(job, card, text, guide)?;
     let card = finish_card(&draft, &card.path, &store::sha256_hex(&bytes), Some(&job.how), &figures)?;
     store::replace_folder(&job.model, &[("weights.safetensors", &bytes), ("card.toml", card.as_bytes())])
 }
 
 /// The teacher's card as the student's.
-fn student(job: &Job, card: &Card, text: &str) -> Result<String> {
+fn student(job: &Job, card: &Card, text: &str, guide: Option<&Guide>) -> Result<String> {
     let mut doc: toml_edit::DocumentMut =
         text.parse().map_err(|e: toml_edit::TomlError| Error::config(shown(&card.path), e.message().to_owned()))?;
     let asked = job.asked;
@@ -411,6 +448,10 @@ fn student(job: &Job, card: &Card, text: &str) -> Result<String> {
     // A single step of any deterministic solver is the denoiser's answer at the greatest level.
     doc["denoiser"]["sampler"]["steps"] = toml_edit::value(1);
     doc["denoiser"]["distilled"] = toml_edit::value(true);
-    doc["provenance"]["source"] = toml_edit::value(format!("distilled from {} {}", card.raw.id, card.model_sha256()?));
+    let mut source = format!("distilled from {} {}", card.raw.id, card.model_sha256()?);
+    if let Some(guide) = guide {
+        source.push_str(&format!(", led by {} away from {} {}", asked.guidance(), guide.id, guide.sha256));
+    }
+    doc["provenance"]["source"] = toml_edit::value(source);
     Ok(doc.to_string())
 }
