@@ -97,7 +97,12 @@ impl Hub {
         self.readers.count.load(Ordering::SeqCst)
     }
 
-    /// For how long no page has listened; `None` while one does.
+    /// Somebody who may not listen is there all the same: it asked for something.
+    pub fn asked(&self) {
+        *self.readers.alone_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// For how long no page has listened or asked; `None` while one listens.
     pub fn alone_for(&self) -> Option<Duration> {
         let alone = self.readers() == 0;
         alone.then(|| self.readers.alone_since.lock().unwrap_or_else(PoisonError::into_inner).elapsed())

@@ -14,7 +14,8 @@ use std::sync::{Mutex, PoisonError};
 /// The open journal.
 pub struct Journal {
     path: PathBuf,
-    file: Mutex<File>,
+    /// Opened with the next line where it is not.
+    file: Mutex<Option<File>>,
 }
 
 /// One line: all of it counts, or none.
@@ -47,7 +48,7 @@ impl Journal {
     /// [`Error::Io`].
     pub fn open(folder: &Path) -> Result<Self> {
         let path = folder.join("journal.jsonl");
-        Ok(Self { file: Mutex::new(store::open_log(&path)?), path })
+        Ok(Self { file: Mutex::new(Some(store::open_log(&path)?)), path })
     }
 
     /// Writes a change and puts it into the database.
@@ -55,8 +56,7 @@ impl Journal {
     /// # Errors
     /// [`Error::Io`]; then nothing has changed.
     pub fn mark(&self, db: &Db, changes: &[(Vec<String>, Change)]) -> Result<()> {
-        self.write(&Line::Marks(changes.to_vec()))?;
-        db.mark(changes)
+        self.write(&Line::Marks(changes.to_vec()), || db.mark(changes))
     }
 
     /// Writes a choice and puts it into the database.
@@ -64,8 +64,7 @@ impl Journal {
     /// # Errors
     /// [`Error::Io`]; then nothing has changed.
     pub fn choose(&self, db: &Db, chosen: &Chosen) -> Result<()> {
-        self.write(&Line::Choice(chosen.clone()))?;
-        db.choose(chosen)
+        self.write(&Line::Choice(chosen.clone()), || db.choose(chosen))
     }
 
     /// Takes back the last choice about pictures of a model.
@@ -73,8 +72,7 @@ impl Journal {
     /// # Errors
     /// [`Error::Io`]; then nothing has changed.
     pub fn unchoose(&self, db: &Db, model: &str) -> Result<()> {
-        self.write(&Line::Unchosen(model.to_owned()))?;
-        db.unchoose(model)
+        self.write(&Line::Unchosen(model.to_owned()), || db.unchoose(model))
     }
 
     /// Forgets every choice about pictures of a model: the journal is written anew without them.
@@ -86,22 +84,29 @@ impl Journal {
         let text = std::fs::read(&self.path).map_err(|e| Error::io(&self.path, "read", e))?;
         let stays = |line: &&[u8]| !serde_json::from_slice(line).is_ok_and(|l: Line| l.is_taste_of(model));
         let kept: Vec<&[u8]> = text.split_inclusive(|b| *b == b'\n').filter(stays).collect();
+        // Whatever becomes of it, no line goes into the file that it replaces.
+        *file = None;
         store::write_atomic(&self.path, &kept.concat())?;
-        *file = store::open_log(&self.path)?;
         db.forget_choices(Some(model))
     }
 
-    /// Writes a line, so that it is on the disk.
-    fn write(&self, line: &Line) -> Result<()> {
+    /// Writes a line, so that it is on the disk, and does what it says.
+    fn write(&self, line: &Line, act: impl FnOnce() -> Result<()>) -> Result<()> {
         let text = serde_json::to_string(line).map_err(|e| Error::Bug(e.to_string()))?;
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = match held.take() {
+            Some(file) => file,
+            None => store::open_log(&self.path)?,
+        };
         let before = file.metadata().map_err(|e| Error::io(&self.path, "measure", e))?.len();
         let written = store::append_line(&mut file, &self.path, &text)
-            .and_then(|()| file.sync_data().map_err(|e| Error::io(&self.path, "flush", e)));
-        // Half a line would swallow the next one.
+            .and_then(|()| file.sync_data().map_err(|e| Error::io(&self.path, "flush", e)))
+            .and_then(|()| act());
+        // Half a line would swallow the next one, and a line that was not followed would be when the journal is read again.
         if written.is_err() {
-            let _ = file.set_len(before);
+            let _ = file.set_len(before).and_then(|()| file.sync_data());
         }
+        *held = Some(file);
         written
     }
 

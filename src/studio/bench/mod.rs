@@ -134,10 +134,12 @@ impl Bench {
         self.wake();
     }
 
-    /// Measures the geometry at a picture, before any batch. A newer wish for the same one changes nothing.
+    /// Measures the geometry at a picture, before any batch. Of estimates only the one wished for last is made: the others are of pictures
+    /// that nobody looks at any more.
     pub fn measure(&self, measure: Measure) {
         let mut inner = self.inner();
-        if !inner.measures.iter().any(|m| m.id == measure.id) {
+        inner.measures.retain(|m| m.exact);
+        if !inner.measures.iter().any(|m| (&m.id, m.exact) == (&measure.id, measure.exact)) {
             inner.measures.push_back(measure);
         }
         drop(inner);
@@ -216,6 +218,8 @@ pub struct Measure {
     pub model: String,
     /// Its recipe.
     pub own: Box<PictureRecipe>,
+    /// Whether along all directions, however long that takes.
+    pub exact: bool,
 }
 
 /// A picture that is to be kept.

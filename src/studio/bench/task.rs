@@ -3,10 +3,11 @@
 use super::{Again, Keep, Measure};
 use crate::error::{Error, Result};
 use crate::studio::app::App;
-use crate::studio::looks::{Batch, Subject};
+use crate::studio::looks::{Batch, Subject, Wish};
 use crate::studio::models::Told;
 use crate::studio::pictures::Picture;
 use crate::studio::queue::{self, Piece};
+use crate::studio::taste::Traits;
 use crate::studio::worker::link::{Heard, Link};
 use crate::studio::worker::measure::Geometry;
 use crate::studio::worker::talk::{Answer, Ask, Loaded};
@@ -114,7 +115,10 @@ pub async fn once(app: &Arc<App>, link: &mut Link, task: &Task, dropped: &mut bo
         Task::Look(batch) => look(app, link, batch).await,
         Task::Pool(batch) => {
             let done = look(app, link, batch).await?;
-            let made = app.taste.pooled(&batch.subject) + batch.wishes.len();
+            let (measuring, wishes) = (Arc::clone(app), batch.wishes.clone());
+            let measured = tokio::task::spawn_blocking(move || pooled(&measuring, &wishes)).await;
+            measured.map_err(|e| Error::Bug(e.to_string()))??;
+            let made = batch.wishes.iter().map(|w| w.seed + 1).max().unwrap_or(0);
             app.hub.mention("pool", &serde_json::json!({ "model": batch.subject.model, "made": made }))?;
             Ok(done)
         }
@@ -140,8 +144,8 @@ pub async fn once(app: &Arc<App>, link: &mut Link, task: &Task, dropped: &mut bo
             }
         }
         Task::Measure(measure) => {
-            let Measure { id, model, own } = measure.clone();
-            link.ask(&Ask::Measure { model, own }).await?;
+            let Measure { id, model, own, exact } = measure.clone();
+            link.ask(&Ask::Measure { model, own, exact }).await?;
             match link.hear().await? {
                 Heard::Plain(Answer::Measured(found)) => {
                     app.hub.tell("measured", &Measured { id: &id, found: Some(&found), error: None })?;
@@ -301,11 +305,29 @@ pub fn refused(app: &App, task: &Task, why: &str) -> Result<()> {
         Task::Piece(_) => Ok(()),
         Task::Pool(batch) => {
             app.taste.rest(&batch.subject);
-            Ok(())
+            app.hub.mention("pool", &serde_json::json!({ "model": batch.subject.model, "error": why }))?;
+            lost(app, batch, &why)
         }
-        Task::Look(batch) => batch.wishes.iter().try_for_each(|wish| {
-            let (view, slot, id) = (batch.view.as_str(), wish.slot.as_str(), wish.id.as_str());
-            app.hub.mention("frame", &Lost { look: batch.look, view, slot, id, error: &why })
-        }),
+        Task::Look(batch) => lost(app, batch, &why),
     }
+}
+
+/// Tells the pages that these pictures do not come, whoever waits for them.
+fn lost(app: &App, batch: &Batch, why: &str) -> Result<()> {
+    batch.wishes.iter().try_for_each(|wish| {
+        let (view, slot, id) = (batch.view.as_str(), wish.slot.as_str(), wish.id.as_str());
+        app.hub.mention("frame", &Lost { look: batch.look, view, slot, id, error: why })
+    })
+}
+
+/// Measures pictures of a pool that were just made, and keeps what was measured.
+fn pooled(app: &App, wishes: &[Wish]) -> Result<()> {
+    let kept = wishes.iter().map(|wish| {
+        let row = app.shelf.row(&wish.id);
+        let sha8 = row.as_ref().and_then(|r| r.sha256.as_ref()).map_or(String::new(), |s| format!("{s:.8}"));
+        let png = app.shelf.png(&wish.id).ok().flatten();
+        let traits = png.zip(row).and_then(|(png, row)| Traits::of(&png, &row).ok());
+        (wish.id.clone(), sha8, traits)
+    });
+    app.db.keep_traits(&kept.collect::<Vec<_>>())
 }

@@ -19,6 +19,8 @@ const START: Duration = Duration::from_secs(60);
 const LEAST: Duration = Duration::from_secs(60);
 /// The least time where it is not known how long it takes: a first tile, a large model, the sheets of a large run.
 const UNKNOWN: Duration = Duration::from_secs(600);
+/// The least time of an exact measurement.
+const EXACT: Duration = Duration::from_secs(3_600);
 /// By how much it may take longer than it usually does.
 const SLACK: f64 = 10.0;
 /// Waits before a worker is started again.
@@ -165,6 +167,10 @@ async fn with_patience(app: &Arc<App>, link: &mut Option<Link>, task: &Task, dro
             Err(e) => {
                 why = below(&e, &app.root);
                 set(app, State::Down, Some(why.clone()))?;
+                // An hour is not waited for three times.
+                if matches!(task, Task::Measure(measure) if measure.exact) {
+                    break;
+                }
             }
         }
     }
@@ -228,6 +234,8 @@ fn patience(app: &App, task: &Task) -> Duration {
             Ok(usual) if piece.tile.is_some() && usual > Duration::ZERO => (usual, LEAST),
             _ => (Duration::ZERO, UNKNOWN),
         },
+        // Along all directions of a large model; it is said beforehand that it takes longer.
+        Task::Measure(measure) if measure.exact => (Duration::ZERO, EXACT),
         Task::Load(_) | Task::Keep(_) | Task::Again(_) | Task::Measure(_) => (Duration::ZERO, UNKNOWN),
     };
     let least = failpoint!("studio.patience", 0).map_or(least, |_| Duration::from_secs(2));

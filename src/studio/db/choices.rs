@@ -89,6 +89,7 @@ impl Db {
             // What is deleted is overwritten, also in the log of changes.
             c.query_row("PRAGMA secure_delete = ON", [], |_| Ok(()))?;
             c.execute("DELETE FROM choices WHERE ?1 IS NULL OR model = ?1", [model])?;
+            c.execute("DELETE FROM worths WHERE ?1 IS NULL OR model = ?1", [model])?;
             c.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
         })
     }

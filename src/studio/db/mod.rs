@@ -8,6 +8,7 @@ mod marks;
 mod pictures;
 mod runs;
 mod settings;
+mod traits;
 
 pub use events::KeptEvent;
 pub use jobs::{JobRow, JobState};
@@ -47,7 +48,8 @@ static STEPS: &[&str] = &[
     CREATE TABLE choices (id INTEGER PRIMARY KEY AUTOINCREMENT, model TEXT NOT NULL, \"left\" TEXT NOT NULL, \"right\" TEXT NOT NULL,
         answer TEXT NOT NULL, blind INTEGER NOT NULL, at REAL NOT NULL) STRICT;
     CREATE INDEX choices_by_model ON choices (model, id);
-    CREATE TABLE worths (picture TEXT PRIMARY KEY, worth REAL) STRICT, WITHOUT ROWID;
+    CREATE TABLE worths (picture TEXT PRIMARY KEY, model TEXT NOT NULL, worth REAL) STRICT, WITHOUT ROWID;
+    CREATE TABLE traits (picture TEXT PRIMARY KEY, sha8 TEXT NOT NULL, named TEXT, small BLOB) STRICT, WITHOUT ROWID;
 ",
 ];
 

@@ -126,17 +126,17 @@ impl Db {
         })
     }
 
-    /// Notes how much pictures are liked, in place of what was noted before.
+    /// Notes how much pictures of a model are liked, in place of what was noted before.
     ///
     /// # Errors
     /// [`crate::error::Error::Io`].
-    pub fn keep_worths(&self, worths: &[(&str, Option<f64>)]) -> Result<()> {
+    pub fn keep_worths(&self, model: &str, worths: &[(&str, Option<f64>)]) -> Result<()> {
         self.with(|c| {
             let whole = c.transaction()?;
-            whole.execute("DELETE FROM worths", [])?;
+            whole.execute("DELETE FROM worths WHERE model = ?1", [model])?;
             {
-                let mut put = whole.prepare("INSERT INTO worths VALUES (?1, ?2)")?;
-                worths.iter().try_for_each(|worth| put.execute(*worth).map(drop))?;
+                let mut put = whole.prepare("INSERT OR REPLACE INTO worths VALUES (?1, ?2, ?3)")?;
+                worths.iter().try_for_each(|(id, worth)| put.execute((id, model, worth)).map(drop))?;
             }
             whole.commit()
         })

@@ -13,7 +13,7 @@ const GAP = 10;
 const BAND = 26;
 
 export function makeGallery(model, said, inspect) {
-  const now = { q: "", mark: "", sort: "level", run: null, size: 104 };
+  const now = { q: "", mark: "", sort: "level", sorted: "level", of: "", run: null, size: 104 };
   const chosen = new Set();
   let items = [];
   let next = null;
@@ -54,7 +54,10 @@ export function makeGallery(model, said, inspect) {
     const parts = new URLSearchParams({ sort: now.sort, limit: "200" });
     for (const key of ["q", "mark", "run"]) if (now[key]) parts.set(key, now[key]);
     // A taste is about the pictures of one model.
-    if (now.sort === "taste") parts.set("model", model.model);
+    if (now.sort === "taste") {
+      parts.set("model", model.model);
+      if (model.reward) parts.set("reward", model.reward);
+    }
     if (cursor) parts.set("cursor", cursor);
     return `/api/pictures?${parts}`;
   }
@@ -67,7 +70,12 @@ export function makeGallery(model, said, inspect) {
       ({ total } = list);
       items = list.items;
       next = list.next ?? null;
+      now.of = `${model.model} ${model.reward}`;
+      now.sorted = now.sort;
     } catch (problem) {
+      // The list that is there stays, and so does its order.
+      now.sort = now.sorted;
+      $("gal-sort").value = now.sort;
       return said(problem.message, true);
     } finally {
       if (loading === asked) loading = null;
@@ -308,7 +316,8 @@ export function makeGallery(model, said, inspect) {
   return {
     open(run) {
       visible = true;
-      if (run !== now.run || items.length === 0) {
+      const other = now.sort === "taste" && now.of !== `${model.model} ${model.reward}`;
+      if (run !== now.run || items.length === 0 || other) {
         now.run = run;
         reload();
       } else arrange();

@@ -32,13 +32,13 @@ export function makeInspector(now, said, openInStudio) {
   // The geometry at the picture, once it is measured.
   function geometry(found) {
     if (!found) return [h("p", { class: "hint" }, words.measuring)];
-    if (found.error) return [h("p", { class: "hint" }, found.error)];
+    if (found.error) return [h("p", { class: "hint" }, found.error), h("button", { type: "button", class: "ghost sm", onclick: () => measure() }, "Try again")];
     const value = (name) => found.values.find((v) => v.name === name) ?? {};
     const rows = words.descriptors
       .map(([name, label, digits, what]) => [label, value(name), digits, what])
       .filter(([, v]) => v.value !== null && v.value !== undefined)
       .map(([label, v, digits, what]) => fact(label, number(v.value, digits), v.stderr === null || Number(number(v.stderr, digits)) === 0 ? null : number(v.stderr, digits), what));
-    return [h("table", { class: "desc" }, h("tbody", {}, ...rows)), stems(found.singular_values, value("nu").value ?? 0), h("p", { class: "hint" }, words.spectrum(found))];
+    return [h("table", { class: "desc" }, h("tbody", {}, ...rows)), stems(found.singular_values, value("nu").value ?? 0), h("p", { class: "hint" }, words.spectrum(found)), found.directions < found.of ? h("button", { type: "button", class: "ghost sm", onclick: () => measure(true) }, words.measureAll(found.of)) : null].filter(Boolean);
   }
 
   // Singular values as stems; those beyond the local rank are pale.
@@ -60,13 +60,24 @@ export function makeInspector(now, said, openInStudio) {
   }
 
   function drawGeometry(id) {
-    if (known?.id === id && parts) parts.geometry.replaceChildren(h("h2", {}, "Geometry at this picture"), ...geometry(measured.get(id)));
+    if (known?.id !== id || !parts) return;
+    const focused = parts.geometry.contains(document.activeElement);
+    const title = h("h2", { tabindex: "-1" }, "Geometry at this picture");
+    parts.geometry.replaceChildren(title, ...geometry(measured.get(id)));
+    // A button that is gone leaves the focus where it was.
+    if (focused) title.focus();
   }
 
-  function measure() {
+  function measure(exact = false) {
     const { id } = known;
-    drawGeometry(id);
-    post(`/api/pictures/${id}/measure`, {}).catch((problem) => {
+    said(words.measuring);
+    // An estimate stays until all directions are measured.
+    if (!exact) {
+      measured.delete(id);
+      drawGeometry(id);
+    }
+    post(`/api/pictures/${id}/measure${exact ? "?exact=true" : ""}`, {}).catch((problem) => {
+      if (exact) return said(problem.message, true);
       measured.set(id, { error: problem.message });
       drawGeometry(id);
     });
@@ -158,16 +169,18 @@ export function makeInspector(now, said, openInStudio) {
       ),
     );
     refresh();
-    if (measured.has(id)) drawGeometry(id);
+    if (measured.has(id) && !measured.get(id).error) drawGeometry(id);
     // A model that is in memory is measured at once, another one when that is asked for.
     else if (known.model === now.model) measure();
-    else parts.geometry.replaceChildren(h("h2", {}, "Geometry at this picture"), button("Measure", measure));
+    else parts.geometry.replaceChildren(h("h2", {}, "Geometry at this picture"), button("Measure", () => measure()));
     said(`${title}${row.novelty_reached === null ? "" : `, reached ${tenth(row.novelty_reached)}`}`);
   }
 
   on("measured", (found) => {
+    if (found.error && measured.get(found.id)?.values) return said(found.error, true);
     measured.set(found.id, found);
     drawGeometry(found.id);
+    if (known?.id === found.id) said(found.error ?? words.measured(found));
   });
   on("kept", async ({ id, error }) => {
     if (known?.id !== id || error) return;

@@ -126,6 +126,7 @@ async function choose(model, reward) {
   $("dialog").close();
   $("main").dataset.ready = "no";
   notice(words.loading(model));
+  taste.clear();
   try {
     choose.spread = await studio.open(model, reward);
     await about();
@@ -167,8 +168,10 @@ function hear(state) {
   if (was === "open") return;
   // What was told while nobody listened is asked for.
   if (was === "lost") notice("");
-  if (studio.now.ready) studio.look(true);
-  else if (was === "lost") studio.load().catch((problem) => notice(problem.message));
+  if (studio.now.ready) {
+    studio.look(true);
+    taste.suit();
+  } else if (was === "lost") studio.load().catch((problem) => notice(problem.message));
 }
 
 async function begin() {

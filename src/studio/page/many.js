@@ -25,12 +25,21 @@ export function makeMany(now, said) {
         cost();
       } }, whole(level));
     const more = h("input", { inputmode: "numeric", placeholder: "+", "aria-label": "Another level", maxlength: "3" });
-    more.addEventListener("change", () => {
+    const add = () => {
       const level = Number(more.value);
-      if (more.value.trim() !== "" && level >= 0 && level <= 100) chosen.add(level);
+      if (more.value.trim() === "") return;
+      if (level >= 0 && level <= 100) chosen.add(level);
+      const inside = document.activeElement === more;
       draw();
-      $("many-levels").lastChild.focus();
+      // Enter leaves the hand where it was; leaving the field does not call it back.
+      if (inside) $("many-levels").lastChild.focus();
       cost();
+    };
+    more.addEventListener("change", add);
+    more.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter") return;
+      event.preventDefault();
+      add();
     });
     $("many-levels").replaceChildren(...[...levels].sort((a, b) => a - b).map(chip), more);
   }

@@ -98,6 +98,7 @@ export function makeStudio(view, said) {
 
   // What is wanted now. A slider that moves asks for the large picture alone.
   function ask(level, rests) {
+    if (level !== now.asked) order = [];
     now.asked = now.taught ? level : null;
     place();
     const hero = frames.get("hero");
@@ -162,8 +163,17 @@ export function makeStudio(view, said) {
     arrange.timer = setTimeout(async () => {
       const there = new Map([...frames].filter(([slot, frame]) => slot.startsWith("seed-") && frame.picture?.sha8).map(([slot, frame]) => [frame.id, slot.slice(5)]));
       if (!best() || there.size === 0) return;
-      const found = await post("/api/taste/order", { model: now.model, reward: now.reward, ids: [...there.keys()] }).catch(() => ({ ids: [] }));
-      order = found.ids.map((id) => there.get(id));
+      const of = [now.model, now.reward, now.seed, now.asked].join(" ");
+      try {
+        const found = await post("/api/taste/order", { model: now.model, reward: now.reward, ids: [...there.keys()] });
+        if (of !== [now.model, now.reward, now.seed, now.asked].join(" ")) return;
+        order = found.ids.map((id) => there.get(id));
+        // What was learnt no longer counts: the seeds come as they are.
+        if (order.length === 0) now.best = false;
+      } catch (problem) {
+        now.best = false;
+        said(problem.message, true);
+      }
       drawOthers();
     }, 200);
   }
@@ -282,8 +292,10 @@ export function makeStudio(view, said) {
 
   function drawOthers() {
     const shown = order.slice(0, PLURAL);
-    $("others-title").textContent = best() ? words.best(now.asked, shown.length, order.length) : words.others(now.asked);
-    const slots = best() ? shown : Array.from({ length: now.others }, (_, i) => String((BigInt(now.seed) + BigInt(i + 1)) % 2n ** 64n));
+    const sorted = best() && shown.length > 0;
+    $("others-title").textContent = sorted ? words.best(now.asked, shown.length, order.length) : best() ? words.bestSoon(now.from) : words.others(now.asked);
+    // Until the best are known the seeds stand as they come, so that the list keeps its length and the focus its place.
+    const slots = Array.from({ length: best() ? PLURAL : now.others }, (_, i) => shown[i] ?? String((BigInt(now.seed) + BigInt(i + 1)) % 2n ** 64n));
     $("best").hidden = now.from === null;
     $("best").setAttribute("aria-pressed", String(best()));
     const host = $("others");
@@ -358,6 +370,7 @@ export function makeStudio(view, said) {
   async function open(model, reward) {
     Object.assign(now, { model, reward, ready: false });
     frames.clear();
+    order = [];
     times.length = 0;
     shown = null;
     draw.told = undefined;

@@ -1,26 +1,29 @@
 // Two pictures, which does one prefer? And what was learnt from that.
 
 import { file, get, patch, post, remove } from "./api.js";
-import { $, h, s, sentence } from "./draw.js";
+import { $, h, s } from "./draw.js";
 import { on } from "./events.js";
 import { keys, typing } from "./keys.js";
 import { tenth, whole, words } from "./words.js";
 
 const SIDES = { left: "ArrowLeft", right: "ArrowRight" };
+const NOTHING = { of: null, pair: null, learnt: null, last: null, described: false, waiting: null, error: "" };
 
 export function makeTaste(now, said, changed) {
-  const state = { pair: null, learnt: null, weight: 0, last: null, described: false, waiting: null, error: "" };
+  const state = { weight: 0, ...NOTHING };
   let visible = false;
   let busy = false;
+  // Whose pictures the page is about. What comes of an older question is not drawn.
   const whose = () => ({ model: now.model, reward: now.reward });
-  const query = () => `?model=${encodeURIComponent(now.model)}${now.reward ? `&reward=${encodeURIComponent(now.reward)}` : ""}`;
+  const same = (of) => of !== null && of.model === now.model && of.reward === now.reward;
+  const query = ({ model, reward }) => `?model=${encodeURIComponent(model)}${reward ? `&reward=${encodeURIComponent(reward)}` : ""}`;
   const fail = (problem) => said(problem.message, true);
 
   const parts = {
     title: h("h1", { id: "taste-title" }, words.prefer),
     number: h("p", { class: "hint" }),
-    pair: h("div", { class: "duel" }),
-    last: h("p", { class: "hint told", role: "status" }),
+    pair: h("div", { class: "duel", role: "group", "aria-labelledby": "taste-title" }),
+    last: h("p", { class: "hint told" }),
     learnt: h("section", {}),
     likes: h("section", {}),
     weight: h("section", {}),
@@ -30,16 +33,23 @@ export function makeTaste(now, said, changed) {
       const image = h("img", { width: "340", height: "340", alt: "" });
       const arrow = h("kbd", {}, side === "left" ? "←" : "→");
       const label = side === "left" ? [arrow, " This one"] : ["This one ", arrow];
-      return [side, { image, button: h("button", { type: "button", class: "side-p", onclick: () => answer(side) }, image, h("span", {}, ...label)) }];
+      // The second click of a double one is about a pair that nobody has seen.
+      const button = h("button", { type: "button", class: "side-p", onclick: (event) => event.detail < 2 && answer(side), onkeydown: (event) => event.repeat && event.preventDefault() }, image, h("span", {}, ...label));
+      return [side, { image, button }];
     }),
   );
   const act = (text, key, what) => h("button", { type: "button", class: "ghost", onclick: what }, `${text} `, h("kbd", {}, key));
-  const undo = act("Undo", "U", takeBack);
-  const describe = act("Describe", "D", () => {
-    state.described = true;
-    draw();
-  });
-  const middle = h("div", { class: "middle" }, act("Can’t say", "=", () => answer("tie")), act("Skip", "S", () => answer("skip")), undo, describe);
+  const acts = {
+    "=": act("Can’t say", "=", () => answer("tie")),
+    s: act("Skip", "S", () => answer("skip")),
+    u: act("Undo", "U", takeBack),
+    d: act("Describe", "D", () => {
+      state.described = true;
+      draw();
+      said(parts.last.textContent);
+    }),
+  };
+  const middle = h("div", { class: "middle" }, ...Object.values(acts));
   const slider = h("input", { type: "range", min: "0", max: "100", step: "5", "aria-labelledby": "taste-weight", "aria-describedby": "taste-weight-hint" });
   const value = h("b", {});
   slider.addEventListener("input", () => {
@@ -50,109 +60,135 @@ export function makeTaste(now, said, changed) {
     patch("/api/settings", { weight: state.weight }).catch(fail);
     changed();
   });
-  const forget = h("button", { type: "button", class: "ghost sm", onclick: forgetAll }, "Forget all");
+  const forget = h("button", { type: "button", class: "ghost sm", onclick: forgetAll }, words.forget);
   const save = h("a", { class: "button ghost sm", download: true }, "Export choices");
   const weightHint = h("p", { class: "hint", id: "taste-weight-hint" });
   parts.weight.append(h("h2", { id: "taste-weight" }, "How much your taste counts"), slider, h("p", { class: "ends" }, h("span", {}, "not at all"), value, h("span", {}, "the most")), weightHint, h("p", { class: "links" }, save, forget));
   parts.pair.append(picture.left.button, middle, picture.right.button);
   $("taste").append(parts.title, parts.number, parts.pair, parts.last, h("div", { class: "three" }, parts.learnt, parts.likes, parts.weight));
 
+  // The next pair. It counts as asked once both pictures can be seen.
   async function ask() {
+    const of = whose();
+    if (!now.ready) return draw();
     try {
-      const next = await post("/api/taste/pairs", whose());
-      state.error = "";
-      state.pair = next.left ? next : null;
-      state.waiting = next.left ? null : next;
-      state.described = false;
+      const next = await post("/api/taste/pairs", of);
+      if (!same(of)) return;
+      Object.assign(state, { of, pair: next.left ? next : null, waiting: next.left ? null : next, described: false, error: "" });
     } catch (problem) {
+      if (!same(of)) return;
       Object.assign(state, { pair: null, waiting: null, error: problem.message });
     }
     draw();
+    if (!visible || !state.pair) return;
+    await Promise.all(Object.values(picture).map(({ image }) => image.decode().catch(() => {})));
+    if (same(of)) said(words.heard(state));
   }
 
   async function learn() {
-    state.learnt = await get(`/api/taste${query()}`).catch(() => null);
+    const of = whose();
+    if (!now.ready) return draw();
+    const learnt = await get(`/api/taste${query(of)}`).catch((problem) => (visible && fail(problem), null));
+    if (!same(of)) return;
+    state.learnt = learnt;
     changed();
     draw();
   }
 
-  async function answer(given) {
-    const pair = state.pair;
-    if (!pair || busy) return;
-    busy = true;
-    try {
-      await post("/api/taste/choices", { ...whose(), left: pair.left.id, right: pair.right.id, answer: given });
-      state.last = { pair, given };
-    } catch (problem) {
-      if (problem.code !== "state") fail(problem);
-    }
-    busy = false;
-    await Promise.all([ask(), learn()]);
-  }
-
-  async function takeBack() {
+  // One thing at a time: a key that is pressed meanwhile is about a pair that nobody has seen.
+  async function alone(work) {
     if (busy) return;
     busy = true;
-    await remove(`/api/taste/choices/last${query()}`).catch(fail);
-    state.last = null;
-    busy = false;
-    await Promise.all([ask(), learn()]);
+    $("taste").dataset.ready = "no";
+    try {
+      await work();
+      await Promise.all([ask(), learn()]);
+    } finally {
+      busy = false;
+      $("taste").dataset.ready = "yes";
+    }
   }
 
-  async function forgetAll() {
-    // The first click asks, the second does it.
+  const answer = (given) => alone(async () => {
+    const { pair, of } = state;
+    if (!pair || !same(of)) return;
+    try {
+      await post("/api/taste/choices", { ...of, left: pair.left.id, right: pair.right.id, answer: given });
+      state.last = { pair, given };
+    } catch (problem) {
+      // Another tab has answered it: the next pair comes.
+      if (problem.code !== "state") fail(problem);
+    }
+  });
+
+  function takeBack() {
+    return alone(async () => {
+      if (!same(state.of)) return;
+      await remove(`/api/taste/choices/last${query(state.of)}`).catch(fail);
+      state.last = null;
+    });
+  }
+
+  // The first click asks, the second does it.
+  function forgetAll() {
     if (!forget.dataset.sure) {
       forget.dataset.sure = "yes";
-      forget.textContent = words.forgetSure(state.learnt?.choices ?? 0);
-      setTimeout(calm, 6000);
+      forget.textContent = words.forgetSure(state.learnt?.all ?? 0);
+      forgetAll.timer = setTimeout(calm, 6000);
       return;
     }
     calm();
-    await remove(`/api/taste${query()}`).then(() => said(words.forgotten)).catch(fail);
-    state.last = null;
-    await Promise.all([ask(), learn()]);
+    alone(async () => {
+      if (!same(state.of)) return;
+      await remove(`/api/taste${query(state.of)}`).then(() => said(words.forgotten)).catch(fail);
+      state.last = null;
+    });
   }
 
   function calm() {
+    clearTimeout(forgetAll.timer);
     delete forget.dataset.sure;
-    forget.textContent = "Forget all";
+    forget.textContent = words.forget;
   }
 
   function draw() {
     if (!visible) return;
     const { pair, learnt, last, waiting } = state;
-    parts.number.textContent = pair ? words.choice(pair.number + 1) : (waiting ? words.pool(waiting.made, waiting.needed) : state.error);
+    parts.number.textContent = pair ? words.choice(pair.number + 1) : waiting ? words.pool(waiting.made, waiting.needed) : state.error || words.loading(now.model);
     parts.pair.hidden = !pair;
     if (pair) {
       for (const side of Object.keys(SIDES)) {
         const { image, button } = picture[side];
         const source = file(pair[side].id, pair[side].sha8);
         if (image.getAttribute("src") !== source) image.src = source;
-        button.setAttribute("aria-label", `${side === "left" ? "The left one" : "The right one"}, seed ${pair[side].id.split("-")[1]}`);
+        button.setAttribute("aria-label", words.thisOne(side, pair[side].id.split("-")[1]));
       }
     }
-    undo.disabled = !learnt || (learnt.choices === 0 && !last);
+    acts.u.disabled = !learnt?.all;
     parts.last.textContent = state.described && pair ? words.differ(pair) : last ? words.took(last.pair, last.given) : "";
-    if (!learnt) return;
     drawLearnt(learnt);
     drawLikes(learnt);
     drawWeight();
-    save.href = `/api/taste/choices${query()}`;
-    save.setAttribute("aria-disabled", String(learnt.choices === 0));
-    forget.disabled = learnt.choices + learnt.other === 0;
+    save.setAttribute("aria-disabled", String(!learnt?.all));
+    if (learnt?.all) save.href = `/api/taste/choices${query(whose())}`;
+    else save.removeAttribute("href");
+    forget.disabled = !learnt?.all;
   }
 
-  function drawLearnt({ choices, accuracy, unlocked, side, other }) {
+  function drawLearnt(learnt) {
     const text = [h("h2", {}, "What it has learnt")];
-    if (accuracy) text.push(scale(accuracy), h("p", { class: "hint" }, words.accuracy(accuracy)));
-    if (choices < 30) text.push(h("p", { class: "hint" }, words.notYet(choices)));
-    else if (!unlocked) text.push(h("p", { class: "hint" }, words.noBetter));
-    if (choices >= 30 && Math.abs(side) > 1) text.push(h("p", { class: "hint" }, words.leans(side)));
-    if (other) text.push(h("p", { class: "hint" }, words.otherVersion(other)));
+    if (learnt) {
+      const { choices, accuracy, unlocked, side, other } = learnt;
+      if (accuracy) text.push(scale(accuracy), h("p", { class: "hint" }, words.accuracy(accuracy)));
+      if (choices < 30) text.push(h("p", { class: "hint" }, words.notYet(choices)));
+      else if (!unlocked) text.push(h("p", { class: "hint" }, words.noBetter));
+      if (choices >= 30 && Math.abs(side) > 1) text.push(h("p", { class: "hint" }, words.leans(side)));
+      if (other) text.push(h("p", { class: "hint" }, words.otherVersion(other)));
+    }
     parts.learnt.replaceChildren(...text);
   }
 
-  // The share that was foretold, on a line from 0 to 100 % with chance in its middle.
+  // The share that was predicted, on a line from 0 to 100 % with chance in its middle.
   function scale({ value, low, high }) {
     const x = (v) => 8 + 304 * v;
     return s("svg", { class: "share", viewBox: "0 0 320 52", role: "img", "aria-label": words.share(value, low, high) },
@@ -165,9 +201,9 @@ export function makeTaste(now, said, changed) {
       s("text", { class: "end", x: x(1), y: 48 }, "100 %"));
   }
 
-  function drawLikes({ likes, dislikes, unlocked }) {
+  function drawLikes(learnt) {
     const row = (list) => h("ul", { class: "six" }, ...list.map((p) => h("li", {}, h("img", { src: file(p.id, p.sha8), width: "52", height: "52", alt: `Seed ${p.id.split("-")[1]}${p.reached === undefined ? "" : `, reached ${tenth(p.reached)}`}` }))));
-    const text = unlocked ? [row(likes), h("h2", {}, "and care less for"), row(dislikes)] : [h("p", { class: "hint" }, words.likesLater)];
+    const text = learnt?.unlocked ? [row(learnt.likes), h("h2", {}, "and care less for"), row(learnt.dislikes)] : [h("p", { class: "hint" }, words.likesLater)];
     parts.likes.replaceChildren(h("h2", {}, "It thinks you like"), ...text);
   }
 
@@ -180,19 +216,26 @@ export function makeTaste(now, said, changed) {
     weightHint.textContent = locked ? words.weightLocked : words.weight(weight, candidates(weight));
   }
 
-  addEventListener("keydown", (event) => {
-    if (!visible || !keys.on || event.ctrlKey || event.metaKey || event.altKey || typing(event.target) || event.target === slider) return;
-    if (document.querySelector("dialog[open]")) return;
-    const side = Object.keys(SIDES).find((name) => SIDES[name] === event.key);
-    const what = side ? () => answer(side) : { "=": () => answer("tie"), s: () => answer("skip"), u: takeBack, d: () => describe.click() }[event.key.toLowerCase()];
-    if (!what || event.repeat) return;
-    event.preventDefault();
-    what();
-  });
+  // The screen's own keys go before those that may be given to others.
+  addEventListener(
+    "keydown",
+    (event) => {
+      if (!visible || !keys.on || event.ctrlKey || event.metaKey || event.altKey || typing(event.target) || event.target === slider) return;
+      if (document.querySelector("dialog[open]")) return;
+      const side = Object.keys(SIDES).find((name) => SIDES[name] === event.key);
+      const button = side ? picture[side].button : acts[event.key.toLowerCase()];
+      if (!button) return;
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      if (!event.repeat) button.click();
+    },
+    { capture: true },
+  );
 
-  on("pool", ({ model, made }) => {
+  on("pool", ({ model, made, error }) => {
     if (!visible || model !== now.model || state.pair) return;
-    if (state.waiting && made < state.waiting.needed) state.waiting.made = made;
+    if (error) Object.assign(state, { waiting: null, error });
+    else if (state.waiting && made < state.waiting.needed) state.waiting.made = made;
     else if (state.waiting) return ask();
     draw();
   });
@@ -207,15 +250,21 @@ export function makeTaste(now, said, changed) {
     open() {
       visible = true;
       draw();
-      ask();
-      learn();
+      alone(() => {});
     },
     close() {
       visible = false;
+      calm();
     },
-    // Another model is loaded, or this one again.
+    // Another model is being loaded.
+    clear() {
+      Object.assign(state, NOTHING);
+      calm();
+      changed();
+      draw();
+    },
+    // The model is loaded, or what was told meanwhile was missed.
     suit() {
-      Object.assign(state, { pair: null, learnt: null, last: null });
       learn();
       if (visible) ask();
     },

@@ -65,7 +65,9 @@ export const words = {
     ["delta", "Local complexity δ", 1, "how many folds lie close by"],
   ],
   measuring: "Measuring…",
-  spectrum: ({ estimator, directions, of }) => (estimator === "exact" ? `Exact, along all ${of} directions of the noise.` : `Estimated by ${estimator}, along ${directions} of ${of} directions.`),
+  measured: ({ values }) => `Measured: ${words.descriptors.map(([name, label, digits]) => [label, values.find((v) => v.name === name)?.value, digits]).filter(([, v]) => v !== null && v !== undefined).map(([label, v, digits]) => `${label} ${v.toFixed(digits)}`).join(", ")}.`,
+  spectrum: ({ estimator, directions, of }) => (estimator === "exact" ? `Exact, along all ${of} directions of the noise.` : `Estimated by ${estimator}, along ${directions} of ${of} directions: numbers to compare pictures by, not those of all directions.`),
+  measureAll: (of) => `Measure all ${of} directions, which takes longer`,
   stems: (values) => `${values.length} singular values, from ${tenth(values[0] ?? 0)} down to ${tenth(values.at(-1) ?? 0)}.`,
   making: "Making it again…",
   same: (bytes) => `Identical: all ${bytes.toLocaleString("en")} bytes.`,
@@ -88,24 +90,28 @@ export const words = {
   prefer: "Which do you prefer?",
   choice: (n) => `Choice ${n.toLocaleString("en")}. Sides are shuffled. Choices stay on this computer.`,
   pool: (made, needed) => `A few pictures to choose from are made first: ${made} of ${needed}.`,
-  differ: (pair) => (pair.differences.length ? `The left one is ${and(differences(pair, "left"))}.` : "In numbers the two hardly differ."),
+  differ: (pair) => (differences(pair, "left").length ? `The left one ${verb(differences(pair, "left"), "is", "comes")}.` : "In numbers the two hardly differ."),
   took: (pair, given) => {
     if (given === "skip") return "";
     if (given === "tie") return "Last time you could not say.";
     const parts = differences(pair, given);
-    return `Last time you took the ${given} one. ${parts.length ? `It was ${and(parts)}.` : "In numbers the two hardly differed."}`;
+    return `Last time you took the ${given} one. ${parts.length ? `It ${verb(parts, "was", "came")}.` : "In numbers the two hardly differed."}`;
   },
   notYet: (n) => `Choose 30 times and it will say what it has learnt. ${n === 0 ? "" : `${n} so far.`}`,
   noBetter: "It does no better than chance yet; its weight stays 0.",
-  accuracy: ({ low, high, n }) => `of ${n} ${n === 1 ? "pair" : "pairs"} picked at random, each foretold before it was learnt from (${whole(100 * low)} to ${whole(100 * high)}, 95 % interval).`,
-  share: (value, low, high) => `${whole(100 * value)} percent foretold, ${whole(100 * low)} to ${whole(100 * high)}; chance is 50.`,
+  accuracy: ({ low, high, n }) => `of ${n} ${n === 1 ? "pair" : "pairs"} picked at random, each predicted before it was learnt from (${whole(100 * low)} to ${whole(100 * high)}, 95 % interval).`,
+  share: (value, low, high) => `${whole(100 * value)} percent predicted, ${whole(100 * low)} to ${whole(100 * high)}; chance is 50.`,
   leans: (side) => `You take the ${side > 0 ? "left" : "right"} one more often, whatever is on it.`,
   otherVersion: (n) => `${n} more ${n === 1 ? "choice is" : "choices are"} about another version of this model and not counted.`,
-  likesLater: "Shown once it foretells better than chance.",
-  weightLocked: "It counts once it foretells better than chance. Pictures stay as they are.",
+  likesLater: "Shown once it predicts better than chance.",
+  weightLocked: "It counts once it predicts better than chance. Pictures stay as they are.",
   weight: (weight, of) => (weight === 0 ? "0 leaves the other seeds as they come." : `Best first, in the Studio, shows the best 12 of ${of} other seeds.`) + " Pictures stay as they are.",
+  forget: "Forget all",
+  thisOne: (side, seed) => `This one, on the ${side}, seed ${seed}`,
+  heard: ({ pair, last }) => `${last ? `${words.took(last.pair, last.given)} ` : ""}Choice ${pair.number + 1}: seed ${pair.left.id.split("-")[1]} on the left, seed ${pair.right.id.split("-")[1]} on the right.`,
   forgetSure: (n) => (n === 0 ? "Forget all: sure?" : `Forget ${n} ${n === 1 ? "choice" : "choices"}: sure?`),
   forgotten: "Forgotten.",
+  bestSoon: (of) => `Looking for the best of ${of} seeds…`,
   best: (asked, n, of) => `The best ${n} of ${of} seeds, ${asked === null ? "without steering" : `asked ${whole(asked)}`}`,
   help: "The number is a percentile among this model’s own pictures. Novel means rare for it: not good, and not new to the world.",
 };
@@ -124,13 +130,15 @@ function differences(pair, side) {
   const other = side === "left" ? "right" : "left";
   const text = ({ name, left_more }) => {
     const more = left_more === (side === "left");
-    if (name === "level") return `the ${more ? "rarer" : "more typical"} of the two (${whole(pair[side].reached)} against ${whole(pair[other].reached)})`;
+    if (name === "level" && pair[side].reached !== undefined) return `the ${more ? "rarer" : "more typical"} of the two (${whole(pair[side].reached)} against ${whole(pair[other].reached)})`;
     return MORE[name]?.[more ? 0 : 1] ?? null;
   };
-  return pair.differences.map(text).filter(Boolean).slice(0, 3);
+  const told = pair.differences.map(text).filter(Boolean).slice(0, 3);
+  // What it is before what it comes with.
+  return [...told.filter((t) => !t.startsWith("with ")), ...told.filter((t) => t.startsWith("with "))];
 }
 
-const and = (list) => list.join(", ");
+const verb = (list, is, comes) => `${list[0].startsWith("with ") ? comes : is} ${list.join(", ")}`;
 
 // What a level is called.
 export function name(level) {

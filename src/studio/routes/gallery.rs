@@ -25,6 +25,7 @@ use std::sync::Arc;
 pub struct Query {
     q: Option<String>,
     model: Option<String>,
+    reward: Option<String>,
     run: Option<String>,
     mark: Option<String>,
     from: Option<f64>,
@@ -85,7 +86,7 @@ const LIMIT: usize = 200;
 
 /// Pictures, a part of them at a time.
 #[utoipa::path(get, path = "/api/pictures", params(
-    ("q" = Option<String>, Query), ("model" = Option<String>, Query), ("run" = Option<String>, Query),
+    ("q" = Option<String>, Query), ("model" = Option<String>, Query), ("reward" = Option<String>, Query), ("run" = Option<String>, Query),
     ("mark" = Option<String>, Query), ("from" = Option<f64>, Query), ("to" = Option<f64>, Query),
     ("sort" = Option<String>, Query), ("limit" = Option<usize>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = List), (status = 400), (status = 422)))]
@@ -108,12 +109,12 @@ pub async fn pictures(State(app): State<Arc<App>>, Asked(query): Asked<Query>) -
         return Err(Problem::value("limit", format!("expected 1 to {LIMIT}, found {limit}")));
     }
     let after = query.cursor.as_deref().map(|c| parse(sorting, c)).transpose()?;
-    let Query { q: text, model, run, mark, from, to, .. } = query;
+    let Query { q: text, model, reward, run, mark, from, to, .. } = query;
     let filter = Filter { text, model, run, mark, from, to };
     app.aside(move |app| {
         // The first part of a list says what the order of all its parts is.
         if let (Sorting::Taste, Some(model), None) = (sorting, &filter.model, &after) {
-            note_worths(app, model)?;
+            note_worths(app, model, reward.as_ref())?;
         }
         let (total, found) = app.db.pictures(&filter, sorting, after, limit).map_err(|e| app.problem(&e))?;
         let next = found.last().filter(|_| found.len() == limit).map(|last| cursor(place(sorting, last)));

@@ -146,6 +146,7 @@ fn ask(app: &App, look: Look) -> Result<(StatusCode, Json<Shown>), Problem> {
             row.is_none() && !app.bench.makes(&wish.id)
         });
     }
+    app.hub.asked();
     let look = app.looks().ask(&look.view, &subject, seed, wanted);
     app.bench.wake();
     Ok((StatusCode::ACCEPTED, Json(Shown { look, frames })))

@@ -139,10 +139,24 @@ pub async fn check(State(app): State<Arc<App>>, Path(id): Path<String>) -> Resul
     .await
 }
 
+/// How a picture is to be measured.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exactly {
+    /// Whether along all directions, however long that takes; else by the estimator that suits the model.
+    #[serde(default)]
+    exact: bool,
+}
+
 /// Measures the geometry at a picture: every descriptor and the singular values. The event `measured` has them.
-#[utoipa::path(post, path = "/api/pictures/{id}/measure", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/api/pictures/{id}/measure",
+    params(("id" = String, Path), ("exact" = Option<bool>, Query)),
     responses((status = 202), (status = 404), (status = 410)))]
-pub async fn measure(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+pub async fn measure(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Asked(Exactly { exact }): Asked<Exactly>,
+) -> Result<StatusCode, Problem> {
     app.aside(move |app| {
         let (run_id, seed) = id.split_once('-').filter(|_| is_id(&id)).ok_or_else(|| unknown(&id))?;
         let seed = seed.parse().map_err(|_| unknown(&id))?;
@@ -152,7 +166,7 @@ pub async fn measure(State(app): State<Arc<App>>, Path(id): Path<String>) -> Res
         };
         let (model, recipe) = made.ok_or_else(|| unknown(&id))?;
         let own = Box::new(PictureRecipe { schema: 1, seed, recipe });
-        app.bench.measure(Measure { id, model, own });
+        app.bench.measure(Measure { id, model, own, exact });
         Ok(StatusCode::ACCEPTED)
     })
     .await

@@ -9,7 +9,7 @@ use crate::studio::looks::Subject;
 use crate::studio::problem::{Code, Problem};
 use crate::studio::queue::now;
 use crate::studio::shelf::is_id;
-use crate::studio::taste::{Answer, Chosen, Difference, FIRST, Learnt, Shown};
+use crate::studio::taste::{Answer, Chosen, Difference, FIRST, Learnt, Shown, Traits};
 use crate::studio::worker::talk::Loaded;
 use axum::Json;
 use axum::extract::State;
@@ -17,6 +17,10 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a request may measure pictures.
+const MEASURING: Duration = Duration::from_secs(15);
 
 /// Whose pictures.
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -141,12 +145,15 @@ pub async fn choose(State(app): State<Arc<App>>, Body(given): Body<Given>) -> Re
 
 /// Takes the last choice about a model's pictures back.
 #[utoipa::path(delete, path = "/api/taste/choices/last", params(("model" = String, Query), ("reward" = Option<String>, Query)),
-    responses((status = 204), (status = 404)))]
+    responses((status = 204), (status = 404), (status = 409)))]
 pub async fn take_back(State(app): State<Arc<App>>, Asked(of): Asked<Whose>) -> Result<StatusCode, Problem> {
     app.aside(move |app| {
         let fail = |e| app.problem(&e);
+        let (_, loaded) = loaded(app, &of.model, of.reward.as_ref())?;
+        let run = loaded.templates.plain.run_id().map_err(fail)?;
         let _one = app.choosing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if app.db.choices(&of.model).map_err(fail)?.is_empty() {
+        // The last one may be about another version of the model, where nobody here chose it.
+        if !app.db.choices(&of.model).map_err(fail)?.last().is_some_and(|c| c.1.left.starts_with(&run)) {
             return Err(Problem::new(Code::Unknown, "there is no choice to take back"));
         }
         app.journal.unchoose(&app.db, &of.model).map_err(fail)?;
@@ -217,7 +224,8 @@ pub async fn order(State(app): State<Arc<App>>, Body(given): Body<Unordered>) ->
     }
     app.aside(move |app| {
         let (subject, loaded) = loaded(app, &given.model, given.reward.as_ref())?;
-        let worths = worths(app, &subject, &loaded, &given.ids)?;
+        let pictures = measured(app, &given.ids)?;
+        let worths = app.taste.worths(app, &subject, &loaded, &pictures).map_err(|e| app.problem(&e))?;
         let mut known: Vec<(f64, &String)> =
             worths.into_iter().zip(&given.ids).filter_map(|(w, id)| Some((w?, id))).collect();
         known.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -226,35 +234,63 @@ pub async fn order(State(app): State<Arc<App>>, Body(given): Body<Unordered>) ->
     .await
 }
 
-/// How much each of these pictures is liked, wherever it lies.
-fn worths(app: &App, subject: &Subject, loaded: &Loaded, ids: &[String]) -> Result<Vec<Option<f64>>, Problem> {
-    let read = |id: &str| -> crate::error::Result<Option<(Vec<u8>, SampleRow)>> {
-        if let Some((row, png)) = app.shelf.row(id).zip(app.shelf.png(id)?) {
-            return Ok(Some((png, row)));
+/// What pictures are like, wherever they lie. What was not measured before is measured now and kept.
+///
+/// # Errors
+/// 409 where that takes too long for one request; the next one goes on.
+fn measured(app: &App, ids: &[String]) -> Result<Vec<Option<Traits>>, Problem> {
+    let fail = |e| app.problem(&e);
+    let began = Instant::now();
+    let (mut all, mut fresh) = (Vec::with_capacity(ids.len()), Vec::new());
+    for id in ids {
+        if let Some(kept) = app.db.traits(id).map_err(fail)? {
+            all.push(kept.2);
+            continue;
         }
-        let Some(found) = app.db.picture(id)? else { return Ok(None) };
-        let file = app.db.places(id)?.into_iter().find_map(|p| p.1);
-        let png = match (file, &found.row.sha256) {
-            (Some(file), Some(sha256)) => in_run(app, &file, sha256).ok().flatten(),
-            _ => None,
-        };
-        Ok(png.map(|png| (png, found.row)))
+        if began.elapsed() > MEASURING {
+            app.db.keep_traits(&fresh).map_err(fail)?;
+            let detail = format!("the pictures are being measured: {} of {} so far", all.len(), ids.len());
+            return Err(Problem::new(Code::Busy, detail).hint("ask again"));
+        }
+        let found = picture(app, id)?.and_then(|(png, row)| {
+            let sha8 = row.sha256.as_ref().map_or(String::new(), |s| format!("{s:.8}"));
+            Some((sha8, Traits::of(&png, &row).ok()?))
+        });
+        all.push(found.as_ref().map(|f| f.1.clone()));
+        fresh.extend(found.map(|(sha8, measured)| (id.clone(), sha8, Some(measured))));
+    }
+    app.db.keep_traits(&fresh).map_err(fail)?;
+    Ok(all)
+}
+
+/// The file of a picture and its row, wherever they lie.
+fn picture(app: &App, id: &str) -> Result<Option<(Vec<u8>, SampleRow)>, Problem> {
+    let fail = |e| app.problem(&e);
+    if let Some((row, png)) = app.shelf.row(id).zip(app.shelf.png(id).map_err(fail)?) {
+        return Ok(Some((png, row)));
+    }
+    let Some(found) = app.db.picture(id).map_err(fail)? else { return Ok(None) };
+    let file = app.db.places(id).map_err(fail)?.into_iter().find_map(|p| p.1);
+    let png = match (file, &found.row.sha256) {
+        (Some(file), Some(sha256)) => in_run(app, &file, sha256).ok().flatten(),
+        _ => None,
     };
-    app.taste.worths(app, subject, loaded, ids, read).map_err(|e| app.problem(&e))
+    Ok(png.map(|png| (png, found.row)))
 }
 
 /// Notes how much every picture of a model is liked, so that lists can be in that order.
 ///
 /// # Errors
 /// 409 for a model that is not loaded, or while nothing is learnt.
-pub fn note_worths(app: &App, model: &str) -> Result<(), Problem> {
-    let (subject, loaded) = loaded(app, model, None)?;
+pub fn note_worths(app: &App, model: &str, reward: Option<&String>) -> Result<(), Problem> {
+    let (subject, loaded) = loaded(app, model, reward)?;
     let ids = app.db.pictures_of(model).map_err(|e| app.problem(&e))?;
-    let worths = worths(app, &subject, &loaded, &ids)?;
+    let pictures = measured(app, &ids)?;
+    let worths = app.taste.worths(app, &subject, &loaded, &pictures).map_err(|e| app.problem(&e))?;
     if !ids.is_empty() && worths.iter().all(Option::is_none) {
         let detail = format!("your taste in pictures of {model} is not known yet");
         return Err(Problem::new(Code::State, detail).hint("choose between pairs in Taste first"));
     }
     let all: Vec<(&str, Option<f64>)> = ids.iter().map(String::as_str).zip(worths).collect();
-    app.db.keep_worths(&all).map_err(|e| app.problem(&e))
+    app.db.keep_worths(model, &all).map_err(|e| app.problem(&e))
 }

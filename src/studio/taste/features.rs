@@ -22,14 +22,14 @@ const LUMA: [f64; 3] = [0.299, 0.587, 0.114];
 
 /// One picture, measured.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Measured {
+pub struct Traits {
     /// The numbers of [`NAMED`]; not a number where one is not known.
     pub named: [f64; NAMED.len()],
-    /// The picture at 16×16, plane by plane, each value from 0 to 1.
-    small: Vec<f32>,
+    /// The picture at 16×16, plane by plane.
+    pub small: Vec<u8>,
 }
 
-impl Measured {
+impl Traits {
     /// Measures the picture in the file `png`, whose record says `row`.
     ///
     /// # Errors
@@ -94,8 +94,13 @@ fn colourfulness(planes: &[Vec<f32>]) -> f64 {
 }
 
 /// A plane at 16×16: each value is the mean of what it covers.
-fn shrunk(plane: &[f32], size: [usize; 2]) -> Vec<f32> {
-    resize::AREA.resize(plane, size, [SIDE, SIDE])
+fn shrunk(plane: &[f32], size: [usize; 2]) -> Vec<u8> {
+    resize::AREA.resize(plane, size, [SIDE, SIDE]).into_iter().map(|v| (255.0 * v).round() as u8).collect()
+}
+
+/// Bytes of a picture's file, but for what is said in it, as its detail tells.
+pub fn bytes(measured: &Traits) -> usize {
+    measured.named[NAMED.len() - 1].exp() as usize
 }
 
 /// What pictures of one model are compared with: the mean and the spread of each number among the model's own pictures, and
@@ -110,7 +115,7 @@ pub struct Basis {
 
 impl Basis {
     /// The basis of these pictures, at least two of one size.
-    pub fn of(pool: &[&Measured]) -> Self {
+    pub fn of(pool: &[&Traits]) -> Self {
         let column = |j: usize| pool.iter().map(move |m| m.named[j]).filter(|v| v.is_finite());
         let mean: [f64; NAMED.len()] = std::array::from_fn(|j| average(column(j)));
         let spread = std::array::from_fn(|j| average(column(j).map(|v| (v - mean[j]).powi(2))).sqrt());
@@ -123,7 +128,7 @@ impl Basis {
 
     /// Values of a picture: the named ones in standard deviations, 0 where one is not known or the same for all; then the
     /// coordinates along the axes, all in standard deviations along the first, so that what varies little counts little.
-    pub fn values(&self, picture: &Measured) -> Vec<f64> {
+    pub fn values(&self, picture: &Traits) -> Vec<f64> {
         let named = (0..NAMED.len()).map(|j| (picture.named[j] - self.mean[j]) / self.spread[j]);
         let along = self.axes.project(&rows(&[picture]));
         let along = along.values.into_iter().map(|v| f64::from(v) / self.first);
@@ -131,9 +136,9 @@ impl Basis {
     }
 }
 
-fn rows(pictures: &[&Measured]) -> Features {
+fn rows(pictures: &[&Traits]) -> Features {
     let width = pictures.first().map_or(1, |p| p.small.len());
-    Features { values: pictures.iter().flat_map(|p| &p.small).copied().collect(), width }
+    Features { values: pictures.iter().flat_map(|p| &p.small).map(|v| f32::from(*v) / 255.0).collect(), width }
 }
 
 #[cfg(test)]
@@ -149,9 +154,9 @@ mod tests {
         .unwrap_or_else(|e| unreachable!("{e}"))
     }
 
-    fn measured(pixels: Vec<u8>, shape: [usize; 3]) -> Result<Measured> {
+    fn measured(pixels: Vec<u8>, shape: [usize; 3]) -> Result<Traits> {
         let picture = Picture::from_pixels(pixels, shape)?;
-        Measured::of(&png::encode(&picture, &PngText::default())?, &row(Some(40.0)))
+        Traits::of(&png::encode(&picture, &PngText::default())?, &row(Some(40.0)))
     }
 
     /// Numbers that were worked out by hand.
@@ -180,7 +185,7 @@ mod tests {
     #[test]
     fn values_are_standard_and_missing_ones_are_nothing() -> Result<()> {
         let shade = |i: usize| vec![(3 * i) as u8; 256];
-        let pool: Vec<Measured> = (0..64).map(|i| measured(shade(i), [1, 16, 16])).collect::<Result<_>>()?;
+        let pool: Vec<Traits> = (0..64).map(|i| measured(shade(i), [1, 16, 16])).collect::<Result<_>>()?;
         let basis = Basis::of(&pool.iter().collect::<Vec<_>>());
         let values: Vec<Vec<f64>> = pool.iter().map(|m| basis.values(m)).collect();
         assert_eq!(values[0].len(), NAMED.len() + 8);

@@ -4,19 +4,21 @@
 //! says what a picture is, `fit` what the choices say, `pairs` what to ask next. Nothing here changes a picture: a taste only puts
 //! pictures in order.
 //!
-//! Whether anything was learnt is measured, not assumed. Every third pair is chosen blindly, and each choice about one is foretold by a
+//! Whether anything was learnt is measured, not assumed. Every third pair is chosen blindly, and each choice about one is predicted by a
 //! fit to the choices before it. Until that went better than chance, taste counts for nothing.
 
 mod features;
 mod fit;
 mod pairs;
 
+pub use features::{NAMED, Traits};
+
 use super::app::App;
 use super::looks::{Batch, Subject, Wish};
 use super::worker::talk::Loaded;
 use crate::error::Result;
 use crate::evaluate::wilson;
-use features::{Basis, Measured, NAMED};
+use features::{Basis, bytes};
 use fit::Fit;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -98,10 +100,10 @@ pub struct Asked {
     pub check: bool,
 }
 
-/// How well blind choices were foretold.
+/// How well blind choices were predicted.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Accuracy {
-    /// The share that was foretold rightly.
+    /// The share that was predicted rightly.
     value: f64,
     /// The lower end of its 95 % interval (Wilson's).
     low: f64,
@@ -118,12 +120,14 @@ pub struct Learnt {
     pool: usize,
     /// Choices that count; skipped pairs are not among them.
     choices: usize,
+    /// Every choice about this model, skipped pairs and those about other versions among them.
+    all: usize,
     /// Choices about pictures of another version of this model, or of another reward. They are kept and count for nothing.
     other: usize,
-    /// How well it foretells; `None` before there is anything to measure.
+    /// How well it predicts; `None` before there is anything to measure.
     #[serde(skip_serializing_if = "Option::is_none")]
     accuracy: Option<Accuracy>,
-    /// Whether it may count: enough choices, and foretold better than chance.
+    /// Whether it may count: enough choices, and predicted better than chance.
     unlocked: bool,
     /// How much the left side is liked whatever is on it: the log-odds of taking it between equal pictures.
     side: f64,
@@ -159,7 +163,7 @@ pub struct Difference {
 pub struct Taste(Mutex<BTreeMap<Subject, Learner>>);
 
 /// A picture of the pool: its measurements, and what lists say of it. `None` where the model made no finite picture.
-type Pooled = Option<(Measured, Shown)>;
+type Pooled = Option<(Traits, Shown)>;
 
 /// One model's.
 #[derive(Default)]
@@ -174,43 +178,45 @@ struct Learner {
     basis: Option<(usize, Basis)>,
     /// φ of the pictures of the pool.
     values: Vec<Option<Vec<f64>>>,
-    /// Whether the blind choices with these numbers were foretold rightly; `None` where nothing was foretold.
-    foretold: BTreeMap<i64, Option<bool>>,
+    /// Whether the blind choices with these numbers were predicted rightly; `None` where nothing was predicted.
+    predicted: BTreeMap<i64, Option<bool>>,
     choices: Vec<(i64, Chosen)>,
     fit: Option<Fit>,
     /// The pair that was asked about last: it stays until it is answered, whatever is learnt meanwhile.
     asked: Option<Asked>,
-    /// φ of other pictures, which were put in order.
-    others: BTreeMap<String, Vec<f64>>,
 }
-
-/// φ that are remembered of pictures outside the pool.
-const OTHERS: usize = 65_536;
 
 impl Taste {
     fn learners(&self) -> MutexGuard<'_, BTreeMap<Subject, Learner>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The pictures of pools that are still to be made: those that somebody waits for (`urgent`), or any.
+    /// The pictures of pools that are still to be made: those that somebody waits for (`urgent`), or any. While somebody else works with
+    /// what was learnt, there are none: whoever gives the worker something to do does not wait for that.
     ///
     /// # Errors
-    /// Those of reading what is on the shelf.
+    /// Those of reading what was measured.
     pub fn wants(&self, app: &App, urgent: bool, most: impl Fn(&Subject) -> usize) -> Result<Option<Batch>> {
-        let mut learners = self.learners();
+        let Ok(mut learners) = self.0.try_lock() else { return Ok(None) };
         for (subject, learner) in learners.iter_mut().filter(|l| l.1.growing) {
             let Some(loaded) = app.models.loaded(subject) else { continue };
             learner.absorb(app, &loaded)?;
-            let (here, limit) = (learner.pool.len(), learner.limit(app, subject));
-            if here >= limit || (urgent && here >= FIRST) {
+            let enough = learner.shown(app).len() >= FIRST;
+            if urgent && enough {
                 continue;
             }
-            let seeds = (here as u64..limit as u64).filter(|seed| app.shelf.row(&learner.id(*seed)).is_none());
+            // What was dropped from the shelf is made again where too little is left to choose from.
+            let again = if enough { 0 } else { learner.pool.len().min(2 * FIRST) };
+            let limit = learner.limit(app, subject, &loaded).max(again);
+            let missing = |seed: &u64| match *seed < again as u64 {
+                true => learner.has(*seed) && app.shelf.row(&learner.id(*seed)).is_none(),
+                false => *seed >= learner.pool.len() as u64,
+            };
             let wish = |seed: u64| {
                 let (slot, id) = ("pool".to_owned(), learner.id(seed));
                 Wish { slot, id, seed, novelty: None, vary: None }
             };
-            let wishes: Vec<Wish> = seeds.take(most(subject)).map(wish).collect();
+            let wishes: Vec<Wish> = (0..limit as u64).filter(missing).take(most(subject)).map(wish).collect();
             if !wishes.is_empty() {
                 return Ok(Some(Batch { look: 0, view: "taste".into(), lane: 2, subject: subject.clone(), wishes }));
             }
@@ -230,11 +236,6 @@ impl Taste {
         self.learners().values_mut().for_each(|learner| learner.growing = false);
     }
 
-    /// How many pictures of a model's pool there are.
-    pub fn pooled(&self, subject: &Subject) -> usize {
-        self.learners().get(subject).map_or(0, |l| l.pool.len())
-    }
-
     /// What was learnt of this model's pictures.
     ///
     /// # Errors
@@ -250,12 +251,13 @@ impl Taste {
     pub fn pair(&self, app: &App, subject: &Subject, loaded: &Loaded) -> Result<std::result::Result<Asked, usize>> {
         self.with(app, subject, loaded, |learner| {
             learner.growing = true;
-            learner.ask(&subject.model);
-            Ok(learner.asked.clone().ok_or(learner.pool.len()))
+            let shown = learner.shown(app);
+            learner.ask(&subject.model, &shown);
+            Ok(learner.asked.clone().ok_or(shown.len()))
         })
     }
 
-    /// How much each of these pictures is liked; `None` for one that is not here, and for all while nothing is learnt.
+    /// How much each of these pictures is liked; `None` for one that is not there, and for all while nothing is learnt.
     ///
     /// # Errors
     /// Those of reading choices and pictures.
@@ -264,30 +266,14 @@ impl Taste {
         app: &App,
         subject: &Subject,
         loaded: &Loaded,
-        ids: &[String],
-        read: impl Fn(&str) -> Result<Option<(Vec<u8>, crate::acts::generate::SampleRow)>>,
+        pictures: &[Option<Traits>],
     ) -> Result<Vec<Option<f64>>> {
         self.with(app, subject, loaded, |learner| {
             let known = learner.is_unlocked();
             let Some(((_, basis), fit)) = learner.basis.as_ref().zip(learner.fit.as_ref()).filter(|_| known) else {
-                return Ok(ids.iter().map(|_| None).collect());
+                return Ok(pictures.iter().map(|_| None).collect());
             };
-            let mut all = Vec::new();
-            for id in ids {
-                if let Some(values) = learner.others.get(id) {
-                    all.push(Some(fit.worth(values)));
-                    continue;
-                }
-                let values = match read(id)? {
-                    Some((png, row)) => Some(basis.values(&Measured::of(&png, &row)?)),
-                    None => None,
-                };
-                all.push(values.as_ref().map(|v| fit.worth(v)));
-                if let Some(values) = values.filter(|_| learner.others.len() < OTHERS) {
-                    learner.others.insert(id.clone(), values);
-                }
-            }
-            Ok(all)
+            Ok(pictures.iter().map(|p| p.as_ref().map(|p| fit.worth(&basis.values(p)))).collect())
         })
     }
 
@@ -318,12 +304,25 @@ impl Learner {
         self.pool.get(seed)?.as_ref().map(|_| seed)
     }
 
-    /// How many pictures the pool is to have.
-    fn limit(&self, app: &App, subject: &Subject) -> usize {
-        let slow = app.bench.usual_ms(subject).map_or(POOL, |ms| (POOL_MS / ms.max(1.0)) as usize);
-        let bytes =
-            self.pool.first().and_then(|_| app.shelf.png(&self.id(0)).ok().flatten()).map_or(1, |png| png.len());
-        POOL.min(slow).min(POOL_BYTES / bytes.max(1)).max(FIRST)
+    /// Whether the model has made a picture of this seed.
+    fn has(&self, seed: u64) -> bool {
+        self.pool.get(seed as usize).is_some_and(Option::is_some)
+    }
+
+    /// Seeds whose pictures can be shown.
+    fn shown(&self, app: &App) -> Vec<usize> {
+        let here = |seed: &usize| self.has(*seed as u64) && app.shelf.row(&self.id(*seed as u64)).is_some();
+        (0..self.pool.len()).filter(here).collect()
+    }
+
+    /// How many pictures the pool is to have, beside those that are none.
+    fn limit(&self, app: &App, subject: &Subject, loaded: &Loaded) -> usize {
+        // A device that sees whole tiles makes a tile in the time that is the usual one.
+        let together = if loaded.one_by_one { 1.0 } else { loaded.templates.plain.tile as f64 };
+        let usual = app.bench.usual_ms(subject).map_or(1.0, |ms| (ms / together).max(1.0));
+        let largest = self.pool.iter().flatten().map(|p| bytes(&p.0)).max().unwrap_or(1);
+        let most = POOL.min((POOL_MS / usual) as usize).min(POOL_BYTES / largest.max(1)).max(FIRST);
+        (most + self.pool.iter().filter(|p| p.is_none()).count()).min(2 * POOL)
     }
 
     /// Takes in what has been made of the pool since.
@@ -333,21 +332,16 @@ impl Learner {
             // Another version of the model: nothing of the one before is its.
             *self = Self { run, growing: self.growing, ..Self::default() };
         }
-        while self.pool.len() < POOL {
-            let id = self.id(self.pool.len() as u64);
-            let Some(row) = app.shelf.row(&id) else { break };
-            // A file of the cache that cannot be read is as good as none.
-            let measured = app.shelf.png(&id).ok().flatten().and_then(|png| Measured::of(&png, &row).ok());
-            let sha8 = row.sha256.as_ref().map_or(String::new(), |s| format!("{s:.8}"));
-            let liked = Shown { id, sha8, reached: row.novelty_reached };
-            self.pool.push(measured.map(|m| (m, liked)));
+        while let Some((id, sha8, measured)) = app.db.traits(&self.id(self.pool.len() as u64))? {
+            let reached = measured.as_ref().map(|m| m.named[0]).filter(|v| v.is_finite());
+            self.pool.push(measured.map(|m| (m, Shown { id, sha8, reached })));
         }
         Ok(())
     }
 
     /// Brings basis, values and fit up to date with the pool and these choices.
     fn learn(&mut self, choices: Vec<(i64, Chosen)>) {
-        let there: Vec<&Measured> = self.pool.iter().flatten().map(|p| &p.0).collect();
+        let there: Vec<&Traits> = self.pool.iter().flatten().map(|p| &p.0).collect();
         // The basis is made anew each time that the pool has doubled.
         let due = if there.len() < FIRST { 0 } else { 1 << there.len().ilog2() };
         let mut anew = false;
@@ -361,8 +355,7 @@ impl Learner {
         };
         if anew {
             self.values.clear();
-            self.foretold.clear();
-            self.others.clear();
+            self.predicted.clear();
             self.fit = None;
         }
         for pooled in &self.pool[self.values.len()..] {
@@ -376,7 +369,7 @@ impl Learner {
         let judged: Vec<(i64, bool, fit::Choice)> = self.judged();
         let all: Vec<fit::Choice> = judged.iter().map(|j| j.2.clone()).collect();
         let whole = Fit::of(&all, width, self.fit.as_ref());
-        let known: BTreeMap<i64, Option<bool>> = std::mem::take(&mut self.foretold);
+        let known: BTreeMap<i64, Option<bool>> = std::mem::take(&mut self.predicted);
         let blind: Vec<usize> = (0..judged.len()).filter(|i| judged[*i].1).collect();
         for at in blind.into_iter().rev().take(MEASURED) {
             let (id, _, choice) = &judged[at];
@@ -386,7 +379,7 @@ impl Learner {
                 let lean = before.worth(&choice.difference);
                 (lean != 0.0 && choice.left != 0.5).then_some((lean > 0.0) == (choice.left > 0.5))
             });
-            self.foretold.insert(*id, verdict);
+            self.predicted.insert(*id, verdict);
         }
         self.fit = Some(whole);
     }
@@ -403,7 +396,7 @@ impl Learner {
     }
 
     fn accuracy(&self) -> Option<Accuracy> {
-        let told: Vec<bool> = self.foretold.values().flatten().copied().collect();
+        let told: Vec<bool> = self.predicted.values().flatten().copied().collect();
         let n = told.len();
         (n > 0).then(|| {
             let value = told.iter().filter(|t| **t).count() as f64 / n as f64;
@@ -432,6 +425,7 @@ impl Learner {
         Learnt {
             pool: self.pool.len(),
             choices: self.judged().len(),
+            all: self.choices.len(),
             other: self.choices.iter().filter(|c| !own(c)).count(),
             accuracy: self.accuracy(),
             unlocked,
@@ -441,22 +435,26 @@ impl Learner {
         }
     }
 
-    /// Chooses the next pair, unless the last one is still to be answered.
-    fn ask(&mut self, model: &str) {
+    /// Chooses the next pair of pictures that can be shown, unless the last one is still to be answered.
+    fn ask(&mut self, model: &str, shown: &[usize]) {
         let number = self.choices.iter().filter(|c| c.1.left.starts_with(&self.run)).count() as u64;
-        if self.asked.as_ref().is_none_or(|asked| asked.number != number) {
-            self.asked = self.next(model, number);
+        let there = |id: &str| self.place(id).is_some_and(|i| shown.binary_search(&i).is_ok());
+        let stays = |a: &Asked| a.number == number && there(&a.left.id) && there(&a.right.id);
+        if !self.asked.as_ref().is_some_and(stays) {
+            self.asked = self.next(model, number, shown);
         }
     }
 
-    fn next(&self, model: &str, number: u64) -> Option<Asked> {
-        let fit = self.fit.as_ref()?;
-        let pair = pairs::next(&self.values, fit, model, number)?;
-        let shown = |i: usize| Some(self.pool.get(i)?.as_ref()?.1.clone());
+    fn next(&self, model: &str, number: u64, shown: &[usize]) -> Option<Asked> {
+        let fit = self.fit.as_ref().filter(|_| shown.len() >= FIRST)?;
+        let there: Vec<(usize, &[f64])> =
+            shown.iter().filter_map(|i| Some((*i, self.values.get(*i)?.as_deref()?))).collect();
+        let pair = pairs::next(&there, fit, model, number)?;
+        let one = |i: usize| Some(self.pool.get(i)?.as_ref()?.1.clone());
         Some(Asked {
             number,
-            left: shown(pair.left)?,
-            right: shown(pair.right)?,
+            left: one(pair.left)?,
+            right: one(pair.right)?,
             differences: self.differences(pair.left, pair.right),
             check: pair.check,
         })
@@ -492,7 +490,7 @@ mod tests {
             let pixels = (0..256).map(|_| rng.random()).collect();
             let png = png::encode(&Picture::from_pixels(pixels, [1, 16, 16])?, &PngText::default())?;
             let shown = Shown { id: format!("r-{seed}"), sha8: "ab".into(), reached: Some(50.0) };
-            learner.pool.push(Some((Measured::of(&png, &row)?, shown)));
+            learner.pool.push(Some((Traits::of(&png, &row)?, shown)));
         }
         learner.learn(Vec::new());
         Ok(learner)
@@ -503,7 +501,8 @@ mod tests {
         let mut all: Vec<(i64, Chosen)> = Vec::new();
         let mut ever = false;
         for id in 0..90 {
-            learner.ask("m");
+            let there: Vec<usize> = (0..64).collect();
+            learner.ask("m", &there);
             let Some(asked) = learner.asked.clone() else { unreachable!("no pair") };
             assert_eq!(asked.number, id as u64);
             let answer = if left(learner, &asked) { Answer::Left } else { Answer::Right };
@@ -512,7 +511,7 @@ mod tests {
             learner.learn(all.clone());
             ever |= learner.is_unlocked();
         }
-        assert_eq!((learner.judged().len(), learner.foretold.len()), (90, 30));
+        assert_eq!((learner.judged().len(), learner.predicted.len()), (90, 30));
         (learner.is_unlocked(), ever)
     }
 
@@ -542,12 +541,12 @@ mod tests {
         assert!(end, "{:?}", one.accuracy());
         let fewer: Vec<(i64, Chosen)> = one.choices[..40].to_vec();
         one.learn(fewer);
-        assert_eq!((one.judged().len(), one.foretold.len()), (40, 13));
+        assert_eq!((one.judged().len(), one.predicted.len()), (40, 13));
         // Choices about another version of the model count for nothing.
         let others: Vec<(i64, Chosen)> =
             one.choices.iter().cloned().map(|(i, c)| (i, Chosen { left: "q-1".into(), ..c })).collect();
         one.learn(others);
-        assert_eq!((one.judged().len(), one.foretold.len(), one.is_unlocked()), (0, 0, false));
+        assert_eq!((one.judged().len(), one.predicted.len(), one.is_unlocked()), (0, 0, false));
         Ok(())
     }
 }

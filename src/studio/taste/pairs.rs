@@ -22,34 +22,31 @@ pub struct Pair {
     pub check: bool,
 }
 
-/// The pair of number `number` among pictures with these values; `None` for those that have no picture. Two of three are what
-/// is hardest to foretell for a taste that is drawn from all that the choices allow (Thompson's sampling): the nearest to even of
+/// The pair of number `number` among pictures, given as places in the pool and their values. Two of three are what
+/// is hardest to predict for a taste that is drawn from all that the choices allow (Thompson's sampling): the nearest to even of
 /// many. The same number, name and fit give the same pair.
-pub fn next(pool: &[Option<Vec<f64>>], fit: &Fit, name: &str, number: u64) -> Option<Pair> {
-    let there: Vec<usize> = (0..pool.len()).filter(|i| pool[*i].is_some()).collect();
-    if there.len() < 2 {
+pub fn next(pool: &[(usize, &[f64])], fit: &Fit, name: &str, number: u64) -> Option<Pair> {
+    if pool.len() < 2 {
         return None;
     }
     let hash = sha256_hex(format!("{name} {number}").as_bytes());
     let mut rng = ChaCha8Rng::seed_from_u64(u64::from_str_radix(&hash[..16], 16).unwrap_or(number));
     let mut any = || {
-        let a = rng.random_range(0..there.len());
-        let b = (a + rng.random_range(1..there.len())) % there.len();
-        (there[a], there[b])
+        let a = rng.random_range(0..pool.len());
+        (a, (a + rng.random_range(1..pool.len())) % pool.len())
     };
     let check = number % BLIND == BLIND - 1;
     let (left, right) = if check {
         any()
     } else {
         let candidates: Vec<(usize, usize)> = (0..CANDIDATES).map(|_| any()).collect();
-        let width = pool[there[0]].as_ref().map_or(0, Vec::len);
+        let width = pool[0].1.len();
         let normals: Vec<f64> = (0..=width).map(|_| rng.sample(StandardNormal)).collect();
         let drawn = fit.drawn(&normals);
-        let worth = |i: usize| pool[i].as_ref().map_or(0.0, |values| drawn.worth(values));
-        let apart = |pair: &(usize, usize)| (worth(pair.0) - worth(pair.1)).abs();
+        let apart = |pair: &(usize, usize)| (drawn.worth(pool[pair.0].1) - drawn.worth(pool[pair.1].1)).abs();
         candidates.into_iter().min_by(|a, b| apart(a).total_cmp(&apart(b)))?
     };
-    Some(Pair { left, right, check })
+    Some(Pair { left: pool[left].0, right: pool[right].0, check })
 }
 
 #[cfg(test)]
@@ -58,14 +55,15 @@ mod tests {
 
     #[test]
     fn pairs_are_of_two_pictures_the_same_each_time_and_hard_or_blind() {
-        let pool: Vec<Option<Vec<f64>>> = (0..100).map(|i| (i % 10 != 3).then(|| vec![f64::from(i) / 10.0])).collect();
+        let values: Vec<(usize, [f64; 1])> = (0..100).filter(|i| i % 10 != 3).map(|i| (i, [i as f64 / 10.0])).collect();
+        let pool: Vec<(usize, &[f64])> = values.iter().map(|(i, v)| (*i, v.as_slice())).collect();
         let choice = |d: f64| super::super::fit::Choice { difference: vec![d], left: f64::from(d > 0.0) };
         let choices: Vec<_> = (0..200).map(|i| choice(f64::from(i % 20 - 10) / 3.0)).collect();
         let fit = Fit::of(&choices, 1, None);
         let all: Vec<Pair> = (0..300).filter_map(|n| next(&pool, &fit, "m", n)).collect();
         assert_eq!(all.len(), 300);
         assert_eq!(all, (0..300).filter_map(|n| next(&pool, &fit, "m", n)).collect::<Vec<_>>());
-        assert!(all.iter().all(|p| p.left != p.right && pool[p.left].is_some() && pool[p.right].is_some()));
+        assert!(all.iter().all(|p| p.left != p.right && p.left % 10 != 3 && p.right % 10 != 3));
         assert_eq!(all.iter().filter(|p| p.check).count(), 100);
         let apart = |check: bool| {
             let found = all.iter().filter(|p| p.check == check).map(|p| p.left.abs_diff(p.right) as f64);

@@ -196,8 +196,8 @@ impl Child {
                 let answer = self.again(file, below, cancel)?;
                 say(&answer)
             }
-            Ask::Measure { model, own } => {
-                let found = measure(&mut self.subjects, model, (**own).clone(), &self.device, cancel);
+            Ask::Measure { model, own, exact } => {
+                let found = measure(&mut self.subjects, model, ((**own).clone(), *exact), &self.device, cancel);
                 self.forget();
                 say(&Answer::Measured(Box::new(found?)))
             }

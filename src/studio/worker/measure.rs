@@ -39,15 +39,14 @@ pub struct Value {
     pub stderr: Option<f64>,
 }
 
-/// Measures the geometry at the latent that a picture was made from: exactly, or for a model of many directions by the estimator
-/// that suits it.
+/// Measures the geometry at the latent that a picture was made from: by the estimator that suits the model, or `exact`ly.
 ///
 /// # Errors
 /// Those of making the latent again and of measuring; [`Error::SamplesNotFinite`] where a derivative is not finite.
 pub fn measure(
     subjects: &mut Subjects,
     model: &str,
-    own: PictureRecipe,
+    (own, exact): (PictureRecipe, bool),
     device: &(DeviceName, Device),
     cancel: &Cancel,
 ) -> Result<Geometry> {
@@ -59,8 +58,14 @@ pub fn measure(
     let of = describe::Subject::new(find_model(model)?, generator, None, rank)?;
     let keys = Keys { model: model.to_owned(), tile: Some(1), ..Keys::default() };
     let measurer = Measurer::new(of, Source::of(Latents::new(latent, width)), &keys, device.0)?;
-    measurer.check_memory(false)?;
-    let samples = measurer.measure(0, false)?;
+    measurer.check_memory(exact)?;
+    let mut samples = measurer.measure(0, false)?;
+    if exact {
+        // Local complexity has directions of its own.
+        let whole = measurer.measure(0, true)?;
+        let both = whole.into_iter().zip(samples);
+        samples = both.map(|(w, s)| describe::Sample { complexity: s.complexity, ..w }).collect();
+    }
     let found = Description::new(samples, &[], rank, &[], "seed");
     let row = found.rows.first().and_then(|row| Some((row, row.sample.spectrum.as_ref()?)));
     let (row, spectrum) = row.ok_or(Error::SamplesNotFinite { count: 1, total: 1 })?;

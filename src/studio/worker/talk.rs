@@ -54,6 +54,8 @@ pub enum Ask {
         model: String,
         /// The recipe of the picture.
         own: Box<PictureRecipe>,
+        /// Whether along all directions, however long that takes.
+        exact: bool,
     },
     /// Let go of the run that was worked in last.
     Leave,
