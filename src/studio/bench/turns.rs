@@ -30,13 +30,15 @@ const AWAY: Duration = Duration::from_secs(30);
 /// What one call should take at most, so that a newer wish never waits long.
 const CALL_MS: f64 = 400.0;
 
-/// How many wishes of this model go into one call: as many as stay quick, where each costs its own time; a whole tile, where
-/// the tile costs the same.
+/// How many wishes of this model go into one call: as many as stay quick, where each costs its own time, and one for each core at
+/// least; a whole tile, where the tile costs the same.
 fn most(app: &App, subject: &Subject) -> usize {
     let Some(loaded) = app.models.loaded(subject) else { return 1 };
     let tile = loaded.templates.plain.tile;
+    // Each core has a sample to itself.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from).min(tile);
     match app.bench.usual_ms(subject) {
-        Some(ms) if loaded.one_by_one => ((CALL_MS / ms) as usize).clamp(1, tile),
+        Some(ms) if loaded.one_by_one => ((CALL_MS / ms) as usize).clamp(cores, tile),
         None if loaded.one_by_one => 1,
         _ => tile,
     }
