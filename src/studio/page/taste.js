@@ -95,9 +95,12 @@ export function makeTaste(now, said, changed) {
     draw();
   }
 
-  // One thing at a time: a key that is pressed meanwhile is about a pair that nobody has seen.
-  async function alone(work) {
-    if (busy) return;
+  // One thing at a time: a key that is pressed meanwhile is about a pair that nobody has seen. What is not about a pair waits.
+  async function alone(work, waits = false) {
+    while (busy) {
+      if (!waits) return;
+      await new Promise((done) => setTimeout(done, 20));
+    }
     busy = true;
     $("taste").dataset.ready = "no";
     try {
@@ -126,7 +129,7 @@ export function makeTaste(now, said, changed) {
       if (!same(state.of)) return;
       await remove(`/api/taste/choices/last${query(state.of)}`).catch(fail);
       state.last = null;
-    });
+    }, true);
   }
 
   // The first click asks, the second does it.
@@ -142,7 +145,7 @@ export function makeTaste(now, said, changed) {
       if (!same(state.of)) return;
       await remove(`/api/taste${query(state.of)}`).then(() => said(words.forgotten)).catch(fail);
       state.last = null;
-    });
+    }, true);
   }
 
   function calm() {
