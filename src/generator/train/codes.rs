@@ -3,6 +3,7 @@
 //! Each picture of the data is encoded once, to the mean and the log-variance of its code. A step draws a code from them, or takes
 //! the mean, and standardises it by the channel's mean and standard deviation over the data.
 
+use super::start::{Start, alike};
 use crate::cancel::Cancel;
 use crate::data::Dataset;
 use crate::device::Device;
@@ -10,7 +11,7 @@ use crate::error::{Error, Result, shown};
 use crate::generator::card::{RawCard, RawEncoder};
 use crate::generator::codec::{Codec, CodecParts, RawDecoder};
 use crate::generator::{Card, card_parameters, card_weights, find_model};
-use crate::nn::{Network, Parameters, Pass, Rows};
+use crate::nn::{Network, ParameterSpec, Parameters, Pass, Rows};
 use crate::noise::{self, Stream};
 use crate::progress::Progress;
 use crate::store::{WeightTensor, Weights};
@@ -85,6 +86,24 @@ impl FirstStage {
     /// Its tensor of this name.
     pub fn tensor(&self, name: &str) -> Option<&WeightTensor> {
         self.weights.get(name)
+    }
+
+    /// Whether the model that `start` is of has learnt the codes of this autoencoder.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if it has another encoder, or none.
+    pub fn check_codes(&self, start: &Start) -> Result<()> {
+        let own =
+            |spec: &ParameterSpec| self.tensor(&spec.key).map(|tensor| tensor.values.as_slice()).unwrap_or_default();
+        let same = |spec: &ParameterSpec| start.values(spec).is_some_and(|values| alike(&values, own(spec)));
+        match self.encoder.parameters().iter().all(same) {
+            true => Ok(()),
+            false => {
+                let message =
+                    format!("its codes are not those of the autoencoder {}; train it on them", self.card.raw.id);
+                Err(Error::config("start", message))
+            }
+        }
     }
 
     /// Completes a draft with the two networks, standardising codes by `[mean, std]` of each channel.

@@ -273,6 +273,9 @@ pub fn train(job: &Training, device: &Device, progress: &Progress, cancel: &Canc
     let objective = objective(&card, &config, device)?;
     let start = config.start.as_deref().map(|name| Start::load(name, &card_parameters(&card)?, &objective.networks()));
     let start = start.transpose()?;
+    if let (0, Some(first), Some(start)) = (config.epochs, &first, &start) {
+        first.check_codes(start)?;
+    }
     let data = Source::read(&config, job.data_root, &card).map_err(|e| match e {
         e @ Error::Key { .. } => e.inside("data").at(&format!("{}: ", crate::error::shown(job.config_path))),
         e => e,

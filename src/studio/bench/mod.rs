@@ -134,14 +134,12 @@ impl Bench {
         self.wake();
     }
 
-    /// Measures the geometry at a picture, before any batch. Of estimates only the one wished for last is made: the others are of pictures
-    /// that nobody looks at any more.
+    /// Measures the geometry at a picture, before any batch. What was wished for last goes first: the others may be of pictures that nobody
+    /// looks at any more.
     pub fn measure(&self, measure: Measure) {
         let mut inner = self.inner();
-        inner.measures.retain(|m| m.exact);
-        if !inner.measures.iter().any(|m| (&m.id, m.exact) == (&measure.id, measure.exact)) {
-            inner.measures.push_back(measure);
-        }
+        inner.measures.retain(|m| (&m.id, m.exact) != (&measure.id, measure.exact));
+        inner.measures.push_front(measure);
         drop(inner);
         self.wake();
     }

@@ -117,7 +117,10 @@ pub async fn once(app: &Arc<App>, link: &mut Link, task: &Task, dropped: &mut bo
             let done = look(app, link, batch).await?;
             let (measuring, wishes) = (Arc::clone(app), batch.wishes.clone());
             let measured = tokio::task::spawn_blocking(move || pooled(&measuring, &wishes)).await;
-            measured.map_err(|e| Error::Bug(e.to_string()))??;
+            // A database that takes nothing, on a full disk say, is no fault of the worker.
+            if let Err(e) = measured.map_err(|e| Error::Bug(e.to_string()))? {
+                return Ok(Some((e.exit_code(), e.to_string())));
+            }
             let made = batch.wishes.iter().map(|w| w.seed + 1).max().unwrap_or(0);
             app.hub.mention("pool", &serde_json::json!({ "model": batch.subject.model, "made": made }))?;
             Ok(done)

@@ -358,10 +358,12 @@ impl Learner {
             self.predicted.clear();
             self.fit = None;
         }
+        let grown = self.pool.len() > self.values.len();
         for pooled in &self.pool[self.values.len()..] {
             self.values.push(pooled.as_ref().map(|(measured, _)| basis.values(measured)));
         }
-        if !anew && choices == self.choices && self.fit.is_some() {
+        // A picture that has come may be one that was chosen before.
+        if !grown && choices == self.choices && self.fit.is_some() {
             return;
         }
         self.choices = choices;

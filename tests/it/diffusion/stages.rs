@@ -165,6 +165,9 @@ fn a_decoder_goes_on_alone_from_a_model_that_holds_it() {
     let joined_model = tensors(&dir.path().join("joined"));
     assert!(same(&joined_model, "embed.weight") && same(&joined_model, "out.bias"));
     assert_eq!(joined_model.get("decoder.out.weight").unwrap().values, mean.get("decoder.out.weight").unwrap().values);
+    let other = joined.replace("autoencoder = \"mean\"", "autoencoder = \"on\"");
+    fs::write(dir.path().join("other.toml"), other).unwrap();
+    train(dir.path(), "other", "bad").fails(2, &["start", "its codes are not those of the autoencoder"]);
     fs::write(dir.path().join("nothing.toml"), text.replace(&epochs, "epochs = 0")).unwrap();
     train(dir.path(), "nothing", "bad").fails(2, &["nothing.toml: epochs", "expected 1 to 10000"]);
 }

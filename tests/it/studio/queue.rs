@@ -317,8 +317,8 @@ fn a_file_system_that_is_full_pauses_batches_with_numbers() {
     let server = Server::launch(command, root);
     server.loaded("digits-gan");
     // The file system as the studio sees it.
-    let path = server.root.path().to_str().unwrap().trim_start_matches('/').to_owned();
-    let inside = std::path::PathBuf::from(format!("/proc/{}/root/{path}", server.pid()));
+    let own = Path::new("/proc").join(server.pid().to_string()).join("root");
+    let inside = own.join(server.root.path().strip_prefix("/").unwrap());
     let fill = |name: &str, bytes: usize| {
         let mut file = fs::File::create(inside.join(name)).unwrap();
         // What does not fit is what this is about.

@@ -1,5 +1,6 @@
 //! What the teacher's answers depend on, and the weaker model that it may be led away from.
 
+use super::super::start::alike;
 use crate::device::Device;
 use crate::diffusion::{NetworkDenoiser, Parts};
 use crate::error::{Error, Result};
@@ -72,11 +73,4 @@ impl Guide {
         let denoiser = NetworkDenoiser::new(parts, parameters, config.classes, clip, device);
         Ok(Self { id, sha256: card.model_sha256()?, denoiser })
     }
-}
-
-/// Whether values are the same but for rounding: an encoder that stays passes through averages of weights, and the scale of its codes is
-/// measured anew by each training.
-fn alike(a: &[f32], b: &[f32]) -> bool {
-    let largest = a.iter().chain(b).fold(0.0f32, |most, v| most.max(v.abs()));
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-3 * largest)
 }

@@ -60,7 +60,7 @@ pub struct Distillation {
     #[arg(long, value_name = "MODEL")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guide: Option<String>,
-    /// How far it is led: 1 is the teacher alone
+    /// How far it is led: 1 is the teacher alone [default: 3]
     #[arg(long, value_name = "W", requires = "guide")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guidance: Option<f64>,
