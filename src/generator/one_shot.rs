@@ -112,9 +112,9 @@ impl OneShot {
         HostGraph::of_network(network, &parameters)
     }
 
-    /// The pictures by the way through host memory. It tracks no gradients.
+    /// The pictures by the way through host memory, where no gradient is asked for: it tracks none.
     fn on_lanes(&self, z: &Rows) -> Option<Rows> {
-        let pictures = self.pictures.as_ref().filter(|_| device::is_host(&z.device()))?;
+        let pictures = self.pictures.as_ref().filter(|_| device::is_host(&z.device()) && !z.is_tracked())?;
         let graph = match self.to_preactivation {
             Some(_) => pictures.get(|| self.on_host(&self.network))?,
             None => self.host()?,

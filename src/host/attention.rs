@@ -33,6 +33,7 @@ impl Attention {
                 bias: Some(bias),
                 weight,
                 strides: [0, 1, channels],
+                grid: None,
             })
         };
         Self { qkv: mix(3 * channels, qkv, qkv_bias), out: mix(channels, out, out_bias), heads, channels, places }

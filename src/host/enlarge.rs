@@ -2,7 +2,7 @@
 //! enlargement's input need not be read one by one, if the weights they are read through are added first. A 3×3 kernel on a
 //! picture doubled by its nearest values so becomes four kernels of 2×2, one for each of the four places that a pixel becomes.
 
-use crate::nn::{Plain, PlainGather, PlainGraph, Tap};
+use crate::nn::{Grid, Plain, PlainGather, PlainGraph, Tap};
 use std::collections::BTreeMap;
 
 /// Puts every rearrangement into the convolution behind it, where that saves products and nothing else reads the
@@ -82,5 +82,10 @@ fn through(gather: &PlainGather, from: &[u32], fill: f32) -> Option<PlainGather>
         }
     }
     let (outputs, bias) = (gather.outputs, gather.bias.clone());
-    Some(PlainGather { channels, area: before, outputs, taps, bias, weight, strides: [size, outputs, 1] })
+    // The sides of the picture before it was enlarged, if both by the same factor.
+    let grid = gather.grid.and_then(|grid| {
+        let input = (1..=grid.input[0]).map(|by| grid.input.map(|n| n / by)).find(|[h, w]| h * w == before)?;
+        Some(Grid { input, ..grid })
+    });
+    Some(PlainGather { channels, area: before, outputs, taps, bias, weight, strides: [size, outputs, 1], grid })
 }

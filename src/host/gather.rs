@@ -130,7 +130,7 @@ const EACH: usize = 4;
 impl Gather {
     /// Builds the gather for a layer in plain terms: sorts its places into groups and its weights into patterns.
     pub fn new(plain: PlainGather) -> Self {
-        let PlainGather { channels, area, outputs, taps, bias, weight, strides } = plain;
+        let PlainGather { channels, area, outputs, taps, bias, weight, strides, .. } = plain;
         let bias = bias.as_deref();
         let weight = |i: usize, c: usize, m: usize| weight[i * strides[0] + c * strides[1] + m * strides[2]];
         let mut members: BTreeMap<Vec<usize>, Vec<usize>> = BTreeMap::new();

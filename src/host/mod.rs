@@ -39,6 +39,7 @@ mod rearrange;
 mod row_product;
 mod rows;
 mod softmax;
+mod winograd;
 
 pub use gram::{Directions, grams};
 pub use graph::{HostGraph, Start};
@@ -192,6 +193,7 @@ impl<L: HostLayer> HostOperator for L {
 /// The host operator for a map in plain terms.
 fn rule(plain: Plain) -> Box<dyn HostOperator> {
     match plain {
+        Plain::Gather(plain) if winograd::is_worth_it(&plain) => Box::new(winograd::Convolution::new(plain)),
         Plain::Gather(plain) => Box::new(gather::Gather::new(plain)),
         Plain::Groups(plain) => Box::new(groups::Groups::new(plain)),
         Plain::Affine { scale, shift, area } => Box::new(affine::Affine::new(scale, shift, area)),

@@ -72,12 +72,12 @@ impl<'a> TangentProduct<'a> {
 }
 
 #[inline(always)]
-fn load<S: Simd>(values: &[f32]) -> Vector<S, f32> {
+pub(super) fn load<S: Simd>(values: &[f32]) -> Vector<S, f32> {
     bytemuck::pod_read_unaligned(bytemuck::cast_slice(values))
 }
 
 #[inline(always)]
-fn store<S: Simd>(into: &mut [f32], values: &Vector<S, f32>) {
+pub(super) fn store<S: Simd>(into: &mut [f32], values: &Vector<S, f32>) {
     into.copy_from_slice(bytemuck::cast_slice(bytemuck::bytes_of(values)));
 }
 

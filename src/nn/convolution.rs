@@ -3,7 +3,7 @@
 
 use super::layers::{flatten, unflatten};
 use super::{
-    Character, HostParameters, Init, Layer, ParameterSpec, Pass, Plain, PlainGather, Role, Rows, Tangents, Tap,
+    Character, Grid, HostParameters, Init, Layer, ParameterSpec, Pass, Plain, PlainGather, Role, Rows, Tangents, Tap,
     check_range,
 };
 use crate::error::{Error, Result};
@@ -134,6 +134,7 @@ impl Convolution {
             taps: (0..self.output[1] * self.output[2]).map(|p| self.taps(p)).collect(),
             bias: bias.map(<[f32]>::to_vec),
             weight: weight.to_vec(),
+            grid: Some(Grid { input: [self.input[1], self.input[2]], output: [self.output[1], self.output[2]] }),
             strides: if self.transposed { [1, outputs * area, area] } else { [1, area, channels * area] },
         }
     }

@@ -33,7 +33,7 @@ pub use graph_file::{GraphFile, GraphInput, GraphNode};
 pub use network::{Network, Node, ValueId};
 pub use operator::{Character, OneInput, Operator};
 pub use parameters::{Init, Mismatch, ParameterSpec, Parameters, Role};
-pub use plain::{HostParameters, NormRule, Plain, PlainGather, PlainGraph, PlainNode, Tap};
+pub use plain::{Grid, HostParameters, NormRule, Plain, PlainGather, PlainGraph, PlainNode, Tap};
 pub use pointwise::{Pointwise, PointwiseRule};
 pub use product::product;
 pub use tangents::Tangents;

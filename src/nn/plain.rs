@@ -156,6 +156,7 @@ impl NormRule {
 ///
 /// The input is `[channels, area]`, the output `[outputs, taps.len()]`. For a convolution there is one matrix per place
 /// of the kernel; a linear layer has one place, one matrix, and its features as channels.
+#[derive(Clone)]
 pub struct PlainGather {
     /// Number of channels of the input.
     pub channels: usize,
@@ -172,6 +173,32 @@ pub struct PlainGather {
     /// Steps in `weight` from one matrix to the next, from one input channel to the next, and from one output channel
     /// to the next.
     pub strides: [usize; 3],
+    /// Rows and columns of the input's and the output's places, where they are those of pictures.
+    pub grid: Option<Grid>,
+}
+
+impl PlainGather {
+    /// Puts a scale and a shift for each output channel behind it.
+    pub fn fold(&mut self, scale: &[f32], shift: &[f32]) {
+        let matrices = self.weight.len() / (self.channels * self.outputs).max(1);
+        let [matrix, channel, output] = self.strides;
+        for (m, scale) in scale.iter().enumerate() {
+            for i in 0..matrices * self.channels {
+                self.weight[i / self.channels * matrix + i % self.channels * channel + m * output] *= scale;
+            }
+        }
+        let bias = self.bias.take().unwrap_or_else(|| vec![0.0; self.outputs]);
+        self.bias = Some(bias.iter().zip(scale.iter().zip(shift)).map(|(b, (s, t))| b * s + t).collect());
+    }
+}
+
+/// How places lie on the pictures that a map takes and makes.
+#[derive(Clone, Copy, Debug)]
+pub struct Grid {
+    /// Rows and columns of the input.
+    pub input: [usize; 2],
+    /// Rows and columns of the output.
+    pub output: [usize; 2],
 }
 
 /// A place of the input that a place of the output reads, and the weight matrix it is read through.

@@ -2,12 +2,16 @@
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use std::sync::LazyLock;
 
 /// One file of the page.
 struct Asset {
     name: &'static str,
     bytes: &'static [u8],
 }
+
+/// How a browser keeps what never changes under its address.
+pub const FOR_GOOD: &str = "private, max-age=31536000, immutable";
 
 macro_rules! assets {
     ($($name:literal)*) => { &[$(Asset { name: $name, bytes: include_bytes!(concat!("page/", $name)) }),*] };
@@ -18,8 +22,22 @@ static ASSETS: &[Asset] = assets! {
     "help.js" "models.js" "many.js" "queue.js" "gallery.js" "inspector.js" "vary.js" "compare.js" "taste.js"
 };
 
-/// The file called `name`, or 304 if the browser has it already.
-pub fn answer(name: &str, headers: &HeaderMap) -> Option<Response> {
+/// What tells this page from that of another build: a hash of all its files.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let all: Vec<u8> = ASSETS.iter().flat_map(|a| a.bytes).copied().collect();
+    crate::store::sha256_hex(&all)[..12].to_owned()
+});
+
+/// The page, which names its files by their version, so that a browser keeps them until they change.
+pub fn page(headers: &HeaderMap) -> Option<Response> {
+    let text = ASSETS.iter().find(|a| a.name == "index.html").and_then(|a| std::str::from_utf8(a.bytes).ok())?;
+    let text = text.replace("=\"/page/", &format!("=\"/page/{}/", *VERSION));
+    let whole = || ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response();
+    Some(tagged(&format!("\"{}\"", *VERSION), "no-cache", headers, whole))
+}
+
+/// The file called `name`, or 304 if the browser has it already. Under the `version` of this build it is kept for good.
+pub fn answer(version: Option<&str>, name: &str, headers: &HeaderMap) -> Option<Response> {
     let asset = ASSETS.iter().find(|a| a.name == name)?;
     let kind = match name.rsplit_once('.').map(|n| n.1) {
         Some("html") => "text/html; charset=utf-8",
@@ -29,7 +47,8 @@ pub fn answer(name: &str, headers: &HeaderMap) -> Option<Response> {
         _ => "application/octet-stream",
     };
     let tag = format!("\"{:.16}\"", crate::store::sha256_hex(asset.bytes));
-    Some(tagged(&tag, "no-cache", headers, || ([(header::CONTENT_TYPE, kind)], asset.bytes).into_response()))
+    let keep = if version == Some(&*VERSION) { FOR_GOOD } else { "no-cache" };
+    Some(tagged(&tag, keep, headers, || ([(header::CONTENT_TYPE, kind)], asset.bytes).into_response()))
 }
 
 /// What `whole` answers, with its tag; only the tag if the browser says that it has what the tag stands for.
@@ -92,12 +111,18 @@ mod tests {
 
     #[test]
     fn a_file_that_the_browser_has_is_not_sent_again() {
-        let first = answer("index.html", &HeaderMap::new()).map(|r| (r.status(), r.headers()[header::ETAG].clone()));
-        let Some((StatusCode::OK, tag)) = first else { unreachable!("{first:?}") };
-        let again = answer("index.html", &HeaderMap::from_iter([(header::IF_NONE_MATCH, tag)]));
-        assert_eq!(again.map(|r| r.status()), Some(StatusCode::NOT_MODIFIED));
+        for of in [page, |headers: &HeaderMap| answer(None, "main.js", headers)] {
+            let first = of(&HeaderMap::new()).map(|r| (r.status(), r.headers()[header::ETAG].clone()));
+            let Some((StatusCode::OK, tag)) = first else { unreachable!("{first:?}") };
+            let again = of(&HeaderMap::from_iter([(header::IF_NONE_MATCH, tag)]));
+            assert_eq!(again.map(|r| r.status()), Some(StatusCode::NOT_MODIFIED));
+        }
+        let keep =
+            |version| answer(version, "main.js", &HeaderMap::new()).map(|r| r.headers()[header::CACHE_CONTROL].clone());
+        assert_eq!(keep(Some(&VERSION)).as_ref().map(|v| v.as_bytes()), Some(FOR_GOOD.as_bytes()));
+        assert!([None, Some("0123")].map(keep).iter().flatten().all(|v| v == "no-cache"));
         for absent in ["", "../Cargo.toml", "index.html/", "INDEX.HTML", "..%2fassets.rs"] {
-            assert!(answer(absent, &HeaderMap::new()).is_none(), "{absent}");
+            assert!(answer(None, absent, &HeaderMap::new()).is_none(), "{absent}");
         }
     }
 }

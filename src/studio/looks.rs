@@ -56,6 +56,8 @@ pub struct Batch {
     pub lane: usize,
     /// Their model.
     pub subject: Subject,
+    /// The seed that the view was at.
+    pub seed: u64,
     /// The wishes: all of them steered, or none.
     pub wishes: Vec<Wish>,
 }
@@ -114,11 +116,32 @@ impl Looks {
         {
             wishes.extend(order.wishes.pop_front());
         }
-        let Order { view, lane, look, subject, .. } = order.clone();
+        let Order { view, lane, look, subject, seed, .. } = order.clone();
         if order.wishes.is_empty() {
             self.orders.remove(first);
         }
-        Some(Batch { look, view, lane, subject, wishes })
+        Some(Batch { look, view, lane, subject, seed, wishes })
+    }
+
+    /// Whether `batch`, which is being made, keeps something from being made that its page would rather see: a large picture that
+    /// the same view waits for, or any if these are of other seeds or the strip.
+    pub fn is_in_the_way(&self, batch: &Batch) -> bool {
+        self.orders.iter().any(|o| o.lane == 0 && (batch.lane > 0 || o.view == batch.view))
+    }
+
+    /// Puts wishes back whose making was dropped, before what else waits of their look, unless their view has moved on since.
+    pub fn back(&mut self, batch: Batch) {
+        let Batch { look, view, lane, subject, seed, wishes } = batch;
+        let newer = |o: &Order| {
+            o.view == view && ((&o.subject, o.seed) != (&subject, seed) || (o.lane == lane && o.look != look))
+        };
+        if self.orders.iter().any(newer) {
+            return;
+        }
+        match self.orders.iter_mut().find(|o| o.view == view && o.lane == lane) {
+            Some(order) => wishes.into_iter().rev().for_each(|w| order.wishes.push_front(w)),
+            None => self.orders.push(Order { view, lane, look, subject, seed, wishes: wishes.into() }),
+        }
     }
 }
 
@@ -170,6 +193,41 @@ mod tests {
             looks.ask("a", &subject(model), seed, hero(seed, 82.0));
             assert_eq!(slots(&mut looks, 16), [["82"]]);
         }
+    }
+
+    #[test]
+    fn what_was_dropped_comes_back_unless_the_view_has_moved_on() {
+        let mut looks = Looks::default();
+        let strip = || [Some(5.0), Some(50.0), Some(95.0)].map(|n| wish(1, n)).to_vec();
+        looks.ask("a", &subject("m"), 1, [vec![], strip(), vec![]]);
+        let begun = looks.next(|_| 2).unwrap();
+        assert!(!looks.is_in_the_way(&begun));
+        looks.ask("a", &subject("m"), 1, hero(1, 83.0));
+        assert!(looks.is_in_the_way(&begun));
+        looks.back(begun);
+        assert_eq!(slots(&mut looks, 3), [vec!["83"], vec!["5", "50", "95"]]);
+        // All of an order had been begun.
+        looks.ask("a", &subject("m"), 1, [vec![], strip(), vec![]]);
+        let begun = looks.next(|_| 3).unwrap();
+        looks.ask("b", &subject("m"), 2, hero(2, 83.0));
+        assert!(looks.is_in_the_way(&begun));
+        looks.back(begun);
+        assert_eq!(slots(&mut looks, 3), [vec!["83"], vec!["5", "50", "95"]]);
+        // Another seed, another strip, or a newer large picture: the old one is not wanted.
+        for (lane, next) in [(1, hero(2, 83.0)), (0, hero(1, 83.0))] {
+            let mut lanes: [Vec<Wish>; LANES] = [vec![], vec![], vec![]];
+            lanes[lane] = strip();
+            looks.ask("a", &subject("m"), 1, lanes);
+            let begun = looks.next(|_| 3).unwrap();
+            looks.ask("a", &subject("m"), next[0][0].seed, next);
+            looks.back(begun);
+            assert_eq!(slots(&mut looks, 3), [["83"]]);
+        }
+        // The large picture of another page waits for its turn.
+        looks.ask("a", &subject("m"), 1, hero(1, 82.0));
+        let begun = looks.next(|_| 1).unwrap();
+        looks.ask("b", &subject("m"), 2, hero(2, 83.0));
+        assert!(!looks.is_in_the_way(&begun));
     }
 
     #[test]

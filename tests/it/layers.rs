@@ -22,6 +22,9 @@ pub const SAMPLES: &[(&str, &[usize], &str)] = &[
     ("conv2d", &[3, 2, 3], "key = \"a\"\nout = 4\nkernel = 1\nbias = false"),
     ("conv_transpose2d", &[2, 3, 4], "key = \"a\"\nout = 3\nkernel = 4\nstride = 2\npadding = 1"),
     ("conv_transpose2d", &[3, 2, 2], "key = \"a\"\nout = 2\nkernel = 3\nstride = 3\noutput_padding = 2\nbias = false"),
+    // Wide enough for tiles.
+    ("conv2d", &[8, 5, 4], "key = \"a\"\nout = 16\nkernel = 3\npadding = 1"),
+    ("conv_transpose2d", &[8, 3, 2], "key = \"a\"\nout = 17\nkernel = 4\nstride = 2\npadding = 1"),
     ("batch_norm", &[3, 2, 4], "key = \"a\""),
     ("batch_norm", &[5], "key = \"a\"\neps = 0.001"),
     ("group_norm", &[4, 3, 2], "key = \"a\"\ngroups = 2"),

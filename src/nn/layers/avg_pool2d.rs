@@ -80,6 +80,7 @@ impl Layer for AvgPool {
             bias: None,
             weight: vec![1.0 / (k * k) as f32],
             strides: [0, 0, 0],
+            grid: None,
         };
         Some(Plain::Groups((0..channels).map(|_| group()).collect()))
     }

@@ -88,6 +88,7 @@ impl Layer for Linear {
             bias: self.bias.as_ref().map(|b| parameters.get(b).to_vec()),
             weight: parameters.get(&self.weight).to_vec(),
             strides: [0, 1, self.fan_in],
+            grid: None,
         }))
     }
 

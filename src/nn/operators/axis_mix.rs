@@ -84,6 +84,7 @@ impl Operator for AxisMix {
             bias: None,
             weight: parameters.get(&self.matrix).to_vec(),
             strides: [0, 1, inputs],
+            grid: None,
         });
         if outer == 1 {
             return Some(vec![gather]);

@@ -93,6 +93,7 @@ impl Operator for Dense {
             bias: self.bias.as_ref().map(|key| parameters.get(key).to_vec()),
             weight: parameters.get(&self.weight).to_vec(),
             strides: [0, 1, inputs],
+            grid: None,
         });
         if rows == 1 {
             return Some(vec![gather]);

@@ -17,6 +17,25 @@ use std::time::{Duration, Instant};
 
 /// How long a page waits for a batch's tile before that is dropped.
 const WAIT: Duration = Duration::from_secs(1);
+/// How long a page waits for pictures that it no longer wants before they are dropped.
+const MOMENT: Duration = Duration::from_millis(150);
+/// How long pictures may be dropped for newer ones before one is made whatever is wished for: during a long drag some are seen.
+const DRAG: Duration = Duration::from_millis(1500);
+
+/// What was dropped lately for something that a page would rather see.
+#[derive(Default)]
+pub struct Dropped {
+    /// Whether the last tile of a batch was: the next one is not.
+    tile: bool,
+    /// Since when pictures were, with none made in between.
+    looks: Option<Instant>,
+}
+
+/// What became of pictures that were begun.
+enum Looked {
+    Done(Refusal),
+    Dropped,
+}
 
 /// One thing to do.
 #[derive(Clone, Debug)]
@@ -102,7 +121,7 @@ struct Lost<'a> {
 pub type Refusal = Option<(u8, String)>;
 
 /// Does a task with this worker. What it refuses is returned; an error means that the worker is of no more use.
-pub async fn once(app: &Arc<App>, link: &mut Link, task: &Task, dropped: &mut bool) -> Result<Refusal> {
+pub async fn once(app: &Arc<App>, link: &mut Link, task: &Task, dropped: &mut Dropped) -> Result<Refusal> {
     match task {
         Task::Load(subject) => {
             let Subject { model, reward } = subject.clone();
@@ -112,9 +131,15 @@ pub async fn once(app: &Arc<App>, link: &mut Link, task: &Task, dropped: &mut bo
                 other => refusal(other),
             }
         }
-        Task::Look(batch) => look(app, link, batch).await,
+        Task::Look(batch) => match look(app, link, batch, dropped).await? {
+            Looked::Done(done) => Ok(done),
+            Looked::Dropped => {
+                app.looks().back(batch.clone());
+                Ok(None)
+            }
+        },
         Task::Pool(batch) => {
-            let done = look(app, link, batch).await?;
+            let Looked::Done(done) = look(app, link, batch, dropped).await? else { return Ok(None) };
             let (measuring, wishes) = (Arc::clone(app), batch.wishes.clone());
             let measured = tokio::task::spawn_blocking(move || pooled(&measuring, &wishes)).await;
             // A database that takes nothing, on a full disk say, is no fault of the worker.
@@ -201,7 +226,7 @@ fn done(heard: Heard) -> Result<Refusal> {
 
 /// Makes a tile of a batch. It is dropped if its job is stopped, or if a page waits and it would wait for long; but never twice
 /// in a row for a page, so that batches go on whatever is looked at.
-async fn piece_of(app: &Arc<App>, link: &mut Link, piece: &Piece, dropped: &mut bool) -> Result<Refusal> {
+async fn piece_of(app: &Arc<App>, link: &mut Link, piece: &Piece, dropped: &mut Dropped) -> Result<Refusal> {
     let run = piece.folder.clone();
     let ask =
         piece.tile.map_or_else(|| Ask::Complete { run: run.clone() }, |tile| Ask::Tile { run: run.clone(), tile });
@@ -214,10 +239,10 @@ async fn piece_of(app: &Arc<App>, link: &mut Link, piece: &Piece, dropped: &mut 
             () = app.bench.wake.notified(), if !told => {
                 let halted = app.bench.inner().halt.take_if(|job| *job == piece.job).is_some();
                 let left = expected(app, piece)?.saturating_sub(began.elapsed());
-                let page = app.looks().waits() && !*dropped && !piece.hungry && left > WAIT;
+                let page = app.looks().waits() && !dropped.tile && !piece.hungry && left > WAIT;
                 if piece.tile.is_some() && (halted || page) {
                     told = true;
-                    *dropped = !halted;
+                    dropped.tile = !halted;
                     link.ask(&Ask::Stop).await?;
                 }
             }
@@ -226,7 +251,7 @@ async fn piece_of(app: &Arc<App>, link: &mut Link, piece: &Piece, dropped: &mut 
     // What woke this loop may be for the next turn.
     app.bench.wake();
     if !told {
-        *dropped = false;
+        dropped.tile = false;
     }
     let result = done(heard)?;
     link.in_run = true;
@@ -251,7 +276,8 @@ pub fn expected(app: &App, piece: &Piece) -> Result<Duration> {
     Ok(Duration::from_secs_f64(16.0 * each / 1e3))
 }
 
-async fn look(app: &Arc<App>, link: &mut Link, batch: &Batch) -> Result<Refusal> {
+/// Makes pictures to be looked at. They are dropped if they are in the way of a newer wish and it would wait for long.
+async fn look(app: &Arc<App>, link: &mut Link, batch: &Batch, dropped: &mut Dropped) -> Result<Looked> {
     let Subject { model, reward } = batch.subject.clone();
     let wanted = batch.wishes.iter().map(|w| (w.seed, w.novelty)).collect();
     let began = Instant::now();
@@ -259,8 +285,22 @@ async fn look(app: &Arc<App>, link: &mut Link, batch: &Batch) -> Result<Refusal>
     link.ask(&Ask::Look { model, reward, wanted, vary }).await?;
     let one_by_one = app.models.loaded(&batch.subject).is_some_and(|l| l.one_by_one);
     let each = if one_by_one { batch.wishes.len() as f64 } else { 1.0 };
+    let usual = app.bench.usual_ms(&batch.subject).unwrap_or(0.0) * each;
+    let mut told = false;
     loop {
-        match link.hear().await? {
+        let heard = tokio::select! {
+            heard = link.hear() => heard?,
+            () = app.bench.wake.notified(), if !told => {
+                let left = Duration::from_secs_f64(usual / 1e3).saturating_sub(began.elapsed());
+                let may = dropped.looks.is_none_or(|since| since.elapsed() < DRAG) && left > MOMENT;
+                if may && app.looks().is_in_the_way(batch) {
+                    told = true;
+                    link.ask(&Ask::Stop).await?;
+                }
+                continue;
+            }
+        };
+        match heard {
             Heard::Picture(index, shot) => {
                 let Some(wish) = batch.wishes.get(index) else {
                     return Err(Error::Bug("no such picture was asked for".into()));
@@ -280,9 +320,15 @@ async fn look(app: &Arc<App>, link: &mut Link, batch: &Batch) -> Result<Refusal>
                 if batch.wishes.iter().any(|w| w.novelty.is_some()) || app.bench.usual_ms(&batch.subject).is_none() {
                     app.bench.took(&batch.subject, ms / each);
                 }
-                return Ok(None);
+                dropped.looks = None;
+                app.bench.wake();
+                return Ok(Looked::Done(None));
             }
-            other => return refusal(other),
+            Heard::Plain(Answer::Failed { .. }) if told => {
+                dropped.looks.get_or_insert_with(Instant::now);
+                return Ok(Looked::Dropped);
+            }
+            other => return refusal(other).map(Looked::Done),
         }
     }
 }

@@ -12,12 +12,17 @@ use utoipa_axum::router::OpenApiRouter;
 
 /// The page and its parts. They are no part of the interface, so they are not described.
 pub fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().route("/", get(|headers: HeaderMap| async move { asset("index.html", &headers) })).route(
-        "/page/{name}",
-        get(|Path(name): Path<String>, headers: HeaderMap| async move { asset(&name, &headers) }),
-    )
+    let one =
+        |Path(name): Path<String>, headers: HeaderMap| async move { there(assets::answer(None, &name, &headers)) };
+    let kept = |Path((version, name)): Path<(String, String)>, headers: HeaderMap| async move {
+        there(assets::answer(Some(&version), &name, &headers))
+    };
+    OpenApiRouter::new()
+        .route("/", get(|headers: HeaderMap| async move { there(assets::page(&headers)) }))
+        .route("/page/{name}", get(one))
+        .route("/page/{version}/{name}", get(kept))
 }
 
-fn asset(name: &str, headers: &HeaderMap) -> Result<Response, Problem> {
-    assets::answer(name, headers).ok_or_else(|| Problem::new(Code::Unknown, "the page has no such part"))
+fn there(answer: Option<Response>) -> Result<Response, Problem> {
+    answer.ok_or_else(|| Problem::new(Code::Unknown, "the page has no such part"))
 }

@@ -3,7 +3,7 @@
 use super::taken::Asked;
 use crate::acts::generate::{PictureRecipe, SampleRow};
 use crate::studio::app::App;
-use crate::studio::assets::tagged;
+use crate::studio::assets::{FOR_GOOD, tagged};
 use crate::studio::bench::{Again, Measure};
 use crate::studio::keep::planned;
 use crate::studio::problem::{Code, Problem};
@@ -201,7 +201,7 @@ pub async fn file(
         let none = || Problem::new(Code::Unknown, "a value was not finite, so there is no picture");
         let sha256 = row.sha256.ok_or_else(none)?;
         let fixed = how.v.is_some_and(|v| v.len() >= 8 && sha256.starts_with(&v));
-        let keep = if fixed { "private, max-age=31536000, immutable" } else { "no-cache" };
+        let keep = if fixed { FOR_GOOD } else { "no-cache" };
         let png = match file {
             Some(file) => in_run(app, &file, &sha256)?,
             None => app.shelf.png(&id).map_err(|e| app.problem(&e))?,

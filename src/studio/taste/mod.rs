@@ -218,7 +218,14 @@ impl Taste {
             };
             let wishes: Vec<Wish> = (0..limit as u64).filter(missing).take(most(subject)).map(wish).collect();
             if !wishes.is_empty() {
-                return Ok(Some(Batch { look: 0, view: "taste".into(), lane: 2, subject: subject.clone(), wishes }));
+                return Ok(Some(Batch {
+                    look: 0,
+                    view: "taste".into(),
+                    lane: 2,
+                    subject: subject.clone(),
+                    seed: 0,
+                    wishes,
+                }));
             }
         }
         Ok(None)

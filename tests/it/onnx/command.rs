@@ -68,6 +68,10 @@ fn an_onnx_file_becomes_a_model_that_is_looked_at_measured_and_verified() {
     let call = Isoline::new(&["generate", "-q", "--mode", "balanced", "--seeds", "0-3", "-m"]).arg(&model);
     assert_eq!(call.arg("-o").arg(&run).run().code, 0);
     Isoline::new(&["verify"]).arg(&run).succeeds();
+    // Its gradient finds the latents of pictures again.
+    let call = Isoline::new(&["describe", "-q", "--json", "--invert-steps", "200", "--images"]).arg(run.join("images"));
+    let found = call.arg(&model).cwd(place.0.path()).run();
+    assert_eq!(found.code, 0, "{}", found.stderr);
 }
 
 #[test]
