@@ -6,8 +6,9 @@
 //! cargo bench --bench truth -- steered RUN…
 //! ```
 //!
-//! A quantity is one of `isoline list quantities`; with `OTHER/` before it, it is measured on that model at the pictures of MODEL, if
-//! it is one of pictures: OTHER must have the same decoder, so that they have the same codes.
+//! A quantity is one of `isoline list quantities`; with `OTHER/` before it, it is measured on that model at the codes of the pictures of
+//! MODEL: at the standardised ones if it is a quantity of pictures, else at OTHER's own latents. OTHER must have the same decoder, or
+//! be it.
 //! The data set is found below `ISOLINE_SHARED` or `../shared/data`. Tables go to standard output, with 95 % intervals from 1,000
 //! resamples of the pictures.
 // An experiment without its data or model has nothing to say but why.
@@ -187,14 +188,22 @@ fn unguided(name: &str, count: usize, quantities: &[&str], device: &Device) {
                 rows(samples.states[..samples.states.len() / count].to_vec(), samples.states.len() / count, device);
             host(of.pictures_of(first)).expect("the device works")
         };
-        if other.is_some() {
-            assert!(
-                measure.row().place == Place::Picture,
-                "{asked}: measured at the noise, where OTHER has a picture of its own"
-            );
-            assert!(shared(&**of) == shared(&*model), "{asked}: another decoder than {name}");
-        }
-        let points = if measure.row().place == Place::Latent { &samples.latents } else { &samples.states };
+        let codes;
+        let points = match (&other, measure.row().place) {
+            (None, Place::Latent) => &samples.latents,
+            (None, _) => &samples.states,
+            (Some(other), Place::Latent) => {
+                codes = decoded_from(name, &samples.states, count);
+                let first = rows(codes[..codes.len() / count].to_vec(), codes.len() / count, device);
+                let made = host(other.generate(first)).expect("the device works");
+                assert!(made == shared(&*model), "{asked}: not the decoder of {name}");
+                &codes
+            }
+            (Some(other), _) => {
+                assert!(shared(&**other) == shared(&*model), "{asked}: another decoder than {name}");
+                &samples.states
+            }
+        };
         let width = points.len() / count;
         let mut found = Vec::with_capacity(count);
         for tile in points.chunks(TILE * width) {
@@ -226,6 +235,20 @@ fn unguided(name: &str, count: usize, quantities: &[&str], device: &Device) {
     let bytes = |p: &Picture| png::smallest(p).ok().map(|b| b.len() as f64);
     line("bytes of the PNG", &samples.pictures.iter().map(bytes).collect::<Vec<_>>());
     line("brightness", &bright.iter().map(|b| Some(*b)).collect::<Vec<_>>());
+}
+
+/// The codes that the decoder of a model is given for its `states`: its card says how those are standardised.
+fn decoded_from(name: &str, states: &[f32], count: usize) -> Vec<f32> {
+    let path = find_model(name).expect("a model").join("card.toml");
+    let card: toml::Table = toml::from_str(&std::fs::read_to_string(path).expect("a card")).expect("a card");
+    let of = |key: &str| -> Vec<f32> {
+        let values = card["decoder"][key].as_array().expect("one for each channel");
+        values.iter().map(|v| v.as_float().expect("a number") as f32).collect()
+    };
+    let (mean, std) = (of("mean"), of("std"));
+    let area = states.len() / count / mean.len();
+    let one = |(i, v): (usize, &f32)| v * std[i / area % std.len()] + mean[i / area % mean.len()];
+    states.iter().enumerate().map(one).collect()
 }
 
 /// Mean of the luma, 0 to 1.

@@ -9,7 +9,7 @@ mod complexity;
 pub mod descriptors;
 pub mod estimators;
 mod frame;
-mod pushforward;
+pub(crate) mod pushforward;
 mod sketch;
 mod spectrum;
 mod uncertainty;

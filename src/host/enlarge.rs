@@ -82,7 +82,7 @@ fn through(gather: &PlainGather, from: &[u32], fill: f32) -> Option<PlainGather>
         }
     }
     let (outputs, bias) = (gather.outputs, gather.bias.clone());
-    // The sides of the picture before it was enlarged, if both by the same factor.
+    // The sides of the picture before it was enlarged, if both by the same factor; `winograd::kernel` sees whether they are.
     let grid = gather.grid.and_then(|grid| {
         let input = (1..=grid.input[0]).map(|by| grid.input.map(|n| n / by)).find(|[h, w]| h * w == before)?;
         Some(Grid { input, ..grid })

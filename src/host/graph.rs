@@ -168,7 +168,7 @@ impl HostGraph {
     }
 
     /// The values for a block of samples, one in each lane.
-    pub fn through(&self, x: HostRows) -> HostRows {
+    fn through(&self, x: HostRows) -> HostRows {
         let count = x.count();
         let mut slots: Vec<Option<HostRows>> = vec![None; self.nodes.len() + 1];
         slots[0] = Some(x);

@@ -193,8 +193,10 @@ impl<L: HostLayer> HostOperator for L {
 /// The host operator for a map in plain terms.
 fn rule(plain: Plain) -> Box<dyn HostOperator> {
     match plain {
-        Plain::Gather(plain) if winograd::is_worth_it(&plain) => Box::new(winograd::Convolution::new(plain)),
-        Plain::Gather(plain) => Box::new(gather::Gather::new(plain)),
+        Plain::Gather(plain) => match winograd::Convolution::new(plain) {
+            Ok(convolution) => Box::new(convolution),
+            Err(gather) => gather,
+        },
         Plain::Groups(plain) => Box::new(groups::Groups::new(plain)),
         Plain::Affine { scale, shift, area } => Box::new(affine::Affine::new(scale, shift, area)),
         Plain::Elementwise(rule) => Box::new(elementwise::Elementwise(rule)),

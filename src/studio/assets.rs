@@ -24,8 +24,8 @@ static ASSETS: &[Asset] = assets! {
 
 /// What tells this page from that of another build: a hash of all its files.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
-    let all: Vec<u8> = ASSETS.iter().flat_map(|a| a.bytes).copied().collect();
-    crate::store::sha256_hex(&all)[..12].to_owned()
+    let each = |a: &Asset| format!("{} {}\n", a.name, crate::store::sha256_hex(a.bytes));
+    crate::store::sha256_hex(ASSETS.iter().map(each).collect::<String>().as_bytes())[..12].to_owned()
 });
 
 /// The page, which names its files by their version, so that a browser keeps them until they change.

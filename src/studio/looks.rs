@@ -3,12 +3,20 @@
 //!
 //! A page is a *view*. It asks for its large picture, then for the strip, then for other seeds; these are three *lanes*, and
 //! the lowest goes first. A newer wish of the same view and lane takes the place of an older one that has not been begun, so
-//! that a slider may be dragged as fast as a hand can: one picture is being made, and one waits.
+//! that a slider may be dragged as fast as a hand can: one picture is being made, and one waits. What is being made of a slow
+//! model is dropped if it is in the way of a large picture; then it is made again later, if its view still wants it.
 
 use crate::acts::generate::Vary;
 use crate::units::Percentile;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long the same pictures, or a view's large pictures during a long drag, may be dropped again and again.
+const DROPPING: Duration = Duration::from_millis(1500);
+
+/// Views whose place is remembered though they wait for nothing.
+const VIEWS: usize = 64;
 
 /// The model and the reward that pictures are asked of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +51,17 @@ struct Order {
     subject: Subject,
     seed: u64,
     wishes: VecDeque<Wish>,
+    since: Option<Instant>,
+}
+
+/// What a view asked for last.
+#[derive(Debug)]
+struct Place {
+    look: u64,
+    subject: Subject,
+    seed: u64,
+    /// Since when its large pictures were dropped for newer ones, with none made in between.
+    since: Option<Instant>,
 }
 
 /// Some wishes that are made in one go.
@@ -60,6 +79,8 @@ pub struct Batch {
     pub seed: u64,
     /// The wishes: all of them steered, or none.
     pub wishes: Vec<Wish>,
+    /// When some of them were dropped first, if they were.
+    pub since: Option<Instant>,
 }
 
 /// Lanes of a view.
@@ -69,6 +90,7 @@ pub const LANES: usize = 3;
 #[derive(Debug, Default)]
 pub struct Looks {
     orders: Vec<Order>,
+    views: BTreeMap<String, Place>,
     last: u64,
 }
 
@@ -82,19 +104,26 @@ impl Looks {
         self.orders.retain(|o| o.view != view || (o.lane > 0 && !stale(o) && lanes[o.lane].is_empty()));
         for (lane, wishes) in lanes.into_iter().enumerate().filter(|l| !l.1.is_empty()) {
             let (view, subject) = (view.to_owned(), subject.clone());
-            self.orders.push(Order { view, lane, look, subject, seed, wishes: wishes.into() });
+            self.orders.push(Order { view, lane, look, subject, seed, wishes: wishes.into(), since: None });
         }
+        if self.views.len() >= VIEWS {
+            self.views.retain(|view, _| self.orders.iter().any(|o| o.view == *view));
+        }
+        let since = self.views.get(view).and_then(|place| place.since);
+        self.views.insert(view.to_owned(), Place { look, subject: subject.clone(), seed, since });
         look
     }
 
     /// The view wants nothing any more.
     pub fn leave(&mut self, view: &str) {
         self.orders.retain(|o| o.view != view);
+        self.views.remove(view);
     }
 
     /// No view wants anything any more.
     pub fn clear(&mut self) {
         self.orders.clear();
+        self.views.clear();
     }
 
     /// Whether anything waits.
@@ -116,31 +145,59 @@ impl Looks {
         {
             wishes.extend(order.wishes.pop_front());
         }
-        let Order { view, lane, look, subject, seed, .. } = order.clone();
+        let Order { view, lane, look, subject, seed, since, .. } = order.clone();
         if order.wishes.is_empty() {
             self.orders.remove(first);
         }
-        Some(Batch { look, view, lane, subject, seed, wishes })
+        Some(Batch { look, view, lane, subject, seed, wishes, since })
     }
 
-    /// Whether `batch`, which is being made, keeps something from being made that its page would rather see: a large picture that
-    /// the same view waits for, or any if these are of other seeds or the strip.
-    pub fn is_in_the_way(&self, batch: &Batch) -> bool {
-        self.orders.iter().any(|o| o.lane == 0 && (batch.lane > 0 || o.view == batch.view))
+    /// Whether a large picture waits that goes before `batch`, which is being made: that of any page if the batch is a strip or
+    /// other seeds, that of the same page if it is a large picture itself. It goes on if somebody waits for it as a large
+    /// picture, or if it was dropped for long enough.
+    pub fn is_in_the_way(&self, batch: &Batch, now: Instant) -> bool {
+        let long = |since: Option<Instant>| since.is_some_and(|since| now.duration_since(since) > DROPPING);
+        let large = || self.orders.iter().filter(|o| o.lane == 0);
+        let own = large().any(|o| o.view == batch.view);
+        if large().flat_map(|o| &o.wishes).any(|w| batch.wishes.iter().any(|b| b.id == w.id)) {
+            return false;
+        }
+        match batch.lane {
+            0 => own && !long(self.views.get(&batch.view).and_then(|place| place.since)),
+            _ => own || (large().next().is_some() && !long(batch.since)),
+        }
     }
 
-    /// Puts wishes back whose making was dropped, before what else waits of their look, unless their view has moved on since.
-    pub fn back(&mut self, batch: Batch) {
-        let Batch { look, view, lane, subject, seed, wishes } = batch;
-        let newer = |o: &Order| {
-            o.view == view && ((&o.subject, o.seed) != (&subject, seed) || (o.lane == lane && o.look != look))
-        };
-        if self.orders.iter().any(newer) {
+    /// The wishes of `batch` are fulfilled, or cannot be, whoever had them.
+    pub fn done(&mut self, batch: &Batch) {
+        for order in &mut self.orders {
+            order.wishes.retain(|w| batch.wishes.iter().all(|b| b.id != w.id));
+        }
+        self.orders.retain(|o| !o.wishes.is_empty());
+        if let Some(place) = self.views.get_mut(&batch.view).filter(|_| batch.lane == 0) {
+            place.since = None;
+        }
+    }
+
+    /// Puts the wishes of `batch`, whose making was dropped, before what else waits of their look, unless their view has moved on.
+    pub fn back(&mut self, batch: Batch, now: Instant) {
+        let Batch { look, view, lane, subject, seed, wishes, since } = batch;
+        let since = Some(since.unwrap_or(now));
+        let Some(place) = self.views.get_mut(&view) else { return };
+        if lane == 0 {
+            place.since = place.since.or(since);
+        }
+        if (&place.subject, place.seed) != (&subject, seed) || (lane == 0 && place.look != look) {
             return;
         }
         match self.orders.iter_mut().find(|o| o.view == view && o.lane == lane) {
-            Some(order) => wishes.into_iter().rev().for_each(|w| order.wishes.push_front(w)),
-            None => self.orders.push(Order { view, lane, look, subject, seed, wishes: wishes.into() }),
+            Some(order) if order.look == look => {
+                wishes.into_iter().rev().for_each(|w| order.wishes.push_front(w));
+                order.since = since;
+            }
+            // What was asked for since has them too.
+            Some(_) => {}
+            None => self.orders.push(Order { view, lane, look, subject, seed, wishes: wishes.into(), since }),
         }
     }
 }
@@ -197,37 +254,81 @@ mod tests {
 
     #[test]
     fn what_was_dropped_comes_back_unless_the_view_has_moved_on() {
-        let mut looks = Looks::default();
+        let (mut looks, now) = (Looks::default(), Instant::now());
         let strip = || [Some(5.0), Some(50.0), Some(95.0)].map(|n| wish(1, n)).to_vec();
-        looks.ask("a", &subject("m"), 1, [vec![], strip(), vec![]]);
-        let begun = looks.next(|_| 2).unwrap();
-        assert!(!looks.is_in_the_way(&begun));
-        looks.ask("a", &subject("m"), 1, hero(1, 83.0));
-        assert!(looks.is_in_the_way(&begun));
-        looks.back(begun);
-        assert_eq!(slots(&mut looks, 3), [vec!["83"], vec!["5", "50", "95"]]);
-        // All of an order had been begun.
-        looks.ask("a", &subject("m"), 1, [vec![], strip(), vec![]]);
-        let begun = looks.next(|_| 3).unwrap();
-        looks.ask("b", &subject("m"), 2, hero(2, 83.0));
-        assert!(looks.is_in_the_way(&begun));
-        looks.back(begun);
-        assert_eq!(slots(&mut looks, 3), [vec!["83"], vec!["5", "50", "95"]]);
-        // Another seed, another strip, or a newer large picture: the old one is not wanted.
-        for (lane, next) in [(1, hero(2, 83.0)), (0, hero(1, 83.0))] {
-            let mut lanes: [Vec<Wish>; LANES] = [vec![], vec![], vec![]];
-            lanes[lane] = strip();
+        let begun = |looks: &mut Looks, lanes: [Vec<Wish>; LANES], most: usize| {
+            looks.clear();
             looks.ask("a", &subject("m"), 1, lanes);
-            let begun = looks.next(|_| 3).unwrap();
-            looks.ask("a", &subject("m"), next[0][0].seed, next);
-            looks.back(begun);
-            assert_eq!(slots(&mut looks, 3), [["83"]]);
+            looks.next(|_| most).unwrap()
+        };
+        let batch = begun(&mut looks, [vec![], strip(), vec![]], 2);
+        assert!(!looks.is_in_the_way(&batch, now));
+        looks.ask("a", &subject("m"), 1, hero(1, 83.0));
+        assert!(looks.is_in_the_way(&batch, now));
+        looks.back(batch, now);
+        assert_eq!(slots(&mut looks, 3), [vec!["83"], vec!["5", "50", "95"]]);
+        // All of an order had been begun, and another page wants a large picture.
+        let batch = begun(&mut looks, [vec![], strip(), vec![]], 3);
+        looks.ask("b", &subject("m"), 2, hero(2, 83.0));
+        looks.back(batch, now);
+        assert_eq!(slots(&mut looks, 3), [vec!["83"], vec!["5", "50", "95"]]);
+        // The same strip is asked for again while a part of it is made: that has all of it.
+        let batch = begun(&mut looks, [vec![], strip(), vec![]], 2);
+        looks.ask("a", &subject("m"), 1, [vec![wish(1, Some(83.0))], strip(), vec![]]);
+        looks.back(batch.clone(), now);
+        assert_eq!(slots(&mut looks, 3), [vec!["83"], vec!["5", "50", "95"]]);
+        looks.ask("a", &subject("m"), 1, [vec![wish(1, Some(83.0))], strip(), vec![]]);
+        looks.done(&batch);
+        assert_eq!(slots(&mut looks, 3), [["83"], ["95"]]);
+        // Another seed, or a newer large picture: the old one is not wanted, even where all that is wanted now is there.
+        for (lanes, next) in [([vec![], strip(), vec![]], 2), (hero(1, 50.0), 1)] {
+            let batch = begun(&mut looks, lanes, 3);
+            looks.ask("a", &subject("m"), next, Default::default());
+            looks.back(batch, now);
+            assert_eq!(looks.next(|_| 3), None);
         }
+        // Nor what a view has left.
+        let batch = begun(&mut looks, [vec![], strip(), vec![]], 3);
+        looks.leave("a");
+        looks.back(batch, now);
+        assert_eq!(looks.next(|_| 3), None);
+    }
+
+    #[test]
+    fn pictures_that_somebody_waits_for_are_not_dropped_and_none_for_ever() {
+        let (mut looks, now) = (Looks::default(), Instant::now());
+        let later = now + DROPPING + Duration::from_millis(1);
         // The large picture of another page waits for its turn.
         looks.ask("a", &subject("m"), 1, hero(1, 82.0));
-        let begun = looks.next(|_| 1).unwrap();
+        let batch = looks.next(|_| 1).unwrap();
         looks.ask("b", &subject("m"), 2, hero(2, 83.0));
-        assert!(!looks.is_in_the_way(&begun));
+        assert!(!looks.is_in_the_way(&batch, now));
+        // That page asks for the very picture that is being made: it gets it, though the first page has moved on.
+        looks.ask("b", &subject("m"), 1, hero(1, 82.0));
+        looks.ask("a", &subject("m"), 1, hero(1, 90.0));
+        assert!(!looks.is_in_the_way(&batch, now));
+        looks.done(&batch);
+        assert_eq!(slots(&mut looks, 1), [["90"]]);
+        // During a long drag a picture is made now and then.
+        looks.ask("a", &subject("m"), 1, hero(1, 10.0));
+        let batch = looks.next(|_| 1).unwrap();
+        looks.ask("a", &subject("m"), 1, hero(1, 20.0));
+        looks.back(batch, now);
+        let batch = looks.next(|_| 1).unwrap();
+        looks.ask("a", &subject("m"), 1, hero(1, 30.0));
+        assert!(looks.is_in_the_way(&batch, now) && !looks.is_in_the_way(&batch, later));
+        looks.done(&batch);
+        assert!(looks.is_in_the_way(&batch, later));
+        // Other pages do not keep a strip from being made for ever.
+        looks.clear();
+        looks.ask("a", &subject("m"), 1, [vec![], vec![wish(1, Some(5.0))], vec![]]);
+        let batch = looks.next(|_| 1).unwrap();
+        looks.ask("b", &subject("m"), 2, hero(2, 83.0));
+        looks.back(batch, now);
+        assert_eq!(looks.next(|_| 1).unwrap().view, "b");
+        let batch = looks.next(|_| 1).unwrap();
+        looks.ask("b", &subject("m"), 2, hero(2, 84.0));
+        assert!(looks.is_in_the_way(&batch, now) && !looks.is_in_the_way(&batch, later));
     }
 
     #[test]

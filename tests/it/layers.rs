@@ -24,7 +24,13 @@ pub const SAMPLES: &[(&str, &[usize], &str)] = &[
     ("conv_transpose2d", &[3, 2, 2], "key = \"a\"\nout = 2\nkernel = 3\nstride = 3\noutput_padding = 2\nbias = false"),
     // Wide enough for tiles.
     ("conv2d", &[8, 5, 4], "key = \"a\"\nout = 16\nkernel = 3\npadding = 1"),
-    ("conv_transpose2d", &[8, 3, 2], "key = \"a\"\nout = 17\nkernel = 4\nstride = 2\npadding = 1"),
+    ("conv_transpose2d", &[8, 5, 4], "key = \"a\"\nout = 17\nkernel = 4\nstride = 2\npadding = 1"),
+    (
+        "residual",
+        &[8, 5, 4],
+        "body = [{ kind = \"upsample\" }, { kind = \"conv2d\", key = \"a\", out = 16, kernel = 3, padding = 1 }, { kind = \"batch_norm\", key = \"b\" },
+                 { kind = \"conv2d\", key = \"c\", out = 8, kernel = 4, stride = 2, padding = 1 }]",
+    ),
     ("batch_norm", &[3, 2, 4], "key = \"a\""),
     ("batch_norm", &[5], "key = \"a\"\neps = 0.001"),
     ("group_norm", &[4, 3, 2], "key = \"a\"\ngroups = 2"),

@@ -100,8 +100,9 @@ async function strips(page, times) {
 
 console.log("| what | target | median | 95 % | unit | times |\n|---|---|---|---|---|---|");
 const models = [["digits-gan", 500, 900], ["peeps", 1500, 3000], ["digits-diffusion", 2000, null]];
-// ONLY=NAME leaves out the others.
-for (const [model, target, strip] of models.filter((m) => !process.env.ONLY || process.env.ONLY === m[0])) {
+// ONLY=NAME, that of a model, `gallery` or `reload`, leaves out the others.
+const wanted = (name) => !process.env.ONLY || process.env.ONLY === name;
+for (const [model, target, strip] of models.filter((m) => wanted(m[0]))) {
   // Other seeds of a slow model take minutes, and a drag replaces them.
   const slow = model === "digits-diffusion";
   const times = slow ? Math.ceil(TIMES / 4) : TIMES;
@@ -128,7 +129,7 @@ for (const [model, target, strip] of models.filter((m) => !process.env.ONLY || p
   await end();
 }
 
-for (const count of [1_000, 20_000]) {
+for (const count of wanted("gallery") ? [1_000, 20_000] : []) {
   const { address, page, end } = await studio("digits-gan", (isoline) => isoline("generate", "-q", "-m", "digits-gan", "--mode", "balanced", "--seeds", `0-${count - 1}`, "-o", "many"));
   await page.goto(`${address}#screen=gallery`);
   await page.waitForFunction((n) => document.querySelector("#gal-title").textContent === `${n} pictures`, count.toLocaleString("en"));
@@ -157,7 +158,7 @@ for (const count of [1_000, 20_000]) {
   await end();
 }
 
-{
+if (wanted("reload")) {
   const { address, page, end } = await studio("peeps");
   await page.goto(`${address}#model=peeps&seed=7&novelty=60`);
   await ready(page);

@@ -2,12 +2,16 @@
 
 use crate::error::{Error, Result};
 use crate::generator::{BACK, Card, Generator, Spec, latent_encoder};
+use crate::geometry::pushforward::rows_within;
 use crate::nn::{Network, Parameters, Pass, Rows};
 use crate::noise::{self, Stream};
 use crate::tensors::{host, rows};
 use burn::tensor::Tensor;
 use std::path::Path;
 use std::sync::Arc;
+
+/// Bytes that a backward pass through the generator may take.
+const MEMORY: usize = 1 << 30;
 
 /// Number of starts of a descent without an encoder; the best result is kept.
 const STARTS: usize = 4;
@@ -114,10 +118,7 @@ impl Inverter {
         let mut z = rows(start, d, device);
         let (mut m, mut v) = (z.zeros_like(), z.zeros_like());
         for step in 0..self.steps {
-            let tracked = z.clone().autodiff().require_grad();
-            let off = self.generator.generate(tracked.clone()) - x.clone();
-            let gradients = (off.clone() * off).sum().backward();
-            let g = tracked.grad(&gradients).ok_or_else(|| Error::Bug("a latent without a gradient".into()))?;
+            let g = self.gradient(&z, x)?;
             m = m * 0.9 + g.clone() * 0.1;
             v = v * 0.999 + g.clone() * g * 0.001;
             let (c1, c2) = (1.0 - 0.9f64.powi(step as i32 + 1), 1.0 - 0.999f64.powi(step as i32 + 1));
@@ -137,6 +138,20 @@ impl Inverter {
                 residual: f64::from(residuals[row]),
             })
             .collect())
+    }
+
+    /// The gradient of ‖G(z) − x‖² for each row, as many rows at once as [`MEMORY`] allows.
+    fn gradient(&self, z: &Rows, x: &Rows) -> Result<Rows> {
+        // A backward pass keeps every activation and makes a gradient of the same size for each of them.
+        let (n, most) = (z.dims()[0], rows_within(MEMORY, self.spec().activations.div_ceil(2)));
+        let part = |first: usize| {
+            let count = most.min(n - first);
+            let tracked = z.clone().narrow(0, first, count).autodiff().require_grad();
+            let off = self.generator.generate(tracked.clone()) - x.clone().narrow(0, first, count);
+            let gradients = (off.clone() * off).sum().backward();
+            tracked.grad(&gradients).ok_or_else(|| Error::Bug("a latent without a gradient".into()))
+        };
+        Ok(Tensor::cat((0..n).step_by(most).map(part).collect::<Result<Vec<_>>>()?, 0))
     }
 
     fn residuals(&self, z: &Rows, x: &Rows) -> Tensor<2> {

@@ -1,18 +1,61 @@
 //! Which convolutions are of the kinds that are computed by tiles, and the transforms of their weights.
 
-use super::PANEL;
+use super::{LEAST, PANEL};
 use crate::nn::{Grid, PlainGather};
 
-/// A kernel's matrices by place, and where it starts.
+/// The kernels of all phases of a convolution.
+pub struct Kernels {
+    /// Rows and columns of its input and output.
+    pub grid: Grid,
+    /// Number of phases along each axis.
+    pub step: usize,
+    /// Side of each kernel.
+    pub side: usize,
+    /// For each phase the place of its first output, and its kernel.
+    pub phases: Vec<([usize; 2], Kernel)>,
+}
+
+impl Kernels {
+    /// Those of `plain`; `None` if it is no convolution of these kinds, or has too few channels or places for tiles to save anything.
+    pub fn of(plain: &PlainGather) -> Option<Self> {
+        let grid = plain.grid?;
+        let area = |[h, w]: [usize; 2]| h * w;
+        let fits = area(grid.input) == plain.area && area(grid.output) == plain.taps.len();
+        if !fits || plain.channels < LEAST[0] || plain.outputs < LEAST[1] || grid.output.iter().any(|n| *n < 2) {
+            return None;
+        }
+        let kinds = [(1, 3), (2, 2)].into_iter();
+        let found = kinds.filter_map(|(step, side)| {
+            let phase = |f: usize| {
+                let first = [f / step, f % step];
+                Some((first, Kernel::of(plain, &grid, first, step, side)?))
+            };
+            let phases = (0..step * step).map(phase).collect::<Option<_>>()?;
+            Some(Self { grid, step, side, phases })
+        });
+        let products: usize = plain.taps.iter().map(Vec::len).sum();
+        found.into_iter().find(|kernels| kernels.products() < products)
+    }
+
+    /// Products for each pair of channels.
+    fn products(&self) -> usize {
+        let tiles = |first: &[usize; 2]| -> usize {
+            [0, 1].map(|a| (self.grid.output[a] - first[a]).div_ceil(self.step).div_ceil(2)).iter().product()
+        };
+        (self.side + 1).pow(2) * self.phases.iter().map(|(first, _)| tiles(first)).sum::<usize>()
+    }
+}
+
+/// For each place of a kernel the index of its weight matrix, and where it starts.
 pub struct Kernel {
-    /// The place under its first place, where u = v = 0.
+    /// The place of the input, possibly outside it, under the first place of the kernel at u = v = 0.
     pub offset: [isize; 2],
-    matrices: [[Option<usize>; 3]; 3],
+    matrices: [[usize; 3]; 3],
 }
 
 impl Kernel {
-    /// The kernel of side `r` that all outputs of a phase are sums by; `None` if there is none.
-    pub fn of(plain: &PlainGather, grid: &Grid, first: [usize; 2], step: usize, r: usize) -> Option<Self> {
+    /// The kernel of side `r` by which all outputs of a phase are computed; `None` if there is none.
+    fn of(plain: &PlainGather, grid: &Grid, first: [usize; 2], step: usize, r: usize) -> Option<Self> {
         let ([height, width], [rows, columns]) = (grid.input, grid.output);
         let places = || {
             let across = move |i: usize| (first[1]..columns).step_by(step).map(move |j| [i, j]);
@@ -40,26 +83,24 @@ impl Kernel {
             return None;
         }
         // Each output has all taps whose places there are, each once.
-        let inside = |at: [usize; 2], y: usize, x: usize| {
-            let [u, v] = steps(at);
+        let inside = |[u, v]: [isize; 2], y: usize, x: usize| {
             let (y, x) = (u + offset[0] + y as isize, v + offset[1] + x as isize);
             (0..height as isize).contains(&y) && (0..width as isize).contains(&x)
         };
-        let expected = |at: [usize; 2]| {
-            let all = (0..r).flat_map(|y| (0..r).map(move |x| (y, x)));
-            all.filter(|(y, x)| inside(at, *y, *x)).count()
-        };
-        let mut seen = Vec::new();
         for at in places() {
-            seen.clear();
-            seen.extend(taps(at).iter().map(|t| t.place));
-            seen.sort_unstable();
-            seen.dedup();
-            if seen.len() != taps(at).len() || seen.len() != expected(at) {
+            let mut seen = [[false; 3]; 3];
+            for (y, x, _) in reads(at) {
+                let seen = &mut seen[(y - offset[0]) as usize][(x - offset[1]) as usize];
+                if std::mem::replace(seen, true) {
+                    return None;
+                }
+            }
+            let at = steps(at);
+            if (0..r).any(|y| (0..r).any(|x| seen[y][x] != inside(at, y, x))) {
                 return None;
             }
         }
-        Some(Self { offset, matrices })
+        Some(Self { offset, matrices: matrices.map(|row| row.map(Option::unwrap_or_default)) })
     }
 
     /// Its weights transformed: for each position of a transformed tile `[panel, channels, PANEL]`.
@@ -69,18 +110,18 @@ impl Kernel {
         let mut weights = vec![0.0; side * side * size];
         for c in 0..channels {
             for m in 0..outputs {
-                let at = |matrix: usize| {
-                    plain.weight[matrix * plain.strides[0] + c * plain.strides[1] + m * plain.strides[2]]
+                let value = |y: usize, x: usize| {
+                    let at = self.matrices[y][x] * plain.strides[0] + c * plain.strides[1] + m * plain.strides[2];
+                    f64::from(plain.weight[at])
                 };
-                let value = |y: usize, x: usize| self.matrices[y][x].map_or(0.0, |matrix| f64::from(at(matrix)));
-                let rows: Vec<Vec<f64>> =
-                    (0..r).map(|y| of_kernel(&(0..r).map(|x| value(y, x)).collect::<Vec<_>>())).collect();
+                let rows: [[f64; 4]; 3] = std::array::from_fn(|y| match y < r {
+                    true => along(std::array::from_fn(|x| if x < r { value(y, x) } else { 0.0 }), r),
+                    false => [0.0; 4],
+                });
+                let place = (m / PANEL * channels + c) * PANEL + m % PANEL;
                 for x in 0..side {
-                    let column = of_kernel(&rows.iter().map(|row| row[x]).collect::<Vec<_>>());
-                    for (y, value) in column.into_iter().enumerate() {
-                        let place = (m / PANEL * channels + c) * PANEL + m % PANEL;
-                        weights[(y * side + x) * size + place] = value as f32;
-                    }
+                    let column = along(rows.map(|row| row[x]), r);
+                    (0..side).for_each(|y| weights[(y * side + x) * size + place] = column[y] as f32);
                 }
             }
         }
@@ -88,11 +129,7 @@ impl Kernel {
     }
 }
 
-/// The transform of a kernel's values along one axis.
-fn of_kernel(g: &[f64]) -> Vec<f64> {
-    match *g {
-        [a, b] => vec![a, a + b, b],
-        [a, b, c] => vec![a, (a + b + c) / 2.0, (a - b + c) / 2.0, c],
-        _ => Vec::new(),
-    }
+/// The transform of the first `r` values along one axis: r + 1 values.
+fn along([a, b, c]: [f64; 3], r: usize) -> [f64; 4] {
+    if r == 2 { [a, a + b, b, 0.0] } else { [a, (a + b + c) / 2.0, (a - b + c) / 2.0, c] }
 }

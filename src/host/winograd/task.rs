@@ -7,7 +7,7 @@ use super::{BLOCK, BLOCKS, HostRows, Phase, Tiles};
 use crate::host::product::{TangentPart, TangentProduct, Term, load, store};
 use macerator::{AutoArch, Scalar, Simd, Vector, WithSimd};
 
-/// Memory of one thread.
+/// Memory of the tasks that one thread does one after another.
 pub struct Scratch {
     /// Transformed input, `[position, channel, lanes]`.
     input: Vec<f32>,
@@ -47,7 +47,6 @@ pub struct Task<'a> {
 }
 
 /// The lanes `lane..lane + BLOCK` of a tile, or with several tiles all samples of each, one tile after another.
-#[derive(Clone)]
 struct Block {
     tiles: std::ops::Range<usize>,
     lane: usize,

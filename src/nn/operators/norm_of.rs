@@ -54,7 +54,12 @@ impl NormOf {
     fn norm(&self, x: Tensor<4>) -> Tensor<4> {
         match self.rule {
             NormRule::L1 => x.abs().sum_dim(2),
-            NormRule::L2 => (x.clone() * x).sum_dim(2).sqrt(),
+            NormRule::L2 => {
+                // The root has no slope at 0, where autodiff would multiply an infinite one by 0.
+                let square = (x.clone() * x).sum_dim(2);
+                let zero = square.clone().equal_scalar(0.0);
+                square.mask_fill(zero.clone(), 1.0).sqrt().mask_fill(zero, 0.0)
+            }
             NormRule::LogSumExp => {
                 let top = x.clone().detach().max_dim(2);
                 (x - top.clone()).exp().sum_dim(2).log() + top
@@ -110,5 +115,27 @@ impl Layer for NormOf {
             NormRule::LogSumExp => "log_sum_exp",
         };
         format!("norm_of, {name} of {} values", self.sizes[1])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Result;
+    use crate::tensors::{host, rows};
+
+    #[test]
+    fn the_gradient_at_zero_is_zero() -> Result<()> {
+        let device = crate::device::open("cpu")?.1;
+        for rule in [NormRule::L1, NormRule::L2] {
+            let norm = NormOf { rule, sizes: [2, 3, 1], shape: vec![2] };
+            let x = rows(vec![0.0, 0.0, 0.0, 3.0, 0.0, -4.0], 6, &device).autodiff().require_grad();
+            let y = join(norm.norm(split(x.clone(), norm.sizes)));
+            let gradients = y.clone().sum().backward();
+            let slopes = host(norm.slopes(split(x.clone().inner(), norm.sizes)).reshape([1, 6]))?;
+            assert_eq!(x.grad(&gradients).map(host).transpose()?, Some(slopes));
+            assert_eq!(host(y.inner())?[0], 0.0);
+        }
+        Ok(())
     }
 }

@@ -65,8 +65,6 @@ struct Inner {
     /// The job after which the queue rests.
     rest_after: Option<i64>,
     free: bool,
-    /// Ids of the pictures that are being made.
-    making: Vec<String>,
     times: BTreeMap<Subject, VecDeque<f64>>,
     done: Done,
 }
@@ -96,7 +94,6 @@ impl Bench {
             halt: None,
             rest_after: None,
             free: false,
-            making: Vec::new(),
             times: BTreeMap::new(),
             done: Done::default(),
         };
@@ -164,11 +161,6 @@ impl Bench {
     pub fn free(&self) {
         self.inner().free = true;
         self.wake();
-    }
-
-    /// Whether a picture is being made: who waits for it need not ask for it again.
-    pub fn makes(&self, id: &str) -> bool {
-        self.inner().making.iter().any(|m| m == id)
     }
 
     /// What the page is told of the worker.

@@ -17,19 +17,10 @@ use std::time::{Duration, Instant};
 
 /// How long a page waits for a batch's tile before that is dropped.
 const WAIT: Duration = Duration::from_secs(1);
-/// How long a page waits for pictures that it no longer wants before they are dropped.
+/// Pictures that usually take less are not dropped for others.
+const SLOW_MS: f64 = 400.0;
+/// Nor are those that should be done within this.
 const MOMENT: Duration = Duration::from_millis(150);
-/// How long pictures may be dropped for newer ones before one is made whatever is wished for: during a long drag some are seen.
-const DRAG: Duration = Duration::from_millis(1500);
-
-/// What was dropped lately for something that a page would rather see.
-#[derive(Default)]
-pub struct Dropped {
-    /// Whether the last tile of a batch was: the next one is not.
-    tile: bool,
-    /// Since when pictures were, with none made in between.
-    looks: Option<Instant>,
-}
 
 /// What became of pictures that were begun.
 enum Looked {
@@ -62,16 +53,6 @@ impl Task {
             Self::Piece(_) => "tile",
             Self::Check(_) => "check",
             Self::Pool(_) => "pool",
-        }
-    }
-
-    /// Ids of the pictures that it makes.
-    pub fn ids(&self) -> Vec<String> {
-        match self {
-            Self::Look(batch) | Self::Pool(batch) => batch.wishes.iter().map(|w| w.id.clone()).collect(),
-            Self::Load(_) | Self::Check(_) | Self::Keep(_) | Self::Again(_) | Self::Measure(_) | Self::Piece(_) => {
-                Vec::new()
-            }
         }
     }
 }
@@ -121,7 +102,7 @@ struct Lost<'a> {
 pub type Refusal = Option<(u8, String)>;
 
 /// Does a task with this worker. What it refuses is returned; an error means that the worker is of no more use.
-pub async fn once(app: &Arc<App>, link: &mut Link, task: &Task, dropped: &mut Dropped) -> Result<Refusal> {
+pub async fn once(app: &Arc<App>, link: &mut Link, task: &Task, dropped: &mut bool) -> Result<Refusal> {
     match task {
         Task::Load(subject) => {
             let Subject { model, reward } = subject.clone();
@@ -131,15 +112,15 @@ pub async fn once(app: &Arc<App>, link: &mut Link, task: &Task, dropped: &mut Dr
                 other => refusal(other),
             }
         }
-        Task::Look(batch) => match look(app, link, batch, dropped).await? {
+        Task::Look(batch) => match look(app, link, batch).await? {
             Looked::Done(done) => Ok(done),
             Looked::Dropped => {
-                app.looks().back(batch.clone());
+                app.looks().back(batch.clone(), Instant::now());
                 Ok(None)
             }
         },
         Task::Pool(batch) => {
-            let Looked::Done(done) = look(app, link, batch, dropped).await? else { return Ok(None) };
+            let Looked::Done(done) = look(app, link, batch).await? else { return Ok(None) };
             let (measuring, wishes) = (Arc::clone(app), batch.wishes.clone());
             let measured = tokio::task::spawn_blocking(move || pooled(&measuring, &wishes)).await;
             // A database that takes nothing, on a full disk say, is no fault of the worker.
@@ -226,7 +207,7 @@ fn done(heard: Heard) -> Result<Refusal> {
 
 /// Makes a tile of a batch. It is dropped if its job is stopped, or if a page waits and it would wait for long; but never twice
 /// in a row for a page, so that batches go on whatever is looked at.
-async fn piece_of(app: &Arc<App>, link: &mut Link, piece: &Piece, dropped: &mut Dropped) -> Result<Refusal> {
+async fn piece_of(app: &Arc<App>, link: &mut Link, piece: &Piece, dropped: &mut bool) -> Result<Refusal> {
     let run = piece.folder.clone();
     let ask =
         piece.tile.map_or_else(|| Ask::Complete { run: run.clone() }, |tile| Ask::Tile { run: run.clone(), tile });
@@ -239,10 +220,10 @@ async fn piece_of(app: &Arc<App>, link: &mut Link, piece: &Piece, dropped: &mut 
             () = app.bench.wake.notified(), if !told => {
                 let halted = app.bench.inner().halt.take_if(|job| *job == piece.job).is_some();
                 let left = expected(app, piece)?.saturating_sub(began.elapsed());
-                let page = app.looks().waits() && !dropped.tile && !piece.hungry && left > WAIT;
+                let page = app.looks().waits() && !*dropped && !piece.hungry && left > WAIT;
                 if piece.tile.is_some() && (halted || page) {
                     told = true;
-                    dropped.tile = !halted;
+                    *dropped = !halted;
                     link.ask(&Ask::Stop).await?;
                 }
             }
@@ -251,7 +232,7 @@ async fn piece_of(app: &Arc<App>, link: &mut Link, piece: &Piece, dropped: &mut 
     // What woke this loop may be for the next turn.
     app.bench.wake();
     if !told {
-        dropped.tile = false;
+        *dropped = false;
     }
     let result = done(heard)?;
     link.in_run = true;
@@ -276,8 +257,8 @@ pub fn expected(app: &App, piece: &Piece) -> Result<Duration> {
     Ok(Duration::from_secs_f64(16.0 * each / 1e3))
 }
 
-/// Makes pictures to be looked at. They are dropped if they are in the way of a newer wish and it would wait for long.
-async fn look(app: &Arc<App>, link: &mut Link, batch: &Batch, dropped: &mut Dropped) -> Result<Looked> {
+/// Makes pictures to be looked at. Slow ones are dropped if they are in the way of a large picture.
+async fn look(app: &Arc<App>, link: &mut Link, batch: &Batch) -> Result<Looked> {
     let Subject { model, reward } = batch.subject.clone();
     let wanted = batch.wishes.iter().map(|w| (w.seed, w.novelty)).collect();
     let began = Instant::now();
@@ -292,8 +273,8 @@ async fn look(app: &Arc<App>, link: &mut Link, batch: &Batch, dropped: &mut Drop
             heard = link.hear() => heard?,
             () = app.bench.wake.notified(), if !told => {
                 let left = Duration::from_secs_f64(usual / 1e3).saturating_sub(began.elapsed());
-                let may = dropped.looks.is_none_or(|since| since.elapsed() < DRAG) && left > MOMENT;
-                if may && app.looks().is_in_the_way(batch) {
+                let slow = usual > SLOW_MS && left > MOMENT;
+                if slow && app.looks().is_in_the_way(batch, Instant::now()) {
                     told = true;
                     link.ask(&Ask::Stop).await?;
                 }
@@ -320,12 +301,10 @@ async fn look(app: &Arc<App>, link: &mut Link, batch: &Batch, dropped: &mut Drop
                 if batch.wishes.iter().any(|w| w.novelty.is_some()) || app.bench.usual_ms(&batch.subject).is_none() {
                     app.bench.took(&batch.subject, ms / each);
                 }
-                dropped.looks = None;
-                app.bench.wake();
+                app.looks().done(batch);
                 return Ok(Looked::Done(None));
             }
-            Heard::Plain(Answer::Failed { .. }) if told => {
-                dropped.looks.get_or_insert_with(Instant::now);
+            Heard::Plain(Answer::Failed { code, .. }) if told && code == Error::Stopped(String::new()).exit_code() => {
                 return Ok(Looked::Dropped);
             }
             other => return refusal(other).map(Looked::Done),
@@ -363,6 +342,7 @@ pub fn refused(app: &App, task: &Task, why: &str) -> Result<()> {
 
 /// Tells the pages that these pictures do not come, whoever waits for them.
 fn lost(app: &App, batch: &Batch, why: &str) -> Result<()> {
+    app.looks().done(batch);
     batch.wishes.iter().try_for_each(|wish| {
         let (view, slot, id) = (batch.view.as_str(), wish.slot.as_str(), wish.id.as_str());
         app.hub.mention("frame", &Lost { look: batch.look, view, slot, id, error: why })

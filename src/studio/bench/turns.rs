@@ -1,6 +1,6 @@
 //! Whose turn it is, and patience with the worker.
 
-use super::task::{Dropped, Refusal, Task, expected, leave, once, refused};
+use super::task::{Refusal, Task, expected, leave, once, refused};
 use super::{State, WorkerState};
 use crate::error::{Error, Result};
 use crate::studio::app::App;
@@ -47,7 +47,7 @@ fn most(app: &App, subject: &Subject) -> usize {
 /// Gives the worker something to do for as long as the studio runs. What goes wrong with the studio's own files, on a full disk say,
 /// is told, and tried again.
 pub async fn run(app: Arc<App>) {
-    let (mut link, mut queue, mut dropped) = (None, Queue::default(), Dropped::default());
+    let (mut link, mut queue, mut dropped) = (None, Queue::default(), false);
     loop {
         if let Err(e) = turn(&app, &mut link, &mut queue, &mut dropped).await {
             app.bench.inner().worker.why = Some(below(&e.to_string(), &app.root));
@@ -56,8 +56,9 @@ pub async fn run(app: Arc<App>) {
     }
 }
 
-/// One turn: the next thing, or a wait for one.
-async fn turn(app: &Arc<App>, link: &mut Option<Link>, queue: &mut Queue, dropped: &mut Dropped) -> Result<()> {
+/// One turn: the next thing, or a wait for one. `dropped` says whether the last tile of a batch was dropped for a page: the next
+/// one is not.
+async fn turn(app: &Arc<App>, link: &mut Option<Link>, queue: &mut Queue, dropped: &mut bool) -> Result<()> {
     if app.hub.alone_for().is_some_and(|since| since > AWAY) {
         app.looks().clear();
     }
@@ -69,14 +70,9 @@ async fn turn(app: &Arc<App>, link: &mut Option<Link>, queue: &mut Queue, droppe
         }
         return idle(app, link).await;
     };
-    {
-        let mut inner = app.bench.inner();
-        inner.making = task.ids();
-        *inner.done.calls.entry(task.kind()).or_default() += 1;
-    }
+    *app.bench.inner().done.calls.entry(task.kind()).or_default() += 1;
     let began = Instant::now();
     let done = with_patience(app, link, &task, dropped).await;
-    app.bench.inner().making.clear();
     settle(app, queue, &task, done?, began.elapsed())
 }
 
@@ -142,7 +138,7 @@ async fn idle(app: &App, link: &mut Option<Link>) -> Result<()> {
 }
 
 /// Does a task, with a new worker after each one that dies of it.
-async fn with_patience(app: &Arc<App>, link: &mut Option<Link>, task: &Task, dropped: &mut Dropped) -> Result<Refusal> {
+async fn with_patience(app: &Arc<App>, link: &mut Option<Link>, task: &Task, dropped: &mut bool) -> Result<Refusal> {
     let (mut why, mut code) = (String::new(), DIED);
     for wait in WAITS {
         tokio::time::sleep(Duration::from_secs(wait)).await;

@@ -224,6 +224,7 @@ impl Taste {
                     lane: 2,
                     subject: subject.clone(),
                     seed: 0,
+                    since: None,
                     wishes,
                 }));
             }

@@ -113,6 +113,38 @@ fn a_dragged_slider_makes_few_pictures_and_ends_at_the_last_value() {
     assert!(made < 200, "{made} pictures");
 }
 
+/// Of a slow model, what is being made gives way to a large picture, and all that was promised comes in the end.
+#[test]
+fn slow_pictures_give_way_and_none_is_lost() {
+    let server = Server::start_with(tempfile::tempdir().unwrap(), &["-m", "digits-diffusion"], None);
+    server.loaded("digits-diffusion");
+    let of = |view: &str, seed: u64, novelty: u64, strip: bool| json!({"view": view, "model": "digits-diffusion", "seed": seed.to_string(), "novelty": novelty, "strip": strip});
+    let ask = |look: &serde_json::Value| -> Vec<String> {
+        let reply = server.send("POST", "/api/looks", look);
+        assert_eq!(reply.status, 202);
+        reply.json()["frames"].as_array().unwrap().iter().map(|f| f["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let there = |id: &String| server.get(&format!("/api/pictures/{id}")).status == 200;
+    let pause = |ms| std::thread::sleep(std::time::Duration::from_millis(ms));
+    // How long one takes is known after the first. Then a strip is begun, and given up for another level of the same page.
+    server.look(&of("a", 7, 60, false));
+    let strip = ask(&of("a", 7, 60, true));
+    pause(300);
+    let first = ask(&of("a", 7, 80, true));
+    pause(300);
+    // Another page asks for what may be in hand, and the first goes to the next seed and comes back.
+    let other = ask(&of("b", 7, 80, false));
+    ask(&of("a", 8, 80, false));
+    pause(300);
+    let last = ask(&of("a", 7, 80, true));
+    server.until("the large picture", || there(&first[0]).then_some(()));
+    let missing = strip.iter().filter(|id| !there(id)).count();
+    println!("{missing} of the strip's pictures are not there when the large one is");
+    for id in strip.iter().chain(&first).chain(&other).chain(&last) {
+        server.until("every picture", || there(id).then_some(()));
+    }
+}
+
 #[test]
 fn models_are_listed_and_their_spread_is_that_of_the_calibration() {
     let server = Server::start();
