@@ -163,15 +163,13 @@ impl HostGraph {
     /// row of x alone, and so do its bits.
     pub fn values(&self, x: &[f32]) -> Vec<f32> {
         let blocks: Vec<&[f32]> = x.chunks((self.width * BLOCK).max(1)).collect();
-        let block = |x: &[f32]| self.through(HostRows::directions(x, x.len() / self.width)).columns();
-        blocks.par_iter().flat_map_iter(|x| block(x)).collect()
+        blocks.par_iter().flat_map_iter(|x| self.block(x, x.len() / self.width)).collect()
     }
 
-    /// The values for a block of samples, one in each lane.
-    fn through(&self, x: HostRows) -> HostRows {
-        let count = x.count();
+    /// The values for `count` samples, one in each lane.
+    fn block(&self, x: &[f32], count: usize) -> Vec<f32> {
         let mut slots: Vec<Option<HostRows>> = vec![None; self.nodes.len() + 1];
-        slots[0] = Some(x);
+        slots[0] = Some(HostRows::directions(x, count));
         for (i, node) in self.nodes.iter().enumerate() {
             let inputs: Vec<HostRows> = self.taken(i, node, &mut slots).into_iter().flatten().collect();
             slots[i + 1] = Some(match inputs.is_empty() {
@@ -179,8 +177,7 @@ impl HostGraph {
                 false => node.operator.values(inputs),
             });
         }
-        #[allow(clippy::expect_used)] // Every node has made its value, and the output is kept.
-        slots[self.output].take().expect("the output was made")
+        slots[self.output].as_ref().map_or(Vec::new(), HostRows::columns)
     }
 
     /// The tangents that leave the graph, from those of `start`. First it traces the wanted features back through the

@@ -39,11 +39,14 @@ impl Kernels {
 
     /// Products for each pair of channels.
     fn products(&self) -> usize {
-        let tiles = |first: &[usize; 2]| -> usize {
-            [0, 1].map(|a| (self.grid.output[a] - first[a]).div_ceil(self.step).div_ceil(2)).iter().product()
-        };
-        (self.side + 1).pow(2) * self.phases.iter().map(|(first, _)| tiles(first)).sum::<usize>()
+        let tiles = self.phases.iter().map(|(first, _)| tiles(&self.grid, self.step, *first));
+        (self.side + 1).pow(2) * tiles.map(|[down, across]| down * across).sum::<usize>()
     }
+}
+
+/// Rows and columns of the tiles of a phase.
+pub fn tiles(grid: &Grid, step: usize, first: [usize; 2]) -> [usize; 2] {
+    [0, 1].map(|axis| (grid.output[axis] - first[axis]).div_ceil(step).div_ceil(2))
 }
 
 /// For each place of a kernel the index of its weight matrix, and where it starts.

@@ -78,6 +78,8 @@ pub struct Done {
     pub calls: BTreeMap<&'static str, u64>,
     /// Pictures that were made to be looked at.
     pub pictures: u64,
+    /// Times that pictures were dropped for a large one.
+    pub dropped: u64,
 }
 
 impl Bench {

@@ -305,6 +305,7 @@ async fn look(app: &Arc<App>, link: &mut Link, batch: &Batch) -> Result<Looked> 
                 return Ok(Looked::Done(None));
             }
             Heard::Plain(Answer::Failed { code, .. }) if told && code == Error::Stopped(String::new()).exit_code() => {
+                app.bench.inner().done.dropped += 1;
                 return Ok(Looked::Dropped);
             }
             other => return refusal(other).map(Looked::Done),

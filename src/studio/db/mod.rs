@@ -51,6 +51,12 @@ static STEPS: &[&str] = &[
     CREATE TABLE worths (picture TEXT PRIMARY KEY, model TEXT NOT NULL, worth REAL) STRICT, WITHOUT ROWID;
     CREATE TABLE traits (picture TEXT PRIMARY KEY, sha8 TEXT NOT NULL, named TEXT, small BLOB) STRICT, WITHOUT ROWID;
 ",
+    "
+    DROP INDEX pictures_by_time;
+    CREATE INDEX pictures_in_order ON pictures (coalesce(reached, 1e9), id);
+    CREATE INDEX pictures_by_age ON pictures (-made_at, id);
+    CREATE INDEX pictures_by_seed ON pictures (seed, id);
+",
 ];
 
 /// The open file.

@@ -40,6 +40,7 @@ fn figures(app: &App) -> Result<Vec<Figure>, Problem> {
         ("isoline_worker_starts_total", "counter", "Times that it was started.", one(done.starts as f64)),
         ("isoline_worker_calls_total", "counter", "What it was asked to do, by kind.", calls),
         ("isoline_looks_total", "counter", "Pictures made to be looked at.", one(done.pictures as f64)),
+        ("isoline_looks_dropped_total", "counter", "Calls dropped for a large picture.", one(done.dropped as f64)),
         ("isoline_shelf_bytes", "gauge", "Bytes of pictures that were looked at.", one(app.shelf.bytes() as f64)),
         ("isoline_pages", "gauge", "Pages that listen.", one(app.hub.readers() as f64)),
         ("isoline_jobs", "gauge", "Batches, by where they stand.", JobState::ALL.map(in_state).to_vec()),

@@ -2,6 +2,7 @@
 
 use super::writer::{self, Message, file, floats, node, value};
 use crate::cli::Isoline;
+use isoline::table::{Values, read_parquet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -69,9 +70,15 @@ fn an_onnx_file_becomes_a_model_that_is_looked_at_measured_and_verified() {
     assert_eq!(call.arg("-o").arg(&run).run().code, 0);
     Isoline::new(&["verify"]).arg(&run).succeeds();
     // Its gradient finds the latents of pictures again.
-    let call = Isoline::new(&["describe", "-q", "--json", "--invert-steps", "200", "--images"]).arg(run.join("images"));
-    let found = call.arg(&model).cwd(place.0.path()).run();
+    let described = place.at("described");
+    let call = Isoline::new(&["describe", "-q", "--images"]).arg(run.join("images")).arg("-o").arg(&described);
+    let found = call.arg(&model).run();
     assert_eq!(found.code, 0, "{}", found.stderr);
+    let (table, _) = read_parquet(&described.join("descriptors.parquet")).unwrap();
+    let residual = table.columns().iter().find(|c| c.name == "residual").unwrap();
+    let Values::F64(off) = &residual.values else { panic!("{residual:?}") };
+    // Four numbers are found from six values that are rounded to 255 steps.
+    assert!(off.len() == 4 && off.iter().all(|off| off.unwrap() < 1.0 / 255.0), "{off:?}");
 }
 
 #[test]
