@@ -5,6 +5,7 @@
 
 mod arrays;
 mod evaluation;
+mod knowing;
 
 use super::study;
 use super::study::relations::{LOOKS, PICTURE_MEASURES, PictureMeasure};
@@ -12,6 +13,7 @@ use crate::geometry::{DESCRIPTORS, Descriptor, ShownIn, shown_in};
 use crate::table::{Column, Note, Table};
 use arrays::{LABELS, SPECTRA};
 use evaluation::{EVALUATION, SHOWERS, classes};
+use knowing::{DENSITY, MEMORISATION, OOD};
 use std::borrow::Cow;
 
 /// A table that the program writes.
@@ -59,6 +61,13 @@ pub static TABLES: &[TableRow] = &[
         about: "one row per picture and noise level, by isoline lid curve",
         notes: || CURVE.to_vec(),
     },
+    TableRow {
+        name: "memorisation",
+        about: "one row per sample, by isoline memorisation audit",
+        notes: || MEMORISATION.to_vec(),
+    },
+    TableRow { name: "ood", about: "one row per picture, by isoline ood score", notes: || OOD.to_vec() },
+    TableRow { name: "density", about: "one row per noise level, by isoline diagnose", notes: || DENSITY.to_vec() },
     TableRow {
         name: "spectra",
         about: "arrays, one row per latent, NaN where a value is missing, by isoline describe, in its tiles and in the file that the key npz asks for",

@@ -4,6 +4,7 @@
 
 mod describe;
 mod devices;
+mod diagnose;
 mod distill;
 mod emit;
 mod evaluate;
@@ -15,7 +16,9 @@ mod import;
 mod inspect;
 mod lid;
 mod list;
+mod memorisation;
 mod merge;
+mod ood;
 pub mod output;
 mod plan;
 mod resume;
@@ -134,7 +137,10 @@ pub static COMMANDS: &[CommandRow] = &[
     work::ROW,
     merge::ROW,
     emit::ROW,
+    diagnose::ROW,
     lid::ROW,
+    memorisation::ROW,
+    ood::ROW,
     trajectory::ROW,
     import::ROW,
     inspect::ROW,

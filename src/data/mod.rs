@@ -167,11 +167,16 @@ impl Dataset {
         Picture::from_pixels(pixels, self.shape)
     }
 
+    /// The bytes of picture `i`, `[channels, height, width]` row-major.
+    pub fn bytes(&self, i: usize) -> &[u8] {
+        let width = self.shape.iter().product::<usize>();
+        &self.pixels[i * width..(i + 1) * width]
+    }
+
     /// The values of picture `i`, `[channels, height, width]` row-major, with byte 0 at `range[0]` and 255 at
     /// `range[1]`.
     pub fn values(&self, i: usize, range: [f32; 2]) -> impl Iterator<Item = f32> {
-        let width = self.shape.iter().product::<usize>();
         let scale = (range[1] - range[0]) / 255.0;
-        self.pixels[i * width..(i + 1) * width].iter().map(move |b| range[0] + f32::from(*b) * scale)
+        self.bytes(i).iter().map(move |b| range[0] + f32::from(*b) * scale)
     }
 }

@@ -28,12 +28,14 @@ mod neighbourhoods;
 pub mod neighbours;
 pub mod principal;
 mod resampling;
+mod roc;
 #[cfg(test)]
 mod shared;
 
 pub use classes::{OfClass, class_metrics, per_class};
 pub use intervals::wilson;
 pub use metrics::{DISTANCES, METRICS, NEIGHBOURHOODS, kd_full, realism_scores, vendi, vendi_per_class};
+pub use roc::{Detection, frontier};
 
 use crate::error::{Error, Result};
 use neighbourhoods::Neighbourhoods;

@@ -14,7 +14,7 @@ use crate::host::HostGraph;
 use crate::nn::{Parameters, Rows, Tangents};
 use crate::store::Weights;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Number of noise levels on the way back from a state to the latent that it would come from: enough that its own error is
 /// small beside what guidance does.
@@ -34,6 +34,8 @@ pub struct Sampler {
     device: Device,
     model_sha256: String,
     host: LazyHost,
+    /// The denoiser on host memory at the noise level that was asked for last: a reward reads it at one level again and again.
+    at_level: Mutex<Option<(f64, Arc<LazyHost>)>>,
 }
 
 impl Sampler {
@@ -86,7 +88,7 @@ impl Sampler {
     /// # Errors
     /// Those of [`NetworkDenoiser::give`].
     pub(super) fn give(&mut self, given: Vec<f32>) -> Result<()> {
-        self.host = LazyHost::default();
+        (self.host, self.at_level) = Default::default();
         self.denoiser.give(given)
     }
 
@@ -130,6 +132,7 @@ impl Sampler {
             device: device.clone(),
             model_sha256: card.model_sha256()?,
             host: LazyHost::default(),
+            at_level: Mutex::default(),
         })
     }
 
@@ -139,7 +142,7 @@ impl Sampler {
     /// [`Error::Config`] when the model has no such class.
     pub fn with_class(mut self, class: Option<usize>) -> Result<Self> {
         class.map_or(Ok(()), |class| check_class(class, self.denoiser.classes()))?;
-        (self.class, self.host) = (class, LazyHost::default());
+        (self.class, self.host, self.at_level) = (class, LazyHost::default(), Mutex::default());
         Ok(self)
     }
 
@@ -338,7 +341,7 @@ pub struct AtSigma<'a> {
     sampler: &'a Sampler,
     spec: Spec,
     sigma: f64,
-    host: LazyHost,
+    host: Arc<LazyHost>,
 }
 
 impl<'a> AtSigma<'a> {
@@ -350,7 +353,13 @@ impl<'a> AtSigma<'a> {
         check_levels(sampler.denoiser.range(), [sigma; 2], sigma).map_err(|message| Error::key("sigma", message))?;
         let activations = sampler.denoiser.parts().network.activations();
         let spec = Spec { activations, sample_shape: sampler.spec.state_shape, ..sampler.spec.clone() };
-        Ok(Self { sampler, spec, sigma, host: LazyHost::default() })
+        let mut last = sampler.at_level.lock().unwrap_or_else(PoisonError::into_inner);
+        let host = match &*last {
+            Some((at, host)) if *at == sigma => Arc::clone(host),
+            _ => Arc::clone(&last.insert((sigma, Arc::default())).1),
+        };
+        drop(last);
+        Ok(Self { sampler, spec, sigma, host })
     }
 
     fn denoised(&self, x: State) -> State {

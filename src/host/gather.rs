@@ -263,18 +263,19 @@ impl Pattern {
         outputs: usize,
         matrices: &[Vec<usize>],
         bias: Option<&[f32]>,
-        weight: impl Fn(usize, usize, usize) -> f32,
+        weight: impl Fn(usize, usize, usize) -> f32 + Sync,
     ) -> Self {
         let columns = outputs * matrices.len();
         let height = matrices.first().map_or(0, Vec::len) * channels;
         let mut weights = vec![0.0; columns.div_ceil(PANEL) * height * PANEL];
-        for column in 0..columns {
-            let (member, m) = (&matrices[column / outputs], column % outputs);
-            for row in 0..height {
-                let at = (column / PANEL * height + row) * PANEL + column % PANEL;
-                weights[at] = weight(member[row / channels], row % channels, m);
+        weights.par_chunks_mut((height * PANEL).max(1)).enumerate().for_each(|(panel, values)| {
+            let own = panel * PANEL..columns.min((panel + 1) * PANEL);
+            let own: Vec<(&[usize], usize)> = own.map(|c| (matrices[c / outputs].as_slice(), c % outputs)).collect();
+            for (row, values) in values.chunks_exact_mut(PANEL).enumerate() {
+                let (source, channel) = (row / channels, row % channels);
+                values.iter_mut().zip(&own).for_each(|(v, (member, m))| *v = weight(member[source], channel, *m));
             }
-        }
+        });
         let mut all = vec![0.0; columns.div_ceil(PANEL) * PANEL];
         if let Some(bias) = bias {
             all[..columns].iter_mut().zip(bias.iter().cycle()).for_each(|(all, b)| *all = *b);
@@ -341,10 +342,12 @@ impl HostLayer for Gather {
         }
         for pattern in &mut self.patterns {
             let size = (pattern.height * PANEL).max(1);
-            for (panel, values) in pattern.weights.chunks_exact_mut(size).enumerate() {
-                let of = |i: usize| scale[(panel * PANEL + i % PANEL) % scale.len()];
-                values.iter_mut().enumerate().for_each(|(i, v)| *v *= of(i));
-            }
+            pattern.weights.par_chunks_mut(size).enumerate().for_each(|(panel, values)| {
+                let own: Vec<f32> = (0..PANEL).map(|i| scale[(panel * PANEL + i) % scale.len()]).collect();
+                for row in values.chunks_exact_mut(PANEL) {
+                    row.iter_mut().zip(&own).for_each(|(v, s)| *v *= s);
+                }
+            });
             let affine = scale.iter().zip(shift).cycle();
             pattern.bias.iter_mut().zip(affine).for_each(|(b, (s, t))| *b = *b * s + t);
         }

@@ -56,6 +56,13 @@ const FUNCTIONS: &[&str] = &["src/nn/operators/unary.rs"];
 const UNET: &[&str] = &["src/nn/layers/unet.rs"];
 const UNET_AND_REWARD: &[&str] = &["src/nn/layers/unet.rs", "src/reward/train.rs"];
 
+const DENSITY: &[&str] = &["src/acts/columns.rs", "src/acts/study/diagnose.rs"];
+const KNOWING: &[&str] = &[
+    "src/acts/columns/knowing.rs",
+    "src/acts/study/diagnose.rs",
+    "src/acts/study/memorisation/report.rs",
+    "src/acts/study/ood/score.rs",
+];
 const COPYING: &[&str] = &["src/acts/evaluate/page.rs"];
 
 /// Every such name, with its reason.
@@ -75,6 +82,21 @@ const KNOWN: &[Known] = &[
         "the column of an inversion's error",
     ),
     known("guide", "density", &["src/evaluate/metrics/density.rs"], "a metric of that name"),
+    known("guide", "density", DENSITY, "the table of densities"),
+    known("metric", "density", DENSITY, "the table of densities"),
+    known(
+        "descriptor",
+        "log_likelihood",
+        &["src/acts/columns/knowing.rs", "src/acts/study/ood/score.rs"],
+        "a column of that name",
+    ),
+    known("quantity", "dimension", KNOWING, "a column of that name"),
+    known(
+        "guide",
+        "noise",
+        &["src/acts/columns/knowing.rs", "src/acts/study/memorisation/report.rs"],
+        "a column of that name",
+    ),
     known("metric", "density", &["src/steer/denoiser/density.rs"], "a guide of that name"),
     known("steering method", "none", &["src/studio/guard.rs"], "what a browser says of an address that was typed"),
     known(
@@ -127,7 +149,12 @@ const KNOWN: &[Known] = &[
         ],
         "the one that others are compared with",
     ),
-    known("estimator", "exact", &["src/acts/study/dimension/estimate.rs"], "a whole spectrum gives the dimension"),
+    known(
+        "estimator",
+        "exact",
+        &["src/acts/study/dimension/estimate.rs", "src/acts/study/memorisation/audit.rs"],
+        "a whole spectrum gives the dimension",
+    ),
     known("estimator", "exact", &["src/acts/import/checks.rs"], "what a reference's singular values are compared with"),
     known("estimator", "exact", &["src/generator/usual.rs"], "the default of one-shot models"),
     known("estimator", "exact", &["src/reward/quantities/mod.rs"], "the exact trace, another thing"),

@@ -24,6 +24,7 @@ mod generate;
 mod geometry;
 mod identity;
 mod import;
+mod knowing;
 mod layers;
 mod models;
 mod named;

@@ -145,6 +145,9 @@ for (const count of wanted("gallery") ? [1_000, 20_000] : []) {
   }
   row(`gallery of ${count.toLocaleString("en")}, scrolled: most tiles in the page`, "200", [most], "tiles");
   row(`gallery of ${count.toLocaleString("en")}, scrolled: the longest task`, "100", [Math.max(...(await page.evaluate(() => window.long)))]);
+  // Pictures that are still on their way would be waited for too.
+  await page.waitForFunction(() => [...document.querySelectorAll(".tile img")].every((i) => i.complete || i.getBoundingClientRect().top > innerHeight));
+  await page.waitForTimeout(2_000);
   const lists = await page.evaluate(async () => {
     const found = [];
     for (let i = 0; i < 20; i++) {

@@ -8,10 +8,13 @@
 mod compared;
 pub mod convergence;
 pub mod denoiser_path;
+pub mod diagnose;
 pub mod dimension;
 pub mod latent_path;
 pub mod map;
+pub mod memorisation;
 mod model;
+pub mod ood;
 mod paths;
 mod provenance;
 pub mod relations;

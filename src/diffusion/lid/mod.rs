@@ -2,6 +2,7 @@
 //! dimension, a score network trained on them, methods without a network to compare with, measures of error, and the
 //! knee, at which a curve of dimension over σ is read.
 
+mod growth;
 mod knee;
 pub mod manifolds;
 pub mod methods;
@@ -10,6 +11,7 @@ mod neighbours;
 mod normal_bundle;
 mod score;
 
+pub use growth::{DataDimension, data_dimension};
 pub use knee::{SLOPE, WIDTH, knee};
 pub use manifolds::{MANIFOLDS, Points};
 pub use methods::{METHODS, MethodRow};

@@ -84,7 +84,7 @@ export function makeVariations(view, now, said, inspect) {
 
   return {
     open(frame) {
-      centre = { id: frame.id, sha8: frame.picture.sha8, reached: frame.picture.reached, label: now.seed };
+      centre = { id: frame.id, sha8: frame.picture.sha8, reached: frame.picture.reached, label: `seed ${now.seed}` };
       angle = FIRST;
       way.length = 0;
       grid = h("div", { class: "ring" });

@@ -6,6 +6,8 @@ mod distill;
 mod golden;
 mod guidance;
 mod guided;
+mod knowing;
+mod memorisation;
 mod mixture;
 mod models;
 mod pretrained;

@@ -1,11 +1,12 @@
 //! `lid curve`: dimension over noise levels, and the knee of the curve.
 
 use super::super::{Provenance, Report, write_page, write_table, write_text};
-use super::{Pictures, check_sigma, diffusion, grid};
+use super::{Pictures, check_sigma, diffusion};
 use crate::cancel::Cancel;
 use crate::device::Device;
 use crate::diffusion::flipd;
 use crate::diffusion::lid::{SLOPE, WIDTH, knee};
+use crate::diffusion::log_grid;
 use crate::error::{Error, Result};
 use crate::generator::Generator;
 use crate::progress::Progress;
@@ -97,7 +98,7 @@ impl Curve {
         let seeds = self.pictures.seeds()?;
         let ambient = sampler.spec().latent_width;
         let x = rows(self.pictures.values(&sampler)?, ambient, device);
-        let grid = grid(from, to, self.points);
+        let grid = log_grid(from, to, self.points);
         let bar = progress.start("measuring", grid.len() as u64);
         let mut levels = Vec::new();
         for sigma in &grid {

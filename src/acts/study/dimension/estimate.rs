@@ -1,10 +1,10 @@
 //! `lid estimate`: the dimension at pictures, one number each.
 
-use super::{Pictures, check_sigma, diffusion, grid, pictures};
+use super::{Pictures, check_sigma, data_set, diffusion};
 use crate::cancel::Cancel;
 use crate::device::Device;
 use crate::diffusion::lid::{Cloud, Local, METHODS, MethodRow, knee};
-use crate::diffusion::{Flipd, flipd};
+use crate::diffusion::{Flipd, flipd, log_grid};
 use crate::error::{Error, Result, did_you_mean};
 use crate::generator::{self, Card, Generator, Sampler, find_model};
 use crate::geometry::{Spectrum, estimator, spectral_dimension};
@@ -166,7 +166,7 @@ impl Estimates {
             return Ok(at(sigma)?.into_iter().map(|f| Found::at(sigma, f, ambient)).collect());
         }
         let [low, high] = sampler.config().sigma;
-        let grid = grid(low, high.min(10.0), 24);
+        let grid = log_grid(low, high.min(10.0), 24);
         let curves = grid.iter().map(|s| at(*s)).collect::<Result<Vec<_>>>()?;
         let logs: Vec<f64> = grid.iter().map(|s| s.ln()).collect();
         let own = |i: usize| {
@@ -207,7 +207,7 @@ impl Estimates {
             return Err(Error::key("reference", format!("missing; {} measures among other pictures", self.method)));
         };
         let spec = generator.spec();
-        let set = pictures(path, spec.sample_shape)?;
+        let set = data_set(path, spec.sample_shape)?;
         let width = spec.state_width();
         let values = (0..set.count().min(self.count)).flat_map(|i| set.values(i, spec.range)).collect();
         let values = super::states(generator, values)?;

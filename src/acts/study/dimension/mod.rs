@@ -35,36 +35,68 @@ pub struct Pictures {
 }
 
 impl Pictures {
-    fn trace(&self) -> Trace {
+    /// How traces are found.
+    pub(in crate::acts::study) fn trace(&self) -> Trace {
         match self.probes {
             0 => Trace::Exact,
             probes => Trace::Hutchinson { probes, seed: 0 },
         }
     }
 
-    fn seeds(&self) -> Result<Vec<u64>> {
+    pub(in crate::acts::study) fn seeds(&self) -> Result<Vec<u64>> {
         seeds("seeds", &self.seeds)
+    }
+
+    /// The pictures of `generator`, or of the set, that are measured.
+    ///
+    /// # Errors
+    /// [`Error::Key`], and errors of the set.
+    pub(in crate::acts::study) fn chosen<'a>(&self, generator: &'a dyn Generator) -> Result<Chosen<'a>> {
+        let seeds = self.seeds()?;
+        let set = self.pictures.as_ref().map(|path| data_set(path, generator.spec().sample_shape)).transpose()?;
+        if let Some(count) = set.as_ref().map(|set| set.count() as u64)
+            && let Some(beyond) = seeds.iter().find(|s| **s >= count)
+        {
+            return Err(Error::key("seeds", format!("the set has pictures 0 to {}, found {beyond}", count - 1)));
+        }
+        Ok(Chosen { generator, set, seeds })
     }
 
     /// The pictures' values in the model's range, `[n × D]` row-major; for a model of two stages those of their codes.
     fn values(&self, generator: &dyn Generator) -> Result<Vec<f32>> {
-        let seeds = self.seeds()?;
-        let spec = generator.spec();
-        let Some(path) = &self.pictures else {
-            let z = Latents::of_seeds(&seeds, spec.latent_width);
-            return host(generator.states(rows(z.into_values(), spec.latent_width, generator.device())));
-        };
-        let set = pictures(path, spec.sample_shape)?;
-        let count = set.count() as u64;
-        if let Some(beyond) = seeds.iter().find(|s| **s >= count) {
-            return Err(Error::key("seeds", format!("the set has pictures 0 to {}, found {beyond}", count - 1)));
+        let chosen = self.chosen(generator)?;
+        Ok(chosen.both(&chosen.seeds)?.0)
+    }
+}
+
+/// The pictures that are measured.
+pub(in crate::acts::study) struct Chosen<'a> {
+    generator: &'a dyn Generator,
+    set: Option<Dataset>,
+    /// Their seeds, or places in the set.
+    pub seeds: Vec<u64>,
+}
+
+impl Chosen<'_> {
+    /// States and pictures of some of the seeds, both `[n × ·]` row-major in the model's range; the same values twice unless the
+    /// model has two stages.
+    pub fn both(&self, seeds: &[u64]) -> Result<(Vec<f32>, Vec<f32>)> {
+        let (generator, spec) = (self.generator, self.generator.spec());
+        let (z_width, width) = (spec.latent_width, spec.state_width());
+        if let Some(set) = &self.set {
+            let pictures: Vec<f32> = seeds.iter().flat_map(|s| set.values(*s as usize, spec.range)).collect();
+            return Ok((states(generator, pictures.clone())?, pictures));
         }
-        states(generator, seeds.iter().flat_map(|s| set.values(*s as usize, spec.range)).collect())
+        let z = Latents::of_seeds(seeds, z_width);
+        let found = host(generator.states(rows(z.into_values(), z_width, generator.device())))?;
+        let shown = host(generator.pictures_of(rows(found.clone(), width, generator.device())))?;
+        let [low, high] = spec.range;
+        Ok((found, shown.into_iter().map(|v| v.clamp(low, high)).collect()))
     }
 }
 
 /// The states of pictures, both `[n × ·]` row-major: their codes for a model of two stages, else themselves.
-fn states(generator: &dyn Generator, pictures: Vec<f32>) -> Result<Vec<f32>> {
+pub(in crate::acts::study) fn states(generator: &dyn Generator, pictures: Vec<f32>) -> Result<Vec<f32>> {
     let width: usize = generator.spec().sample_shape.iter().product();
     if width == generator.spec().state_width() {
         return Ok(pictures);
@@ -74,7 +106,10 @@ fn states(generator: &dyn Generator, pictures: Vec<f32>) -> Result<Vec<f32>> {
 }
 
 /// Reads a set of pictures from an IDX file, a folder or a .zip file.
-fn pictures(path: &Path, shape: [usize; 3]) -> Result<Dataset> {
+///
+/// # Errors
+/// Those of [`Dataset::read`].
+pub(in crate::acts::study) fn data_set(path: &Path, shape: [usize; 3]) -> Result<Dataset> {
     let zip = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("zip"));
     let kind = if zip || path.is_dir() { "folder" } else { "idx" };
     let (root, name) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
@@ -83,17 +118,14 @@ fn pictures(path: &Path, shape: [usize; 3]) -> Result<Dataset> {
 }
 
 /// Loads the diffusion model with this name or path.
-fn diffusion(model: &str, device: &Device) -> Result<Sampler> {
+///
+/// # Errors
+/// Those of [`Sampler::load`].
+pub(in crate::acts::study) fn diffusion(model: &str, device: &Device) -> Result<Sampler> {
     Sampler::load(&find_model(model)?, device)
 }
 
 /// Refuses a noise level outside the range that the model knows.
-fn check_sigma(sampler: &Sampler, sigma: f64) -> Result<()> {
+pub(in crate::acts::study) fn check_sigma(sampler: &Sampler, sigma: f64) -> Result<()> {
     check_levels(sampler.denoiser().range(), [sigma; 2], sigma).map_err(|message| Error::key("sigma", message))
-}
-
-/// `points` noise levels, evenly spaced in ln σ; `points` must be at least 2.
-fn grid(low: f64, high: f64, points: usize) -> Vec<f64> {
-    let part = |i: usize| i as f64 / (points - 1) as f64;
-    (0..points).map(|i| (low.ln() + (high / low).ln() * part(i)).exp()).collect()
 }
