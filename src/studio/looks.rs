@@ -131,14 +131,14 @@ impl Looks {
         !self.orders.is_empty()
     }
 
-    /// The next wishes, at most `most(subject, lane)` of one kind: the lowest lane first, within it the oldest look.
-    pub fn next(&mut self, most: impl Fn(&Subject, usize) -> usize) -> Option<Batch> {
+    /// The next wishes, at most `most(subject)` of one kind: the lowest lane first, within it the oldest look.
+    pub fn next(&mut self, most: impl Fn(&Subject) -> usize) -> Option<Batch> {
         let first = self.orders.iter().enumerate().min_by_key(|(_, o)| (o.lane, o.look)).map(|(i, _)| i)?;
         let order = &mut self.orders[first];
         let front = order.wishes.front()?;
         let (steered, vary) = (front.novelty.is_some(), front.vary.clone());
         // The centre of variations is made anew in each call, so all of them go into one.
-        let most = if vary.is_some() { order.wishes.len() } else { most(&order.subject, order.lane).max(1) };
+        let most = if vary.is_some() { order.wishes.len() } else { most(&order.subject).max(1) };
         let mut wishes = Vec::new();
         while wishes.len() < most
             && order.wishes.front().is_some_and(|w| w.novelty.is_some() == steered && w.vary == vary)
@@ -220,7 +220,7 @@ mod tests {
     }
 
     fn slots(looks: &mut Looks, most: usize) -> Vec<Vec<String>> {
-        std::iter::from_fn(|| looks.next(|_, _| most)).map(|b| b.wishes.into_iter().map(|w| w.slot).collect()).collect()
+        std::iter::from_fn(|| looks.next(|_| most)).map(|b| b.wishes.into_iter().map(|w| w.slot).collect()).collect()
     }
 
     #[test]
@@ -259,7 +259,7 @@ mod tests {
         let begun = |looks: &mut Looks, lanes: [Vec<Wish>; LANES], most: usize| {
             looks.clear();
             looks.ask("a", &subject("m"), 1, lanes);
-            looks.next(|_, _| most).unwrap()
+            looks.next(|_| most).unwrap()
         };
         let batch = begun(&mut looks, [vec![], strip(), vec![]], 2);
         assert!(!looks.is_in_the_way(&batch, now));
@@ -285,13 +285,13 @@ mod tests {
             let batch = begun(&mut looks, lanes, 3);
             looks.ask("a", &subject("m"), next, Default::default());
             looks.back(batch, now);
-            assert_eq!(looks.next(|_, _| 3), None);
+            assert_eq!(looks.next(|_| 3), None);
         }
         // Nor what a view has left.
         let batch = begun(&mut looks, [vec![], strip(), vec![]], 3);
         looks.leave("a");
         looks.back(batch, now);
-        assert_eq!(looks.next(|_, _| 3), None);
+        assert_eq!(looks.next(|_| 3), None);
     }
 
     #[test]
@@ -300,7 +300,7 @@ mod tests {
         let later = now + DROPPING + Duration::from_millis(1);
         // The large picture of another page waits for its turn.
         looks.ask("a", &subject("m"), 1, hero(1, 82.0));
-        let batch = looks.next(|_, _| 1).unwrap();
+        let batch = looks.next(|_| 1).unwrap();
         looks.ask("b", &subject("m"), 2, hero(2, 83.0));
         assert!(!looks.is_in_the_way(&batch, now));
         // That page asks for the very picture that is being made: it gets it, though the first page has moved on.
@@ -311,10 +311,10 @@ mod tests {
         assert_eq!(slots(&mut looks, 1), [["90"]]);
         // During a long drag a picture is made now and then.
         looks.ask("a", &subject("m"), 1, hero(1, 10.0));
-        let batch = looks.next(|_, _| 1).unwrap();
+        let batch = looks.next(|_| 1).unwrap();
         looks.ask("a", &subject("m"), 1, hero(1, 20.0));
         looks.back(batch, now);
-        let batch = looks.next(|_, _| 1).unwrap();
+        let batch = looks.next(|_| 1).unwrap();
         looks.ask("a", &subject("m"), 1, hero(1, 30.0));
         assert!(looks.is_in_the_way(&batch, now) && !looks.is_in_the_way(&batch, later));
         looks.done(&batch);
@@ -322,11 +322,11 @@ mod tests {
         // Other pages do not keep a strip from being made for ever.
         looks.clear();
         looks.ask("a", &subject("m"), 1, [vec![], vec![wish(1, Some(5.0))], vec![]]);
-        let batch = looks.next(|_, _| 1).unwrap();
+        let batch = looks.next(|_| 1).unwrap();
         looks.ask("b", &subject("m"), 2, hero(2, 83.0));
         looks.back(batch, now);
-        assert_eq!(looks.next(|_, _| 1).unwrap().view, "b");
-        let batch = looks.next(|_, _| 1).unwrap();
+        assert_eq!(looks.next(|_| 1).unwrap().view, "b");
+        let batch = looks.next(|_| 1).unwrap();
         looks.ask("b", &subject("m"), 2, hero(2, 84.0));
         assert!(looks.is_in_the_way(&batch, now) && !looks.is_in_the_way(&batch, later));
     }
@@ -341,6 +341,6 @@ mod tests {
         assert_eq!(slots(&mut looks, 16), [["82"], ["5"]]);
         looks.ask("a", &subject("m"), 2, hero(2, 82.0));
         looks.clear();
-        assert_eq!(looks.next(|_, _| 1), None);
+        assert_eq!(looks.next(|_| 1), None);
     }
 }

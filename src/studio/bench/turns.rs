@@ -4,7 +4,7 @@ use super::task::{Refusal, Task, expected, leave, once, refused};
 use super::{State, WorkerState};
 use crate::error::{Error, Result};
 use crate::studio::app::App;
-use crate::studio::looks::{LANES, Subject};
+use crate::studio::looks::Subject;
 use crate::studio::problem::below;
 use crate::studio::queue::{DIED, NOT_STARTED, Queue};
 use crate::studio::worker::link::{Heard, Link};
@@ -27,19 +27,18 @@ const SLACK: f64 = 10.0;
 const WAITS: [u64; 3] = [0, 1, 5];
 /// How long pages may be away before what they wanted is dropped.
 const AWAY: Duration = Duration::from_secs(30);
-/// What one call should take at most, by lane: a large picture is never kept waiting long, since a strip or other seeds are dropped for
-/// it; together they are made faster.
-const CALL_MS: [f64; LANES] = [400.0, 1200.0, 1200.0];
+/// What one call should take at most, so that a newer wish never waits long.
+const CALL_MS: f64 = 400.0;
 
 /// How many wishes of this model go into one call: as many as stay quick, where each costs its own time, and one for each core at
 /// least; a whole tile, where the tile costs the same.
-fn most(app: &App, subject: &Subject, lane: usize) -> usize {
+fn most(app: &App, subject: &Subject) -> usize {
     let Some(loaded) = app.models.loaded(subject) else { return 1 };
     let tile = loaded.templates.plain.tile;
     // Each core has a sample to itself.
     let cores = std::thread::available_parallelism().map_or(1, usize::from).min(tile);
     match app.bench.usual_ms(subject) {
-        Some(ms) if loaded.one_by_one => ((CALL_MS[lane] / ms) as usize).clamp(cores, tile),
+        Some(ms) if loaded.one_by_one => ((CALL_MS / ms) as usize).clamp(cores, tile),
         None if loaded.one_by_one => 1,
         _ => tile,
     }
@@ -86,7 +85,7 @@ fn next(app: &App, queue: &mut Queue) -> Result<Option<Task>> {
     if looks && let Some(piece) = queue.next(app, true)? {
         return Ok(Some(Task::Piece(piece)));
     }
-    if let Some(batch) = app.looks().next(|subject, lane| most(app, subject, lane)) {
+    if let Some(batch) = app.looks().next(|subject| most(app, subject)) {
         return Ok(Some(Task::Look(batch)));
     }
     if let Some(keep) = app.bench.inner().keeps.pop_front() {
@@ -99,7 +98,7 @@ fn next(app: &App, queue: &mut Queue) -> Result<Option<Task>> {
         return Ok(Some(Task::Measure(measure)));
     }
     // Who waits for the first pictures to choose from waits like a page; the rest of them is for idle times.
-    if let Some(batch) = app.taste.wants(app, true, |subject| most(app, subject, 0))? {
+    if let Some(batch) = app.taste.wants(app, true, |subject| most(app, subject))? {
         return Ok(Some(Task::Pool(batch)));
     }
     if let Some(piece) = queue.next(app, false)? {
@@ -111,7 +110,7 @@ fn next(app: &App, queue: &mut Queue) -> Result<Option<Task>> {
     if app.bench.inner().free {
         return Ok(None);
     }
-    Ok(app.taste.wants(app, false, |subject| most(app, subject, 0))?.map(Task::Pool))
+    Ok(app.taste.wants(app, false, |subject| most(app, subject))?.map(Task::Pool))
 }
 
 /// Waits for something to do, and notices a worker that dies meanwhile.
