@@ -1,10 +1,10 @@
 //! `isoline diagnose`: what may be concluded from a model's densities.
 
+use super::reports::{self, Examined};
 use super::{CommandRow, Context, output, parsed};
 use crate::acts::study::diagnose::Diagnose;
-use crate::acts::study::{Origin, Provenance, Report, RewardNote, Scope, settings};
+use crate::acts::study::{Origin, Report};
 use crate::error::{Result, shown};
-use crate::generator::find_model;
 use clap::ArgMatches;
 use std::path::PathBuf;
 
@@ -34,11 +34,9 @@ fn run(args: &Args, typed: &ArgMatches, context: &Context) -> Result<()> {
     let (name, device) = context.open_device()?;
     let report = args.diagnose.run(&device, &context.progress, &context.cancel)?;
     if let Some(outdir) = &args.outdir {
-        let seeds = args.diagnose.pictures.seeds.clone();
-        let scope = Scope { seeds, settings: settings::<Diagnose>(typed), ..Scope::default() };
-        let reward = RewardNote::beside(&find_model(&args.diagnose.model)?, None)?;
-        let model = (report.model.as_str(), report.model_sha256.as_str());
-        report.write(outdir, &Provenance::new(&origin, model, reward, &name.to_string(), scope))?;
+        let id = (report.model.as_str(), report.model_sha256.as_str());
+        let of = Examined { model: &args.diagnose.model, id, seeds: &args.diagnose.pictures.seeds };
+        reports::write::<Diagnose>(&report, outdir, &of, typed, (&origin, name))?;
     }
     output::print_report(args.json, &report, &report.rows())?;
     if !args.json {

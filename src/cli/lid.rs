@@ -1,11 +1,11 @@
 //! `isoline lid`: local intrinsic dimension.
 
+use super::reports::{self, Examined};
 use super::{CommandRow, Context, output, parsed, run_of, with};
 use crate::acts::study::dimension::{Bench, Curve, Doctor, Estimates, Fit};
-use crate::acts::study::{Origin, Provenance, Report, RewardNote, Scope, settings};
+use crate::acts::study::{Origin, Report};
 use crate::data::PictureFiles;
 use crate::error::{Result, shown};
-use crate::generator::find_model;
 use clap::ArgMatches;
 use std::path::PathBuf;
 
@@ -85,11 +85,9 @@ fn curve(args: &CurveArgs, typed: &ArgMatches, context: &Context) -> Result<()> 
     let (name, device) = context.open_device()?;
     let report = args.curve.run(&device, &context.progress, &context.cancel)?;
     if let Some(outdir) = &args.outdir {
-        let seeds = args.curve.pictures.seeds.clone();
-        let scope = Scope { seeds, settings: settings::<Curve>(typed), ..Scope::default() };
-        let reward = RewardNote::beside(&find_model(&args.curve.model)?, None)?;
-        let model = (report.model.as_str(), report.model_sha256.as_str());
-        report.write(outdir, &Provenance::new(&origin, model, reward, &name.to_string(), scope))?;
+        let id = (report.model.as_str(), report.model_sha256.as_str());
+        let of = Examined { model: &args.curve.model, id, seeds: &args.curve.pictures.seeds };
+        reports::write::<Curve>(&report, outdir, &of, typed, (&origin, name))?;
     }
     output::print_report(args.json, &report, &report.rows())?;
     report.knee_lines().iter().for_each(|line| context.say(line));

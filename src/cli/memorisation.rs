@@ -1,10 +1,10 @@
 //! `isoline memorisation`: what a model copied.
 
+use super::reports::{self, Examined};
 use super::{CommandRow, Context, output, parsed, run_of, with};
 use crate::acts::study::memorisation::Audit;
-use crate::acts::study::{Origin, Provenance, Report, RewardNote, Scope, settings};
+use crate::acts::study::{Origin, Report};
 use crate::error::{Result, shown};
-use crate::generator::find_model;
 use clap::ArgMatches;
 use std::path::PathBuf;
 
@@ -43,11 +43,9 @@ fn audit(args: &AuditArgs, typed: &ArgMatches, context: &Context) -> Result<()> 
     let (name, device) = context.open_device()?;
     let report = args.audit.run(&device, &context.cancel)?;
     if let Some(outdir) = &args.outdir {
-        let seeds = args.audit.pictures.seeds.clone();
-        let scope = Scope { seeds, settings: settings::<Audit>(typed), ..Scope::default() };
-        let reward = RewardNote::beside(&find_model(&args.audit.model)?, None)?;
-        let model = (report.model.as_str(), report.model_sha256.as_str());
-        report.write(outdir, &Provenance::new(&origin, model, reward, &name.to_string(), scope))?;
+        let id = (report.model.as_str(), report.model_sha256.as_str());
+        let of = Examined { model: &args.audit.model, id, seeds: &args.audit.pictures.seeds };
+        reports::write::<Audit>(&report, outdir, &of, typed, (&origin, name))?;
     }
     output::print_report(args.json, &report, &report.rows())?;
     if !args.json

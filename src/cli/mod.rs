@@ -21,6 +21,7 @@ mod merge;
 mod ood;
 pub mod output;
 mod plan;
+mod reports;
 mod resume;
 mod runs;
 mod selfcheck;

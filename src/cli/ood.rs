@@ -1,10 +1,10 @@
 //! `isoline ood`: pictures that a model would not make.
 
+use super::reports::{self, Examined};
 use super::{CommandRow, Context, output, parsed, run_of, with};
 use crate::acts::study::ood::{Fit, Score, usual_place};
-use crate::acts::study::{Origin, Provenance, Report, RewardNote, Scope, settings};
+use crate::acts::study::{Origin, Report};
 use crate::error::{Result, shown};
-use crate::generator::find_model;
 use clap::ArgMatches;
 use std::path::PathBuf;
 
@@ -67,10 +67,9 @@ fn score(args: &ScoreArgs, typed: &ArgMatches, context: &Context) -> Result<()> 
     let (name, device) = context.open_device()?;
     let report = args.score.run(&device, &context.progress, &context.cancel)?;
     if let Some(outdir) = &args.outdir {
-        let scope = Scope { seeds: args.score.seeds.clone(), settings: settings::<Score>(typed), ..Scope::default() };
-        let reward = RewardNote::beside(&find_model(&args.score.model)?, None)?;
-        let model = (report.model.as_str(), report.model_sha256.as_str());
-        report.write(outdir, &Provenance::new(&origin, model, reward, &name.to_string(), scope))?;
+        let id = (report.model.as_str(), report.model_sha256.as_str());
+        let of = Examined { model: &args.score.model, id, seeds: &args.score.seeds };
+        reports::write::<Score>(&report, outdir, &of, typed, (&origin, name))?;
     }
     output::print_report(args.json, &report, &report.rows())?;
     if !args.json

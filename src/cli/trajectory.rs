@@ -1,10 +1,10 @@
 //! `isoline trajectory`.
 
+use super::reports::{self, Examined};
 use super::{CommandRow, Context, output, parsed};
 use crate::acts::study::denoiser_path::DenoiserPath;
-use crate::acts::study::{Origin, Provenance, Report, RewardNote, Scope, settings};
+use crate::acts::study::{Origin, Report};
 use crate::error::{Result, shown};
-use crate::generator::find_model;
 use clap::ArgMatches;
 use std::path::PathBuf;
 
@@ -35,11 +35,9 @@ fn run(args: &Args, typed: &ArgMatches, context: &Context) -> Result<()> {
     let (name, device) = context.open_device()?;
     let report = args.path.run(&device, &context.progress, &context.cancel)?;
     if let Some(outdir) = &args.outdir {
-        let scope =
-            Scope { seeds: args.path.seeds.clone(), settings: settings::<DenoiserPath>(typed), ..Scope::default() };
-        let reward = RewardNote::beside(&find_model(&args.path.model)?, None)?;
-        let model = (report.model.as_str(), report.model_sha256.as_str());
-        report.write(outdir, &Provenance::new(&origin, model, reward, &name.to_string(), scope))?;
+        let id = (report.model.as_str(), report.model_sha256.as_str());
+        let of = Examined { model: &args.path.model, id, seeds: &args.path.seeds };
+        reports::write::<DenoiserPath>(&report, outdir, &of, typed, (&origin, name))?;
     }
     output::print_report(args.json, &report, &report.rows())?;
     if let Some(outdir) = &args.outdir {

@@ -8,7 +8,6 @@
 mod autoguided;
 mod clock;
 mod denoiser;
-mod empirical;
 mod flipd;
 mod growth_of_density;
 pub mod guidance;
@@ -26,7 +25,6 @@ mod state;
 pub use autoguided::Autoguided;
 pub use clock::Clock;
 pub use denoiser::{Classes, Denoiser};
-pub use empirical::Empirical;
 pub use flipd::{Estimate, Fault, Flipd, Trace, flipd, to_f64, trace};
 pub use growth_of_density::{densities, log_grid, score_norms, slope};
 pub use integrate::{SamplerConfig, Sampling, sampling_noise};

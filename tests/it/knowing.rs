@@ -145,7 +145,7 @@ fn a_diagnosis_says_what_may_be_concluded() {
     for words in [
         "quote no likelihood without its sigma",
         "of 784 directions were measured",
-        "grows without bound",
+        "growth without bound",
         "is no denoiser there",
     ] {
         assert!(told.contains(words), "{words}: {told}");

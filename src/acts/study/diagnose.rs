@@ -11,7 +11,7 @@ use crate::cancel::Cancel;
 use crate::device::Device;
 use crate::diffusion::{densities, flipd, log_grid, score_norms, slope};
 use crate::error::{Error, Result};
-use crate::generator::{self, Card, Generator, Sampler, find_model};
+use crate::generator::{self, Generator, Sampler, find_model};
 use crate::geometry::{Spectrum, estimator};
 use crate::noise::{Stream, normals};
 use crate::progress::Progress;
@@ -45,6 +45,9 @@ pub struct Diagnose {
 const LEVELS: usize = 5;
 /// Steps of a likelihood per unit of ln σ.
 const STEPS: f64 = 3.0;
+/// Powers of σ below which the squared score grows without bound, and above which it stays bounded.
+const UNBOUNDED: f64 = -1.5;
+const BOUNDED: f64 = -0.5;
 /// Singular values below this share of the largest count as vanished.
 const VANISHED: f64 = 1e-6;
 /// Root mean square error of a picture, in values from 0 to 1, above which its code does not stand for it.
@@ -109,6 +112,13 @@ pub struct DensityLevel {
 }
 
 impl DensityFound {
+    /// The power of σ with which the squared score grows: −2 where pictures have fewer dimensions than values (33), 0 where it stays
+    /// bounded.
+    pub fn power(&self) -> f64 {
+        let (sigma, logs): (Vec<f64>, Vec<f64>) = self.levels.iter().map(|l| (l.sigma, l.score.ln())).unzip();
+        slope(&sigma, &logs)
+    }
+
     /// d = D + slope, with the 95 % interval of its mean over the pictures.
     pub fn dimension(&self, width: usize) -> (f64, Option<f64>) {
         let n = self.slopes.len() as f64;
@@ -141,24 +151,16 @@ impl Diagnose {
     pub fn run(&self, device: &Device, progress: &Progress, cancel: &Cancel) -> Result<DiagnoseReport> {
         self.check()?;
         let folder = find_model(&self.model)?;
-        let denoises = Card::read(&folder.join("card.toml"))?.raw.denoiser.is_some();
-        let (sampler, other) = match denoises {
-            true => (Some(Sampler::load(&folder, device)?), None),
-            false => (None, Some(generator::load(&folder, device)?)),
-        };
-        let generator: &dyn Generator = match (&sampler, &other) {
-            (Some(sampler), _) => sampler,
-            (_, Some(other)) => &**other,
-            _ => return Err(Error::Bug("a model that was not loaded".into())),
-        };
+        let generator = generator::load(&folder, device)?;
+        let (generator, sampler) = (&*generator, generator.as_sampler());
         let spec = generator.spec();
         let chosen = self.pictures.chosen(generator)?;
         let (states, pixels) = chosen.both(&chosen.seeds)?;
         let stop = || cancel.check(|| "nothing was written".into());
         let map = if self.pictures.pictures.is_none() { Some(self.map(generator, &chosen.seeds)?) } else { None };
         stop()?;
-        let density = match &sampler {
-            Some(sampler) => Some(self.density(sampler, &states, progress, cancel)?),
+        let density = match sampler {
+            Some(sampler) => Some(self.density(sampler, (&chosen.seeds, &states), progress, cancel)?),
             None => None,
         };
         let (width, count) = (spec.state_width(), chosen.seeds.len());
@@ -214,18 +216,24 @@ impl Diagnose {
         })
     }
 
-    fn density(&self, sampler: &Sampler, states: &[f32], progress: &Progress, cancel: &Cancel) -> Result<DensityFound> {
+    fn density(
+        &self,
+        sampler: &Sampler,
+        (seeds, states): (&[u64], &[f32]),
+        progress: &Progress,
+        cancel: &Cancel,
+    ) -> Result<DensityFound> {
         let (width, device) = (sampler.spec().state_width(), sampler.device());
-        let n = states.len() / width;
+        let n = seeds.len();
         let levels = log_grid(self.low, self.high, LEVELS);
         levels.iter().try_for_each(|s| check_sigma(sampler, *s))?;
         let [_, high] = sampler.config().sigma;
         let denoiser = sampler.posterior_mean("model")?;
         let x = rows(states.to_vec(), width, device);
-        let noise: Vec<f32> = (0..n).flat_map(|i| normals(0, i as u64, Stream::Probe, 80, width)).collect();
+        let noise: Vec<f32> = seeds.iter().flat_map(|s| normals(0, *s, Stream::Probe, 80, width)).collect();
         let noise = rows(noise, width, device);
         let bar = progress.start("measuring the density", LEVELS as u64);
-        let (mut found, mut logs) = (Vec::new(), vec![Vec::new(); n]);
+        let (mut found, mut logs) = (Vec::new(), vec![Vec::<f64>::new(); n]);
         for sigma in &levels {
             cancel.check(|| "nothing was written".into())?;
             let own = densities(denoiser, &x, &[*sigma], (high, STEPS), self.pictures.trace())?;
@@ -243,6 +251,10 @@ impl Diagnose {
             bar.advance(1);
         }
         bar.finish();
+        let count = logs.iter().filter(|l| !l.iter().all(|v| v.is_finite())).count();
+        if count > 0 {
+            return Err(Error::SamplesNotFinite { count, total: n });
+        }
         Ok(DensityFound { slopes: logs.iter().map(|l| slope(&levels, l)).collect(), levels: found })
     }
 }
@@ -279,14 +291,16 @@ impl DiagnoseReport {
                  density: quote no likelihood without its sigma, and compare only likelihoods of one sigma.",
                 low.sigma, high.sigma, self.width
             ));
-            let ratio = low.score / high.score;
+            let power = density.power();
             all.push(format!(
-                "The squared score per value is {ratio:.0} times as large at sigma {:.3} as at {:.3}{}.",
+                "The squared score per value is {:.1} times as large at sigma {:.3} as at {:.3}, growing as sigma to the power {power:.1}{}.",
+                low.score / high.score,
                 low.sigma,
                 high.sigma,
-                match ratio > 20.0 {
-                    true => ", so it grows without bound as noise is taken away: sampling and likelihoods are unstable there",
-                    false => ": it stays bounded",
+                match power {
+                    p if p < UNBOUNDED => ", where −2 is growth without bound: sampling and likelihoods are unstable as noise is taken away",
+                    p if p > BOUNDED => ": it stays bounded",
+                    _ => ": slower than without bound, which is −2, but not bounded from here",
                 }
             ));
             let faults: usize = density.levels.iter().map(|l| l.faults).sum();
@@ -375,5 +389,49 @@ impl Report for DiagnoseReport {
         page.section("Measured", "");
         page.table(&self.rows());
         write_page(folder, page, self, provenance)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of the score depends on how it grows, not on how far apart the levels are.
+    #[test]
+    fn the_power_of_the_score_decides_what_is_said() {
+        let report = |power: f64, [low, high]: [f64; 2]| {
+            let level = |sigma: f64| DensityLevel {
+                sigma,
+                log_density: -8.0 * sigma.ln(),
+                flipd: 2.0,
+                faults: 0,
+                score: sigma.powf(power),
+            };
+            let levels = log_grid(low, high, LEVELS).into_iter().map(level).collect();
+            let density = Some(DensityFound { levels, slopes: vec![-8.0; 3] });
+            let (model, model_sha256) = ("m".to_owned(), "0".to_owned());
+            let whole = DiagnoseReport {
+                model,
+                model_sha256,
+                pixels: 10,
+                width: 10,
+                pictures: 3,
+                map: None,
+                density,
+                reconstruction: None,
+            };
+            whole.conclusions().join("\n")
+        };
+        for levels in [[0.05, 0.5], [0.2, 0.3]] {
+            for (power, words) in
+                [(-2.0, "sampling and likelihoods are unstable"), (0.0, "it stays bounded"), (-1.0, "slower than")]
+            {
+                let said = report(power, levels);
+                assert!(
+                    said.contains(words) && said.contains("2.0 ± 0.0 of 10 values of a picture"),
+                    "{power}: {said}"
+                );
+            }
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! Memorisation where it is known: closed forms with points that carry mass, and networks that learnt five points of a circle by heart.
 
-use super::{cpu, host64, rows64};
+use super::{Empirical, cpu, host64, rows64};
 use isoline::acts::study::memorisation::{Verdict, judge};
 use isoline::cancel::Cancel;
 use isoline::diffusion::lid::{Cloud, DataDimension, MANIFOLDS, ScoreConfig, data_dimension, train_score};
 use isoline::diffusion::solvers::solver;
-use isoline::diffusion::{Denoiser, Empirical, Estimate, Sampling, State, Trace, flipd};
+use isoline::diffusion::{Denoiser, Estimate, Sampling, State, Trace, flipd};
 use isoline::evaluate::Detection;
 use isoline::noise::{Stream, normals, uniforms};
 use isoline::progress::{Progress, ProgressMode};

@@ -3,6 +3,7 @@
 mod digits;
 mod dimension;
 mod distill;
+mod empirical;
 mod golden;
 mod guidance;
 mod guided;
@@ -19,6 +20,7 @@ use burn::tensor::{DType, TensorData};
 use isoline::device::{self, Device};
 use isoline::nn::Rows;
 
+pub use empirical::Empirical;
 pub use mixture::{Component, Mixture};
 pub use models::rewarded;
 

@@ -65,7 +65,7 @@ impl Pictures {
     /// The pictures' values in the model's range, `[n × D]` row-major; for a model of two stages those of their codes.
     fn values(&self, generator: &dyn Generator) -> Result<Vec<f32>> {
         let chosen = self.chosen(generator)?;
-        Ok(chosen.both(&chosen.seeds)?.0)
+        chosen.states(&chosen.seeds)
     }
 }
 
@@ -78,19 +78,31 @@ pub(in crate::acts::study) struct Chosen<'a> {
 }
 
 impl Chosen<'_> {
-    /// States and pictures of some of the seeds, both `[n × ·]` row-major in the model's range; the same values twice unless the
-    /// model has two stages.
-    pub fn both(&self, seeds: &[u64]) -> Result<(Vec<f32>, Vec<f32>)> {
-        let (generator, spec) = (self.generator, self.generator.spec());
-        let (z_width, width) = (spec.latent_width, spec.state_width());
-        if let Some(set) = &self.set {
-            let pictures: Vec<f32> = seeds.iter().flat_map(|s| set.values(*s as usize, spec.range)).collect();
-            return Ok((states(generator, pictures.clone())?, pictures));
+    /// The pictures of the set with the numbers `seeds`.
+    fn of_set(&self, set: &Dataset, seeds: &[u64]) -> Vec<f32> {
+        seeds.iter().flat_map(|s| set.values(*s as usize, self.generator.spec().range)).collect()
+    }
+
+    /// States of some of the seeds, `[n × ·]` row-major: codes for a model of two stages, else pictures in the model's range.
+    pub fn states(&self, seeds: &[u64]) -> Result<Vec<f32>> {
+        match &self.set {
+            Some(set) => states(self.generator, self.of_set(set, seeds)),
+            None => {
+                let width = self.generator.spec().latent_width;
+                let z = Latents::of_seeds(seeds, width).into_values();
+                host(self.generator.states(rows(z, width, self.generator.device())))
+            }
         }
-        let z = Latents::of_seeds(seeds, z_width);
-        let found = host(generator.states(rows(z.into_values(), z_width, generator.device())))?;
-        let shown = host(generator.pictures_of(rows(found.clone(), width, generator.device())))?;
-        let [low, high] = spec.range;
+    }
+
+    /// States and pictures of some of the seeds, both `[n × ·]` row-major in the model's range.
+    pub fn both(&self, seeds: &[u64]) -> Result<(Vec<f32>, Vec<f32>)> {
+        let found = self.states(seeds)?;
+        if let Some(set) = &self.set {
+            return Ok((found, self.of_set(set, seeds)));
+        }
+        let (width, [low, high]) = (self.generator.spec().state_width(), self.generator.spec().range);
+        let shown = host(self.generator.pictures_of(rows(found.clone(), width, self.generator.device())))?;
         Ok((found, shown.into_iter().map(|v| v.clamp(low, high)).collect()))
     }
 }

@@ -8,7 +8,7 @@ use crate::device::Device;
 use crate::diffusion::lid::DataDimension;
 use crate::diffusion::{Denoiser, Estimate, State, flipd, to_f64, to_noise};
 use crate::error::{Error, Result};
-use crate::generator::{self, Card, Generator, Sampler, find_model};
+use crate::generator::{self, Generator, Sampler, find_model};
 use crate::geometry::{estimator, spectral_dimension};
 use crate::noise::{Stream, normals};
 use crate::render::{Picture, png};
@@ -149,14 +149,8 @@ impl Audit {
     pub fn run(&self, device: &Device, cancel: &Cancel) -> Result<AuditReport> {
         self.check()?;
         let folder = find_model(&self.model)?;
-        let denoises = Card::read(&folder.join("card.toml"))?.raw.denoiser.is_some();
-        let sampler = if denoises { Some(Sampler::load(&folder, device)?) } else { None };
-        let other = if denoises { None } else { Some(generator::load(&folder, device)?) };
-        let generator: &dyn Generator = match (&sampler, &other) {
-            (Some(sampler), _) => sampler,
-            (_, Some(other)) => &**other,
-            _ => return Err(Error::Bug("a model that was not loaded".into())),
-        };
+        let generator = generator::load(&folder, device)?;
+        let (generator, sampler) = (&*generator, generator.as_sampler());
         let spec = generator.spec();
         let set = data_set(&self.train, spec.sample_shape)?;
         if set.count() < 3 {
@@ -168,7 +162,7 @@ impl Audit {
         let usual = train.usual(USUAL).ok_or_else(|| {
             Error::key("train", "the data have no dimension: fewer than four different pictures, or all of them equally far from each other")
         })?;
-        let low = match (&self.test, &sampler) {
+        let low = match (&self.test, sampler) {
             (None, _) => 0.5 * usual,
             (Some(test), Some(sampler)) => self.low(sampler, test, cancel)?,
             (Some(_), None) => {
@@ -180,8 +174,8 @@ impl Audit {
         for part in chosen.seeds.chunks(TOGETHER) {
             cancel.check(|| "nothing was written".into())?;
             let (states, pixels) = chosen.both(part)?;
-            let known = match &sampler {
-                Some(sampler) => self.by_denoiser(sampler, &states)?,
+            let known = match sampler {
+                Some(sampler) => self.by_denoiser(sampler, part, &states)?,
                 None => self.by_jacobian(generator, part, usual)?,
             };
             let width = pixels.len() / part.len();
@@ -239,12 +233,11 @@ impl Audit {
         quantile(&found, LOW).ok_or_else(|| Error::key("test", "no pictures found"))
     }
 
-    fn by_denoiser(&self, sampler: &Sampler, states: &[f32]) -> Result<Known> {
+    fn by_denoiser(&self, sampler: &Sampler, seeds: &[u64], states: &[f32]) -> Result<Known> {
         check_sigma(sampler, self.sigma)?;
         let (width, device) = (sampler.spec().state_width(), sampler.device());
         let x = rows(states.to_vec(), width, device);
         let denoiser = sampler.posterior_mean("model")?;
-        let n = states.len() / width;
         let found = flipd(denoiser, &x, self.sigma, self.pictures.trace())?;
         let model = found.iter().map(|f| {
             // A copy has a dimension near 0, and a network misses that by a little on both sides.
@@ -253,9 +246,9 @@ impl Audit {
             let note = if sane && own.value.abs() < 1.0 { None } else { f.fault(width).map(|f| f.to_string()) };
             (own, note)
         });
-        let mut errors = vec![0.0; n];
+        let mut errors = vec![0.0; seeds.len()];
         for draw in 0..DRAWS {
-            let noise: Vec<f32> = (0..n).flat_map(|i| normals(0, i as u64, Stream::Probe, 64 + draw, width)).collect();
+            let noise: Vec<f32> = seeds.iter().flat_map(|s| normals(0, *s, Stream::Probe, 64 + draw, width)).collect();
             let noised = x.clone() + rows(noise, width, device) * NOISED;
             let off = denoiser.denoise(&State::plain(noised), NOISED, None)?.value - x.clone();
             let squares = to_f64((off.clone() * off).mean_dim(1))?;

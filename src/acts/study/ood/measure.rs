@@ -106,7 +106,7 @@ impl Measures {
         let mut found = Vec::with_capacity(chosen.seeds.len());
         for part in chosen.seeds.chunks(TOGETHER) {
             cancel.check(|| "nothing was written".into())?;
-            found.extend(self.pairs(sampler, &chosen.both(part)?.0)?);
+            found.extend(self.pairs(sampler, &chosen.states(part)?)?);
             bar.advance(part.len() as u64);
         }
         bar.finish();

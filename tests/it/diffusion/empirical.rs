@@ -6,11 +6,14 @@
 //! with the Jacobian Σ r_i (x_i − D)(x_i − D)ᵀ/σ². It is what a network would learn that knew its training set by heart, so samples
 //! from it are copies, and its FLIPD is the dimension of the set itself at the scale σ.
 
-use super::{Classes, Denoiser, State};
-use crate::error::{Error, Result};
-use crate::nn::{Rows, Tangents};
+use super::{host64, rows64};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Tensor, TensorData};
+use isoline::diffusion::lid::{Cloud, METHODS};
+use isoline::diffusion::{Classes, Denoiser, State, Trace, flipd};
+use isoline::error::{Error, Result};
+use isoline::nn::{Rows, Tangents};
+use isoline::noise::{Stream, normals};
 
 /// A finite set of weighted points, and its denoiser at every noise level.
 #[derive(Clone, Debug)]
@@ -88,60 +91,46 @@ impl Denoiser for Empirical {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::diffusion::lid::{Cloud, METHODS};
-    use crate::diffusion::{Trace, flipd, to_f64};
-    use burn::tensor::DType;
+fn points() -> Vec<f64> {
+    normals(3, 0, Stream::Latent, 0, 60).into_iter().map(f64::from).collect()
+}
 
-    fn rows(values: Vec<f64>, width: usize) -> Rows {
-        let device = crate::device::open("cpu").unwrap().1;
-        let n = values.len() / width;
-        Tensor::from_data(TensorData::new(values, [n, width]), (&device, DType::F64))
-    }
-
-    fn points() -> Vec<f64> {
-        crate::noise::normals(3, 0, crate::noise::Stream::Latent, 0, 60).into_iter().map(f64::from).collect()
-    }
-
-    /// The FLIPD of the denoiser is that of the formula for points, which is computed without tensors.
-    #[test]
-    fn its_dimension_is_that_of_the_points() {
-        let set = Empirical::new(points(), 3, &[1.0; 20]).unwrap();
-        let at = vec![0.1, -0.3, 0.2, 1.0, 1.0, 1.0];
-        let cfdm = METHODS.iter().find(|m| m.name == "cfdm").unwrap();
-        for sigma in [0.1, 0.5, 2.0] {
-            let own = flipd(&set, &rows(at.clone(), 3), sigma, Trace::Exact).unwrap();
-            let known =
-                (cfdm.estimate)(&Cloud { values: points(), width: 3 }, &Cloud { values: at.clone(), width: 3 }, sigma);
-            for (a, b) in own.iter().zip(known) {
-                assert!((a.dimension().value - b.unwrap()).abs() < 1e-9, "{sigma}: {a:?}");
-            }
+/// The FLIPD of the denoiser is that of the formula for points, which is computed without tensors.
+#[test]
+fn its_dimension_is_that_of_the_points() {
+    let set = Empirical::new(points(), 3, &[1.0; 20]).unwrap();
+    let at = vec![0.1, -0.3, 0.2, 1.0, 1.0, 1.0];
+    let cfdm = METHODS.iter().find(|m| m.name == "cfdm").unwrap();
+    for sigma in [0.1, 0.5, 2.0] {
+        let own = flipd(&set, &rows64(at.clone(), 3), sigma, Trace::Exact).unwrap();
+        let known =
+            (cfdm.estimate)(&Cloud { values: points(), width: 3 }, &Cloud { values: at.clone(), width: 3 }, sigma);
+        for (a, b) in own.iter().zip(known) {
+            assert!((a.dimension().value - b.unwrap()).abs() < 1e-9, "{sigma}: {a:?}");
         }
     }
+}
 
-    /// Tangents against central differences, error O(h²), and a weight that counts as often as it says.
-    #[test]
-    fn tangents_are_differences_and_weights_are_copies() {
-        let weights: Vec<f64> = (0..20).map(|i| 1.0 + f64::from(i % 3)).collect();
-        let set = Empirical::new(points(), 3, &weights).unwrap();
-        let copies: Vec<f64> = points().chunks(3).zip(&weights).flat_map(|(p, w)| p.repeat(*w as usize)).collect();
-        let same = Empirical::new(copies.clone(), 3, &vec![1.0; copies.len() / 3]).unwrap();
-        let (x, v, h, sigma) = ([0.2, 0.4, -0.1], [0.3, -1.0, 0.5], 1e-5, 0.7);
-        let value = |set: &Empirical, by: f64| {
-            let moved = x.iter().zip(v).map(|(x, v)| x + by * v).collect();
-            to_f64(set.denoise(&State::plain(rows(moved, 3)), sigma, None).unwrap().value).unwrap()
-        };
-        let state = State { value: rows(x.to_vec(), 3), tangents: Some(Tangents::shared(rows(v.to_vec(), 3))) };
-        let along = to_f64(set.denoise(&state, sigma, None).unwrap().tangents.unwrap().cube()).unwrap();
-        let (up, down) = (value(&set, h), value(&set, -h));
-        for i in 0..3 {
-            assert!((along[i] - (up[i] - down[i]) / (2.0 * h)).abs() < 1e-8, "{along:?}");
-        }
-        for (a, b) in value(&set, 0.0).iter().zip(value(&same, 0.0)) {
-            assert!((a - b).abs() < 1e-12);
-        }
-        assert!(Empirical::new(points(), 3, &[1.0; 19]).is_err() && Empirical::new(vec![], 3, &[]).is_err());
+/// Tangents against central differences, error O(h²), and a weight that counts as often as it says.
+#[test]
+fn tangents_are_differences_and_weights_are_copies() {
+    let weights: Vec<f64> = (0..20).map(|i| 1.0 + f64::from(i % 3)).collect();
+    let set = Empirical::new(points(), 3, &weights).unwrap();
+    let copies: Vec<f64> = points().chunks(3).zip(&weights).flat_map(|(p, w)| p.repeat(*w as usize)).collect();
+    let same = Empirical::new(copies.clone(), 3, &vec![1.0; copies.len() / 3]).unwrap();
+    let (x, v, h, sigma) = ([0.2, 0.4, -0.1], [0.3, -1.0, 0.5], 1e-5, 0.7);
+    let value = |set: &Empirical, by: f64| {
+        let moved = x.iter().zip(v).map(|(x, v)| x + by * v).collect();
+        host64(set.denoise(&State::plain(rows64(moved, 3)), sigma, None).unwrap().value)
+    };
+    let state = State { value: rows64(x.to_vec(), 3), tangents: Some(Tangents::shared(rows64(v.to_vec(), 3))) };
+    let along = set.denoise(&state, sigma, None).unwrap().tangents.unwrap().cube().try_into_vec_as::<f64>().unwrap();
+    let (up, down) = (value(&set, h), value(&set, -h));
+    for i in 0..3 {
+        assert!((along[i] - (up[i] - down[i]) / (2.0 * h)).abs() < 1e-8, "{along:?}");
     }
+    for (a, b) in value(&set, 0.0).iter().zip(value(&same, 0.0)) {
+        assert!((a - b).abs() < 1e-12);
+    }
+    assert!(Empirical::new(points(), 3, &[1.0; 19]).is_err() && Empirical::new(vec![], 3, &[]).is_err());
 }
