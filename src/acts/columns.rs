@@ -13,7 +13,7 @@ use crate::geometry::{DESCRIPTORS, Descriptor, ShownIn, shown_in};
 use crate::table::{Column, Note, Table};
 use arrays::{LABELS, SPECTRA};
 use evaluation::{EVALUATION, SHOWERS, classes};
-use knowing::{DENSITY, MEMORISATION, OOD};
+use knowing::{DENSITY, GUARD, MEMORISATION, OOD};
 use std::borrow::Cow;
 
 /// A table that the program writes.
@@ -171,10 +171,10 @@ const OUTCOME: &[Note] = &[
         "distance",
         "standard deviations of the prior",
         "from 0",
-        "‖z − z₀‖, from the seed's own latent to the one used",
+        "‖z − z₀‖, from the latent where it started, the seed's own or the one that the guard drew, to the one used",
         NEVER,
     ),
-    note("angle", "degrees", "0 to 180", "angle between the seed's own latent z₀ and the one used", NEVER),
+    note("angle", "degrees", "0 to 180", "angle between z₀, where it started, and the one used", NEVER),
     note("steps", "1", "whole, from 0", "steering steps taken, or calls of the denoiser where that was guided", NEVER),
     note("attempts", "1", "whole, from 1", "how often the sample was measured on its way", NEVER),
     note(
@@ -187,19 +187,19 @@ const OUTCOME: &[Note] = &[
     note(
         "status",
         "text",
-        "ok, unreached, unmeasured, off_manifold, non_finite",
+        "ok, unreached, unmeasured, flagged, off_manifold, non_finite",
         "how the sample ended: as asked; further from what was asked than the tolerance; with nothing that could measure it; \
-         outside the range that the reward was taught on; or without a picture, as a value was not finite",
+         unusual, as the guard says; outside the range that the reward was taught on; or without a picture, as a value was not finite",
         NEVER,
     ),
     note(
         "missed",
         "text",
-        "steps, corrections, drift, stay, range, no_noise, no_reward",
+        "steps, corrections, drift, stay, guard, range, no_noise, no_reward",
         "why it did not reach what was asked: no corrections were asked for; all were used up; the limit on the way from the \
-         seed; it was told to stay near its seed; nothing was found beyond the level. Or why it is unmeasured: a guided picture is \
+         seed; it was told to stay near its seed; the guard kept it from unusual places; nothing was found beyond the level. Or why it is unmeasured: a guided picture is \
          not made from a known noise; the model has no reward",
-        "status is neither unreached nor unmeasured",
+        "nothing was missed",
     ),
     note(
         "file",
@@ -431,7 +431,7 @@ fn samples() -> Vec<Note> {
     let (ranked, others): (Vec<Note>, Vec<Note>) =
         shown_in(ShownIn::Sample).map(Descriptor::note).partition(|n| n.name == "psi_k");
     let looks = PICTURE_MEASURES.iter().filter(|m| LOOKS.contains(&m.name)).map(picture_measure).collect::<Vec<_>>();
-    [SAMPLES, &ranked, MEASURED, &others, OUTCOME, COMPARED, &looks].concat()
+    [SAMPLES, &ranked, MEASURED, &others, OUTCOME, GUARD, COMPARED, &looks].concat()
 }
 
 fn descriptors() -> Vec<Note> {

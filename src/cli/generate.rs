@@ -8,7 +8,7 @@ use super::flags::Flags;
 use super::runs::{self, RunArgs, RunOptions};
 use super::{CommandRow, Context, output, parsed};
 use crate::acts::generate::{
-    GeneratePlan, Identity, JobKeys, Jobs, PictureRecipe, Pictures, SampleRow, animation_path, missed, models,
+    GeneratePlan, Identity, JobKeys, Jobs, PictureRecipe, Pictures, SampleRow, animation_path, guarded, missed, models,
     sheet_pages, unmeasured,
 };
 use crate::device::{Device, DeviceName};
@@ -122,7 +122,7 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
         );
     }
     if let Some(own) = &origin {
-        jobs::record_origin(&mut jobs, own, context)?;
+        jobs::record_origin(&mut jobs, own, &batch, context)?;
     }
     let around: BTreeSet<String> =
         jobs.jobs.iter().filter_map(|j| Some(j.recipe.vary.as_ref()?.sentence(j.recipe.denoising.is_some()))).collect();
@@ -175,6 +175,9 @@ fn finish(args: &Args, context: &Context, outdir: &Path, rows: &Rows) -> Result<
     }
     if let Some(unmeasured) = unmeasured(rows.iter().map(|r| &r.1)) {
         context.say(&unmeasured);
+    }
+    if let Some(guarded) = guarded(rows.iter().map(|r| &r.1)) {
+        context.say(&guarded);
     }
     say_sheets(outdir, rows, context);
     let count = rows.iter().filter(|r| !r.1.is_finite()).count();

@@ -39,6 +39,14 @@ pub struct Sampler {
 }
 
 impl Sampler {
+    /// Refuses a noise level that the model does not cover.
+    ///
+    /// # Errors
+    /// [`Error::Key`].
+    pub fn check_level(&self, sigma: f64) -> Result<()> {
+        check_levels(self.denoiser.range(), [sigma; 2], sigma).map_err(|message| Error::key("sigma", message))
+    }
+
     /// Loads the model in `folder`.
     ///
     /// # Errors
@@ -350,7 +358,7 @@ impl<'a> AtSigma<'a> {
     /// # Errors
     /// [`Error::Config`] when the model does not cover that noise level.
     pub fn new(sampler: &'a Sampler, sigma: f64) -> Result<Self> {
-        check_levels(sampler.denoiser.range(), [sigma; 2], sigma).map_err(|message| Error::key("sigma", message))?;
+        sampler.check_level(sigma)?;
         let activations = sampler.denoiser.parts().network.activations();
         let spec = Spec { activations, sample_shape: sampler.spec.state_shape, ..sampler.spec.clone() };
         let mut last = sampler.at_level.lock().unwrap_or_else(PoisonError::into_inner);

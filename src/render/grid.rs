@@ -25,6 +25,8 @@ pub const HAIR: [u8; 3] = [0xd9, 0xdb, 0xde];
 pub const VOID: [u8; 3] = [0xf1, 0xf1, 0xef];
 /// Colour of a warning.
 pub const FLAG: [u8; 3] = [0xd6, 0x33, 0x4c];
+/// Colour of what the guard flags.
+pub const GUARD: [u8; 3] = [0x7a, 0x3f, 0xb0];
 const MARK: usize = 13;
 
 /// One sample on a sheet.
@@ -43,17 +45,20 @@ pub struct Cell {
 pub enum Mark {
     /// It did not reach what was asked.
     Missed,
+    /// The guard found it unusual beside the model's data.
+    Flagged,
     /// It lies outside of the labelled range, so that its number is not to be trusted.
     Odd,
 }
 
 impl Mark {
     /// Every mark.
-    pub const ALL: [Self; 2] = [Self::Missed, Self::Odd];
+    pub const ALL: [Self; 3] = [Self::Missed, Self::Flagged, Self::Odd];
 
     fn colour(self) -> [u8; 3] {
         match self {
             Self::Missed => NOVEL,
+            Self::Flagged => GUARD,
             Self::Odd => FLAG,
         }
     }
@@ -61,6 +66,7 @@ impl Mark {
     fn text(self) -> &'static str {
         match self {
             Self::Missed => "missed what was asked",
+            Self::Flagged => "flagged by the guard, kept",
             Self::Odd => "outside of the labelled range, kept",
         }
     }

@@ -108,10 +108,11 @@ impl<'a> Metrics<'a> {
 }
 
 /// Every status with its label.
-const STATUSES: [(Status, &str); 5] = [
+const STATUSES: [(Status, &str); 6] = [
     (Status::Ok, "ok"),
     (Status::Unreached, "unreached"),
     (Status::Unmeasured, "unmeasured"),
+    (Status::Flagged, "flagged"),
     (Status::OffManifold, "off_manifold"),
     (Status::NonFinite, "non_finite"),
 ];
@@ -121,7 +122,8 @@ fn place(status: Status) -> usize {
         Status::Ok => 0,
         Status::Unreached => 1,
         Status::Unmeasured => 2,
-        Status::OffManifold => 3,
-        Status::NonFinite => 4,
+        Status::Flagged => 3,
+        Status::OffManifold => 4,
+        Status::NonFinite => 5,
     }
 }

@@ -17,6 +17,18 @@ use super::{Missed, open_loop::FAR};
 use crate::error::{Error, Result};
 use crate::units::Level;
 
+/// What is done about an attempt that the guard has caught.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Avoid {
+    /// Nothing: no attempt is looked at.
+    #[default]
+    Nothing,
+    /// The sample makes no further attempt.
+    Stop,
+    /// The sample goes elsewhere.
+    GoAround,
+}
+
 /// A way to try the samples of one tile.
 pub trait Trial {
     /// Where an attempt starts from: a latent, or the level that a guide was aimed at.
@@ -40,6 +52,11 @@ pub trait Trial {
     /// When the device fails or the run is stopped.
     fn correct(&mut self, next: Vec<Next<Self::Place>>) -> Result<Vec<Option<Attempt<Self>>>>;
 
+    /// What is done about an attempt that the guard has caught; such an attempt is kept only where there is no other.
+    fn avoids(&self) -> Avoid {
+        Avoid::Nothing
+    }
+
     /// Whether a place between two others leads to a level between theirs.
     fn interpolates(&self) -> bool;
 
@@ -57,6 +74,8 @@ pub struct Attempt<T: Trial + ?Sized> {
     pub promised: Level,
     /// The measured level, if there is one.
     pub level: Option<Level>,
+    /// Whether the guard found it unusual; never where no guard looks.
+    pub caught: bool,
     /// The result.
     pub outcome: T::Outcome,
 }
@@ -108,6 +127,8 @@ pub struct Closed<T: Trial> {
     pub kept: Attempt<T>,
     /// How many attempts were made.
     pub attempts: usize,
+    /// How many of them the guard caught.
+    pub caught: usize,
     /// What stopped it, if that attempt is not near enough.
     pub why: Missed,
 }
@@ -163,6 +184,10 @@ const CHANGE: [f64; 2] = [0.25, 2.0];
 const SEARCHES: usize = 6;
 /// Attempts in a row that came no nearer, after which a sample that cannot search rests.
 const PATIENCE: usize = 3;
+/// Searches after which one that looks for a free place aims at the median; later ones aim beyond it.
+const AWAY: f64 = 3.0;
+/// The part of the way to a caught target below which no more is tried.
+const LEAST_PART: f64 = 0.2;
 /// How much further beyond the target each search aims, in levels: it is after a point on the far side.
 const BEYOND: f64 = 0.1;
 
@@ -174,6 +199,13 @@ struct Sample<T: Trial> {
     /// The nearest attempt, or the first if none has a level.
     kept: Option<Attempt<T>>,
     attempts: usize,
+    /// Attempts that the guard caught, and whether the last one was.
+    caught: usize,
+    just_caught: bool,
+    /// Whether the last attempt was made between two others.
+    between: bool,
+    /// The part of the way to a caught target that is tried next.
+    part: f64,
     /// Attempts in a row that came no nearer.
     stale: usize,
     /// Searches made.
@@ -203,6 +235,10 @@ impl<T: Trial> Sample<T> {
             points: Vec::new(),
             kept: None,
             attempts: 0,
+            caught: 0,
+            just_caught: false,
+            between: false,
+            part: 1.0,
             stale: 0,
             searches: 0,
             went_on: true,
@@ -220,7 +256,14 @@ impl<T: Trial> Sample<T> {
 
     fn take(&mut self, attempt: Attempt<T>) {
         let distance = |a: &Attempt<T>| a.level.map_or(f64::INFINITY, |level| level.distance(self.target));
-        let helped = self.kept.as_ref().is_none_or(|kept| distance(&attempt) < distance(kept));
+        let better = |a: &Attempt<T>, b: &Attempt<T>| match (a.caught, b.caught) {
+            (false, true) => true,
+            (true, false) => false,
+            _ => distance(a) < distance(b),
+        };
+        let helped = self.kept.as_ref().is_none_or(|kept| better(&attempt, kept));
+        self.just_caught = attempt.caught;
+        self.caught += usize::from(attempt.caught);
         self.stale = if helped { 0 } else { self.stale + 1 };
         self.in_vain = if helped { 0 } else { self.in_vain };
         if let (Some(before), Some(level)) = (self.level_beside.take(), attempt.level) {
@@ -230,7 +273,11 @@ impl<T: Trial> Sample<T> {
                 self.angle = (self.angle * factor.clamp(CHANGE[0], CHANGE[1])).clamp(1e-4, 0.6);
             }
         }
-        if let Some(level) = attempt.level {
+        // A path does not lead through a caught place: a bracket that has led there is given up.
+        if attempt.caught && self.between {
+            self.on_path = PATH;
+        }
+        if let Some(level) = attempt.level.filter(|_| !attempt.caught) {
             let (place, promised, number) = (attempt.place.clone(), attempt.promised, self.attempts);
             self.points.push(Point { place, promised, level, number });
         }
@@ -241,10 +288,18 @@ impl<T: Trial> Sample<T> {
     }
 
     fn next(&mut self, trial: &T) -> Next<T::Place> {
-        let measured = self.kept.as_ref().and_then(|kept| Some((kept.place.clone(), kept.promised, kept.level?)));
+        self.between = false;
+        let measured = self
+            .kept
+            .as_ref()
+            .filter(|kept| !kept.caught)
+            .and_then(|kept| Some((kept.place.clone(), kept.promised, kept.level?)));
         let Some((from, promised, level)) = measured.filter(|(.., level)| level.distance(self.target) > T::NEAR) else {
-            return Next::Rest;
+            return self.freed(trial);
         };
+        if self.caught > 0 && trial.avoids() == Avoid::Stop {
+            return Next::Rest;
+        }
         if trial.searches() && self.jumped && level.distance(self.target) > WIDE {
             if self.in_vain < BESIDE {
                 let round = self.beside;
@@ -259,10 +314,13 @@ impl<T: Trial> Sample<T> {
         if trial.interpolates()
             && let Some(between) = self.between()
         {
-            self.went_on = false;
+            (self.went_on, self.between) = (false, true);
             return between;
         }
         let far = level.distance(self.target) > FAR;
+        if self.caught > 0 && trial.avoids() == Avoid::GoAround {
+            return self.nearer(from, promised, level);
+        }
         if trial.searches() && self.stale > usize::from(!far) {
             return self.elsewhere(level);
         }
@@ -272,6 +330,35 @@ impl<T: Trial> Sample<T> {
         let gain = if self.went_on { self.gain() } else { 1.0 };
         self.went_on = true;
         Next::On { from, aim: promised + (self.target - level) * gain }
+    }
+
+    /// Away from where every attempt was caught; a sample that is near enough, or has no measured level, rests.
+    fn freed(&mut self, trial: &T) -> Next<T::Place> {
+        let Some(from) = self.kept.as_ref().filter(|kept| kept.caught).map(|kept| kept.place.clone()) else {
+            return Next::Rest;
+        };
+        // Where the target is caught, what lies towards the other side of the median may be free.
+        let away = (if trial.searches() { self.searches } else { self.stale } + 1) as f64 / AWAY;
+        let aim = self.target + (Level(0.0) - self.target) * away;
+        match trial.avoids() {
+            Avoid::GoAround if trial.searches() && self.searches < SEARCHES => {
+                let round = self.searches;
+                (self.searches, self.went_on) = (round + 1, false);
+                Next::Elsewhere { aim, round }
+            }
+            Avoid::GoAround if !trial.searches() && self.stale < PATIENCE => Next::On { from, aim },
+            _ => Next::Rest,
+        }
+    }
+
+    /// From a free place a part of the way to a target that was caught, and half as far after each time that that is caught too.
+    fn nearer(&mut self, from: T::Place, promised: Level, level: Level) -> Next<T::Place> {
+        self.part *= if self.just_caught { 0.5 } else { 1.0 };
+        if self.part < LEAST_PART || self.stale >= PATIENCE {
+            return Next::Rest;
+        }
+        self.went_on = true;
+        Next::On { from, aim: promised + (self.target - level) * self.part }
     }
 
     /// A search, while one is left.
@@ -339,10 +426,11 @@ impl<T: Trial> Sample<T> {
         let kept = self.kept.ok_or_else(|| Error::Bug("a sample was never tried".into()))?;
         let why = match corrections {
             0 => Missed::Steps,
+            _ if self.caught > 0 => Missed::Guard,
             _ if !self.bracketed && self.searches >= 2 => Missed::Range,
             _ => Missed::Corrections,
         };
-        Ok(Closed { kept, attempts: self.attempts, why })
+        Ok(Closed { kept, attempts: self.attempts, caught: self.caught, why })
     }
 }
 
@@ -369,7 +457,7 @@ mod tests {
             let one = |(level, aim): (&fn(f64) -> f64, &Level)| {
                 let reached = level(aim.0);
                 let level = Some(Level(reached)).filter(|l| l.0.is_finite());
-                Attempt { place: *aim, promised: *aim, level, outcome: reached }
+                Attempt { place: *aim, promised: *aim, level, caught: false, outcome: reached }
             };
             self.level.iter().zip(&self.aims).map(one).collect()
         }
@@ -423,7 +511,7 @@ mod tests {
         fn attempt((along, across): (f64, f64)) -> Attempt<Self> {
             let level = (along * 4.0).floor() / 4.0 + across;
             let (place, promised) = ((along, across), Level(along + across));
-            Attempt { place, promised, level: Some(Level(level)), outcome: level }
+            Attempt { place, promised, level: Some(Level(level)), caught: false, outcome: level }
         }
     }
 
@@ -483,5 +571,81 @@ mod tests {
         }
         // A sample without a level and one that is already there both rest from the beginning.
         assert!(asked[..2].iter().flatten().all(|n| *n == Next::Rest), "{asked:?}");
+    }
+    /// Two lanes of levels from 0 to 1. In lane 0 places from 0.6 on are unusual; a search leads to lane 1.
+    struct Lanes {
+        avoids: Avoid,
+        start: f64,
+    }
+
+    impl Lanes {
+        fn attempt(&self, lane: usize, at: f64) -> Attempt<Self> {
+            let caught = self.avoids != Avoid::Nothing && lane == 0 && at >= 0.6;
+            Attempt { place: (lane, at), promised: Level(at), level: Some(Level(at)), caught, outcome: lane }
+        }
+    }
+
+    impl Trial for Lanes {
+        type Place = (usize, f64);
+        type Outcome = usize;
+        const NEAR: f64 = 0.01;
+
+        fn begin(&mut self) -> Result<Vec<Vec<Attempt<Self>>>> {
+            Ok(vec![vec![self.attempt(0, 0.8)], vec![self.attempt(0, self.start)]])
+        }
+
+        fn correct(&mut self, next: Vec<Next<(usize, f64)>>) -> Result<Vec<Option<Attempt<Self>>>> {
+            let one = |next: &Next<(usize, f64)>| match next {
+                Next::Rest => None,
+                Next::Between { below: a, above: b, part } => Some(self.attempt(a.0, a.1 + (b.1 - a.1) * part)),
+                Next::On { from, aim } | Next::Beside { from, aim, .. } => Some(self.attempt(from.0, aim.0)),
+                Next::Elsewhere { .. } => Some(self.attempt(1, 0.8)),
+            };
+            Ok(next.iter().map(one).collect())
+        }
+
+        fn avoids(&self) -> Avoid {
+            self.avoids
+        }
+
+        fn interpolates(&self) -> bool {
+            true
+        }
+
+        fn searches(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn a_caught_place_is_not_kept_where_there_is_another() {
+        let end = |avoids, start| close(&mut Lanes { avoids, start }, &[Level(0.8)], 8).unwrap().remove(0);
+        // Without a guard the first attempt is there.
+        let free = end(Avoid::Nothing, 0.1);
+        assert_eq!((free.kept.place, free.caught, free.attempts), ((0, 0.8), 0, 2));
+        // A stop falls back to the start, and says why it is not there.
+        let stopped = end(Avoid::Stop, 0.1);
+        assert_eq!((stopped.kept.place, stopped.caught, stopped.attempts), ((0, 0.1), 1, 2));
+        assert_eq!(stopped.why, Missed::Guard);
+        // From a free place it goes as near as it may.
+        let nearer = end(Avoid::GoAround, 0.1);
+        assert!(nearer.kept.place.0 == 0 && (0.5..0.6).contains(&nearer.kept.place.1), "{:?}", nearer.kept.place);
+        // Where every place was caught, a search finds the other lane.
+        let around = end(Avoid::GoAround, 0.7);
+        assert_eq!((around.kept.place, around.caught, around.attempts), ((1, 0.8), 2, 3));
+    }
+    /// A caught attempt that was not made between two others leaves a bracket as it is.
+    #[test]
+    fn a_bracket_of_free_places_is_used() {
+        let lanes = Lanes { avoids: Avoid::GoAround, start: 0.1 };
+        let mut sample = Sample::<Lanes>::new(Level(0.5));
+        for at in [0.9, 0.1] {
+            sample.take(lanes.attempt(0, at));
+        }
+        sample.take(lanes.attempt(1, 0.7));
+        assert!(matches!(sample.next(&lanes), Next::Between { .. }));
+        // One that led to a caught place is given up.
+        sample.take(lanes.attempt(0, 0.6));
+        assert!(!matches!(sample.next(&lanes), Next::Between { .. }));
     }
 }

@@ -1,6 +1,8 @@
 //! A model together with its reward: this is what computes a tile.
 
-use super::denoiser::{Finished, pictures};
+use super::closed_loop::Avoid;
+use super::denoiser::{Finished, pictures, sampler_of};
+use super::guard::{Action, Guard};
 use super::held_out::Alignment;
 use super::latent::{Unsteered, method};
 use super::{Settings, Steered, Steering, latent_trial};
@@ -117,6 +119,23 @@ impl Engine {
         settings: &Settings,
         cancel: &Cancel,
     ) -> Result<Vec<Steered>> {
+        self.steer_guarded(method_name, starts, novelty, settings, None, cancel)
+    }
+
+    /// The same under a guard. One that acts on the way looks at every place that is measured, if the samples are steered;
+    /// where a sample ends is judged by whoever makes its picture, unless it was here.
+    ///
+    /// # Errors
+    /// Those of [`steer_from`](Self::steer_from); [`crate::error::Error::Key`] for a guard on a model without a denoiser.
+    pub fn steer_guarded(
+        &self,
+        method_name: &str,
+        starts: &Starts,
+        novelty: &[Option<Percentile>],
+        settings: &Settings,
+        guard: Option<&Guard>,
+        cancel: &Cancel,
+    ) -> Result<Vec<Steered>> {
         let method = method(method_name)?;
         let Starts { samples, noise } = starts;
         let starts = noise.rows().flat_map(|z| method.start(z, settings)).collect();
@@ -135,8 +154,16 @@ impl Engine {
             Ok(readings)
         };
         let starts = Latents::new(starts, noise.width());
+        let look = |guard: &Guard, latents: &Latents| {
+            let z = rows(latents.values().to_vec(), latents.width(), self.generator.device());
+            guard.watch(sampler_of(&*self.generator)?, &host(self.generator.states(z))?)
+        };
+        let guard = guard.filter(|g| steers && g.action.acts_on_the_way());
+        let watch = |latents: &Latents| guard.map_or_else(|| Ok(Vec::new()), |guard| look(guard, latents));
+        let avoid = if guard.is_some_and(|g| g.action == Action::Stop) { Avoid::Stop } else { Avoid::GoAround };
+        let watch: Option<latent_trial::Watch> = guard.map(|_| (avoid, &watch as _));
         let mut steered =
-            latent_trial::steer(method, samples, &starts, &targets, &self.reward, &settings, &measure, cancel)?;
+            latent_trial::steer(method, samples, &starts, &targets, &self.reward, &settings, &measure, watch, cancel)?;
         // Distance and angle are reported from the sample's own noise, wherever the method started.
         for ((s, z), asked) in steered.iter_mut().zip(noise.rows()).zip(novelty) {
             s.start = z.to_vec();

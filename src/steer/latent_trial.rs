@@ -1,7 +1,8 @@
 //! Latents in the closed loop. An attempt is an open loop that follows the reward, or a point on the arc between two
 //! measured latents. The reward gives the direction, the measurement the truth.
 
-use super::closed_loop::{self, Attempt, Closed, Next, Trial};
+use super::closed_loop::{self, Attempt, Avoid, Closed, Next, Trial};
+use super::guard::Watched;
 use super::open_loop::{self, Slot, Status};
 use super::{DRIFT, Missed, Settings, Steered, Steering, sphere};
 use crate::cancel::Cancel;
@@ -12,6 +13,9 @@ use crate::units::{Latents, Level};
 
 /// Readings at latents of these samples, one call.
 pub type Measure<'a> = dyn Fn(&[u64], &Latents) -> Result<Vec<Option<Reading>>> + 'a;
+
+/// What the guard says of latents, one call, and what is done about what it catches.
+pub type Watch<'a> = (Avoid, &'a dyn Fn(&Latents) -> Result<Vec<Watched>>);
 
 /// Places that one search looks at by the reward.
 const CANDIDATES: usize = 64;
@@ -29,11 +33,12 @@ pub fn steer(
     reward: &Reward,
     settings: &Settings,
     measure: &Measure,
+    watch: Option<Watch>,
     cancel: &Cancel,
 ) -> Result<Vec<Steered>> {
     let reach = settings.drift.unwrap_or(DRIFT);
     let slots = open_loop::start(latents, samples, targets, reward, method.is_local(), reach)?;
-    let mut trial = LatentTrial { method, slots, reward, settings, measure, cancel };
+    let mut trial = LatentTrial { method, slots, reward, settings, measure, watch, cancel };
     let stay = method.stay(settings);
     let targets = if stay > 0.0 { trial.drawn_back(targets, stay)? } else { targets.to_vec() };
     let closed = closed_loop::close(&mut trial, &targets, settings.corrections)?;
@@ -62,6 +67,7 @@ struct LatentTrial<'a> {
     reward: &'a Reward,
     settings: &'a Settings,
     measure: &'a Measure<'a>,
+    watch: Option<Watch<'a>>,
     cancel: &'a Cancel,
 }
 
@@ -70,7 +76,7 @@ type Place = (Vec<f32>, Score);
 
 impl Trial for LatentTrial<'_> {
     type Place = Place;
-    type Outcome = Option<Reading>;
+    type Outcome = (Option<Reading>, Option<Watched>);
 
     /// Two fifths of a percentile at the median.
     const NEAR: f64 = 0.01;
@@ -125,6 +131,10 @@ impl Trial for LatentTrial<'_> {
         let latents = self.slots.iter().zip(arcs).zip(&rests);
         let latents = latents.map(|((s, arc), rests)| (!rests).then(|| arc.unwrap_or_else(|| s.best.1.clone())));
         self.scored(latents.collect())
+    }
+
+    fn avoids(&self) -> Avoid {
+        self.watch.map_or(Avoid::Nothing, |w| w.0)
     }
 
     fn interpolates(&self) -> bool {
@@ -223,20 +233,26 @@ impl LatentTrial<'_> {
         let at = |i: &usize| places[*i].as_ref().map_or(&self.slots[*i].latent, |place| &place.0);
         let values = rows.iter().flat_map(at).copied().collect();
         let samples: Vec<u64> = rows.iter().map(|i| self.slots[*i].sample).collect();
-        let found = (self.measure)(&samples, &Latents::new(values, self.reward.width()))?;
-        let mut readings: Vec<Option<Reading>> = vec![None; places.len()];
-        rows.into_iter().zip(found).for_each(|(i, reading)| readings[i] = reading);
-        let one = |((latent, score), reading): (Place, Option<Reading>)| {
+        let latents = Latents::new(values, self.reward.width());
+        let found = (self.measure)(&samples, &latents)?;
+        let seen: Vec<Option<Watched>> = match self.watch {
+            Some((_, watch)) => watch(&latents)?.into_iter().map(Some).collect(),
+            None => vec![None; rows.len()],
+        };
+        let mut outcomes: Vec<(Option<Reading>, Option<Watched>)> = vec![(None, None); places.len()];
+        rows.into_iter().zip(found.into_iter().zip(seen)).for_each(|(i, outcome)| outcomes[i] = outcome);
+        let one = |((latent, score), (reading, watched)): (Place, (Option<Reading>, Option<Watched>))| {
+            let caught = watched.is_some_and(Watched::is_unusual);
             let value = reading.as_ref().and_then(|r| r.value(self.reward.card.model_rank));
             let level = value.filter(|_| score.is_finite()).map(|v| self.reward.calibration.level_of(v));
-            Attempt { place: (latent, score), promised: score.level, level, outcome: reading }
+            Attempt { place: (latent, score), promised: score.level, level, caught, outcome: (reading, watched) }
         };
-        Ok(places.into_iter().zip(readings).map(|(place, reading)| Some(one((place?, reading)))).collect())
+        Ok(places.into_iter().zip(outcomes).map(|(place, outcome)| Some(one((place?, outcome)))).collect())
     }
 }
 
 fn steered(slot: Slot, end: Closed<LatentTrial>, reward: &Reward, settings: &Settings) -> Steered {
-    let Attempt { place: (latent, predicted), level, outcome: reading, .. } = end.kept;
+    let Attempt { place: (latent, predicted), level, outcome: (reading, watched), .. } = end.kept;
     // (1b): below the model rank ψ_k counts directions that are rounding.
     let full = reading.as_ref().and_then(Reading::spectrum).is_none_or(|s| s.rank() >= reward.card.model_rank);
     let inside = level.is_some_and(|level| reward.calibration.spans(level)) && full;
@@ -247,7 +263,7 @@ fn steered(slot: Slot, end: Closed<LatentTrial>, reward: &Reward, settings: &Set
     } else {
         Status::OffManifold
     };
-    let bound = settings.drift.is_some() && slot.limited && end.why != Missed::Steps;
+    let bound = settings.drift.is_some() && slot.limited && !matches!(end.why, Missed::Steps | Missed::Guard);
     let missed = Some(if bound { Missed::Drift } else { end.why });
     Steered {
         sample: slot.sample,
@@ -261,5 +277,6 @@ fn steered(slot: Slot, end: Closed<LatentTrial>, reward: &Reward, settings: &Set
         status,
         missed,
         by_way_back: false,
+        watched: watched.map(|w| Watched { caught: end.caught, ..w }),
     }
 }

@@ -5,6 +5,7 @@ mod closed_loop;
 mod cost;
 pub mod denoiser;
 mod engine;
+pub mod guard;
 mod held_out;
 mod latent;
 mod latent_trial;
@@ -23,6 +24,7 @@ pub use sphere::{angle_between, arc, chord, distance, norm, tangent, walk};
 
 use crate::reward::{Reading, Score};
 use crate::units::Percentile;
+use guard::Watched;
 use serde::{Deserialize, Serialize};
 
 /// The names of the methods that a model has: those that move latents, and, if it is a diffusion model, the guides.
@@ -57,6 +59,8 @@ pub struct Steered {
     /// Whether it was measured at a noise that its picture was carried back to. Such a value serves the closed loop and is
     /// too far off to be reported.
     pub by_way_back: bool,
+    /// What the guard measured where it ended, if a guard has looked.
+    pub watched: Option<Watched>,
 }
 
 impl Steered {
@@ -67,6 +71,14 @@ impl Steered {
         self.missed = self.missed.filter(|_| miss);
         if miss && self.status == Status::Ok {
             self.status = Status::Unreached;
+        }
+    }
+
+    /// Says in the status that the guard found it unusual, unless the status says something worse.
+    pub fn settle_guard(&mut self) {
+        let unusual = self.watched.is_some_and(Watched::is_unusual);
+        if unusual && matches!(self.status, Status::Ok | Status::Unreached) {
+            self.status = Status::Flagged;
         }
     }
 

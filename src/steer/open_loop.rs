@@ -15,6 +15,8 @@ pub enum Status {
     Ok,
     /// Further from the asked novelty than the recipe's tolerance; [`Missed`] says why.
     Unreached,
+    /// The guard found it unusual beside the model's data, and kept it all the same.
+    Flagged,
     /// There is a picture, and no number that could be trusted; [`Missed`] says why.
     Unmeasured,
     /// ‖z‖, the reward's predicted deviation, or ψ_k is outside the labelled range (21).
@@ -35,6 +37,8 @@ pub enum Missed {
     Drift,
     /// It was told to stay near its start, and went as far as that lets it.
     Stay,
+    /// The guard kept it from places that are unusual beside the model's data.
+    Guard,
     /// No search found a place on the far side of the target: from this seed the level may be out of the model's reach.
     Range,
     /// Nothing was measured: the reward's quantity is a number of the noise, and a guided picture is not made from a known
@@ -45,13 +49,14 @@ pub enum Missed {
 }
 
 impl Missed {
-    /// As in tables: `steps`, `corrections`, `drift`, `stay`, `range`, `no_noise` or `no_reward`.
+    /// As in tables: `steps`, `corrections`, `drift`, `stay`, `guard`, `range`, `no_noise` or `no_reward`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Steps => "steps",
             Self::Corrections => "corrections",
             Self::Drift => "drift",
             Self::Stay => "stay",
+            Self::Guard => "guard",
             Self::Range => "range",
             Self::NoNoise => "no_noise",
             Self::NoReward => "no_reward",

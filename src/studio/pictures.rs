@@ -19,7 +19,7 @@ pub struct Picture {
     pub beyond: Option<f64>,
     /// Degrees that its noise was turned by.
     pub angle: f64,
-    /// ok, unreached, unmeasured, off_manifold or non_finite.
+    /// ok, unreached, unmeasured, flagged, off_manifold or non_finite.
     pub status: String,
     /// Why it did not reach what was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,6 +51,7 @@ fn name(status: Status) -> &'static str {
         Status::Ok => "ok",
         Status::Unreached => "unreached",
         Status::Unmeasured => "unmeasured",
+        Status::Flagged => "flagged",
         Status::OffManifold => "off_manifold",
         Status::NonFinite => "non_finite",
     }

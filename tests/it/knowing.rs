@@ -154,3 +154,163 @@ fn a_diagnosis_says_what_may_be_concluded() {
     let report = json(&fs::read_to_string(dir.path().join("study.json")).unwrap());
     assert_eq!(report["density"]["levels"].as_array().unwrap().len(), 5);
 }
+
+/// The guard from end to end, with a share so large that it finds something on a model that copies nothing.
+#[test]
+#[ignore = "needs the shared data"]
+fn a_guard_flags_resamples_and_goes_around() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let digits = shared::data().join("datasets/mnist/t10k-images-idx3-ubyte.gz");
+    let fitted =
+        call(&["ood", "fit", "digits-diffusion", "--seeds", "0-39", "--steps", "6", "--probes", "2", "--train"]);
+    assert_eq!(fitted.arg(&digits).arg("-o").arg(at("ood.toml")).run().code, 0);
+    let generate = |name: &str, words: &[&str]| {
+        let run = call(&["generate", "-m", "digits-diffusion", "--guard-fit"]).arg(at("ood.toml")).args(words);
+        let run = run.args(&["--csv", "--json", "-o"]).arg(at(name)).run();
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        let rows = json(&run.stdout);
+        rows.as_array().unwrap().iter().map(|r| r["sample"].clone()).collect::<Vec<_>>()
+    };
+    let plain = ["--mode", "balanced", "--seeds", "0-11", "--no-metadata", "--guard-alpha", "0.1"];
+    let flagged = generate("flag", &[&plain[..], &["--guard"]].concat());
+    let again = generate("again", &[&plain[..], &["--guard", "resample"]].concat());
+    let unusual = |r: &&serde_json::Value| r["guard"]["verdict"] != "in";
+    let found = flagged.iter().filter(unusual).count();
+    assert!((2..=8).contains(&found), "{found} of 12");
+    for (flag, again) in flagged.iter().zip(&again) {
+        let caught = unusual(&flag);
+        assert_eq!(flag["status"] == "flagged", caught, "{flag}");
+        assert!(flag["guard"]["dimension"].is_f64() && flag["guard"]["resampled"] == 0, "{flag}");
+        // What was usual is the same to the byte; anything else was made again until it was.
+        assert_eq!(flag["sha256"] == again["sha256"], !caught, "{again}");
+        let times = again["guard"]["resampled"].as_u64().unwrap();
+        assert_eq!((times > 0, again["guard"]["verdict"] == "in"), (caught, true), "{again}");
+        assert_eq!(again["status"], "ok", "{again}");
+    }
+    // A sample that is made again depends on nothing but its seed.
+    let caught = again.iter().find(|r| r["guard"]["resampled"] != 0).unwrap();
+    let seed = caught["seed"].to_string();
+    let alone =
+        ["--mode", "balanced", "--no-metadata", "--guard-alpha", "0.1", "--guard", "resample", "--seeds", &seed];
+    let lone = generate("alone", &alone);
+    assert_eq!((&lone[0]["sha256"], &lone[0]["guard"]), (&caught["sha256"], &caught["guard"]));
+    // Its recipe has the limits: what is varied, or made with another seed, is under the same guard, unless it is to have none.
+    let whole = ["--mode", "balanced", "--guard-alpha", "0.1", "--guard", "resample", "--seeds", &seed];
+    generate("whole", &whole);
+    let picture = at("whole/images").join(format!("{:06}.png", caught["seed"].as_u64().unwrap()));
+    let pixels = |path: &Path| isoline::render::png::read_picture(path).unwrap().pixels;
+    call(&["generate", "-m", "digits-diffusion", "--seeds", "0", "--vary"])
+        .arg(&picture)
+        .arg("-o")
+        .arg(at("varied"))
+        .succeeds();
+    assert_eq!(pixels(&at("varied/images/000000.png")), pixels(&picture));
+    let from = |more: &[&str]| {
+        let run = call(&["generate", "--seeds", "1", "--json", "--from"]).arg(&picture).args(more);
+        json(&run.arg("-o").arg(at("from")).succeeds())[0]["sample"]["guard"].clone()
+    };
+    assert_eq!(from(&[])["verdict"], "in");
+    fs::remove_dir_all(at("from")).unwrap();
+    assert!(from(&["--guard", "none"]).is_null());
+    let (table, _) = read_parquet(&at("again/samples.parquet")).unwrap();
+    assert!(matches!(&table.column("guard").unwrap().values, Values::Text(v) if v.iter().flatten().all(|t| t == "in")));
+    // The way is guarded too. What is left of a sample is never worse than what the guard let through.
+    let steered = ["--novelty", "20", "--seeds", "0-3", "--corrections", "4", "--guard-alpha", "0.1", "--guard"];
+    for (name, action) in [("stop", "stop"), ("around", "steer-away")] {
+        let rows = generate(name, &[&steered[..], &[action]].concat());
+        let caught: u64 = rows.iter().map(|r| r["guard"]["caught"].as_u64().unwrap()).sum();
+        assert!(caught > 0, "{action}: {rows:?}");
+        // An unusual place is kept only where every attempt was one.
+        for row in &rows {
+            let attempts = row["attempts"].as_u64().unwrap_or(1);
+            let all = row["guard"]["caught"].as_u64().unwrap() == attempts;
+            assert_eq!(row["guard"]["verdict"] != "in", all, "{row}");
+        }
+    }
+    let refused = |words: &[&str], parts: &[&str]| {
+        call(&["generate", "--guard-fit"]).arg(at("ood.toml")).args(words).arg("-o").arg(at("no")).fails(2, parts);
+        assert!(!at("no/plan.toml").exists());
+    };
+    refused(&["-m", "digits-gan", "--guard"], &["--guard", "\"digits-gan\" is no diffusion model"]);
+    refused(&["-m", "digits-diffusion", "--guard-alpha", "0.1"], &["guard_alpha", "needs guard"]);
+    refused(
+        &["-m", "digits-diffusion", "--guard", "--guard-alpha", "0.01"],
+        &["--guard-alpha", "at least 200 pictures"],
+    );
+    refused(&["-m", "digits-diffusion", "--guard", "drop"], &["--guard", "drop", "steer-away"]);
+    let still = ["-m", "digits-diffusion", "--novelty", "20", "--corrections", "0", "--guard", "stop"];
+    refused(&still, &["--guard", "give corrections"]);
+    let variation = ["-m", "digits-diffusion", "--vary", "3", "--count", "2", "--guard", "resample"];
+    refused(&variation, &["--guard", "a variation has to stay near"]);
+}
+
+/// A curve that was learnt from a circle: the density on it, N(z)·det(JᵀJ)^(−½), adds up to 1 along its length. Without the determinant
+/// it does not: the negative control.
+#[test]
+fn a_learned_curve_holds_all_of_the_mass() {
+    use isoline::generator;
+    use isoline::geometry::estimator;
+    use isoline::noise::{Stream, normals, uniforms};
+    use isoline::tensors::{host, rows};
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let axes = isoline::linalg::orthonormal_columns(
+        &normals(3, 0, Stream::Latent, 0, 20).into_iter().map(f64::from).collect::<Vec<_>>(),
+        10,
+        2,
+    );
+    let picture = |u: f32| -> Vec<u8> {
+        // Denser on one side, as the density of von Mises is.
+        let angle = std::f64::consts::TAU * (f64::from(u) + 0.12 * (std::f64::consts::TAU * f64::from(u)).sin());
+        let value = |j: usize| 0.5 + 0.45 * (axes[2 * j] * angle.cos() + axes[2 * j + 1] * angle.sin());
+        (0..10).map(|j| (255.0 * value(j)).round() as u8).collect()
+    };
+    let set: Vec<u8> = uniforms(4, 0, Stream::Training, 0, 4000).into_iter().flat_map(picture).collect();
+    let head: Vec<u8> = [2051u32, 4000, 1, 10].iter().flat_map(|v| v.to_be_bytes()).collect();
+    fs::write(at("circle.idx"), [head, set].concat()).unwrap();
+    let linear =
+        |of: &str, key: &str, out: usize| format!("[[{of}]]\nkind = \"linear\"\nkey = \"{key}\"\nout = {out}\n");
+    let act = |of: &str, kind: &str| format!("[[{of}]]\nkind = \"{kind}\"\n");
+    let reshape = "[[layers]]\nkind = \"reshape\"\nshape = [1, 1, 10]\n".to_owned();
+    let (d, e) = ("layers", "encoder.layers");
+    let card = [
+        "format = 1\nid = \"curve\"\nfamily = \"vae\"\nabout = \"a circle\"\n[latent]\nshape = [1]\nprior = \"normal\"\n[sample]\n",
+        "shape = [1, 1, 10]\nrange = [0.0, 1.0]\n[provenance]\ntrained_on = \"a circle\"\nlicence = \"none\"\nhow = \"draft\"\n",
+        &[
+            linear(d, "a", 32),
+            act(d, "silu"),
+            linear(d, "b", 32),
+            act(d, "silu"),
+            linear(d, "c", 10),
+            act(d, "sigmoid"),
+            reshape,
+        ]
+        .concat(),
+        &[linear(e, "d", 32), act(e, "silu"), linear(e, "e", 2)].concat(),
+    ];
+    fs::write(at("curve.card.toml"), card.concat()).unwrap();
+    let config = "card = \"curve.card.toml\"\nobjective = \"vae\"\nepochs = 8\nbatch = 64\nlearning_rate = 1e-2\nseed = 1\n\
+        [data]\nkind = \"idx\"\npath = \"circle.idx\"\n[settings]\nbeta = 0.02\n";
+    fs::write(at("curve.toml"), config).unwrap();
+    let trained = call(&["train-generator", "-c"]).arg(at("curve.toml")).arg("--data").arg(dir.path());
+    let trained = trained.arg("-o").arg(at("training")).arg("--model").arg(at("curve")).run();
+    assert_eq!(trained.code, 0, "{}", trained.stderr);
+    let device = isoline::device::open("cpu").unwrap().1;
+    let model = generator::load(&at("curve"), &device).unwrap();
+    let z: Vec<f32> = (0..=6000).map(|i| (i as f32 - 3000.0) / 500.0).collect();
+    let x = host(model.generate(rows(z.clone(), 1, &device))).unwrap();
+    let spectra = estimator("exact").unwrap().spectra(&*model, &z).unwrap();
+    let prior = |z: f32| (-0.5 * f64::from(z).powi(2)).exp() / std::f64::consts::TAU.sqrt();
+    let (mut mass, mut without, mut length) = (0.0, 0.0, 0.0);
+    for i in 0..6000 {
+        let step = (0..10).map(|j| f64::from(x[10 * i + 10 + j] - x[10 * i + j]).powi(2)).sum::<f64>().sqrt();
+        let stretch = spectra[i].as_ref().unwrap().singular_values[0];
+        mass += prior(z[i]) / stretch * step;
+        without += prior(z[i]) * step;
+        length += step;
+    }
+    assert!((mass - 1.0).abs() < 0.02 && (without - 1.0).abs() > 0.2, "{mass} {without} {length}");
+    // It is more than half of the circle, of radius 0.45.
+    assert!(length > 0.5 * 0.45 * std::f64::consts::TAU, "{length}");
+}

@@ -133,7 +133,8 @@ fn guard_and_neighbours() {
     };
     for row in METHODS {
         let m = method(row.name).unwrap();
-        let go = |z: &Latents| steer(&*m, &SAMPLES, z, &target, &e.reward, &settings(1), &measure, &cancel).unwrap();
+        let go =
+            |z: &Latents| steer(&*m, &SAMPLES, z, &target, &e.reward, &settings(1), &measure, None, &cancel).unwrap();
         let expected = go(&clean);
         let mut poisoned = clean.clone();
         poisoned.rows_mut().nth(1).unwrap().fill(f32::NAN);

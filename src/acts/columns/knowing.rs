@@ -51,6 +51,13 @@ pub const MEMORISATION: &[Note] = &[
         "the model has no denoiser",
     ),
     note(
+        "guidance",
+        "sample values",
+        "from 0",
+        "the largest change of the picture denoised at σ = 1 by naming a class, root mean square",
+        "the model has no denoiser, or no classes",
+    ),
+    note(
         "noise",
         "1",
         "from 0",
@@ -89,4 +96,31 @@ pub const DENSITY: &[Note] = &[
     note("log_density", "nats", "any real number", "mean of ln p of the pictures with this noise", "not finite"),
     note("dimension", "dimensions", "any real number", "mean of FLIPD at this noise level", "not finite"),
     note("score", "1/values²", "from 0", "mean of ‖score‖²/D at noised pictures", "not finite"),
+];
+
+/// Columns that `samples` has besides where there was a guard.
+pub const GUARD: &[Note] = &[
+    note(
+        "guard",
+        "text",
+        "in, off the manifold, dense but without mass, unknown",
+        "what the guard says of the picture (theory, 34)",
+        "the columns of the guard are missing where there was none",
+    ),
+    note(
+        "guard_log_likelihood",
+        "nats",
+        "any real number",
+        "ln p of the picture with the noise of the guard's fit",
+        "not finite",
+    ),
+    note(
+        "guard_dimension",
+        "dimensions",
+        "any real number",
+        "FLIPD of the picture at the noise level of the fit",
+        "not finite",
+    ),
+    note("guard_caught", "1", "whole, from 0", "unusual places or pictures that were found on its way", NEVER),
+    note("guard_resampled", "1", "whole, 0 to 12", "times it was made again from other noise", NEVER),
 ];

@@ -109,8 +109,8 @@ impl Jobs {
     ///
     /// # Errors
     /// [`Error::Key`] for the variation of a sample of another model.
-    pub fn begin_with(&mut self, own: &PictureRecipe) -> Result<()> {
-        for job in &mut self.jobs {
+    pub fn begin_with(&mut self, own: &PictureRecipe, batch: &BatchConfig) -> Result<()> {
+        for (job, asked) in self.jobs.iter_mut().zip(&batch.jobs) {
             if let (None, Some(vary)) = (&job.recipe.vary, own.recipe.vary.as_ref().filter(|v| v.of.is_some())) {
                 if own.recipe.model_sha256 != job.recipe.model_sha256 {
                     let message =
@@ -119,6 +119,11 @@ impl Jobs {
                 }
                 job.recipe.vary = Some(vary.clone());
             }
+            // No key says what the limits of a guard were.
+            if asked.keys.guard.guard.is_none() && own.recipe.model_sha256 == job.recipe.model_sha256 {
+                job.recipe.guard.clone_from(&own.recipe.guard);
+            }
+            job.recipe.check_guard()?;
             job.from = Some(Origin::of(own, &job.recipe)?);
         }
         Ok(())

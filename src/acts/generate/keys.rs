@@ -7,6 +7,7 @@ use crate::error::{Error, Result, did_you_mean, explain_toml, nearest, shown};
 use crate::generator::{Card, find_model};
 use crate::limits;
 use crate::run::Seeds;
+use crate::steer::guard::GuardKeys;
 use crate::steer::{self, DenoisingKeys, METHODS, MethodKeys, OwnKeys, Settings, guide};
 use crate::store;
 use crate::units::Percentile;
@@ -99,6 +100,10 @@ pub struct JobKeys {
     /// Put pictures into a folder for each thousand seeds
     #[arg(long, display_order = 18)]
     pub subdirs: bool,
+    /// What is done about unusual samples.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub guard: GuardKeys,
     /// What is done during denoising.
     #[command(flatten)]
     #[serde(flatten)]
@@ -134,6 +139,7 @@ impl Default for JobKeys {
             identity: None,
             classifier: None,
             subdirs: false,
+            guard: GuardKeys::default(),
             denoising: DenoisingKeys::default(),
         }
     }
@@ -371,6 +377,7 @@ impl JobKeys {
         if self.classifier.is_some() && self.identity != Some(true) {
             return bad("classifier", "needs identity, the comparison in which it tells classes".into());
         }
+        self.guard.check()?;
         self.denoising.check(&self.method, self.target())?;
         self.own.check()?;
         self.own.check_use(&self.method, self.target())
@@ -396,8 +403,8 @@ impl JobKeys {
     /// The same without the keys that belong to its method, for a job that takes another one.
     #[must_use]
     pub fn without_method(self) -> Self {
-        let DenoisingKeys { condition, preview_every, .. } = self.denoising;
-        let denoising = DenoisingKeys { condition, preview_every, ..DenoisingKeys::default() };
+        let DenoisingKeys { condition, end, preview_every, .. } = self.denoising;
+        let denoising = DenoisingKeys { condition, end, preview_every, ..DenoisingKeys::default() };
         Self { method: Self::default().method, own: MethodKeys::default(), denoising, ..self }
     }
 

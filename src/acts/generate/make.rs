@@ -7,6 +7,8 @@ use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::geometry::LocalGeometry;
 use crate::reward::{Place, Reading};
+use crate::steer::denoiser::sampler_of;
+use crate::steer::guard::{Action, Guard, Watched, fresh, resampled};
 use crate::steer::{self, Engine, Finished, Starts, Status, Steered, guide};
 use crate::units::{Latents, Percentile};
 
@@ -32,23 +34,75 @@ pub fn check(subject: &Subject, recipe: &Recipe) -> Result<(), String> {
 /// # Errors
 /// When the device fails or the run is stopped; [`crate::error::Error::Config`] if the model cannot do what is asked.
 pub fn make(subject: &Subject, recipe: &Recipe, starts: &Starts, cancel: &Cancel) -> Result<Vec<Finished>> {
-    let denoising = recipe.denoising.as_ref();
-    let guide = guide(&recipe.method);
-    let mut finished = match (subject.engine(), denoising) {
-        (None, asked) => subject.plain(asked, starts, cancel)?,
-        (Some(engine), Some(asked)) if asked.is_guided(guide) => {
-            engine.guide_from(guide, asked, starts, recipe.novelty, &recipe.settings, cancel)?
-        }
-        (Some(engine), _) => {
-            let novelty = vec![recipe.novelty; starts.samples.len()];
-            let steered = engine.steer_from(&recipe.method, starts, &novelty, &recipe.settings, cancel)?;
-            engine.pictures(steered, denoising.map_or(0, |d| d.preview_every), cancel)?
-        }
-    };
+    let mut finished = made(subject, recipe, starts, cancel)?;
+    if let Some(guard) = &recipe.guard {
+        finished = guarded(subject, (recipe, guard), starts.samples, finished, cancel)?;
+    }
     if let (Some(how), Some(engine)) = (&recipe.remeasure, subject.engine()) {
         remeasure(engine, how, &mut finished)?;
     }
     as_made(&mut finished);
+    Ok(finished)
+}
+
+/// The samples as the method or the guide makes them.
+fn made(subject: &Subject, recipe: &Recipe, starts: &Starts, cancel: &Cancel) -> Result<Vec<Finished>> {
+    let denoising = recipe.denoising.as_ref();
+    let guide = guide(&recipe.method);
+    match (subject.engine(), denoising) {
+        (None, asked) => subject.plain(asked, starts, cancel),
+        (Some(engine), Some(asked)) if asked.is_guided(guide) => {
+            engine.guide_from(guide, asked, starts, recipe.novelty, &recipe.settings, cancel)
+        }
+        (Some(engine), _) => {
+            let novelty = vec![recipe.novelty; starts.samples.len()];
+            let (settings, guard) = (&recipe.settings, recipe.guard.as_ref());
+            let steered = engine.steer_guarded(&recipe.method, starts, &novelty, settings, guard, cancel)?;
+            engine.pictures(steered, denoising.map_or(0, |d| d.preview_every), cancel)
+        }
+    }
+}
+
+/// Judges what was made and, if the guard is to do so, makes again from other noise what is unusual.
+fn guarded(
+    subject: &Subject,
+    (recipe, guard): (&Recipe, &Guard),
+    samples: &[u64],
+    mut finished: Vec<Finished>,
+    cancel: &Cancel,
+) -> Result<Vec<Finished>> {
+    let sampler = sampler_of(&**subject.generator())?;
+    let judge = |all: &mut [Finished]| -> Result<()> {
+        if all.iter().all(|f| f.steered.watched.is_some()) {
+            return Ok(());
+        }
+        let states: Vec<f32> = all.iter().flat_map(Finished::state).copied().collect();
+        let seen = guard.watch(sampler, &states)?;
+        all.iter_mut().zip(seen).for_each(|(f, watched)| f.steered.watched = Some(watched));
+        Ok(())
+    };
+    judge(&mut finished)?;
+    if guard.action == Action::Resample {
+        let width = subject.generator().spec().latent_width;
+        // What is not finite is no copy: it stays, and its status says what it is.
+        let caught = |f: &Finished| {
+            f.steered.watched.is_some_and(Watched::is_unusual) && f.picture.iter().all(|v| v.is_finite())
+        };
+        let again = resampled(finished, caught, |places, round| {
+            let whole = subject.needs_whole_tiles();
+            let wanted: Vec<u64> = if whole { samples.to_vec() } else { places.iter().map(|i| samples[*i]).collect() };
+            let starts = Starts { samples: &wanted, noise: fresh(&wanted, round, width) };
+            let mut made = made(subject, recipe, &starts, cancel)?;
+            judge(&mut made)?;
+            Ok(made.into_iter().enumerate().filter(|(i, _)| !whole || places.contains(i)).map(|(_, f)| f).collect())
+        })?;
+        let one = |(mut f, resampled): (Finished, usize)| {
+            f.steered.watched = f.steered.watched.map(|w| Watched { caught: w.caught + resampled, resampled, ..w });
+            f
+        };
+        finished = again.into_iter().map(one).collect();
+    }
+    finished.iter_mut().for_each(|f| f.steered.settle_guard());
     Ok(finished)
 }
 
@@ -109,6 +163,7 @@ pub fn row(engine: &Engine, steered: &Steered, novelty: Option<Percentile>) -> S
         attempts: steered.attempts,
         status: steered.status,
         missed: steered.missed,
+        guard: steered.watched,
     }
 }
 
@@ -136,5 +191,6 @@ pub fn plain_row(steered: &Steered) -> SampleRow {
         attempts: steered.attempts,
         status: steered.status,
         missed: steered.missed,
+        guard: steered.watched,
     }
 }

@@ -28,7 +28,7 @@ pub use name::sweep as sweep_levels;
 pub use origin::Origin;
 pub use planned::{GeneratePlan, PlannedJob};
 pub use recipe::{IdentityRecipe, PictureRecipe, Recipe};
-pub use row::{SampleRow, Shown, missed, unmeasured};
+pub use row::{SampleRow, Shown, guarded, missed, unmeasured};
 pub use scale::{Scale, Sort};
 pub use sheet::{SheetJob, sheet_pages};
 pub use subject::{NO_REWARD, Subject};

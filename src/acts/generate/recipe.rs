@@ -11,7 +11,8 @@ use crate::generator::Classifier;
 use crate::limits;
 use crate::noise;
 use crate::render::png;
-use crate::steer::denoiser::{check_class, sampler_of};
+use crate::steer::denoiser::{check_asked, sampler_of};
+use crate::steer::guard::{Action, Guard};
 use crate::steer::{Denoising, Engine, HeldOut, MethodKeys, OwnKeys, Settings, guide, usual_settings};
 use crate::store;
 use crate::units::Percentile;
@@ -70,6 +71,9 @@ pub struct Recipe {
     /// Whether pictures are compared with the unguided ones of their seeds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub identity: Option<IdentityRecipe>,
+    /// The guard, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub guard: Option<Guard>,
 }
 
 /// How pictures are compared with the unguided ones.
@@ -96,7 +100,7 @@ impl Recipe {
         let spec = subject.generator().spec();
         match (&denoising, subject.engine()) {
             (Some(how), Some(engine)) => engine.check_denoising(guide, how)?,
-            (Some(how), None) => check_class(sampler_of(&**subject.generator())?, how)?,
+            (Some(how), None) => check_asked(sampler_of(&**subject.generator())?, how)?,
             (None, _) => {}
         }
         let latents = job.save_latents.then_some(spec.latent_width);
@@ -125,6 +129,7 @@ impl Recipe {
                 "the model has no reward, so that nothing is steered and every picture is its own unguided one";
             return Err(Error::key("identity", message));
         }
+        let guarded = job.guard.guard(&**subject.generator())?;
         let held_out = subject.engine().map(Engine::held_out).transpose()?.filter(HeldOut::is_there);
         let recipe = Self {
             format: 1,
@@ -148,8 +153,38 @@ impl Recipe {
             vary: None,
             identity: (job.identity == Some(true))
                 .then(|| IdentityRecipe { classifier_sha256: classifier.map(|c| c.sha256().to_owned()) }),
+            guard: guarded,
         };
-        Ok(Self { vary: Vary::asked(job, &recipe, spec.latent_width, device)?, ..recipe })
+        let recipe = Self { vary: Vary::asked(job, &recipe, spec.latent_width, device)?, ..recipe };
+        recipe.check_guard()?;
+        Ok(recipe)
+    }
+
+    /// Whether the guard can do what it says here.
+    ///
+    /// # Errors
+    /// [`Error::Key`].
+    pub fn check_guard(&self) -> Result<()> {
+        let bad = |message: String| Err(Error::key("guard", message));
+        let Some(guard) = &self.guard else { return Ok(()) };
+        if guard.action == Action::Resample && self.vary.is_some() {
+            return bad("resample takes other noise, and a variation has to stay near what it varies; take flag".into());
+        }
+        // Where nothing is steered there is no way, and the guard looks at the end alone.
+        if !guard.action.acts_on_the_way() || !self.is_steered() {
+            return Ok(());
+        }
+        if guide(&self.method).is_some() {
+            let method = &self.method;
+            return bad(format!(
+                "stop and steer-away need a method that moves the noise, the method here is \"{method}\"; take flag or resample"
+            ));
+        }
+        match self.settings.corrections {
+            0 => bad("stop and steer-away act where the sample is measured on its way; give corrections, or take flag"
+                .into()),
+            _ => Ok(()),
+        }
     }
 
     /// Whether a method or a guide acts on its samples.
@@ -160,7 +195,7 @@ impl Recipe {
     /// The same without anything that acts on its samples: what is left is where they start.
     #[must_use]
     pub fn unsteered(self) -> Self {
-        Self { method: "none".into(), novelty: None, denoising: None, ..self }
+        Self { method: "none".into(), novelty: None, denoising: None, guard: None, ..self }
     }
 
     /// Whether the model had a reward.
@@ -185,6 +220,7 @@ impl Recipe {
             && self.scale.is_none_or(|n| (2..=scale::MOST).contains(&n))
             && self.denoising.as_ref().is_none_or(Denoising::is_bounded)
             && self.vary.as_ref().is_none_or(Vary::is_bounded)
+            && self.guard.as_ref().is_none_or(Guard::is_bounded)
             // The name becomes part of a path.
             && self.reward.as_deref().is_none_or(|r| store::check_id(r).is_ok())
     }
@@ -223,7 +259,9 @@ impl PictureRecipe {
     pub fn keys(&self) -> JobKeys {
         let r = &self.recipe;
         let denoising = r.denoising.as_ref().map(|d| d.keys(&r.method, r.novelty)).unwrap_or_default();
-        let conditioned = denoising.condition.class.is_some() || denoising.walk.recurrence.is_some();
+        let conditioned = denoising.condition.class.is_some()
+            || denoising.walk.recurrence.is_some()
+            || denoising.end.denoise.is_some();
         // A plain picture says nothing about how it would have been steered.
         let plain = !r.is_steered() && r.novelty.is_none() && !conditioned;
         let usual = JobKeys::default();

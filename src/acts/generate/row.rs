@@ -2,6 +2,7 @@
 
 use super::likeness::Likeness;
 use crate::geometry::{Descriptor, ShownIn, shown_in};
+use crate::steer::guard::{Verdict, Watched};
 use crate::steer::{Missed, Status};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::collections::BTreeMap;
@@ -59,6 +60,9 @@ pub struct SampleRow {
     /// Why it did not reach what was asked for, or was not measured, where it did not or was not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missed: Option<Missed>,
+    /// What the guard measured, if the recipe has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<Watched>,
 }
 
 impl SampleRow {
@@ -67,10 +71,28 @@ impl SampleRow {
         self.status != Status::NonFinite
     }
 
-    /// How it ended, for people: with the reason of a miss, or how far beyond the calibrated range it lies.
+    /// What the guard says of it, if that is anything but "in".
+    pub fn unusual(&self) -> Option<Verdict> {
+        self.guard.filter(|w| w.is_unusual()).map(|w| w.verdict)
+    }
+
+    /// How it ended, for people: with the reason of a miss, how far beyond the calibrated range it lies, and what the guard says.
     pub fn status_text(&self) -> String {
+        let own = self.own_status();
+        match (self.unusual(), self.status) {
+            (Some(verdict), Status::Flagged) => {
+                let missed = self.missed.map_or(String::new(), |m| format!(", unreached ({})", m.name()));
+                format!("flagged ({}){missed}", verdict.name())
+            }
+            (Some(verdict), Status::OffManifold | Status::Unmeasured) => format!("{own}, flagged ({})", verdict.name()),
+            _ => own,
+        }
+    }
+
+    fn own_status(&self) -> String {
         match self.status {
             Status::Ok => "ok".to_owned(),
+            Status::Flagged => "flagged".to_owned(),
             Status::Unreached => format!("unreached ({})", self.missed.map_or("", Missed::name)),
             Status::Unmeasured => format!("unmeasured ({})", self.missed.map_or("", Missed::name)),
             Status::OffManifold => match self.beyond.filter(|b| *b != 0.0) {
@@ -105,6 +127,34 @@ pub fn unmeasured<'a>(rows: impl Iterator<Item = &'a SampleRow>) -> Option<Strin
         }
     };
     Some(format!("{} of {} samples are unmeasured: {why}", without.len(), all.len()))
+}
+
+/// What the guard found and did, in one line; `None` without a guard.
+pub fn guarded<'a>(rows: impl Iterator<Item = &'a SampleRow>) -> Option<String> {
+    let watched: Vec<Watched> = rows.filter_map(|r| r.guard).collect();
+    let all = watched.len();
+    if all == 0 {
+        return None;
+    }
+    let mut found: BTreeMap<&str, usize> = BTreeMap::new();
+    watched.iter().filter(|w| w.is_unusual()).for_each(|w| *found.entry(w.verdict.name()).or_default() += 1);
+    let unusual: usize = found.values().sum();
+    let each: Vec<String> = found.iter().map(|(name, n)| format!("{n} {name}")).collect();
+    let each = if each.is_empty() { String::new() } else { format!(" ({})", each.join(", ")) };
+    let again: usize = watched.iter().map(|w| w.resampled).sum();
+    let samples = watched.iter().filter(|w| w.resampled > 0).count();
+    let passed: usize = watched.iter().map(|w| w.caught.saturating_sub(w.resampled)).sum();
+    let mut line = format!("guard: {unusual} of {all} pictures are unusual{each}");
+    if again > 0 {
+        let cost = again as f64 / all as f64;
+        line.push_str(&format!(
+            "; {samples} seeds were made again, {again} times in all, {cost:.2} more solves a picture"
+        ));
+    }
+    if passed > 0 {
+        line.push_str(&format!("; {passed} unusual places were left on the way"));
+    }
+    Some(line)
 }
 
 fn once() -> usize {

@@ -230,6 +230,8 @@ fn picture(folder: &Path, row: &SampleRow) -> Result<Option<Picture>> {
 /// What stands below a sample, and its mark.
 fn caption(row: &SampleRow) -> Cell {
     let mark = match row.status {
+        Status::Flagged => Some(Mark::Flagged),
+        Status::Unmeasured if row.unusual().is_some() => Some(Mark::Flagged),
         Status::Ok | Status::Unmeasured => None,
         Status::Unreached => Some(Mark::Missed),
         Status::OffManifold | Status::NonFinite => Some(Mark::Odd),
@@ -267,6 +269,7 @@ fn title(jobs: &[&SheetJob]) -> String {
     );
     let varied =
         once(recipes().filter_map(|r| r.vary.as_ref()).map(|v| format!("{} by {} rad", v.seed, v.angle)).collect());
+    let ends = once(denoising().filter_map(|(_, d)| d.end.sentence()).collect());
     let unguided = methods.is_empty().then(|| "unguided".to_owned());
     let parts = [
         Some(models),
@@ -278,6 +281,7 @@ fn title(jobs: &[&SheetJob]) -> String {
         unguided.or(listed("method", "methods", methods)),
         listed("guidance", "guidance", strengths),
         listed("class", "classes", classes),
+        (!ends.is_empty()).then(|| ends.join(", ")),
         listed("variations of seed", "variations of seeds", varied),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")

@@ -68,6 +68,6 @@ fn frame(job: &SheetJob, seed: u64) -> Option<Result<Frame>> {
         picture,
         asked,
         reached: row.novelty_reached,
-        odd: matches!(row.status, Status::OffManifold | Status::NonFinite),
+        odd: matches!(row.status, Status::OffManifold | Status::Flagged | Status::NonFinite),
     }))
 }

@@ -3,11 +3,12 @@
 use super::likeness::Likeness;
 use super::row::{SampleRow, Shown};
 use crate::error::Result;
+use crate::steer::guard::Watched;
 use crate::table::{Column, Table, Values};
 
 /// The rows as a table; each row comes with the name of its job. Latents, where they were kept, become columns `z_0`,
 /// `z_1`, …; what was measured again has its column only where it was, and the comparisons with the unguided pictures,
-/// where they were made, have six.
+/// where they were made, have six, and what the guard measured has five.
 ///
 /// # Errors
 /// When the columns do not make a valid table.
@@ -51,10 +52,28 @@ pub fn samples_table(rows: &[(&str, &SampleRow)]) -> Result<Table> {
     if rows.iter().any(|r| r.1.likeness.is_some()) {
         columns.extend(likeness_columns(rows));
     }
+    if rows.iter().any(|r| r.1.guard.is_some()) {
+        columns.extend(guard_columns(rows));
+    }
     let d = rows.iter().map(|r| r.1.latent.len()).max().unwrap_or(0);
     let value = |i: usize| rows.iter().map(|r| r.1.latent.get(i).map(|v| f64::from(*v))).collect();
     columns.extend((0..d).map(|i| Column::new(format!("z_{i}"), Values::F64(value(i)))));
     Table::new(columns)
+}
+
+/// What the guard measured.
+fn guard_columns(rows: &[(&str, &SampleRow)]) -> Vec<Column> {
+    let number = |name: &str, get: fn(&Watched) -> Option<f64>| {
+        Column::new(name, Values::F64(rows.iter().map(|r| r.1.guard.as_ref().and_then(get)).collect()))
+    };
+    let verdict = rows.iter().map(|r| r.1.guard.map(|w| w.verdict.name().to_owned())).collect();
+    vec![
+        Column::new("guard", Values::Text(verdict)),
+        number("guard_log_likelihood", |w| w.log_likelihood),
+        number("guard_dimension", |w| w.dimension),
+        number("guard_caught", |w| Some(w.caught as f64)),
+        number("guard_resampled", |w| Some(w.resampled as f64)),
+    ]
 }
 
 /// What is left of the unguided picture of each row's seed.

@@ -7,12 +7,14 @@
 //! Number 0 is z itself.
 
 use super::keys::JobKeys;
+use super::make::make;
 use super::recipe::{PictureRecipe, Recipe};
 use super::subjects::{Subjects, subject};
 use crate::cancel::Cancel;
 use crate::device::{Device, DeviceName};
 use crate::error::{Error, Result};
 use crate::noise::{self, Stream};
+use crate::steer::guard::Action;
 use crate::steer::{self, Starts, guide, seed_noise};
 use crate::tile::Tiling;
 use crate::units::Latents;
@@ -131,11 +133,15 @@ impl Vary {
             let message = format!("expected an angle above 0 and up to π radians, found {angle}");
             return Err(Error::key("angle", message));
         }
-        let differs = moves_latents(&own.recipe) || own.recipe.vary.is_some();
+        // What a guard made again or kept away from does not start at the seed's own noise, or does not end where steering alone does.
+        let guarded = own.recipe.guard.as_ref().is_some_and(|g| g.action != Action::Flag);
+        let differs = guarded || moves_latents(&own.recipe) || own.recipe.vary.is_some();
         // What does not change the latent is left out; the latent is made again here.
         let of = differs.then(|| {
-            let of = Recipe { metadata: true, latents: None, scale: None, device: device.to_owned(), ..own.recipe };
-            Box::new(if is_guided(&of) { of.unsteered() } else { of })
+            let guard = own.recipe.guard.filter(|_| guarded);
+            let device = device.to_owned();
+            let of = Recipe { metadata: true, latents: None, scale: None, device, guard, ..own.recipe };
+            Box::new(if is_guided(&of) && !guarded { of.unsteered() } else { of })
         });
         let vary = Self { seed: own.seed, angle, of };
         match vary.depth() > DEPTH {
@@ -227,6 +233,7 @@ pub fn centre(
     let starts = starts(recipe, around.as_deref(), &samples, width);
     let at = samples.iter().position(|s| *s == vary.seed).unwrap_or(0);
     let z = match subject.engine().filter(|_| moves_latents(recipe)) {
+        _ if recipe.guard.is_some() => make(subject, recipe, &starts, cancel)?.swap_remove(at).steered.latent,
         None => starts.noise.row(at).to_vec(),
         Some(engine) => {
             let novelty = vec![recipe.novelty; samples.len()];

@@ -5,7 +5,7 @@
 //! −(D − d), and the score of a noised picture has ‖s‖²/D near (D − d)/D/σ². A generator with d latents has a density on its own
 //! surface instead, ln N(z) − ψ, which exists where no singular value vanishes.
 
-use super::dimension::{Pictures, check_sigma};
+use super::dimension::Pictures;
 use super::{Provenance, Report, write_page, write_table, write_text};
 use crate::cancel::Cancel;
 use crate::device::Device;
@@ -18,6 +18,7 @@ use crate::progress::Progress;
 use crate::render::page::{Page, row};
 use crate::render::plot;
 use crate::statistics::quantile;
+use crate::steer::denoiser::sampler_of;
 use crate::table::{Column, Table, Values};
 use crate::tensors::{host, rows};
 use crate::units::Latents;
@@ -152,7 +153,7 @@ impl Diagnose {
         self.check()?;
         let folder = find_model(&self.model)?;
         let generator = generator::load(&folder, device)?;
-        let (generator, sampler) = (&*generator, generator.as_sampler());
+        let (generator, sampler) = (&*generator, sampler_of(&*generator).ok());
         let spec = generator.spec();
         let chosen = self.pictures.chosen(generator)?;
         let (states, pixels) = chosen.both(&chosen.seeds)?;
@@ -226,7 +227,7 @@ impl Diagnose {
         let (width, device) = (sampler.spec().state_width(), sampler.device());
         let n = seeds.len();
         let levels = log_grid(self.low, self.high, LEVELS);
-        levels.iter().try_for_each(|s| check_sigma(sampler, *s))?;
+        levels.iter().try_for_each(|s| sampler.check_level(*s))?;
         let [_, high] = sampler.config().sigma;
         let denoiser = sampler.posterior_mean("model")?;
         let x = rows(states.to_vec(), width, device);

@@ -226,8 +226,8 @@ pub fn say_repeated(batch: &BatchConfig, context: &Context) -> Result<()> {
 ///
 /// # Errors
 /// Those of [`Jobs::begin_with`].
-pub fn record_origin(jobs: &mut Jobs, own: &PictureRecipe, context: &Context) -> Result<()> {
-    jobs.begin_with(own)?;
+pub fn record_origin(jobs: &mut Jobs, own: &PictureRecipe, batch: &BatchConfig, context: &Context) -> Result<()> {
+    jobs.begin_with(own, batch)?;
     for job in &jobs.jobs {
         if let Some(origin) = job.from.as_ref().filter(|o| !o.differs.is_empty()) {
             context.say(&format!("{}: not as in the picture: {}", job.name, origin.differs));

@@ -2,7 +2,7 @@
 //! moves the aim. The reward tells where to go, the measurement how far.
 
 use super::keys::Denoising;
-use super::plain::{check_class, sampler_of};
+use super::plain::{check_asked, sampler_of};
 use super::task::Task;
 use super::walk::Finished;
 use super::{GuideRow, Run};
@@ -33,7 +33,7 @@ impl Engine {
 
     pub(super) fn denoised(&self, guide: Option<&GuideRow>, asked: &Denoising) -> Result<&Sampler> {
         let sampler = sampler_of(&*self.generator)?;
-        check_class(sampler, asked)?;
+        check_asked(sampler, asked)?;
         if guide.is_some_and(|g| g.has_set_point) && self.reward.card.noised.is_none() {
             return Err(Error::config("reward", "it sees latents, not noised pictures; train one with [noised]"));
         }
@@ -177,6 +177,7 @@ impl GuideTrial<'_> {
             place: aim,
             promised: aim,
             level: whole.engine.level(finished.steered.reading.as_ref()),
+            caught: false,
             outcome: finished,
         };
         Ok(tile.into_iter().zip(aims).map(one).collect())

@@ -75,6 +75,67 @@ impl WalkKeys {
     }
 }
 
+/// How the last of the noise is taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Denoise {
+    /// By the sampler, which goes on to no noise and is told the level at every step: what is done without this key
+    Conditional,
+    /// All at once: the sampler stops at a level, and the denoiser gives the mean of what the picture may be without its noise
+    Tweedie,
+    /// Not at all: the sampler stops at a level, and the picture keeps its noise
+    NoiseConditional,
+}
+
+/// Where the noise of a picture ends.
+#[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EndKeys {
+    /// How the last noise is taken away, with --method none: conditional (step by step), tweedie (at once), noise-conditional
+    /// (not at all) [default: conditional]
+    #[arg(long, value_name = "KIND", hide_possible_values = true)]
+    pub denoise: Option<Denoise>,
+    /// Noise level at which the sampler stops for --denoise tweedie and noise-conditional
+    #[arg(long, value_name = "S")]
+    pub denoise_sigma: Option<f64>,
+}
+
+impl EndKeys {
+    /// Where the sampler stops before there is no noise, if it does.
+    pub fn stops_at(&self) -> Option<f64> {
+        self.denoise_sigma.filter(|_| self.stops())
+    }
+
+    /// Whether the noise that is left is then taken away at once.
+    pub fn takes_away(&self) -> bool {
+        self.denoise == Some(Denoise::Tweedie)
+    }
+
+    /// What was done about the noise that was left, for a headline; `None` where it is the usual.
+    pub fn sentence(&self) -> Option<String> {
+        let sigma = self.stops_at()?;
+        Some(match self.takes_away() {
+            true => format!("noise taken away at once from sigma {sigma}"),
+            false => format!("with noise of sigma {sigma}"),
+        })
+    }
+
+    fn stops(&self) -> bool {
+        matches!(self.denoise, Some(Denoise::Tweedie | Denoise::NoiseConditional))
+    }
+
+    fn check(&self) -> Result<()> {
+        match (self.stops(), self.denoise_sigma) {
+            (true, None) => Err(Error::key("denoise_sigma", "expected the noise level at which the sampler stops")),
+            (false, Some(_)) => Err(Error::key("denoise_sigma", "needs denoise, as tweedie or noise-conditional")),
+            (_, Some(s)) if !(s > 0.0 && s.is_finite()) => {
+                Err(Error::key("denoise_sigma", format!("expected a number above 0, found {s}")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// The keys as typed.
 #[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize, Deserialize)]
 #[command(next_help_heading = "Diffusion models")]
@@ -98,6 +159,10 @@ pub struct DenoisingKeys {
     #[command(flatten)]
     #[serde(flatten)]
     pub own: GuideKeys,
+    /// Where the noise ends.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub end: EndKeys,
     /// Write the denoised estimate of every K-th step to previews/
     #[arg(long, value_name = "K")]
     pub preview_every: Option<usize>,
@@ -119,6 +184,9 @@ pub struct Denoising {
     /// Keys that belong to one guide alone.
     #[serde(flatten, serialize_with = "given")]
     pub own: GuideKeys,
+    /// Where the noise ends.
+    #[serde(flatten, serialize_with = "given")]
+    pub end: EndKeys,
     /// Steps between previews; 0 for none.
     pub preview_every: usize,
 }
@@ -130,6 +198,7 @@ impl DenoisingKeys {
     /// [`Error::Key`] for the first key that fails.
     pub fn check(&self, method: &str, target: Option<Percentile>) -> Result<()> {
         check_values(&self.condition, self.guidance, &self.walk, &self.own, self.preview_every)?;
+        self.end.check()?;
         match self.form.as_deref() {
             None | Some("set-point" | "push") => {}
             Some(form) => {
@@ -144,7 +213,7 @@ impl DenoisingKeys {
     fn check_use(&self, method: &str, target: Option<Percentile>) -> Result<()> {
         let row = guide(method);
         let needs = |key, what: &str| Err(Error::key(key, format!("needs {what}, the method here is \"{method}\"")));
-        let Self { condition, walk, own, .. } = self;
+        let Self { condition, walk, own, end, .. } = self;
         if condition.cfg_scale.is_some() && condition.class.is_none() {
             return Err(Error::key("cfg_scale", "needs a class"));
         }
@@ -156,6 +225,9 @@ impl DenoisingKeys {
                 );
                 return Err(Error::key(*key, message));
             }
+        }
+        if end.denoise.is_some() && method != "none" {
+            return needs("denoise", "the method none");
         }
         if self.guidance.is_some() && row.is_none() {
             return needs("guidance", "a method that guides");
@@ -194,6 +266,7 @@ impl DenoisingKeys {
             push: self.is_push(method),
             walk: self.walk.filled(),
             own: self.own.filled(),
+            end: self.end.clone(),
             preview_every: self.preview_every.unwrap_or(0),
         })
     }
@@ -203,15 +276,15 @@ impl Denoising {
     /// Whether its numbers are within what isoline writes. Each key is checked by itself; whether the keys make sense
     /// together was checked when the recipe was written.
     pub fn is_bounded(&self) -> bool {
-        let Self { condition, strength, walk, own, preview_every, .. } = self;
-        check_values(condition, Some(*strength), walk, own, Some(*preview_every)).is_ok()
+        let Self { condition, strength, walk, own, end, preview_every, .. } = self;
+        check_values(condition, Some(*strength), walk, own, Some(*preview_every)).is_ok() && end.check().is_ok()
     }
 
     /// The keys that give this again, in a job of `method` that steers to `target`. Keys that would mean nothing there are
     /// left out.
     pub fn keys(&self, method: &str, target: Option<Percentile>) -> DenoisingKeys {
         let row = guide(method);
-        let Self { condition, strength, push, walk, own, preview_every } = self;
+        let Self { condition, strength, push, walk, own, end, preview_every } = self;
         let form = (*push && row.is_some_and(|r| r.has_set_point)).then(|| "push".to_owned());
         DenoisingKeys {
             condition: ConditionKeys { class: condition.class, cfg_scale: condition.class.and(condition.cfg_scale) },
@@ -219,6 +292,7 @@ impl Denoising {
             form,
             walk: WalkKeys { recurrence: walk.recurrence.filter(|times| *times > 1), ..walk.clone() },
             own: if own.check_use(method, target).is_ok() { own.clone() } else { GuideKeys::default() },
+            end: end.clone(),
             preview_every: Some(*preview_every).filter(|steps| *steps > 0),
         }
     }
@@ -226,7 +300,7 @@ impl Denoising {
     /// Whether a picture is more than the sampler's map of its noise. Then it must be measured as a picture, or carried
     /// back to noise.
     pub fn is_guided(&self, guide: Option<&GuideRow>) -> bool {
-        guide.is_some() || self.condition.class.is_some() || self.walk.times() > 1
+        guide.is_some() || self.condition.class.is_some() || self.walk.times() > 1 || self.end.stops()
     }
 }
 

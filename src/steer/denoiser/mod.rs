@@ -17,9 +17,9 @@ mod walk;
 pub use backward::Backward;
 pub use density::DensityScaled;
 pub use forward::{Forward, Normalisation};
-pub use keys::{ConditionKeys, Denoising, DenoisingKeys, WalkKeys};
+pub use keys::{ConditionKeys, Denoise, Denoising, DenoisingKeys, EndKeys, WalkKeys};
 pub use minority::Minority;
-pub use plain::{check_class, plain, sampler_of};
+pub use plain::{check_asked, plain, sampler_of};
 pub use task::Task;
 pub use walk::{Finished, images, pictures};
 

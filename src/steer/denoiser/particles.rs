@@ -97,7 +97,7 @@ fn run(task: &Task, aims: Option<&[Level]>) -> Result<Vec<Finished>> {
     }
     let states = rows(states, task.start.width(), task.sampler.device());
     let steered = task.measured(task.start, &states, steps)?;
-    let mut all = finished(task.sampler, steered, Images { states, previews: Vec::new() })?;
+    let mut all = finished(task.sampler, steered, Images { states, calls: 0, previews: Vec::new() })?;
     all.iter_mut().zip(sizes).for_each(|(f, sizes)| f.effective_sizes = sizes);
     Ok(all)
 }

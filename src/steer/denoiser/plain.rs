@@ -25,11 +25,18 @@ pub fn sampler_of(generator: &dyn Generator) -> Result<&Sampler> {
     })
 }
 
-/// Whether the model knows the class that is asked for.
+/// Whether the model knows the class and the noise level that are asked for.
 ///
 /// # Errors
 /// [`Error::Key`] if it does not.
-pub fn check_class(sampler: &Sampler, asked: &Denoising) -> Result<()> {
+pub fn check_asked(sampler: &Sampler, asked: &Denoising) -> Result<()> {
+    let high = sampler.sampling().sigmas[0];
+    if let Some(sigma) = asked.end.stops_at().filter(|s| *s >= high || sampler.check_level(*s).is_err()) {
+        let low = sampler.denoiser().range()[0];
+        let message =
+            format!("expected a noise level from {low} to below {high}, where the sampler begins, found {sigma}");
+        return Err(Error::key("denoise_sigma", message));
+    }
     let Some(class) = asked.condition.class else { return Ok(()) };
     crate::diffusion::condition_rows(&[0.0], Some(&[class]), sampler.denoiser().classes(), sampler.device()).map(drop)
 }
@@ -57,22 +64,24 @@ pub fn plain(
         status: if z.iter().all(|v| v.is_finite()) { Status::Unmeasured } else { Status::NonFinite },
         missed: Some(Missed::NoReward),
         by_way_back: false,
+        watched: None,
     };
     let mut steered: Vec<Steered> = samples.iter().zip(noise.rows()).map(one).collect();
     let Some(asked) = asked.filter(|a| a.is_guided(None)) else {
         return pictures(generator, steered, asked.map_or(0, |a| a.preview_every), cancel);
     };
     let sampler = sampler_of(generator)?;
-    check_class(sampler, asked)?;
+    check_asked(sampler, asked)?;
     let sampling = sampling(sampler, asked)?;
-    let calls = sampling.evaluations() * if asked.condition.class.is_some() { 2 } else { 1 };
-    steered.iter_mut().for_each(|s| s.steps = calls);
     let free = ClassifierFree { inner: sampler.denoiser(), scale: asked.condition.scale(), interval: Interval::ALL };
     let inner: &dyn Denoiser = if asked.condition.class.is_some() { &free } else { sampler.denoiser() };
     let classes = asked.condition.class.map(|c| vec![c; samples.len()]);
-    let walk = Walk { sampler, sampling: &sampling, samples, preview_every: asked.preview_every, cancel };
+    let (end, preview_every) = (&asked.end, asked.preview_every);
+    let walk = Walk { sampler, sampling: &sampling, samples, end, preview_every, cancel };
     let mut denoise = |x: &State, sigma: f64| inner.denoise(x, sigma, classes.as_deref() as Classes);
     let images =
         walk.run(rows(noise.values().to_vec(), sampler.spec().latent_width, sampler.device()), &mut denoise)?;
+    let calls = images.calls * if asked.condition.class.is_some() { 2 } else { 1 };
+    steered.iter_mut().for_each(|s| s.steps = calls);
     finished(generator, steered, images)
 }

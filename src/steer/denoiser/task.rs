@@ -66,7 +66,7 @@ impl Task<'_> {
     /// When the denoiser fails or the run is stopped.
     pub fn guided(&self, guided: &dyn Denoiser) -> Result<Vec<Finished>> {
         let images = self.walk(guided, self.rows(self.start))?;
-        let steps = self.sampling()?.evaluations() * if self.asked.condition.class.is_some() { 2 } else { 1 };
+        let steps = images.calls * if self.asked.condition.class.is_some() { 2 } else { 1 };
         let steered = self.measured(self.start, &images.states, steps)?;
         finished(self.sampler, steered, images)
     }
@@ -82,6 +82,7 @@ impl Task<'_> {
             sampler: self.sampler,
             sampling: &self.sampling()?,
             samples: self.samples,
+            end: &self.asked.end,
             preview_every: self.asked.preview_every,
             cancel: self.cancel,
         };
@@ -163,20 +164,25 @@ impl Task<'_> {
                 status,
                 missed: None,
                 by_way_back: false,
+                watched: None,
             }
         };
         readings.into_iter().zip(scores).enumerate().map(one).collect()
     }
 }
 
-/// The model's own sampling, each of its steps repeated if the recipe asks for that.
+/// The model's own sampling, each of its steps repeated and its end at a noise level if the recipe asks for that.
 ///
 /// # Errors
 /// [`Error::Bug`].
 pub fn sampling(sampler: &Sampler, asked: &Denoising) -> Result<Sampling> {
     let config = sampler.config();
     let own = solver(&config.solver, config.solver_settings.clone()).map_err(|e| Error::Bug(e.to_string()))?;
-    let sigmas = sampler.sampling().sigmas.clone();
+    let mut sigmas = sampler.sampling().sigmas.clone();
+    if let Some(last) = asked.end.stops_at() {
+        sigmas.retain(|s| *s > last);
+        sigmas.push(last);
+    }
     Ok(match asked.walk.times() {
         1 => Sampling::new(own, sigmas),
         times => Sampling::new(Box::new(Recurrent { inner: own, times }), sigmas),

@@ -1,5 +1,6 @@
 //! From noise to pictures: a sampler run that can be stopped and previewed.
 
+use super::keys::EndKeys;
 use crate::cancel::Cancel;
 use crate::diffusion::{Denoiser, Sampling, State, sampling_noise};
 use crate::error::Result;
@@ -35,6 +36,8 @@ impl Finished {
 pub struct Images {
     /// Their values, `[n, state width]`.
     pub states: Rows,
+    /// How often the denoiser was called for them; 0 where there is none.
+    pub calls: usize,
     /// Denoised estimates on the way: (step, states of all samples).
     pub previews: Vec<(usize, Rows)>,
 }
@@ -47,6 +50,8 @@ pub struct Walk<'a> {
     pub sampling: &'a Sampling,
     /// Keys of the noise.
     pub samples: &'a [u64],
+    /// What is done about the noise that is left.
+    pub end: &'a EndKeys,
     /// Steps between previews; 0 for none.
     pub preview_every: usize,
     /// Checked before every step.
@@ -60,8 +65,9 @@ impl Walk<'_> {
     /// When the denoiser fails or the run is stopped.
     pub fn run(&self, z: Rows, denoise: &mut dyn FnMut(&State, f64) -> Result<State>) -> Result<Images> {
         let step = std::cell::Cell::new(None);
-        let mut previews = Vec::new();
+        let (mut previews, mut calls) = (Vec::new(), 0);
         let mut denoise = |x: &State, sigma: f64| {
+            calls += 1;
             let answer = spoilt(denoise(x, sigma)?, self.samples);
             // The first answer of a step that is due.
             if let Some(step) = step.take() {
@@ -76,8 +82,11 @@ impl Walk<'_> {
         let width = self.sampler.spec().latent_width;
         let mut noise = |step, draw| sampling_noise(self.samples, step, draw, width, self.sampler.device());
         let start = State::plain(z * self.sampling.sigmas[0]);
-        let states = self.sampling.run(start, &mut denoise, &mut noise, &mut before)?.value;
-        Ok(Images { states, previews })
+        let mut states = self.sampling.run(start, &mut denoise, &mut noise, &mut before)?.value;
+        if let Some(sigma) = self.end.stops_at().filter(|_| self.end.takes_away()) {
+            states = denoise(&State::plain(states), sigma)?.value;
+        }
+        Ok(Images { states, calls, previews })
     }
 }
 
@@ -134,8 +143,9 @@ pub fn images(
 ) -> Result<Images> {
     let z = rows(latents, generator.spec().latent_width, generator.device());
     let Some(sampler) = generator.as_sampler() else {
-        return Ok(Images { states: generator.generate(z), previews: Vec::new() });
+        return Ok(Images { states: generator.generate(z), calls: 0, previews: Vec::new() });
     };
-    let walk = Walk { sampler, sampling: sampler.sampling(), samples, preview_every, cancel };
+    let end = &EndKeys::default();
+    let walk = Walk { sampler, sampling: sampler.sampling(), samples, end, preview_every, cancel };
     walk.run(z, &mut |x: &State, sigma: f64| sampler.denoiser().denoise(x, sigma, None))
 }

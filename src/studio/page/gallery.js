@@ -144,7 +144,7 @@ export function makeGallery(model, said, inspect) {
 
   function tile(item, index) {
     const reached = item.reached === null ? "" : whole(item.reached);
-    const odd = item.status === "off_manifold" || item.status === "unreached";
+    const odd = ["off_manifold", "unreached", "flagged"].includes(item.status);
     const button = h("button", { type: "button", class: `tile${odd ? " odd" : ""}${item.kept ? " kept" : ""}${item.star ? " star" : ""}${item.sha8 ? "" : " none"}`, "aria-pressed": "false" }, item.sha8 ? h("img", { src: file(item.id, item.sha8), alt: "", loading: "lazy" }) : null, h("span", {}, reached));
     const what = item.alt || `${words.alt(item.seed, item.asked, item.reached)}${item.sha8 ? "" : `; ${words.notFinite}`}`;
     button.setAttribute("aria-label", `${what}${item.star ? ", starred" : ""}${odd ? ", odd" : ""}`);

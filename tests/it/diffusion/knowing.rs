@@ -1,16 +1,20 @@
 //! What a model knows, where it is known: likelihood and dimension together on Gaussians and on digits, the growth of densities, and
 //! scores beside noise.
 
-use super::{Component, Mixture, cpu, host64, rows64};
+use super::{Component, Mixture, cpu, host64, rows64, von_mises};
 use crate::shared;
-use isoline::acts::study::ood::{FitFile, Measures, Pair, Separation, Verdict};
+use isoline::acts::study::ood::Separation;
 use isoline::cancel::Cancel;
 use isoline::data::{DataConfig, Dataset};
 use isoline::diffusion::lid::{Cloud, ScoreConfig, train_score};
-use isoline::diffusion::{Denoiser, Trace, densities, flipd, log_grid, log_likelihood, score_norms, slope};
+use isoline::diffusion::solvers::solver;
+use isoline::diffusion::{
+    Denoiser, Sampling, State, Trace, densities, flipd, log_grid, log_likelihood, score_norms, slope,
+};
 use isoline::linalg::orthonormal_columns;
 use isoline::noise::{Stream, normals, permutation};
 use isoline::progress::{Progress, ProgressMode};
+use isoline::steer::guard::{FitFile, Measures, Pair, Verdict};
 
 const D: usize = 64;
 const SIGMA: f64 = 0.1;
@@ -95,6 +99,47 @@ fn likelihood_and_dimension_together_on_a_gaussian() {
     }
 }
 
+/// The same of a network that learnt such a Gaussian from points, in 32 values. Points of a third of the contrast lie within a radius,
+/// in the Gaussian's own units, in which none of its 10,000 samples falls; it gives them the higher likelihood, and the pair knows better.
+#[test]
+#[ignore = "two minutes"]
+fn a_network_never_makes_what_it_finds_dense() {
+    const WIDTH: usize = 32;
+    let scale = |j: usize| 1.0 / (j + 1) as f64;
+    let points = |seed: u64, n: u64| -> Vec<f64> {
+        let point = |i: u64| normals(seed, i, Stream::Latent, 0, WIDTH).into_iter().map(f64::from);
+        (0..n).flat_map(|i| point(i).enumerate().map(|(j, z)| z * scale(j)).collect::<Vec<_>>()).collect()
+    };
+    let config = ScoreConfig { widths: vec![192, 192, 96], steps: 8000, ..ScoreConfig::default() };
+    let progress = Progress::new(ProgressMode::None, true);
+    let cloud = Cloud { values: points(1, 20_000), width: WIDTH };
+    let model = train_score(&cloud, &config, "a Gaussian", &cpu(), &progress, &Cancel::never()).unwrap().0;
+    let measures = Measures { sigma: SIGMA, steps: 48, probes: 0 };
+    let f32_rows = |x: &[f64]| isoline::tensors::rows(x.iter().map(|v| *v as f32).collect(), WIDTH, &cpu());
+    let pairs = |x: &[f64]| measures.of(&model, &f32_rows(x), 50.0).unwrap();
+    let fit = fit(pairs(&points(2, 200)));
+    let faint: Vec<f64> = points(4, 200).into_iter().map(|v| 0.3 * v).collect();
+    let radius = |x: &[f64]| x.iter().enumerate().map(|(j, v)| (v / scale(j)).powi(2)).sum::<f64>().sqrt();
+    let most = faint.chunks(WIDTH).map(radius).fold(0.0, f64::max);
+    let mut sigmas = log_grid(0.02, 50.0, 40);
+    sigmas.reverse();
+    sigmas.push(0.0);
+    let start = normals(5, 0, Stream::Latent, 0, 10_000 * WIDTH).into_iter().map(|v| v * 50.0).collect();
+    let mut denoise = |x: &State, sigma: f64| model.denoise(x, sigma, None);
+    let mut still = |_, _| isoline::tensors::rows(vec![0.0; 10_000 * WIDTH], WIDTH, &cpu());
+    let heun = solver("heun", toml::Table::new()).unwrap();
+    let start = State::plain(isoline::tensors::rows(start, WIDTH, &cpu()));
+    let end = Sampling::new(heun, sigmas).run(start, &mut denoise, &mut still, &mut |_, _| Ok(())).unwrap();
+    let samples = isoline::diffusion::to_f64(end.value).unwrap();
+    let inside = samples.chunks(WIDTH).filter(|x| radius(x) <= most).count();
+    let found = Separation::of(&fit, &pairs(&faint), &pairs(&samples[..200 * WIDTH]), 0.05).unwrap();
+    eprintln!(
+        "{inside} of 10000 within {most:.2}; likelihood {:.4}, dimension {:.4}, pair {:.4}, oracle {:.4}",
+        found.likelihood.auc, found.dimension.auc, found.pair.auc, found.oracle
+    );
+    assert!(inside == 0 && found.likelihood.auc < 0.1 && found.pair.auc > 0.9, "{inside} {found:?}");
+}
+
 /// Digits beside the same digits blurred, and with a third of the contrast, under a Gaussian with the covariance of other digits: the
 /// likelihood takes the changed ones for more usual than the real ones, the pair does not. The rule that was fixed before costs something
 /// beside the best thresholds, since it looks for both kinds of outside.
@@ -171,21 +216,18 @@ fn a_density_grows_by_the_dimensions_that_are_missing() {
     }
 }
 
-/// A network on a circle in ten values finds its dimension by the slope; its score grows as noise is taken away, and that of a network
-/// on the circle's own two coordinates standardised does too, but one on a code with as many values as dimensions does not.
+/// A network on a circle in ten values finds its dimension by the slope, and its score grows without bound as noise is taken away. That of
+/// a network on the circle's code, which has as many values as dimensions, grows by less than a tenth of it.
 #[test]
 #[ignore = "a minute"]
 fn a_trained_network_shows_the_slope_and_the_score() {
     let turn = orthonormal_columns(&doubles(3, 0, 100), 10, 10);
-    let angle = |i: u64| std::f64::consts::TAU * f64::from(isoline::noise::uniforms(1, i, Stream::Training, 0, 1)[0]);
-    let ambient: Vec<f64> = (0..4000)
-        .flat_map(|i| {
-            let (s, c) = angle(i).sin_cos();
-            (0..10).map(|j| turn[j * 10] * c + turn[j * 10 + 1] * s).collect::<Vec<_>>()
-        })
-        .collect();
-    // The code of the circle's points: one value, standardised.
-    let latent: Vec<f64> = (0..4000).map(|i| (angle(i) - std::f64::consts::PI) / 1.8138).collect();
+    let angles = von_mises(4000, 1);
+    let at = |a: &f64| (0..10).map(|j| turn[j * 10] * a.cos() + turn[j * 10 + 1] * a.sin()).collect::<Vec<_>>();
+    let ambient: Vec<f64> = angles.iter().flat_map(at).collect();
+    // The code of the circle's points: the angle, standardised. It ends where there are the fewest points.
+    let spread = (angles.iter().map(|a| a * a).sum::<f64>() / 4000.0).sqrt();
+    let latent: Vec<f64> = angles.iter().map(|a| a / spread).collect();
     let fitted = |values: Vec<f64>, width: usize| {
         let config = ScoreConfig { widths: vec![128, 128, 64], steps: 6000, ..ScoreConfig::default() };
         let progress = Progress::new(ProgressMode::None, true);
@@ -206,5 +248,6 @@ fn a_trained_network_shows_the_slope_and_the_score() {
     let [ambient, latent] = [ratio(&wide, &ambient, 10), ratio(&narrow, &latent, 1)];
     eprintln!("slope {mean:.2}, score at 0.02 over 0.2: ambient {ambient:.1}, latent {latent:.2}");
     assert!((mean + 9.0).abs() < 0.9, "{mean}");
-    assert!(ambient >= 20.0 && latent <= 0.2 * ambient, "{ambient} {latent}");
+    // A network on the code has an error of its own, ‖δD‖²/σ⁴ in the squared score, which grows too.
+    assert!(ambient >= 20.0 && latent <= 0.1 * ambient, "{ambient} {latent}");
 }

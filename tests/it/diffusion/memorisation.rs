@@ -1,6 +1,6 @@
 //! Memorisation where it is known: closed forms with points that carry mass, and networks that learnt five points of a circle by heart.
 
-use super::{Empirical, cpu, host64, rows64};
+use super::{Empirical, cpu, host64, rows64, von_mises};
 use isoline::acts::study::memorisation::{Verdict, judge};
 use isoline::cancel::Cancel;
 use isoline::diffusion::lid::{Cloud, DataDimension, MANIFOLDS, ScoreConfig, data_dimension, train_score};
@@ -9,6 +9,8 @@ use isoline::diffusion::{Denoiser, Estimate, Sampling, State, Trace, flipd};
 use isoline::evaluate::Detection;
 use isoline::noise::{Stream, normals, uniforms};
 use isoline::progress::{Progress, ProgressMode};
+use isoline::steer::guard::{Action, FitFile, Guard, Measures, fresh, resampled};
+use isoline::units::Latents;
 
 /// The noise level at which the networks are judged: that of time 0.02 of the process that they learnt.
 const SIGMA: f64 = 0.0775;
@@ -24,16 +26,6 @@ fn values(of: &[Estimate]) -> Vec<f64> {
 
 fn mean(of: &[f64]) -> f64 {
     of.iter().sum::<f64>() / of.len() as f64
-}
-
-/// `n` angles of the von Mises density with κ = 2, by rejection from the even one.
-fn angles(n: usize, seed: u64) -> Vec<f64> {
-    let draw = |i: u64| {
-        let u = uniforms(seed, i, Stream::Training, 0, 2);
-        let angle = std::f64::consts::TAU * (f64::from(u[0]) - 0.5);
-        (f64::from(u[1]) < (2.0 * (angle.cos() - 1.0)).exp()).then_some(angle)
-    };
-    (0..).filter_map(draw).take(n).collect()
 }
 
 fn circle(angles: &[f64]) -> Vec<f64> {
@@ -77,33 +69,53 @@ fn points_that_are_repeated_have_no_dimension() {
     assert!((found - 2.0).abs() < 0.3, "{found}");
 }
 
-/// Half of the mass on a disc, half on four points: Heun's solver in 40 steps ends at a point as often as the mass says, and the
-/// verdict on every sample is right. The disc's interior is free, the points are data-driven.
-#[test]
-fn samples_of_a_disc_with_atoms_are_told_apart() {
-    let disc: Vec<f64> = (0..4000)
-        .flat_map(|i| {
-            let u = uniforms(2, i, Stream::Training, 0, 2);
-            let (r, a) = (f64::from(u[0]).sqrt(), std::f64::consts::TAU * f64::from(u[1]));
-            [r * a.cos(), r * a.sin()]
-        })
-        .collect();
-    let atoms = [3.0, 0.0, -3.0, 0.0, 0.0, 3.0, 0.0, -3.0];
+/// `n` points of a disc, by numbers of `seed`.
+fn disc(n: u64, seed: u64) -> Vec<f64> {
+    let point = |i: u64| {
+        let u = uniforms(seed, i, Stream::Training, 0, 2);
+        let (r, a) = (f64::from(u[0]).sqrt(), std::f64::consts::TAU * f64::from(u[1]));
+        [r * a.cos(), r * a.sin()]
+    };
+    (0..n).flat_map(point).collect()
+}
+
+/// The four points that hold half of the mass.
+const ATOMS: [f64; 8] = [3.0, 0.0, -3.0, 0.0, 0.0, 3.0, 0.0, -3.0];
+/// The noise level at which a sampler of them begins.
+const HIGH: f64 = 20.0;
+
+/// Half of the mass on a disc, half on four points.
+fn disc_and_atoms() -> Empirical {
     let weights = [vec![1.0; 4000], vec![1000.0; 4]].concat();
-    let model = Empirical::new([disc.clone(), atoms.to_vec()].concat(), 2, &weights).unwrap();
-    let mut sigmas: Vec<f64> = (0..40).map(|i| 20.0 * 5e-4f64.powf(f64::from(i) / 39.0)).collect();
+    Empirical::new([disc(4000, 2), ATOMS.to_vec()].concat(), 2, &weights).unwrap()
+}
+
+/// Where noise `[n × 2]` of variance 1 ends, by Heun's solver in 40 steps.
+fn ends(model: &Empirical, noise: &[f32]) -> Vec<f64> {
+    let mut sigmas: Vec<f64> = (0..40).map(|i| HIGH * 5e-4f64.powf(f64::from(i) / 39.0)).collect();
     sigmas.push(0.0);
     let solver = solver("heun", toml::Table::new()).unwrap();
-    let start: Vec<f64> =
-        (0..600).flat_map(|i| normals(0, i, Stream::Latent, 0, 2)).map(|v| f64::from(v) * 20.0).collect();
+    let start: Vec<f64> = noise.iter().map(|v| f64::from(*v) * HIGH).collect();
     let mut denoise = |x: &State, sigma: f64| model.denoise(x, sigma, None);
-    let mut noise = |_, _| rows64(vec![0.0; 1200], 2);
+    let mut still = |_, _| rows64(vec![0.0; noise.len()], 2);
     let end = Sampling::new(solver, sigmas)
-        .run(State::plain(rows64(start, 2)), &mut denoise, &mut noise, &mut |_, _| Ok(()))
+        .run(State::plain(rows64(start, 2)), &mut denoise, &mut still, &mut |_, _| Ok(()))
         .unwrap();
-    let samples = host64(end.value);
-    let near = |x: &[f64]| atoms.chunks(2).any(|a| (a[0] - x[0]).hypot(a[1] - x[1]) < 0.05);
-    let copied: Vec<bool> = samples.chunks(2).map(near).collect();
+    host64(end.value)
+}
+
+/// Whether a sample is one of the four points.
+fn is_copy(x: &[f64]) -> bool {
+    ATOMS.chunks(2).any(|a| (a[0] - x[0]).hypot(a[1] - x[1]) < 0.05)
+}
+
+/// Half of the mass on a disc, half on four points: the solver ends at a point as often as the mass says, and the verdict on every
+/// sample is right. The disc's interior is free, the points are data-driven.
+#[test]
+fn samples_of_a_disc_with_atoms_are_told_apart() {
+    let model = disc_and_atoms();
+    let samples = ends(&model, Latents::of_seeds(&(0..600).collect::<Vec<_>>(), 2).values());
+    let copied: Vec<bool> = samples.chunks(2).map(is_copy).collect();
     let share = copied.iter().filter(|c| **c).count() as f64 / 600.0;
     // The mass of the points is ½; 600 draws have a standard deviation of 0.02.
     assert!((share - 0.5).abs() < 0.08, "{share}");
@@ -112,12 +124,61 @@ fn samples_of_a_disc_with_atoms_are_told_apart() {
         found.iter().zip(&copied).filter(|f| *f.1 == wanted).map(|f| -f.0.value).collect()
     };
     assert!(Detection::of(&group(true), &group(false)).unwrap().auc > 0.999);
-    let all = Cloud { values: [disc, atoms.chunks(2).flat_map(|a| a.repeat(1000)).collect()].concat(), width: 2 };
+    let all =
+        Cloud { values: [disc(4000, 2), ATOMS.chunks(2).flat_map(|a| a.repeat(1000)).collect()].concat(), width: 2 };
     let wrong = samples.chunks(2).zip(&found).zip(&copied).filter(|((x, model), copied)| {
         let verdict = judge(**model, 1.0, beside(&all, x, 20), 2.0);
         verdict != if **copied { Verdict::DataDriven } else { Verdict::Free }
     });
     assert_eq!(wrong.count(), 0);
+}
+
+/// A guard whose limits are from points of the disc alone: of the copies at most one in a hundred is left, at no more than two further
+/// solves a sample, and of the free samples at most one in twenty is made again. Limits that are from the whole of what the model
+/// learnt, copies included, protect from nothing: the negative control.
+#[test]
+fn a_guard_leaves_few_copies_and_keeps_what_is_free() {
+    let model = disc_and_atoms();
+    let measures = Measures { sigma: 0.1, steps: 16, probes: 0 };
+    let pairs = |x: &[f64]| measures.of(&model, &rows64(x.to_vec(), 2), HIGH).unwrap();
+    let guard = |usual: &[f64]| {
+        let fit = FitFile {
+            format: FitFile::FORMAT,
+            model: "disc".into(),
+            model_sha256: String::new(),
+            data_sha256: String::new(),
+            measures: measures.clone(),
+            pairs: pairs(usual),
+        };
+        let least = fit.least(0.02).unwrap();
+        Guard { action: Action::Resample, fit_sha256: String::new(), measures: measures.clone(), least }
+    };
+    let seeds: Vec<u64> = (0..600).collect();
+    let judged = |guard: &Guard, noise: &Latents| -> Vec<(Vec<f64>, bool)> {
+        let x = ends(&model, noise.values());
+        let verdicts = pairs(&x).into_iter().map(|p| guard.judge(p).is_unusual());
+        x.chunks(2).map(<[f64]>::to_vec).zip(verdicts).collect()
+    };
+    let share = |of: &[bool]| of.iter().filter(|c| **c).count() as f64 / of.len() as f64;
+    let run = |guard: &Guard| {
+        let first = judged(guard, &Latents::of_seeds(&seeds, 2));
+        let before: Vec<bool> = first.iter().map(|s| is_copy(&s.0)).collect();
+        let again = |places: &[usize], round: usize| {
+            let samples: Vec<u64> = places.iter().map(|p| seeds[*p]).collect();
+            Ok(judged(guard, &fresh(&samples, round, 2)))
+        };
+        let end = resampled(first, |s| s.1, again).unwrap();
+        let after: Vec<bool> = end.iter().map(|s| is_copy(&s.0.0)).collect();
+        let kept: Vec<bool> = end.iter().zip(&before).filter(|s| !s.1).map(|s| s.0.1 == 0).collect();
+        let cost = end.iter().map(|s| s.1).sum::<usize>() as f64 / seeds.len() as f64;
+        [share(&before), share(&after), share(&kept), cost]
+    };
+    let [before, after, kept, cost] = run(&guard(&disc(1000, 3)));
+    eprintln!("copies {before:.3} -> {after:.4}, kept {kept:.3}, {cost:.2} solves");
+    assert!(before > 0.4 && after <= before / 100.0 && kept >= 0.95 && cost <= 2.0, "{before} {after} {kept} {cost}");
+    let mixed = [disc(500, 3), ATOMS.repeat(125)].concat();
+    let [before, after, ..] = run(&guard(&mixed));
+    assert!(after > 0.8 * before, "{before} {after}");
 }
 
 fn fitted(points: &Cloud, steps: u32) -> impl Denoiser {
@@ -133,7 +194,7 @@ fn fitted(points: &Cloud, steps: u32) -> impl Denoiser {
 fn five_points_of_a_circle_are_learnt_by_heart() {
     let truth = DataDimension { value: 1.0, interval: [1.0; 2] };
     for (n, low, high, verdict) in [(5, -0.6, 0.3, Verdict::Overfitted), (2000, 0.8, 1.3, Verdict::Free)] {
-        let points = Cloud { values: circle(&angles(n, 1)), width: 2 };
+        let points = Cloud { values: circle(&von_mises(n, 1)), width: 2 };
         let model = fitted(&points, 8000);
         let at: Vec<f64> = points.values.chunks(2).step_by(n.div_ceil(100)).flatten().copied().collect();
         let x = isoline::tensors::rows(at.iter().map(|v| *v as f32).collect(), 2, &cpu());

@@ -1,5 +1,6 @@
 //! Diffusion models, compared with closed forms and a pretrained reference.
 
+mod denoising;
 mod digits;
 mod dimension;
 mod distill;
@@ -19,6 +20,7 @@ mod stages;
 use burn::tensor::{DType, TensorData};
 use isoline::device::{self, Device};
 use isoline::nn::Rows;
+use isoline::noise::{Stream, uniforms};
 
 pub use empirical::Empirical;
 pub use mixture::{Component, Mixture};
@@ -59,4 +61,14 @@ pub fn ten() -> (Mixture, Vec<f64>, Vec<f64>) {
     let component =
         Component { weight: 1.0, mean: vec![0.0; 10], variances: variances.clone(), axes: Some(axes.clone()) };
     (Mixture::new(vec![component]), variances, axes)
+}
+
+/// `n` angles of the von Mises density with κ = 2, by rejection from the even one.
+pub fn von_mises(n: usize, seed: u64) -> Vec<f64> {
+    let draw = |i: u64| {
+        let u = uniforms(seed, i, Stream::Training, 0, 2);
+        let angle = std::f64::consts::TAU * (f64::from(u[0]) - 0.5);
+        (f64::from(u[1]) < (2.0 * (angle.cos() - 1.0)).exp()).then_some(angle)
+    };
+    (0..).filter_map(draw).take(n).collect()
 }

@@ -1,7 +1,7 @@
 //! `lid curve`: dimension over noise levels, and the knee of the curve.
 
 use super::super::{Provenance, Report, write_page, write_table, write_text};
-use super::{Pictures, check_sigma, diffusion};
+use super::{Pictures, diffusion};
 use crate::cancel::Cancel;
 use crate::device::Device;
 use crate::diffusion::flipd;
@@ -93,8 +93,8 @@ impl Curve {
             [a, b] if a > 0.0 && a < b => (a, b),
             _ => return Err(Error::key("sigma", format!("expected A,B with 0 < A < B, found {:?}", self.sigma))),
         };
-        check_sigma(&sampler, from)?;
-        check_sigma(&sampler, to)?;
+        sampler.check_level(from)?;
+        sampler.check_level(to)?;
         let seeds = self.pictures.seeds()?;
         let ambient = sampler.spec().latent_width;
         let x = rows(self.pictures.values(&sampler)?, ambient, device);

@@ -5,7 +5,7 @@
 //! data the trace of the denoiser's Jacobian is that of a covariance over σ² and not below 0, and a dimension lies between
 //! 0 and the number of pixels. A network that has never seen pictures without noise may pass the first and fail the second.
 
-use super::{Pictures, check_sigma, diffusion};
+use super::{Pictures, diffusion};
 use crate::cancel::Cancel;
 use crate::device::Device;
 use crate::diffusion::{Flipd, flipd};
@@ -135,7 +135,7 @@ impl Doctor {
         let seeds = self.pictures.seeds()?;
         let clean = self.pictures.values(&sampler)?;
         let at = |pictures: Vec<f32>, sigma: f64| -> Result<Vec<Flipd>> {
-            check_sigma(&sampler, sigma)?;
+            sampler.check_level(sigma)?;
             cancel.check(|| "nothing was written".into())?;
             flipd(sampler.posterior_mean("model")?, &rows(pictures, d, device), sigma, self.pictures.trace())
         };

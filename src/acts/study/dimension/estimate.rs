@@ -1,6 +1,6 @@
 //! `lid estimate`: the dimension at pictures, one number each.
 
-use super::{Pictures, check_sigma, data_set, diffusion};
+use super::{Pictures, data_set, diffusion};
 use crate::cancel::Cancel;
 use crate::device::Device;
 use crate::diffusion::lid::{Cloud, Local, METHODS, MethodRow, knee};
@@ -158,7 +158,7 @@ impl Estimates {
         let ambient = sampler.spec().latent_width;
         let x = rows(self.pictures.values(sampler)?, ambient, sampler.device());
         let at = |sigma: f64| -> Result<Vec<Flipd>> {
-            check_sigma(sampler, sigma)?;
+            sampler.check_level(sigma)?;
             cancel.check(|| "nothing was written".into())?;
             flipd(sampler.posterior_mean("model")?, &x, sigma, self.pictures.trace())
         };

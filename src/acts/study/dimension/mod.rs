@@ -13,7 +13,7 @@ pub use estimate::{Estimates, EstimatesReport, SampleDimension};
 use super::seeds;
 use crate::data::{DataConfig, Dataset};
 use crate::device::Device;
-use crate::diffusion::{Trace, check_levels};
+use crate::diffusion::Trace;
 use crate::error::{Error, Result};
 use crate::generator::{Generator, Sampler, find_model};
 use crate::tensors::{host, rows};
@@ -135,9 +135,4 @@ pub(in crate::acts::study) fn data_set(path: &Path, shape: [usize; 3]) -> Result
 /// Those of [`Sampler::load`].
 pub(in crate::acts::study) fn diffusion(model: &str, device: &Device) -> Result<Sampler> {
     Sampler::load(&find_model(model)?, device)
-}
-
-/// Refuses a noise level outside the range that the model knows.
-pub(in crate::acts::study) fn check_sigma(sampler: &Sampler, sigma: f64) -> Result<()> {
-    check_levels(sampler.denoiser().range(), [sigma; 2], sigma).map_err(|message| Error::key("sigma", message))
 }

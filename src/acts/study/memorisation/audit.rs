@@ -2,17 +2,18 @@
 
 use super::beside::{Beside, Training};
 use super::report::AuditReport;
-use crate::acts::study::dimension::{Pictures, check_sigma, data_set, states};
+use crate::acts::study::dimension::{Pictures, data_set, states};
 use crate::cancel::Cancel;
 use crate::device::Device;
 use crate::diffusion::lid::DataDimension;
-use crate::diffusion::{Denoiser, Estimate, State, flipd, to_f64, to_noise};
+use crate::diffusion::{Denoiser, Estimate, NetworkDenoiser, State, flipd, to_f64, to_noise};
 use crate::error::{Error, Result};
 use crate::generator::{self, Generator, Sampler, find_model};
 use crate::geometry::{estimator, spectral_dimension};
 use crate::noise::{Stream, normals};
 use crate::render::{Picture, png};
 use crate::statistics::quantile;
+use crate::steer::denoiser::sampler_of;
 use crate::tensors::{host, rows};
 use crate::units::Latents;
 use serde::Serialize;
@@ -110,6 +111,9 @@ pub struct Audited {
     pub beside: Beside,
     /// Root mean square error of denoising it at σ = 1, in values of the model's range; `None` without a denoiser.
     pub denoising: Option<f64>,
+    /// The largest change of the denoised picture at σ = 1 by naming a class, root mean square over its values; `None` without
+    /// classes.
+    pub guidance: Option<f64>,
     /// Norm of the noise that the probability flow takes it to, over that of typical noise; `None` without a denoiser.
     pub noise: Option<f64>,
     /// Bytes of its PNG.
@@ -124,6 +128,7 @@ pub struct Audited {
 struct Known {
     model: Vec<(Estimate, Option<String>)>,
     denoising: Vec<Option<f64>>,
+    guidance: Vec<Option<f64>>,
     noise: Vec<Option<f64>>,
 }
 
@@ -150,7 +155,7 @@ impl Audit {
         self.check()?;
         let folder = find_model(&self.model)?;
         let generator = generator::load(&folder, device)?;
-        let (generator, sampler) = (&*generator, generator.as_sampler());
+        let (generator, sampler) = (&*generator, sampler_of(&*generator).ok());
         let spec = generator.spec();
         let set = data_set(&self.train, spec.sample_shape)?;
         if set.count() < 3 {
@@ -191,8 +196,18 @@ impl Audit {
                     _ => Verdict::Unknown,
                 };
                 let png = png::smallest(&picture)?.len();
-                let (denoising, noise) = (known.denoising[i], known.noise[i]);
-                samples.push(Audited { seed: part[i], model, note, beside, denoising, noise, png, verdict, picture });
+                samples.push(Audited {
+                    seed: part[i],
+                    model,
+                    note,
+                    beside,
+                    denoising: known.denoising[i],
+                    guidance: known.guidance[i],
+                    noise: known.noise[i],
+                    png,
+                    verdict,
+                    picture,
+                });
             }
         }
         let pictures = samples.iter().map(|s| train.picture(s.beside.nearest)).collect::<Result<Vec<_>>>()?;
@@ -212,7 +227,7 @@ impl Audit {
 
     /// The 1 % quantile of the model's dimension at held-out pictures.
     fn low(&self, sampler: &Sampler, test: &Path, cancel: &Cancel) -> Result<f64> {
-        check_sigma(sampler, self.sigma)?;
+        sampler.check_level(self.sigma)?;
         let spec = sampler.spec();
         let set = data_set(test, spec.sample_shape)?;
         let count = set.count().min(HELD_OUT);
@@ -234,7 +249,7 @@ impl Audit {
     }
 
     fn by_denoiser(&self, sampler: &Sampler, seeds: &[u64], states: &[f32]) -> Result<Known> {
-        check_sigma(sampler, self.sigma)?;
+        sampler.check_level(self.sigma)?;
         let (width, device) = (sampler.spec().state_width(), sampler.device());
         let x = rows(states.to_vec(), width, device);
         let denoiser = sampler.posterior_mean("model")?;
@@ -246,22 +261,26 @@ impl Audit {
             let note = if sane && own.value.abs() < 1.0 { None } else { f.fault(width).map(|f| f.to_string()) };
             (own, note)
         });
+        let noised = |draw: u32| {
+            let noise: Vec<f32> = seeds.iter().flat_map(|s| normals(0, *s, Stream::Probe, 64 + draw, width)).collect();
+            State::plain(x.clone() + rows(noise, width, device) * NOISED)
+        };
         let mut errors = vec![0.0; seeds.len()];
         for draw in 0..DRAWS {
-            let noise: Vec<f32> = seeds.iter().flat_map(|s| normals(0, *s, Stream::Probe, 64 + draw, width)).collect();
-            let noised = x.clone() + rows(noise, width, device) * NOISED;
-            let off = denoiser.denoise(&State::plain(noised), NOISED, None)?.value - x.clone();
+            let off = denoiser.denoise(&noised(draw), NOISED, None)?.value - x.clone();
             let squares = to_f64((off.clone() * off).mean_dim(1))?;
             errors.iter_mut().zip(squares).for_each(|(e, s)| *e += s / f64::from(DRAWS));
         }
         let [low, high] = sampler.config().sigma;
         let steps: Vec<f64> = (0..=10).map(|i| (low.ln() + (high / low).ln() * f64::from(i) / 10.0).exp()).collect();
+        let guidance = guidance(sampler.denoiser(), &noised(0), seeds.len())?;
         let carried = host(to_noise(denoiser, x, &steps)?)?;
         let norm = |row: &[f32]| row.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
         let noise = carried.chunks_exact(width).map(|row| Some(norm(row) / high / (width as f64).sqrt()));
         Ok(Known {
             model: model.collect(),
             denoising: errors.into_iter().map(|e| Some(e.sqrt())).collect(),
+            guidance,
             noise: noise.collect(),
         })
     }
@@ -283,8 +302,25 @@ impl Audit {
             None => (Estimate { value: f64::NAN, stderr: f64::NAN }, Some("its Jacobian is not finite".to_owned())),
         });
         let none = vec![None; seeds.len()];
-        Ok(Known { model: model.collect(), denoising: none.clone(), noise: none })
+        Ok(Known { model: model.collect(), denoising: none.clone(), guidance: none.clone(), noise: none })
     }
+}
+
+/// The largest change of D(x; σ) over the classes of the denoiser, root mean square over the values of each of the `n` rows; `None`
+/// without classes.
+fn guidance(denoiser: &NetworkDenoiser, x: &State, n: usize) -> Result<Vec<Option<f64>>> {
+    let mut largest: Vec<Option<f64>> = vec![None; n];
+    if denoiser.classes() > 0 {
+        let free = denoiser.denoise(x, NOISED, None)?.value;
+        for class in 0..denoiser.classes() {
+            let off = denoiser.denoise(x, NOISED, Some(&vec![class; n]))?.value - free.clone();
+            let changes = to_f64((off.clone() * off).mean_dim(1))?;
+            // A value that is not finite stays so.
+            let larger = |l: f64, c: f64| if l >= c || l.is_nan() { l } else { c };
+            largest.iter_mut().zip(changes).for_each(|(l, c)| *l = Some(l.map_or(c.sqrt(), |l| larger(l, c.sqrt()))));
+        }
+    }
+    Ok(largest)
 }
 
 #[cfg(test)]

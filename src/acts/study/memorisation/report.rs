@@ -64,6 +64,7 @@ static DETECTORS: &[DetectorRow] = &[
         (data > 0.0).then_some(-s.model.value / data)
     }),
     ("denoising error", |s| s.denoising.map(|v| -v)),
+    ("guidance norm", |s| s.guidance),
     ("norm of the noise", |s| s.noise.map(|v| -v)),
     ("bytes of the PNG", |s| Some(-(s.png as f64))),
     ("model's dimension over PNG bytes", |s| Some(-s.model.value / s.png as f64)),
@@ -172,6 +173,7 @@ impl AuditReport {
             Column::new("distance", numbers(|s| Some(s.beside.distance))),
             Column::new("calibrated", numbers(|s| s.beside.calibrated)),
             Column::new("denoising", numbers(|s| s.denoising)),
+            Column::new("guidance", numbers(|s| s.guidance)),
             Column::new("noise", numbers(|s| s.noise)),
             Column::new("png", whole(|s| s.png as u64)),
             Column::new("note", texts(note)),
@@ -223,6 +225,7 @@ fn as_json(s: &Audited) -> serde_json::Value {
         "distance": s.beside.distance,
         "calibrated": s.beside.calibrated,
         "denoising": s.denoising,
+        "guidance": s.guidance,
         "noise": s.noise,
         "png": s.png,
         "note": note(s),

@@ -11,6 +11,6 @@ mod fit;
 mod measure;
 mod score;
 
-pub use fit::{Fit, FitFile, Place, Verdict};
-pub use measure::{Measures, Pair};
-pub use score::{Score, ScoreReport, Scored, Separation, usual_place};
+pub use crate::steer::guard::usual_place;
+pub use fit::Fit;
+pub use score::{Score, ScoreReport, Scored, Separation};

@@ -1,7 +1,6 @@
 //! Pictures beside what is usual.
 
-use super::fit::{FitFile, Place, Verdict};
-use super::measure::Pair;
+use super::measure::over;
 use crate::acts::study::dimension::{Pictures, diffusion};
 use crate::acts::study::{Provenance, Report, write_page, write_table};
 use crate::cancel::Cancel;
@@ -12,6 +11,7 @@ use crate::generator::Generator;
 use crate::progress::Progress;
 use crate::render::page::{Page, row};
 use crate::render::plot;
+use crate::steer::guard::{FitFile, Pair, Place, Verdict, usual_place};
 use crate::table::{Column, Table, Values};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -131,18 +131,10 @@ impl Score {
         let sampler = diffusion(&self.model, device)?;
         let spec = sampler.spec();
         let path = self.fit.clone().unwrap_or_else(|| usual_place(&spec.id));
-        if !path.exists() {
-            let message = "is not there; isoline ood fit makes it";
-            return Err(Error::input(&path, message));
-        }
-        let fit = FitFile::read(&path)?;
-        if fit.model_sha256 != sampler.model_sha256() {
-            let message = format!("was fitted on another model, {}; fit it on this one", fit.model.escape_debug());
-            return Err(Error::input(&path, message));
-        }
+        let fit = FitFile::of_model(&path, sampler.model_sha256())?;
         let of = |set: &Option<PathBuf>, label: &str| {
             let pictures = Pictures { seeds: self.seeds.clone(), pictures: set.clone(), probes: fit.measures.probes };
-            fit.measures.over(&sampler, &pictures, label, progress, cancel)
+            over(&fit.measures, (&sampler, &pictures), label, progress, cancel)
         };
         let (seeds, pairs) = of(&self.pictures, "pictures")?;
         let against = self.against.as_ref().map(|set| of(&Some(set.clone()), "the others")).transpose()?;
@@ -168,11 +160,6 @@ impl Score {
             separation,
         })
     }
-}
-
-/// Where a fit lies unless it is said otherwise.
-pub fn usual_place(model: &str) -> PathBuf {
-    format!("runs/ood-{model}/ood.toml").into()
 }
 
 impl ScoreReport {
