@@ -82,11 +82,15 @@ fn likelihood_and_dimension_together_on_a_gaussian() {
         match verdict {
             Verdict::OffManifold => assert!(likelihood == 1.0 && dimension <= 0.01, "{name}: {found:?}"),
             _ => assert!(
-                found.likelihood.auc_interval[0] <= 0.01 && likelihood < 0.03 && dimension >= 0.99,
+                found.likelihood.auc_interval[0] <= 0.01 && likelihood < 0.02 && dimension >= 0.99,
                 "{name}: {found:?}"
             ),
         }
-        assert!(found.oracle >= 0.999 && found.pair.auc >= 0.98 && found.false_alarms <= 0.1, "{name}: {found:?}");
+        assert!(found.oracle >= 0.999 && found.pair.auc >= 0.99 && found.false_alarms <= 0.1, "{name}: {found:?}");
+        eprintln!(
+            "{name}: likelihood {likelihood:.4}, dimension {dimension:.4}, pair {:.4}, oracle {:.4}",
+            found.pair.auc, found.oracle
+        );
         let right = outside.iter().filter(|p| fit.place(**p).verdict(0.05) == verdict).count();
         assert!(right >= 190, "{name}: {right} of 200");
         // Negative control: which set a picture is from is decided by chance.
