@@ -634,6 +634,7 @@ mod tests {
         let around = end(Avoid::GoAround, 0.7);
         assert_eq!((around.kept.place, around.caught, around.attempts), ((1, 0.8), 2, 3));
     }
+
     /// A caught attempt that was not made between two others leaves a bracket as it is.
     #[test]
     fn a_bracket_of_free_places_is_used() {

@@ -37,7 +37,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// Whether samples are measured at every accepted step of their way, and not only at its end.
+    /// Whether samples are judged at every place that is measured on their way, and not only at its end.
     pub fn acts_on_the_way(self) -> bool {
         matches!(self, Self::Stop | Self::SteerAway)
     }
