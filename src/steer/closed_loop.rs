@@ -18,10 +18,9 @@ use crate::error::{Error, Result};
 use crate::units::Level;
 
 /// What is done about an attempt that the guard has caught.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Avoid {
     /// Nothing: no attempt is looked at.
-    #[default]
     Nothing,
     /// The sample makes no further attempt.
     Stop,

@@ -154,14 +154,15 @@ impl Engine {
             Ok(readings)
         };
         let starts = Latents::new(starts, noise.width());
-        let look = |guard: &Guard, latents: &Latents| {
-            let z = rows(latents.values().to_vec(), latents.width(), self.generator.device());
-            guard.watch(sampler_of(&*self.generator)?, &host(self.generator.states(z))?)
-        };
-        let guard = guard.filter(|g| steers && g.action.acts_on_the_way());
-        let watch = |latents: &Latents| guard.map_or_else(|| Ok(Vec::new()), |guard| look(guard, latents));
-        let avoid = if guard.is_some_and(|g| g.action == Action::Stop) { Avoid::Stop } else { Avoid::GoAround };
-        let watch: Option<latent_trial::Watch> = guard.map(|_| (avoid, &watch as _));
+        let watch = guard.filter(|g| steers && g.action.acts_on_the_way()).map(|guard| {
+            let avoid = if guard.action == Action::Stop { Avoid::Stop } else { Avoid::GoAround };
+            let look = move |latents: &Latents| {
+                let z = rows(latents.values().to_vec(), latents.width(), self.generator.device());
+                guard.watch(sampler_of(&*self.generator)?, &host(self.generator.states(z))?)
+            };
+            (avoid, look)
+        });
+        let watch = watch.as_ref().map(|(avoid, look)| (*avoid, look as _));
         let mut steered =
             latent_trial::steer(method, samples, &starts, &targets, &self.reward, &settings, &measure, watch, cancel)?;
         // Distance and angle are reported from the sample's own noise, wherever the method started.

@@ -7,6 +7,7 @@ use crate::generator::Classifier;
 use crate::render::Picture;
 use crate::statistics::{pearson, quantile};
 use crate::steer::{self, Denoising, Engine, Finished, Starts, guide};
+use crate::units::Latents;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -61,14 +62,17 @@ impl Likeness {
     pub fn of_each(
         engine: &Engine,
         (method, denoising): (&str, Option<&Denoising>),
-        starts: &Starts,
         finished: &[Finished],
         classifier: Option<&Classifier>,
         cancel: &Cancel,
     ) -> Result<Vec<Option<Self>>> {
         let condition = denoising.map(|d| d.condition.clone()).unwrap_or_default();
-        let unguided = engine.unguided(&condition, starts, cancel)?;
         let spec = engine.generator.spec();
+        // Where each began: at its seed's noise, or at other noise where the guard made it again.
+        let noise = finished.iter().flat_map(|f| &f.steered.start).copied().collect();
+        let samples: Vec<u64> = finished.iter().map(|f| f.steered.sample).collect();
+        let starts = Starts { samples: &samples, noise: Latents::new(noise, spec.latent_width) };
+        let unguided = engine.unguided(&condition, &starts, cancel)?;
         let drawn = |values: &[f32]| {
             let whole = values.iter().all(|v| v.is_finite());
             whole.then(|| Picture::from_values(values, spec.sample_shape, spec.range)).transpose()

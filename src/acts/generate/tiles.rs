@@ -18,11 +18,10 @@ use crate::error::{Error, Result, shown};
 use crate::generator::{Classifier, find_model};
 use crate::render::{Picture, png};
 use crate::run::{Lookup, Maker, Record, SampleEnd, Seeds, TileState, Work};
-use crate::steer::{Starts, Status};
+use crate::steer::Status;
 use crate::store;
 use crate::table::{write_csv, write_parquet};
 use crate::tile::Tiling;
-use crate::units::Latents;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -403,10 +402,7 @@ impl Job {
         let likenesses = match (&recipe.identity, subject.engine()) {
             (Some(_), Some(engine)) => {
                 let how = (recipe.method.as_str(), recipe.denoising.as_ref());
-                // A sample that the guard made again began at other noise.
-                let began = finished.iter().flat_map(|f| &f.steered.start).copied().collect();
-                let starts = Starts { samples: &samples, noise: Latents::new(began, spec.latent_width) };
-                Likeness::of_each(engine, how, &starts, &finished, classifier, cancel)?
+                Likeness::of_each(engine, how, &finished, classifier, cancel)?
             }
             _ => vec![None; finished.len()],
         };

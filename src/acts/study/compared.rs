@@ -6,7 +6,7 @@ use crate::cancel::Cancel;
 use crate::error::Result;
 use crate::generator::Classifier;
 use crate::render::Picture;
-use crate::steer::{Denoising, Engine, Finished, Starts};
+use crate::steer::{Denoising, Engine, Finished};
 use crate::units::Percentile;
 
 /// One sample with its comparison ([`SampleRow::likeness`]) and its [`LOOKS`].
@@ -24,13 +24,12 @@ pub struct Compared {
 pub fn compared(
     engine: &Engine,
     how: (&str, Option<&Denoising>),
-    starts: &Starts,
     finished: &[Finished],
     target: Option<Percentile>,
     classifier: Option<&Classifier>,
     cancel: &Cancel,
 ) -> Result<Vec<Compared>> {
-    let likenesses = Likeness::of_each(engine, how, starts, finished, classifier, cancel)?;
+    let likenesses = Likeness::of_each(engine, how, finished, classifier, cancel)?;
     let spec = engine.generator.spec();
     let one = |(f, likeness): (&Finished, Option<Likeness>)| {
         let whole = f.picture.iter().all(|v| v.is_finite());

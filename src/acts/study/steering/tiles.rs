@@ -425,8 +425,7 @@ impl TileMaker<'_> {
         let again = engine.held_out()?.novelty(&latents, Some(&states))?;
         let asked = entry.guide.map(|guide| denoising(guide, pass.strength));
         let how = (entry.method, asked.as_ref());
-        let starts = engine.starts(&samples);
-        let all = compared(engine, how, &starts, &found, Some(target), work.classifier.as_ref(), cancel)?;
+        let all = compared(engine, how, &found, Some(target), work.classifier.as_ref(), cancel)?;
         let mut rows = Vec::new();
         let spec = engine.generator.spec();
         let drawn = |f: &Finished| kept(&Picture::from_values(&f.picture, spec.sample_shape, spec.range)?);
