@@ -273,7 +273,7 @@ pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str
 }
 
 /// A message of serde's TOML reader on one line. Its "unknown field" and "unknown variant" messages, which put names in
-/// backticks, become `unknown key "x"` with a suggestion.
+/// backticks, become `unknown key "x"` and `unknown value "x"` with a suggestion.
 pub fn explain_toml(message: &str) -> String {
     let mut names = message.split('`').skip(1).step_by(2);
     if !message.starts_with("unknown ") {
@@ -281,5 +281,6 @@ pub fn explain_toml(message: &str) -> String {
     }
     let Some(found) = names.next() else { return message.to_owned() };
     let known: Vec<&str> = names.collect();
-    format!("unknown key \"{found}\"{}", did_you_mean(found, known))
+    let what = if message.starts_with("unknown variant") { "value" } else { "key" };
+    format!("unknown {what} \"{found}\"{}", did_you_mean(found, known))
 }

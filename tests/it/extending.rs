@@ -98,6 +98,7 @@ const KNOWN: &[Known] = &[
         "a column of that name",
     ),
     known("metric", "density", &["src/steer/denoiser/density.rs"], "a guide of that name"),
+    known("guide", "noise", &["src/generator/train/noised.rs"], "a table of a training's config"),
     known("steering method", "none", &["src/studio/guard.rs"], "what a browser says of an address that was typed"),
     known(
         "descriptor",

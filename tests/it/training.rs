@@ -100,6 +100,44 @@ fn a_resumed_training_equals_an_unbroken_one() {
     assert!(dir.path().join("work-whole/samples/epoch-0002.png").is_file());
 }
 
+/// Noise on the pictures, told or not, is part of the training: it resumes to the same bits, and other noise gives another model. What reads
+/// the level is not in the model.
+#[test]
+fn noised_pictures_are_learnt_and_the_level_is_left_out() {
+    let dir = setting();
+    let weights = |name: &str| fs::read(dir.path().join(name).join("weights.safetensors")).unwrap();
+    let noise = |keys: &str| {
+        fs::write(dir.path().join("mini.toml"), CONFIG.replace("[settings]", &format!("[noise]\n{keys}\n[settings]")))
+            .unwrap();
+    };
+    train(dir.path(), "plain").succeeds();
+    noise("sigma = 0.0");
+    train(dir.path(), "none").succeeds();
+    assert!(weights("plain") == weights("none"));
+    let mut all = vec![weights("plain")];
+    for (name, keys) in [("noised", "sigma = 0.3"), ("told", "sigma = 0.3\nconditional = true")] {
+        noise(keys);
+        train(dir.path(), name).succeeds();
+        train(dir.path(), "parts").arg("--stop-after").arg("1").succeeds();
+        train(dir.path(), "parts").succeeds();
+        assert!(weights(name) == weights("parts"), "{name}: weights differ after a resume");
+        fs::remove_dir_all(dir.path().join("work-parts")).unwrap();
+        // As many weights as without noise, and others.
+        assert!(all.iter().all(|w| w.len() == weights(name).len() && *w != weights(name)), "{name}");
+        all.push(weights(name));
+        Isoline::new(&["generate", "-q", "--device", "cpu", "--mode", "balanced", "--seeds", "0-3", "-m", name, "-o"])
+            .arg(format!("made-{name}"))
+            .cwd(dir.path())
+            .succeeds();
+    }
+    noise("sigma = -0.3");
+    train(dir.path(), "no").fails(2, &["mini.toml: noise.sigma", "expected 0 to 100", "found -0.3"]);
+    noise("sigma = 0.3\nconditionl = true");
+    train(dir.path(), "no").fails(2, &["mini.toml", "conditionl", "did you mean \"conditional\""]);
+    noise("conditional = true");
+    train(dir.path(), "no").fails(2, &["mini.toml: noise.conditional", "sigma above 0"]);
+}
+
 #[test]
 fn a_model_trains_its_reward_twice_to_the_same_bytes() {
     let dir = setting();

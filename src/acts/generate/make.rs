@@ -25,6 +25,12 @@ pub fn check(subject: &Subject, recipe: &Recipe) -> Result<(), String> {
             return Err(format!("another {what} (SHA-256 {wanted:.12}, here {found:.12})"));
         }
     }
+    if let (Some((name, _)), Some(wanted)) = (recipe.finisher(), &recipe.denoiser_sha256) {
+        let found = subject.finisher(name).map_err(|e| e.to_string())?;
+        if wanted != found.sha256() {
+            return Err(format!("another {name} as its denoiser (SHA-256 {wanted:.12}, here {:.12})", found.sha256()));
+        }
+    }
     Ok(())
 }
 
@@ -35,6 +41,9 @@ pub fn check(subject: &Subject, recipe: &Recipe) -> Result<(), String> {
 /// When the device fails or the run is stopped; [`crate::error::Error::Config`] if the model cannot do what is asked.
 pub fn make(subject: &Subject, recipe: &Recipe, starts: &Starts, cancel: &Cancel) -> Result<Vec<Finished>> {
     let mut finished = made(subject, recipe, starts, cancel)?;
+    if let Some((name, sigma)) = recipe.finisher() {
+        subject.finisher(name)?.apply(&mut finished, subject.generator().spec().range, sigma)?;
+    }
     if let Some(guard) = &recipe.guard {
         finished = guarded(subject, (recipe, guard), starts.samples, finished, cancel)?;
     }

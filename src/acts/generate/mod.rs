@@ -1,5 +1,6 @@
 //! Pictures of seeds, steered or plain: keys, recipe, tiles, contact sheet and table.
 
+mod finisher;
 mod jobs;
 mod keys;
 mod likeness;

@@ -13,7 +13,7 @@ use crate::noise;
 use crate::render::png;
 use crate::steer::denoiser::{check_asked, sampler_of};
 use crate::steer::guard::{Action, Guard};
-use crate::steer::{Denoising, Engine, HeldOut, MethodKeys, OwnKeys, Settings, guide, usual_settings};
+use crate::steer::{Denoising, Engine, GuideRow, HeldOut, MethodKeys, OwnKeys, Settings, guide, usual_settings};
 use crate::store;
 use crate::units::Percentile;
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,9 @@ pub struct Recipe {
     /// What is done during denoising, if anything.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub denoising: Option<Denoising>,
+    /// SHA-256 over card and weights of the model whose denoiser finishes the pictures, if another one does.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub denoiser_sha256: Option<String>,
     /// What the samples are variations of, if they are. Then a sample's number takes the place of its seed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub vary: Option<Vary>,
@@ -98,11 +101,10 @@ impl Recipe {
         let method = if acts { job.method.as_str() } else { "none" };
         let guide = guide(method);
         let spec = subject.generator().spec();
-        match (&denoising, subject.engine()) {
-            (Some(how), Some(engine)) => engine.check_denoising(guide, how)?,
-            (Some(how), None) => check_asked(sampler_of(&**subject.generator())?, how)?,
-            (None, _) => {}
-        }
+        let denoiser_sha256 = match &denoising {
+            None => None,
+            Some(how) => Self::check_denoising(subject, guide, how)?,
+        };
         let latents = job.save_latents.then_some(spec.latent_width);
         if latents.is_some() && denoising.as_ref().is_some_and(|d| d.is_guided(guide)) {
             let message = "a guided picture is not made from its latent alone; leave it out, or take a method that moves the noise";
@@ -150,6 +152,7 @@ impl Recipe {
             remeasure: held_out.filter(|_| job.remeasure == Some(true)).map(|h| h.how()),
             settings: job.settings(&usual_settings(spec)),
             denoising,
+            denoiser_sha256,
             vary: None,
             identity: (job.identity == Some(true))
                 .then(|| IdentityRecipe { classifier_sha256: classifier.map(|c| c.sha256().to_owned()) }),
@@ -158,6 +161,43 @@ impl Recipe {
         let recipe = Self { vary: Vary::asked(job, &recipe, spec.latent_width, device)?, ..recipe };
         recipe.check_guard()?;
         Ok(recipe)
+    }
+
+    /// Whether the model can do what is asked of its denoising. Returns the SHA-256 of the model that finishes its pictures, if another
+    /// one is to do so.
+    fn check_denoising(subject: &Subject, guide: Option<&GuideRow>, how: &Denoising) -> Result<Option<String>> {
+        let generator = &**subject.generator();
+        let id = &generator.spec().id;
+        let finisher = match (how.end.finisher(), sampler_of(generator).is_ok()) {
+            (Some(_), true) => {
+                return Err(Error::key("denoiser", format!("expected none; \"{id}\" has a denoiser of its own")));
+            }
+            (Some((name, sigma)), false) => {
+                let finisher = subject.finisher(name)?;
+                finisher.check(generator.spec(), sigma)?;
+                Some(finisher.sha256().to_owned())
+            }
+            (None, false) if how.end.denoise.is_some() => {
+                let message = format!(
+                    "\"{id}\" has no denoiser; name a diffusion model of such pictures in denoiser, with tweedie. Whether it makes \
+                     pictures with noise follows from how it was trained"
+                );
+                return Err(Error::key("denoise", message));
+            }
+            (None, _) => None,
+        };
+        if finisher.is_none() || *how != how.end_alone() {
+            match subject.engine() {
+                Some(engine) => engine.check_denoising(guide, how)?,
+                None => check_asked(sampler_of(generator)?, how)?,
+            }
+        }
+        Ok(finisher)
+    }
+
+    /// The model whose denoiser finishes the pictures, and the noise level, if another one does.
+    pub fn finisher(&self) -> Option<(&str, f64)> {
+        self.denoising.as_ref().and_then(|how| how.end.finisher())
     }
 
     /// Whether the guard can do what it says here.
@@ -195,7 +235,7 @@ impl Recipe {
     /// The same without anything that acts on its samples: what is left is where they start.
     #[must_use]
     pub fn unsteered(self) -> Self {
-        Self { method: "none".into(), novelty: None, denoising: None, guard: None, ..self }
+        Self { method: "none".into(), novelty: None, denoising: None, denoiser_sha256: None, guard: None, ..self }
     }
 
     /// Whether the model had a reward.

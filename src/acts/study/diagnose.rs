@@ -9,7 +9,7 @@ use super::dimension::Pictures;
 use super::{Provenance, Report, write_page, write_table, write_text};
 use crate::cancel::Cancel;
 use crate::device::Device;
-use crate::diffusion::{densities, flipd, log_grid, score_norms, slope};
+use crate::diffusion::{Fault, densities, flipd, log_grid, score_norms, slope};
 use crate::error::{Error, Result};
 use crate::generator::{self, Generator, Sampler, find_model};
 use crate::geometry::{Spectrum, estimator};
@@ -106,8 +106,10 @@ pub struct DensityLevel {
     pub log_density: f64,
     /// FLIPD.
     pub flipd: f64,
-    /// Pictures whose FLIPD is no dimension.
+    /// Pictures whose FLIPD shows that the network is no denoiser.
     pub faults: usize,
+    /// Pictures whose FLIPD is above the number of values, which is no dimension either.
+    pub above: usize,
     /// ‖score‖²/D at noised pictures.
     pub score: f64,
 }
@@ -242,11 +244,15 @@ impl Diagnose {
             let dimensions = flipd(denoiser, &x, *sigma, self.pictures.trace())?;
             let scores = score_norms(denoiser, &x, noise.clone(), *sigma)?;
             let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / n as f64;
+            let count = |of: &dyn Fn(Fault) -> bool| {
+                dimensions.iter().filter_map(|f| f.fault(width)).filter(|f| of(*f)).count()
+            };
             found.push(DensityLevel {
                 sigma: *sigma,
                 log_density: mean(&mut own.iter().flatten().copied()),
                 flipd: mean(&mut dimensions.iter().map(|f| f.dimension().value)),
-                faults: dimensions.iter().filter(|f| f.fault(width).is_some()).count(),
+                faults: count(&|fault| fault != Fault::AboveAmbient),
+                above: count(&|fault| fault == Fault::AboveAmbient),
                 score: mean(&mut scores.into_iter()),
             });
             bar.advance(1);
@@ -304,7 +310,16 @@ impl DiagnoseReport {
                     _ => ": slower than without bound, which is −2, but not bounded from here",
                 }
             ));
-            let faults: usize = density.levels.iter().map(|l| l.faults).sum();
+            let sum = |of: fn(&DensityLevel) -> usize| density.levels.iter().map(of).sum::<usize>();
+            let (faults, above) = (sum(|l| l.faults), sum(|l| l.above));
+            if above > 0 {
+                all.push(format!(
+                    "{above} of {} values of FLIPD lie above {}, the number of {what}. That is no dimension, but no fault of the network \
+                     either: the density of noised data dips there, as between two clumps of data.",
+                    LEVELS * self.pictures,
+                    self.width
+                ));
+            }
             if faults > 0 {
                 all.push(format!(
                     "{faults} of {} values of FLIPD are no dimension: the network is no denoiser there, and what it says of likelihoods at \
@@ -346,7 +361,10 @@ impl Report for DiagnoseReport {
             put("least singular value over the largest", format!("{least:.1e}"));
         }
         for l in self.density.iter().flat_map(|d| &d.levels) {
-            let faults = if l.faults > 0 { format!(" ({} no dimension)", l.faults) } else { String::new() };
+            let faults = match l.faults + l.above {
+                0 => String::new(),
+                n => format!(" ({n} no dimension)"),
+            };
             put(
                 &format!("at sigma {:.3}", l.sigma),
                 format!("ln p {:.1}, FLIPD {:.1}{faults}, ‖score‖²/D {:.3}", l.log_density, l.flipd, l.score),
@@ -406,6 +424,7 @@ mod tests {
                 log_density: -8.0 * sigma.ln(),
                 flipd: 2.0,
                 faults: 0,
+                above: 0,
                 score: sigma.powf(power),
             };
             let levels = log_grid(low, high, LEVELS).into_iter().map(level).collect();

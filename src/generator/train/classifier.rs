@@ -241,7 +241,7 @@ pub fn train_classifier(
         found.outputs.push(figure(output, &told[i], &judged_truths[i], &truths[i], unknown));
     }
     let specs = reading.network.parameters();
-    let weights = store::write_safetensors(&output::averaged(&specs, &state, None)?)?;
+    let weights = store::write_safetensors(&output::averaged(&specs, &[], &state, None)?)?;
     let count: usize = specs.iter().map(|s| s.shape.iter().product::<usize>()).sum();
     let sizes = [
         ("epochs", i64::from(config.epochs)),

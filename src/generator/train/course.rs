@@ -69,8 +69,9 @@ impl Course<'_> {
                 return Err(stop);
             }
             let picked = picked(*data, config, state.step, per_epoch);
-            let input = StepInput {
+            let mut input = StepInput {
                 real: spoilt(data.batch(&picked, self.range, [config.seed, state.step], device), state.step),
+                levels: None,
                 classes: data.classes(&picked),
                 given: data.given(&picked),
                 picked,
@@ -78,6 +79,7 @@ impl Course<'_> {
                 step: state.step,
                 seed: config.seed,
             };
+            config.noise.apply(&mut input, device);
             match objective.step(&mut state, &input)? {
                 Stepped::Losses(losses) => {
                     in_a_row = 0;

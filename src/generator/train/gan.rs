@@ -6,11 +6,13 @@
 //! players from circling each other. ‖∇D‖² is estimated without bias by (∇D · v)² along one random direction v ~ N(0,
 //! I) per picture. That is a forward tangent, so its gradient needs only first-order differentiation.
 
-use super::{Objective, State, StepInput, Stepped, TrainConfig, finite, fold_statistics, trainable};
+use super::{
+    Objective, State, StepInput, Stepped, TrainConfig, finite, fold_statistics, told, trainable, without_noise,
+};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::generator::{Card, build};
-use crate::nn::{Network, Pass, Tangents, adam::gradients};
+use crate::nn::{Network, Pass, Rows, Tangents, adam::gradients};
 use burn::tensor::activation::softplus;
 use std::cell::RefCell;
 
@@ -60,16 +62,22 @@ fn make(card: &Card, config: &TrainConfig, device: &Device) -> Result<Box<dyn Ob
             format!("expected 0 to 10000, found {}", settings.gradient_penalty),
         ));
     }
-    let discriminator =
-        Network::build(settings.discriminator, &card.sample_shape).map_err(|e| e.at("settings.discriminator."))?;
+    let discriminator = config
+        .noise
+        .network(&settings.discriminator, &card.sample_shape)
+        .map_err(|e| e.at("settings.discriminator."))?;
     if discriminator.output_shape() != [1] {
         return Err(Error::config(
             "settings.discriminator",
             format!("expected one value at the end, found shape {:?}", discriminator.output_shape()),
         ));
     }
+    let mut generator = build(card)?;
+    if config.noise.conditional {
+        generator = config.noise.network(&card.raw.layers, &card.raw.latent.shape)?;
+    }
     Ok(Box::new(Gan {
-        generator: build(card)?,
+        generator,
         discriminator,
         instance_noise: settings.instance_noise,
         gradient_penalty: settings.gradient_penalty,
@@ -85,21 +93,24 @@ impl Gan {
         let [n, features] = input.real.dims();
         let aside = RefCell::new(Vec::new());
         let z = input.noise(n, self.width, 0, &self.device);
-        let fake = self.generator.forward(z, &Pass::training(&state.parameters, &aside));
+        let levels = input.levels.as_ref();
+        let fake = self.generator.forward(told(&self.generator, z, levels), &Pass::training(&state.parameters, &aside));
         let blur = |part| input.noise(n, features, part, &self.device) * self.instance_noise;
         let trained = trainable(&self.discriminator);
         let tracked = state.parameters.tracked(|k| trained.contains(k));
         let pass = Pass::frozen(&tracked);
-        let real = input.real.clone() + blur(1);
+        let shown = |x: Rows| told(&self.discriminator, x, levels);
+        let real = shown(input.real.clone() + blur(1));
         let (real, penalty) = if self.gradient_penalty > 0.0 {
-            let direction = Tangents::per_sample(input.noise(n, features, 5, &self.device), 1);
+            let direction = input.noise(n, features, 5, &self.device);
+            let direction = Tangents::per_sample(without_noise(&self.discriminator, direction), 1);
             let (real, slope) = self.discriminator.tangent(real, direction, &pass);
             let slope = slope.expanded(n).reshape([n, 1]);
             (real, Some((slope.clone() * slope).mean() * (0.5 * self.gradient_penalty)))
         } else {
             (self.discriminator.forward(real, &pass), None)
         };
-        let fake = self.discriminator.forward(fake + blur(2), &pass);
+        let fake = self.discriminator.forward(shown(fake + blur(2)), &pass);
         let loss = softplus(real.neg(), 1.0).mean() + softplus(fake, 1.0).mean();
         let loss = penalty.into_iter().fold(loss, |loss, penalty| loss + penalty);
         let grads = gradients(&tracked, loss.backward());
@@ -120,8 +131,10 @@ impl Gan {
         let tracked = state.parameters.tracked(|k| trained.contains(k));
         let statistics = RefCell::new(Vec::new());
         let z = input.noise(n, self.width, 3, &self.device);
-        let fake = self.generator.forward(z, &Pass::training(&tracked, &statistics));
+        let levels = input.levels.as_ref();
+        let fake = self.generator.forward(told(&self.generator, z, levels), &Pass::training(&tracked, &statistics));
         let blurred = fake + input.noise(n, features, 4, &self.device) * self.instance_noise;
+        let blurred = told(&self.discriminator, blurred, levels);
         let verdict = self.discriminator.forward(blurred, &Pass::frozen(&state.parameters));
         let loss = softplus(verdict.neg(), 1.0).mean();
         let grads = gradients(&tracked, loss.backward());

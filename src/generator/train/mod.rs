@@ -12,6 +12,7 @@ mod denoising;
 pub mod distill;
 mod gan;
 mod held_out;
+mod noised;
 mod output;
 mod source;
 mod start;
@@ -35,6 +36,7 @@ use crate::store;
 use burn::tensor::{Tensor, TensorData};
 use codes::FirstStage;
 use course::Course;
+use noised::{NoiseConfig, told, without_noise};
 use source::{Coded, Samples, Source};
 use start::Start;
 use std::collections::BTreeMap;
@@ -83,6 +85,9 @@ pub struct TrainConfig {
     /// Whether the model's weights are rounded to f16, for a file of half the length.
     #[serde(default)]
     pub half: bool,
+    /// Noise on the pictures that are learnt.
+    #[serde(default)]
+    pub noise: NoiseConfig,
     /// Settings of the optimiser.
     #[serde(default)]
     pub adam: AdamConfig,
@@ -130,6 +135,8 @@ pub struct State {
 pub struct StepInput {
     /// Real pictures, `[batch, features]`, in the card's value range, or their standardised codes.
     pub real: Rows,
+    /// How much noise is on each, `[batch, 1]`, where the networks are told.
+    pub levels: Option<Rows>,
     /// Their places in the data set.
     pub picked: Vec<usize>,
     /// Their classes, where the data set has labels.
@@ -171,7 +178,8 @@ pub trait Objective {
     /// # Errors
     /// When the device fails.
     fn pictures(&self, parameters: &Parameters, z: Rows) -> Result<Rows> {
-        Ok(self.networks()[0].forward(z, &Pass::frozen(parameters)))
+        let network = self.networks()[0];
+        Ok(network.forward(without_noise(network, z), &Pass::frozen(parameters)))
     }
 
     /// What the averaged weights make of real pictures `[n, sample width]`, for objectives that rebuild them; their sheets
@@ -208,7 +216,7 @@ struct Coding {
 impl Coding {
     /// Encodes the pictures of a step; the draw is part 0 of its noise.
     fn of(encoder: &Network, input: &StepInput, width: usize, pass: &Pass, device: &Device) -> Self {
-        let code = encoder.forward(input.real.clone(), pass);
+        let code = encoder.forward(told(encoder, input.real.clone(), input.levels.as_ref()), pass);
         let mean = code.clone().narrow(1, 0, width);
         let log_variance = code.narrow(1, width, width).clamp(LOG_VARIANCE[0], LOG_VARIANCE[1]);
         let noise = input.noise(input.real.dims()[0], width, 0, device);
@@ -343,6 +351,10 @@ fn read_config(path: &Path) -> Result<(TrainConfig, String)> {
     if config.codes != CodeKind::Drawn && config.autoencoder.is_none() {
         return Err(Error::config(at("codes"), "expected an autoencoder beside it, whose codes are learnt"));
     }
+    config
+        .noise
+        .check(&config.objective, config.start.is_some())
+        .map_err(|e| e.at(&format!("{}: ", crate::error::shown(path))))?;
     if !(0.0..1.0).contains(&config.ema) {
         return Err(Error::config(at("ema"), format!("expected 0 or more and less than 1, found {}", config.ema)));
     }

@@ -1,13 +1,14 @@
 //! What training leaves behind: metrics, sample sheets, and the finished model folder.
 
 use super::codes::FirstStage;
+use super::noised::without_level;
 use super::source::Source;
 use super::{Objective, State, TrainConfig, Training};
 use crate::device::Device;
 use crate::diffusion::State as Moving;
 use crate::error::{Error, Result};
 use crate::generator::{Card, card_parameters, finish_card};
-use crate::nn::{ParameterSpec, Rows};
+use crate::nn::{Network, ParameterSpec, Rows};
 use crate::noise::{self, Stream};
 use crate::render::{Picture, png};
 use crate::store::{self, WeightTensor};
@@ -85,19 +86,24 @@ pub fn metrics(work: &Path, state: &State, epoch: u64, means: Means) -> Result<(
     store::write_atomic(&path, format!("{}\n", lines.join("\n")).as_bytes())
 }
 
-/// The averaged weights that `specs` name, and those of a first stage, as they were, where they were not trained.
+/// The averaged weights that `specs` name, of the `networks` that were trained, and those of a first stage, as they were, where they were not trained.
 ///
 /// # Errors
 /// [`Error::Stopped`] for one that is not finite; those of the device.
 pub fn averaged(
     specs: &[ParameterSpec],
+    networks: &[&Network],
     state: &State,
     first: Option<&FirstStage>,
 ) -> Result<BTreeMap<String, WeightTensor>> {
     let mut tensors = BTreeMap::new();
+    let trained: Vec<ParameterSpec> = networks.iter().flat_map(|n| n.parameters()).collect();
     for spec in specs {
         let values = match (state.average.find(&spec.key), first.and_then(|first| first.tensor(&spec.key))) {
-            (Some(trained), _) => host(trained)?,
+            (Some(average), _) => match trained.iter().find(|t| t.key == spec.key) {
+                Some(trained) => without_level(host(average)?, trained, spec),
+                None => host(average)?,
+            },
             (None, Some(kept)) => kept.values.clone(),
             (None, None) => return Err(Error::Bug(format!("nothing has the tensor \"{}\"", spec.key))),
         };
@@ -163,7 +169,7 @@ impl Output<'_> {
         // Tables of the data are not rounded: the energy of a shower is known better than f16 can say.
         let tables = self.data.tensors();
         let halved = |name: &str| self.config.half && !tables.contains_key(name);
-        let mut tensors = averaged(&specs, state, self.first)?;
+        let mut tensors = averaged(&specs, &self.objective.networks(), state, self.first)?;
         tensors.extend(tables.clone());
         let bytes = store::write_safetensors_halved(&tensors, halved)?;
         let mut figures =

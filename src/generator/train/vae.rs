@@ -1,6 +1,6 @@
 //! β-VAE: reconstruction + β·KL(q(z|x) ‖ N(0, I)), both in nats per picture.
 
-use super::{Coding, Objective, State, StepInput, Stepped, TrainConfig, finite, fold_statistics, trainable};
+use super::{Coding, Objective, State, StepInput, Stepped, TrainConfig, finite, fold_statistics, told, trainable};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::generator::{Card, build};
@@ -45,12 +45,16 @@ fn make(card: &Card, config: &TrainConfig, device: &Device) -> Result<Box<dyn Ob
             "expected [0, 1] for a Bernoulli likelihood; end the layers in a sigmoid",
         ));
     }
-    let Some(encoder) = card.encoder()? else {
+    let (mut decoder, Some(mut encoder)) = (build(card)?, card.encoder()?) else {
         let place = crate::error::shown(&card.path);
         return Err(Error::config(place, "expected an [encoder], which turns pictures into codes, found none"));
     };
+    if let (true, Some(raw)) = (config.noise.conditional, &card.raw.encoder) {
+        decoder = config.noise.network(&card.raw.layers, &card.raw.latent.shape)?;
+        encoder = config.noise.network(&raw.layers, &card.sample_shape)?;
+    }
     Ok(Box::new(Vae {
-        decoder: build(card)?,
+        decoder,
         encoder,
         beta: settings.beta,
         adam: config.adam,
@@ -75,7 +79,7 @@ impl Objective for Vae {
         let Coding { mean, log_variance: log_var, drawn: z } =
             Coding::of(&self.encoder, input, self.width, &pass, &self.device);
         // Clamped so that the logarithm stays finite where the sigmoid saturates.
-        let y = self.decoder.forward(z, &pass).clamp(1e-6, 1.0 - 1e-6);
+        let y = self.decoder.forward(told(&self.decoder, z, input.levels.as_ref()), &pass).clamp(1e-6, 1.0 - 1e-6);
         let likelihood = x.clone() * y.clone().log() + (x.neg() + 1.0) * (y.neg() + 1.0).log();
         let reconstruction = likelihood.sum().neg() / n as f64;
         let kl = (mean.clone() * mean + log_var.clone().exp() - log_var - 1.0).sum() * (0.5 / n as f64);

@@ -5,6 +5,7 @@ use super::{GuideKeys, GuideRow, guide};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::steer::own_keys::{OwnKeys, given};
+use crate::store;
 use crate::units::Percentile;
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
@@ -98,12 +99,20 @@ pub struct EndKeys {
     /// Noise level at which the sampler stops for --denoise tweedie and noise-conditional
     #[arg(long, value_name = "S")]
     pub denoise_sigma: Option<f64>,
+    /// Diffusion model whose denoiser takes the noise away, with --denoise tweedie, for a model that has none of its own
+    #[arg(long, value_name = "MODEL")]
+    pub denoiser: Option<String>,
 }
 
 impl EndKeys {
-    /// Where the sampler stops before there is no noise, if it does.
+    /// Where the model's sampler stops before there is no noise, if it does.
     pub fn stops_at(&self) -> Option<f64> {
-        self.denoise_sigma.filter(|_| self.stops())
+        self.denoise_sigma.filter(|_| self.stops() && self.denoiser.is_none())
+    }
+
+    /// The model that takes the noise out of finished pictures, and its level, if another one is to do so.
+    pub fn finisher(&self) -> Option<(&str, f64)> {
+        Some((self.denoiser.as_deref()?, self.denoise_sigma?))
     }
 
     /// Whether the noise that is left is then taken away at once.
@@ -113,10 +122,11 @@ impl EndKeys {
 
     /// What was done about the noise that was left, for a headline; `None` where it is the usual.
     pub fn sentence(&self) -> Option<String> {
-        let sigma = self.stops_at()?;
-        Some(match self.takes_away() {
-            true => format!("noise taken away at once from sigma {sigma}"),
-            false => format!("with noise of sigma {sigma}"),
+        let sigma = self.denoise_sigma.filter(|_| self.stops())?;
+        Some(match (&self.denoiser, self.takes_away()) {
+            (Some(by), _) => format!("noise of sigma {sigma} taken away at once by {by}"),
+            (None, true) => format!("noise taken away at once from sigma {sigma}"),
+            (None, false) => format!("with noise of sigma {sigma}"),
         })
     }
 
@@ -125,7 +135,16 @@ impl EndKeys {
     }
 
     fn check(&self) -> Result<()> {
+        if let Some(name) = &self.denoiser {
+            if !self.takes_away() {
+                return Err(Error::key("denoiser", "needs denoise, as tweedie"));
+            }
+            store::check_id(name).map_err(|message| Error::key("denoiser", message))?;
+        }
         match (self.stops(), self.denoise_sigma) {
+            (true, None) if self.denoiser.is_some() => {
+                Err(Error::key("denoise_sigma", "expected the noise level of the pictures"))
+            }
             (true, None) => Err(Error::key("denoise_sigma", "expected the noise level at which the sampler stops")),
             (false, Some(_)) => Err(Error::key("denoise_sigma", "needs denoise, as tweedie or noise-conditional")),
             (_, Some(s)) if !(s > 0.0 && s.is_finite()) => {
@@ -297,10 +316,17 @@ impl Denoising {
         }
     }
 
+    /// The same with nothing but its end.
+    #[must_use]
+    pub fn end_alone(&self) -> Self {
+        let keys = DenoisingKeys { end: self.end.clone(), ..DenoisingKeys::default() };
+        keys.filled("none").unwrap_or_default()
+    }
+
     /// Whether a picture is more than the sampler's map of its noise. Then it must be measured as a picture, or carried
     /// back to noise.
     pub fn is_guided(&self, guide: Option<&GuideRow>) -> bool {
-        guide.is_some() || self.condition.class.is_some() || self.walk.times() > 1 || self.end.stops()
+        guide.is_some() || self.condition.class.is_some() || self.walk.times() > 1 || self.end.stops_at().is_some()
     }
 }
 

@@ -2,6 +2,7 @@
 //! scores beside noise.
 
 use super::{Component, Mixture, cpu, host64, rows64, von_mises};
+use crate::cli::{Isoline, json};
 use crate::shared;
 use isoline::acts::study::ood::Separation;
 use isoline::cancel::Cancel;
@@ -15,9 +16,13 @@ use isoline::linalg::orthonormal_columns;
 use isoline::noise::{Stream, normals, permutation};
 use isoline::progress::{Progress, ProgressMode};
 use isoline::steer::guard::{FitFile, Measures, Pair, Verdict};
+use std::fs;
+use std::path::Path;
 
 const D: usize = 64;
 const SIGMA: f64 = 0.1;
+/// The level for the Gaussian of 64 values. At 0.1 only a dozen of its directions are wider than the noise, and three of them are not so few.
+const FINE: f64 = 0.05;
 
 fn doubles(seed: u64, i: u64, n: usize) -> Vec<f64> {
     normals(seed, i, Stream::Latent, 0, n).into_iter().map(f64::from).collect()
@@ -34,13 +39,13 @@ fn drawn(seed: u64, n: u64, variance: impl Fn(usize) -> f64) -> Vec<f64> {
 
 fn pairs(model: &Mixture, x: &[f64]) -> Vec<Pair> {
     let x = rows64(x.to_vec(), D);
-    let levels = log_grid(SIGMA, 200.0, 160);
+    let levels = log_grid(FINE, 200.0, 160);
     let logs = log_likelihood(model, &x, &levels, Trace::Exact).unwrap();
-    // The integral is that of the closed form: 160 steps of Heun's method over 7.6 units of ln σ, of order 2.
-    for (found, known) in logs.iter().zip(host64(model.log_density(&x, SIGMA))) {
+    // The integral is that of the closed form: 160 steps of Heun's method over 8.3 units of ln σ, of order 2.
+    for (found, known) in logs.iter().zip(host64(model.log_density(&x, FINE))) {
         assert!((found.value - known).abs() < 0.02 * known.abs().max(50.0), "{found:?} {known}");
     }
-    let dimensions = flipd(model, &x, SIGMA, Trace::Exact).unwrap();
+    let dimensions = flipd(model, &x, FINE, Trace::Exact).unwrap();
     let pair = |(l, d): (isoline::diffusion::Estimate, isoline::diffusion::Flipd)| Pair {
         log_likelihood: l.value,
         dimension: d.dimension().value,
@@ -81,10 +86,7 @@ fn likelihood_and_dimension_together_on_a_gaussian() {
         let [likelihood, dimension] = [found.likelihood.auc, found.dimension.auc];
         match verdict {
             Verdict::OffManifold => assert!(likelihood == 1.0 && dimension <= 0.01, "{name}: {found:?}"),
-            _ => assert!(
-                found.likelihood.auc_interval[0] <= 0.01 && likelihood < 0.02 && dimension >= 0.99,
-                "{name}: {found:?}"
-            ),
+            _ => assert!(likelihood <= 0.01 && dimension >= 0.999, "{name}: {found:?}"),
         }
         assert!(found.oracle >= 0.999 && found.pair.auc >= 0.99 && found.false_alarms <= 0.1, "{name}: {found:?}");
         eprintln!(
@@ -220,38 +222,60 @@ fn a_density_grows_by_the_dimensions_that_are_missing() {
     }
 }
 
-/// A network on a circle in ten values finds its dimension by the slope, and its score grows without bound as noise is taken away. That of
-/// a network on the circle's code, which has as many values as dimensions, grows by less than a tenth of it.
+/// A network on a circle in ten values finds its dimension by the slope, and its score grows without bound as noise is taken away.
 #[test]
-#[ignore = "a minute"]
+#[ignore = "half a minute"]
 fn a_trained_network_shows_the_slope_and_the_score() {
     let turn = orthonormal_columns(&doubles(3, 0, 100), 10, 10);
-    let angles = von_mises(4000, 1);
     let at = |a: &f64| (0..10).map(|j| turn[j * 10] * a.cos() + turn[j * 10 + 1] * a.sin()).collect::<Vec<_>>();
-    let ambient: Vec<f64> = angles.iter().flat_map(at).collect();
-    // The code of the circle's points: the angle, standardised. It ends where there are the fewest points.
-    let spread = (angles.iter().map(|a| a * a).sum::<f64>() / 4000.0).sqrt();
-    let latent: Vec<f64> = angles.iter().map(|a| a / spread).collect();
-    let fitted = |values: Vec<f64>, width: usize| {
-        let config = ScoreConfig { widths: vec![128, 128, 64], steps: 6000, ..ScoreConfig::default() };
-        let progress = Progress::new(ProgressMode::None, true);
-        train_score(&Cloud { values, width }, &config, "a circle", &cpu(), &progress, &Cancel::never()).unwrap().0
-    };
-    let ratio = |model: &dyn Denoiser, values: &[f64], width: usize| {
-        let x = isoline::tensors::rows(values[..200 * width].iter().map(|v| *v as f32).collect(), width, &cpu());
-        let noise = isoline::tensors::rows(normals(6, 0, Stream::Probe, 0, 200 * width), width, &cpu());
-        let at = |sigma: f64| score_norms(model, &x, noise.clone(), sigma).unwrap().iter().sum::<f64>();
-        at(0.02) / at(0.2)
-    };
-    let (wide, narrow) = (fitted(ambient.clone(), 10), fitted(latent.clone(), 1));
-    let x = isoline::tensors::rows(ambient[..500].iter().map(|v| *v as f32).collect(), 10, &cpu());
+    let values: Vec<f64> = von_mises(4000, 1).iter().flat_map(at).collect();
+    let config = ScoreConfig { widths: vec![128, 128, 64], steps: 6000, ..ScoreConfig::default() };
+    let progress = Progress::new(ProgressMode::None, true);
+    let cloud = Cloud { values: values.clone(), width: 10 };
+    let model = train_score(&cloud, &config, "a circle", &cpu(), &progress, &Cancel::never()).unwrap().0;
+    let rows_of = |n: usize| isoline::tensors::rows(values[..10 * n].iter().map(|v| *v as f32).collect(), 10, &cpu());
     let levels = log_grid(0.03, 0.2, 4);
-    let slopes: Vec<f64> =
-        densities(&wide, &x, &levels, (50.0, 6.0), Trace::Exact).unwrap().iter().map(|l| slope(&levels, l)).collect();
-    let mean = slopes.iter().sum::<f64>() / slopes.len() as f64;
-    let [ambient, latent] = [ratio(&wide, &ambient, 10), ratio(&narrow, &latent, 1)];
-    eprintln!("slope {mean:.2}, score at 0.02 over 0.2: ambient {ambient:.1}, latent {latent:.2}");
-    assert!((mean + 9.0).abs() < 0.9, "{mean}");
-    // A network on the code has an error of its own, ‖δD‖²/σ⁴ in the squared score, which grows too.
-    assert!(ambient >= 20.0 && latent <= 0.1 * ambient, "{ambient} {latent}");
+    let found = densities(&model, &rows_of(50), &levels, (50.0, 6.0), Trace::Exact).unwrap();
+    let mean = found.iter().map(|l| slope(&levels, l)).sum::<f64>() / 50.0;
+    let noise = isoline::tensors::rows(normals(6, 0, Stream::Probe, 0, 2000), 10, &cpu());
+    let score = |sigma: f64| score_norms(&model, &rows_of(200), noise.clone(), sigma).unwrap().iter().sum::<f64>();
+    let grown = score(0.02) / score(0.2);
+    eprintln!("slope {mean:.2}, squared score at 0.02 over 0.2: {grown:.1}");
+    assert!((mean + 9.0).abs() < 0.9 && grown >= 20.0, "{mean} {grown}");
+}
+
+/// The same circle in two steps, as experiments/two-step/circle trains it: the score of the code stays bounded, that of the ten values
+/// does not. The levels are those of the variance-preserving process at t = 0.001 and 0.1, in units of each model's data.
+#[test]
+#[ignore = "a minute"]
+fn the_score_of_a_code_stays_bounded() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/two-step/circle");
+    let dir = tempfile::tempdir().unwrap();
+    for file in
+        fs::read_dir(root).unwrap().map(|f| f.unwrap().path()).filter(|f| f.extension().is_some_and(|e| e == "toml"))
+    {
+        fs::copy(&file, dir.path().join(file.file_name().unwrap())).unwrap();
+    }
+    let turn = orthonormal_columns(&doubles(3, 0, 100), 10, 10);
+    let value = |a: f64, j: usize| 0.5 + 0.45 * (turn[j * 10] * a.cos() + turn[j * 10 + 1] * a.sin());
+    let points: Vec<u8> =
+        von_mises(1000, 1).iter().flat_map(|a| (0..10).map(|j| (255.0 * value(*a, j)).round() as u8)).collect();
+    let head: Vec<u8> = [2051u32, 64_000, 1, 10].iter().flat_map(|v| v.to_be_bytes()).collect();
+    fs::write(dir.path().join("circle.idx"), [head, points.repeat(64)].concat()).unwrap();
+    let isoline = |words: &[&str]| Isoline::new(words).cwd(dir.path()).env("ISOLINE_MODELS", dir.path()).succeeds();
+    for name in ["code", "two-step", "ambient"] {
+        let [config, work, model] = [format!("{name}.toml"), format!("work-{name}"), format!("circle-{name}")];
+        isoline(&["train-generator", "-q", "-c", &config, "--data", ".", "-o", &work, "--model", &model]);
+    }
+    let grown = |model: &str, low: &str, high: &str| {
+        let words =
+            ["diagnose", "-q", model, "--seeds", "0-63", "--probes", "0", "--low", low, "--high", high, "--json"];
+        let report = json(&isoline(&words));
+        let levels = report["density"]["levels"].as_array().unwrap();
+        let score = |level: &serde_json::Value| level["score"].as_f64().unwrap();
+        score(&levels[0]) / score(&levels[levels.len() - 1])
+    };
+    let [code, values] = [grown("circle-two-step", "0.0105", "0.322"), grown("circle-ambient", "0.003", "0.0916")];
+    eprintln!("squared score at t = 0.001 over t = 0.1: of the code {code:.2}, of the values {values:.1}");
+    assert!(code <= 3.0 && values >= 20.0, "{code} {values}");
 }
