@@ -22,6 +22,7 @@ pub mod device;
 pub mod diffusion;
 pub mod error;
 pub mod evaluate;
+pub mod families;
 pub mod faults;
 pub mod generator;
 pub mod geometry;

@@ -1,10 +1,13 @@
 //! `isoline inspect`: shows what a model is and whether its parts fit.
 
+mod folder;
+
 use super::{CommandRow, Context, output, parsed};
 use crate::error::{Error, Result};
 use crate::generator::{Card, CodecParts, FAMILIES, Inspection, OneShot, Output, find_model};
 use crate::nn::{Mismatch, Network, Node, ParameterSpec};
 use serde_json::{Value, json};
+use std::path::Path;
 
 /// The row of `isoline inspect`.
 pub const ROW: CommandRow = CommandRow::new::<Args>(
@@ -16,7 +19,7 @@ pub const ROW: CommandRow = CommandRow::new::<Args>(
 /// Arguments of `isoline inspect`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Name of a model, see isoline list models, or the path of its folder
+    /// Name of a model, see isoline list models, or the path of its folder; a folder of diffusers too
     #[arg(value_name = "MODEL")]
     model: String,
     /// Print JSON
@@ -29,6 +32,10 @@ pub struct Args {
 /// # Errors
 /// [`Error::Input`], after the report, if card and weights do not fit.
 pub fn run(args: &Args, _: &Context) -> Result<()> {
+    let path = Path::new(&args.model);
+    if folder::is_meant(path) {
+        return folder::run(path, args.json);
+    }
     let folder = find_model(&args.model)?;
     let found = OneShot::inspect(&folder)?;
     let others = other_sizes(&found.card)?;

@@ -18,6 +18,7 @@ mod network;
 mod noise_optimisation;
 pub mod particles;
 pub mod predictions;
+pub mod schedulers;
 pub mod schedules;
 pub mod solvers;
 mod state;

@@ -2,7 +2,7 @@
 
 use crate::noise::{self, Stream};
 use crate::store::Weights;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use std::collections::BTreeMap;
 
 /// How a tensor is initialised when a network is trained from scratch.
@@ -137,6 +137,12 @@ impl Parameters {
             .filter_map(|s| weights.get(&s.key).map(|t| (s.key.clone(), upload(t.values.clone(), device))))
             .collect();
         Self { tensors }
+    }
+
+    /// The same in numbers of another type, for checks below the rounding of f32.
+    #[must_use]
+    pub fn cast(self, dtype: DType) -> Self {
+        Self { tensors: self.tensors.into_iter().map(|(name, t)| (name, t.cast(dtype))).collect() }
     }
 
     /// Copies parameters, given as (name, flat values) in host memory, to `device`.

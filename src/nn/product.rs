@@ -24,8 +24,11 @@ pub fn product(x: Rows, w: Tensor<2>) -> Rows {
     let outputs = w.dims()[1];
     let blocks = n.div_ceil(BLOCK);
     let missing = blocks * BLOCK - n;
-    let x =
-        if missing == 0 { x } else { Tensor::cat(vec![x.clone(), Tensor::zeros([missing, inputs], &x.device())], 0) };
+    let x = if missing == 0 {
+        x
+    } else {
+        Tensor::cat(vec![x.clone(), Tensor::zeros([missing, inputs], (&x.device(), x.dtype()))], 0)
+    };
     // One block needs no batch of products: it is the same call of the kernel.
     let y = match blocks {
         1 => x.matmul(w),

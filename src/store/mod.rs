@@ -9,6 +9,7 @@ mod hash;
 mod head;
 mod header;
 mod index;
+mod listing;
 mod lock;
 mod names;
 mod read;
@@ -22,7 +23,8 @@ pub use atomic::{
 pub use claim::{claim, claimed, differences, run_id};
 pub use hash::{sha256_file, sha256_hex};
 pub use head::{read_head, told};
-pub use index::read_sharded;
+pub use index::{list_shards, read_sharded};
+pub use listing::{Listed, list_tensors};
 pub use lock::{Lock, host};
 pub use names::check_id;
 pub use read::{check_depth, open_file, parse_toml, position, read_bounded, read_toml};

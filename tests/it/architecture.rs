@@ -13,7 +13,7 @@ use std::fs;
 use std::path::Path;
 
 /// Top-level modules of the library, from the one that all others may use to the one that may use all others.
-const ORDER: [&str; 31] = [
+const ORDER: [&str; 32] = [
     "error",
     "panics",
     "faults",
@@ -37,6 +37,7 @@ const ORDER: [&str; 31] = [
     "host",
     "data",
     "diffusion",
+    "families",
     "generator",
     "geometry",
     "reward",

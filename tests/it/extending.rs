@@ -52,6 +52,8 @@ const fn known(kind: &'static str, name: &'static str, files: &'static [&'static
     Known { kind, name, files, why }
 }
 
+/// Folders that read the files of other programs, in those programs' words.
+const FOREIGN: &[&str] = &["src/onnx/", "src/diffusion/schedulers/", "src/families/", "src/cli/inspect/folder.rs"];
 const FUNCTIONS: &[&str] = &["src/nn/operators/unary.rs"];
 const UNET: &[&str] = &["src/nn/layers/unet.rs"];
 const UNET_AND_REWARD: &[&str] = &["src/nn/layers/unet.rs", "src/reward/train.rs"];
@@ -337,7 +339,7 @@ fn strangers(kinds: &[Kind], sources: &[(String, String)], known: &[Known]) -> (
             own += usize::from(places.is_empty());
             // The reader of ONNX speaks its own language: names of operators, attributes and kinds of a graph file.
             let may = |path: &str| {
-                path.starts_with("src/onnx/")
+                FOREIGN.iter().any(|folder| path.starts_with(folder))
                     || known.iter().any(|k| k.kind == kind.name && k.name == *name && k.files.contains(&path))
             };
             let strange = places.iter().filter(|(path, _)| !may(path));

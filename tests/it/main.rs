@@ -18,6 +18,7 @@ mod estimators;
 mod evaluate;
 mod extending;
 #[cfg(target_os = "linux")]
+mod families;
 mod faults;
 mod features;
 mod generate;

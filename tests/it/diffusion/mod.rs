@@ -15,6 +15,7 @@ mod models;
 mod pretrained;
 mod quantities;
 mod sampling;
+mod schedulers;
 mod stages;
 
 use burn::tensor::{DType, TensorData};

@@ -1,0 +1,112 @@
+//! The tensors of a component's files, under the names that graphs know them by.
+
+use super::folder::Component;
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::nn::{ParameterSpec, Parameters};
+use crate::store::{WeightTensor, Weights};
+use burn::tensor::{DType, Tensor, TensorData};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// Names of attention's maps in files of before 2023, and what they are called now.
+const OLD_NAMES: &[(&str, &str)] =
+    &[(".query.", ".to_q."), (".key.", ".to_k."), (".value.", ".to_v."), (".proj_attn.", ".to_out.0.")];
+
+/// The tensors of a component.
+pub struct Tensors {
+    folder: PathBuf,
+    all: BTreeMap<String, WeightTensor>,
+}
+
+/// Values as a flat tensor of numbers of this type.
+pub fn upload(values: &[f32], shape: &[usize], dtype: DType, device: &Device) -> Tensor<1> {
+    let data = TensorData::new(values.to_vec(), [shape.iter().product::<usize>()]).convert_dtype(dtype);
+    Tensor::from_data(data, (device, dtype))
+}
+
+impl Tensors {
+    /// Reads all files of a component.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn read(component: &Component) -> Result<Self> {
+        let mut all = BTreeMap::new();
+        for file in &component.files {
+            let read = Weights::read(file)?;
+            for name in read.names() {
+                let mut new = name.to_owned();
+                OLD_NAMES.iter().for_each(|(old, today)| new = new.replace(old, today));
+                all.extend(read.get(name).map(|t| (new, t.clone())));
+            }
+        }
+        Ok(Self { folder: component.folder.clone(), all })
+    }
+
+    /// The tensor of this name, if there is one.
+    pub fn find(&self, name: &str) -> Option<&WeightTensor> {
+        self.all.get(name)
+    }
+
+    /// The tensor of this name, of this shape where one is expected. Maps of 1×1 places are the same with two sides and with four.
+    ///
+    /// # Errors
+    /// [`Error::Input`].
+    pub fn get(&self, name: &str, shape: Option<&[usize]>) -> Result<&WeightTensor> {
+        let bad = |expected: String, found: String| {
+            Error::input(&self.folder, format!("tensor {name}: expected {expected}, found {found}"))
+        };
+        let Some(tensor) = self.all.get(name) else {
+            return Err(bad(shape.map_or("it".to_owned(), |s| format!("the shape {s:?}")), "none".into()));
+        };
+        let bare = |shape: &[usize]| match shape {
+            [out, input, 1, 1] => vec![*out, *input],
+            other => other.to_vec(),
+        };
+        match shape {
+            Some(shape) if bare(&tensor.shape) != bare(shape) => {
+                Err(bad(format!("the shape {shape:?}"), format!("{:?}", tensor.shape)))
+            }
+            _ => Ok(tensor),
+        }
+    }
+
+    /// The parameters that `specs` name, as numbers of the type `dtype`. `factors` are those of a graph's own.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a tensor that is missing or of another shape.
+    pub fn parameters(
+        &self,
+        specs: &[ParameterSpec],
+        factors: &BTreeMap<String, f64>,
+        (dtype, device): (DType, &Device),
+    ) -> Result<Parameters> {
+        let of_folder = specs.iter().filter(|s| !factors.contains_key(&s.key));
+        let one = |spec: &ParameterSpec| -> Result<(String, Vec<f32>)> {
+            Ok((spec.key.clone(), self.get(&spec.key, Some(&spec.shape))?.values.clone()))
+        };
+        let values = of_folder.map(one).collect::<Result<Vec<_>>>()?;
+        let mut parameters = Parameters::from_values(values, device).cast(dtype);
+        for (key, factor) in factors {
+            let data = TensorData::new(vec![*factor], [1]).convert_dtype(dtype);
+            parameters.set(key, Tensor::from_data(data, (device, dtype)));
+        }
+        Ok(parameters)
+    }
+
+    /// Refuses a tensor that is neither among those of a graph nor a weight or bias of a map `beside` it: it would change pictures, and
+    /// nothing reads it.
+    ///
+    /// # Errors
+    /// [`Error::Input`] naming it.
+    pub fn check_all_read<'a>(&self, graph: impl Iterator<Item = &'a str>, beside: &[String]) -> Result<()> {
+        let mut read: BTreeSet<String> = graph.map(str::to_owned).collect();
+        read.extend(beside.iter().flat_map(|name| [format!("{name}.weight"), format!("{name}.bias")]));
+        match self.all.keys().find(|name| !read.contains(*name)) {
+            None => Ok(()),
+            Some(name) => {
+                Err(Error::input(&self.folder, format!("tensor {name}: not a part of this network, or not supported")))
+            }
+        }
+    }
+}

@@ -1,0 +1,486 @@
+//! `UNet2DConditionModel`: the denoiser of Stable Diffusion 1, 2 and XL, of their Turbo forms and of LCM.
+//!
+//! What depends on the time or on the prompt alone is computed outside of the graph and given to it as constants: the shift that each block
+//! adds after its first convolution, and the keys and values that each crossing attends to. So the graph is a map of the picture, and a
+//! tangent passes through nothing else.
+
+use super::builder::{GraphBuilder, Steps, Tap};
+use super::component_tensors::{Tensors, upload};
+use super::folder::Component;
+use crate::device::Device;
+use crate::diffusion::State;
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::nn::{Network, Parameters, Pass};
+use burn::tensor::{DType, Tensor, TensorData};
+use serde_json::Value;
+
+/// Keys with one value that is supported; absent or null is always one.
+const FIXED: &[(&str, &str)] = &[
+    ("act_fn", "\"silu\""),
+    ("attention_type", "\"default\""),
+    ("center_input_sample", "false"),
+    ("class_embed_type", "null"),
+    ("class_embeddings_concat", "false"),
+    ("conv_in_kernel", "3"),
+    ("conv_out_kernel", "3"),
+    ("cross_attention_norm", "null"),
+    ("downsample_padding", "1"),
+    ("dual_cross_attention", "false"),
+    ("encoder_hid_dim", "null"),
+    ("encoder_hid_dim_type", "null"),
+    ("mid_block_only_cross_attention", "null"),
+    ("mid_block_scale_factor", "1"),
+    ("mid_block_type", "\"UNetMidBlock2DCrossAttn\""),
+    ("num_attention_heads", "null"),
+    ("num_class_embeds", "null"),
+    ("only_cross_attention", "false"),
+    ("resnet_out_scale_factor", "1.0"),
+    ("resnet_skip_time_act", "false"),
+    ("resnet_time_scale_shift", "\"default\""),
+    ("reverse_transformer_layers_per_block", "null"),
+    ("time_embedding_act_fn", "null"),
+    ("time_embedding_dim", "null"),
+    ("time_embedding_type", "\"positional\""),
+    ("timestep_post_act", "null"),
+];
+
+/// Keys that are read, or say nothing about the network's answer.
+const READ: &[&str] = &[
+    "addition_embed_type",
+    "addition_embed_type_num_heads",
+    "addition_time_embed_dim",
+    "attention_head_dim",
+    "block_out_channels",
+    "cross_attention_dim",
+    "down_block_types",
+    "dropout",
+    "flip_sin_to_cos",
+    "freq_shift",
+    "in_channels",
+    "layers_per_block",
+    "norm_eps",
+    "norm_num_groups",
+    "out_channels",
+    "projection_class_embeddings_input_dim",
+    "sample_size",
+    "time_cond_proj_dim",
+    "transformer_layers_per_block",
+    "up_block_types",
+    "upcast_attention",
+    "use_linear_projection",
+];
+
+/// The settings of a config.
+struct Config {
+    channels: Vec<usize>,
+    layers: usize,
+    groups: usize,
+    eps: f64,
+    inputs: usize,
+    outputs: usize,
+    context: usize,
+    /// Whether each block of the way down has attention, and of the way up.
+    crosses: [Vec<bool>; 2],
+    heads: Vec<usize>,
+    transformers: Vec<usize>,
+    dense: bool,
+    flipped: bool,
+    freq_shift: f64,
+    /// Width of LCM's embedding of the guidance scale.
+    guidance: Option<usize>,
+    /// Width of each of SDXL's embedded sizes.
+    sizes: Option<usize>,
+}
+
+/// What a prompt and its settings give to the network.
+pub struct Prompt {
+    /// The text network's states, `[places, width]`.
+    pub context: Tensor<2>,
+    /// SDXL: the pooled row.
+    pub pooled: Vec<f64>,
+    /// SDXL: original height and width, top, left, target height and width.
+    pub sizes: Vec<f64>,
+    /// LCM: the guidance scale.
+    pub guidance: Option<f64>,
+}
+
+/// The network for latents of one size.
+pub struct Unet {
+    config: Config,
+    network: Network,
+    parameters: Parameters,
+    tensors: Tensors,
+    /// Blocks that a shift by the time is added in, and its width.
+    shifts: Vec<(String, usize)>,
+    /// Attention to the prompt: its name, heads, and the width of each.
+    crossings: Vec<(String, usize, usize)>,
+    dtype: DType,
+    device: Device,
+}
+
+impl Config {
+    fn read(component: &Component) -> Result<Self> {
+        let place = component.folder.join("config.json");
+        let config = &component.config;
+        let bad = |key: &str, message: String| Error::input(&place, format!("{key}: {message}"));
+        let quiet = |v: &Value| v.is_null() || v == &Value::Bool(false);
+        for (key, value) in config.as_object().into_iter().flatten() {
+            let known = FIXED.iter().find(|f| f.0 == key).map(|f| f.1);
+            let as_known = |known: &str| {
+                let (text, number) = (value.to_string(), |text: &str| text.parse::<f64>().ok());
+                text == known || (number(known).is_some() && number(&text) == number(known))
+            };
+            match known {
+                _ if quiet(value) || key.starts_with('_') || READ.contains(&key.as_str()) => {}
+                Some(known) if as_known(known) => {}
+                Some(known) => return Err(bad(key, format!("expected {known}, found {value}; this is not supported"))),
+                None => return Err(bad(key, format!("{value} is not known to isoline, and may change pictures"))),
+            }
+        }
+        let list = |key: &str, usual: usize, n: usize| -> Result<Vec<usize>> {
+            let number =
+                |v: &Value| v.as_u64().and_then(|v| usize::try_from(v).ok()).filter(|v| (1..=65_536).contains(v));
+            let found = match config.get(key) {
+                None | Some(Value::Null) => Some(vec![usual; n]),
+                Some(Value::Array(all)) => all.iter().map(number).collect(),
+                Some(one) => number(one).map(|v| vec![v; n]),
+            };
+            found
+                .filter(|all| n == 0 || all.len() == n)
+                .ok_or_else(|| bad(key, format!("expected {n} whole numbers, or one for all")))
+        };
+        let channels = list("block_out_channels", 0, 0)?;
+        let n = channels.len();
+        let groups = component.number("norm_num_groups").unwrap_or(32) as usize;
+        if n == 0 || n > 8 || groups == 0 || channels.iter().any(|c| c % groups != 0) {
+            return Err(bad(
+                "block_out_channels",
+                format!("expected 1 to 8 multiples of norm_num_groups {groups}, found {channels:?}"),
+            ));
+        }
+        let kinds = |key: &str, plain: &str, crossing: &str| -> Result<Vec<bool>> {
+            let all = config.get(key).and_then(Value::as_array);
+            let one = |v: &Value| match v.as_str() {
+                Some(kind) if kind == plain => Ok(false),
+                Some(kind) if kind == crossing => Ok(true),
+                _ => Err(bad(key, format!("expected {plain} or {crossing}, found {v}"))),
+            };
+            let found = all.into_iter().flatten().map(one).collect::<Result<Vec<bool>>>()?;
+            if found.len() == n { Ok(found) } else { Err(bad(key, format!("expected {n}, found {}", found.len()))) }
+        };
+        let crosses = [
+            kinds("down_block_types", "DownBlock2D", "CrossAttnDownBlock2D")?,
+            kinds("up_block_types", "UpBlock2D", "CrossAttnUpBlock2D")?,
+        ];
+        let heads = list("attention_head_dim", 8, n)?;
+        if let Some((c, h)) = channels.iter().zip(&heads).find(|(c, h)| *c % *h != 0) {
+            return Err(bad(
+                "attention_head_dim",
+                format!("expected a divisor of {c} (it is the number of heads), found {h}"),
+            ));
+        }
+        let text_time = match config.get("addition_embed_type").and_then(Value::as_str) {
+            None => false,
+            Some("text_time") => true,
+            Some(other) => return Err(bad("addition_embed_type", format!("expected text_time, found {other}"))),
+        };
+        let number = |key: &str, usual: u64| component.number(key).unwrap_or(usual) as usize;
+        let layers = list("layers_per_block", 2, n)?;
+        if layers.iter().any(|l| *l != layers[0]) {
+            return Err(bad("layers_per_block", "expected one number for all blocks".into()));
+        }
+        Ok(Self {
+            layers: layers[0],
+            groups,
+            eps: config.get("norm_eps").and_then(Value::as_f64).unwrap_or(1e-5),
+            inputs: number("in_channels", 4),
+            outputs: number("out_channels", 4),
+            context: number("cross_attention_dim", 1280),
+            crosses,
+            heads,
+            transformers: list("transformer_layers_per_block", 1, n)?,
+            dense: config.get("use_linear_projection").and_then(Value::as_bool).unwrap_or(false),
+            flipped: config.get("flip_sin_to_cos").and_then(Value::as_bool).unwrap_or(true),
+            freq_shift: config.get("freq_shift").and_then(Value::as_f64).unwrap_or(0.0),
+            guidance: component.number("time_cond_proj_dim").map(|n| n as usize),
+            sizes: text_time.then(|| number("addition_time_embed_dim", 256)),
+            channels,
+        })
+    }
+
+    /// Sines and cosines of t at `width`/2 frequencies.
+    fn sinusoids(&self, t: f64, width: usize) -> Vec<f64> {
+        let half = width / 2;
+        let angle = |i: usize| t * (-(10_000f64.ln()) * i as f64 / (half as f64 - self.freq_shift)).exp();
+        let [sines, cosines]: [Vec<f64>; 2] =
+            [(0..half).map(|i| angle(i).sin()).collect(), (0..half).map(|i| angle(i).cos()).collect()];
+        if self.flipped { [cosines, sines].concat() } else { [sines, cosines].concat() }
+    }
+}
+
+/// The graph while it is written.
+struct Writer<'a> {
+    g: GraphBuilder,
+    config: &'a Config,
+    shifts: Vec<(String, usize)>,
+    crossings: Vec<(String, usize, usize)>,
+    places: usize,
+}
+
+impl Writer<'_> {
+    fn resnet(&mut self, x: &Tap, name: &str, out: usize) -> Result<Tap> {
+        let Config { groups, eps, .. } = *self.config;
+        let g = &mut self.g;
+        let y = g.group_norm(x, &format!("{name}.norm1"), groups, eps)?;
+        let y = g.unary(&y, "silu");
+        let y = g.conv(&y, &format!("{name}.conv1"), out, Steps::SAME)?;
+        let y = g.shifted(&y, &format!("{name}.time"))?;
+        let y = g.group_norm(&y, &format!("{name}.norm2"), groups, eps)?;
+        let y = g.unary(&y, "silu");
+        let y = g.conv(&y, &format!("{name}.conv2"), out, Steps::SAME)?;
+        let x = match x.shape[0] == out {
+            true => x.clone(),
+            false => g.conv(x, &format!("{name}.conv_shortcut"), out, Steps::POINT)?,
+        };
+        self.shifts.push((name.to_owned(), out));
+        Ok(self.g.sum(&x, &y))
+    }
+
+    fn transformer(&mut self, x: &Tap, name: &str, heads: usize, layers: usize) -> Result<Tap> {
+        let shape @ [channels, ..] = x.planes()?;
+        let dense = self.config.dense;
+        let g = &mut self.g;
+        let y = g.group_norm(x, &format!("{name}.norm"), self.config.groups, 1e-6)?;
+        let mut y = match dense {
+            true => {
+                let y = g.places(&y)?;
+                g.dense(&y, &format!("{name}.proj_in"), channels)
+            }
+            false => {
+                let y = g.conv(&y, &format!("{name}.proj_in"), channels, Steps::POINT)?;
+                g.places(&y)?
+            }
+        };
+        for i in 0..layers {
+            let name = format!("{name}.transformer_blocks.{i}");
+            let own = self.g.layer_norm(&y, &format!("{name}.norm1"), 1e-5);
+            let [q, k, v] = ["to_q", "to_k", "to_v"]
+                .map(|part| self.g.dense_alone(&own, &format!("{name}.attn1.{part}"), channels));
+            let seen = self.g.attention([&q, &k, &v], heads);
+            let seen = self.g.dense(&seen, &format!("{name}.attn1.to_out.0"), channels);
+            y = self.g.sum(&y, &seen);
+            let own = self.g.layer_norm(&y, &format!("{name}.norm2"), 1e-5);
+            let q = self.g.dense_alone(&own, &format!("{name}.attn2.to_q"), channels);
+            let width = channels / heads;
+            let k = self.g.constant(&format!("{name}.attn2.keys"), vec![heads, width, self.places]);
+            let v = self.g.constant(&format!("{name}.attn2.values"), vec![heads, self.places, width]);
+            self.crossings.push((format!("{name}.attn2"), heads, width));
+            let seen = self.g.attend(&q, &k, &v);
+            let seen = self.g.dense(&seen, &format!("{name}.attn2.to_out.0"), channels);
+            y = self.g.sum(&y, &seen);
+            let own = self.g.layer_norm(&y, &format!("{name}.norm3"), 1e-5);
+            let both = self.g.dense(&own, &format!("{name}.ff.net.0.proj"), 8 * channels);
+            let [value, gate] = self.g.halves(&both);
+            let gate = self.g.unary(&gate, "gelu");
+            let inner = self.g.times_each(&value, &gate);
+            let inner = self.g.dense(&inner, &format!("{name}.ff.net.2"), channels);
+            y = self.g.sum(&y, &inner);
+        }
+        let g = &mut self.g;
+        let y = match dense {
+            true => {
+                let y = g.dense(&y, &format!("{name}.proj_out"), channels);
+                g.planes(&y, shape)
+            }
+            false => {
+                let y = g.planes(&y, shape);
+                g.conv(&y, &format!("{name}.proj_out"), channels, Steps::POINT)?
+            }
+        };
+        Ok(self.g.sum(x, &y))
+    }
+
+    /// The whole network, from its input.
+    fn write(&mut self, input: &Tap) -> Result<Tap> {
+        let config = self.config;
+        let n = config.channels.len();
+        let mut x = self.g.conv(input, "conv_in", config.channels[0], Steps::SAME)?;
+        let mut skips = vec![x.clone()];
+        for (i, out) in config.channels.iter().enumerate() {
+            for j in 0..config.layers {
+                x = self.resnet(&x, &format!("down_blocks.{i}.resnets.{j}"), *out)?;
+                if config.crosses[0][i] {
+                    x = self.transformer(
+                        &x,
+                        &format!("down_blocks.{i}.attentions.{j}"),
+                        config.heads[i],
+                        config.transformers[i],
+                    )?;
+                }
+                skips.push(x.clone());
+            }
+            if i + 1 < n {
+                let steps = Steps { kernel: 3, stride: 2, pads: [1; 4] };
+                x = self.g.conv(&x, &format!("down_blocks.{i}.downsamplers.0.conv"), *out, steps)?;
+                skips.push(x.clone());
+            }
+        }
+        let last = config.channels[n - 1];
+        x = self.resnet(&x, "mid_block.resnets.0", last)?;
+        x = self.transformer(&x, "mid_block.attentions.0", config.heads[n - 1], config.transformers[n - 1])?;
+        x = self.resnet(&x, "mid_block.resnets.1", last)?;
+        for i in 0..n {
+            let level = n - 1 - i;
+            for j in 0..=config.layers {
+                let skip = skips.pop().ok_or_else(|| Error::Bug("a U-Net ran out of skips".into()))?;
+                x = self.g.joined(&x, &skip)?;
+                x = self.resnet(&x, &format!("up_blocks.{i}.resnets.{j}"), config.channels[level])?;
+                if config.crosses[1][i] {
+                    let name = format!("up_blocks.{i}.attentions.{j}");
+                    x = self.transformer(&x, &name, config.heads[level], config.transformers[level])?;
+                }
+            }
+            if level > 0 {
+                let size = skips.last().ok_or_else(|| Error::Bug("a U-Net ran out of skips".into()))?.planes()?;
+                x = self.g.enlarged_to(&x, [size[1], size[2]])?;
+                x = self.g.conv(
+                    &x,
+                    &format!("up_blocks.{i}.upsamplers.0.conv"),
+                    config.channels[level],
+                    Steps::SAME,
+                )?;
+            }
+        }
+        let x = self.g.group_norm(&x, "conv_norm_out", config.groups, config.eps)?;
+        let x = self.g.unary(&x, "silu");
+        self.g.conv(&x, "conv_out", config.outputs, Steps::SAME)
+    }
+}
+
+/// W·x + b on the host; the bias may be missing.
+fn mapped(tensors: &Tensors, name: &str, x: &[f64]) -> Result<Vec<f64>> {
+    let weight = tensors.get(&format!("{name}.weight"), None)?;
+    let rows = weight.values.chunks_exact(x.len());
+    let mut y: Vec<f64> = rows.map(|row| row.iter().zip(x).map(|(w, x)| f64::from(*w) * x).sum()).collect();
+    if let Some(bias) = tensors.find(&format!("{name}.bias")) {
+        y.iter_mut().zip(&bias.values).for_each(|(y, b)| *y += f64::from(*b));
+    }
+    Ok(y)
+}
+
+fn silu(x: Vec<f64>) -> Vec<f64> {
+    x.into_iter().map(|x| x / (1.0 + (-x).exp())).collect()
+}
+
+impl Unet {
+    /// The network of a component for latents of `height` × `width` places and prompts of `places` tokens, computed with numbers of the type
+    /// `dtype`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a key that is not supported, or a tensor that is missing, of another shape or left over.
+    pub fn read(
+        component: &Component,
+        ([height, width], places): ([usize; 2], usize),
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Self> {
+        let config = Config::read(component)?;
+        let (g, input) = GraphBuilder::new(&[config.inputs, height, width]);
+        let mut writer = Writer { g, config: &config, shifts: Vec::new(), crossings: Vec::new(), places };
+        let output = writer.write(&input)?;
+        let Writer { g, shifts, crossings, .. } = writer;
+        let (network, factors) = g.finish(&output, limits::PICTURE_VALUES)?;
+        let given =
+            |key: &str| key.ends_with(".time") || key.ends_with(".attn2.keys") || key.ends_with(".attn2.values");
+        let tensors = Tensors::read(component)?;
+        let mut beside: Vec<String> = vec!["time_embedding.linear_1".into(), "time_embedding.linear_2".into()];
+        if config.guidance.is_some() {
+            beside.push("time_embedding.cond_proj".into());
+        }
+        if config.sizes.is_some() {
+            beside.extend(["add_embedding.linear_1".into(), "add_embedding.linear_2".into()]);
+        }
+        beside.extend(shifts.iter().map(|(name, _)| format!("{name}.time_emb_proj")));
+        beside.extend(crossings.iter().flat_map(|(name, ..)| [format!("{name}.to_k"), format!("{name}.to_v")]));
+        let specs: Vec<_> = network.parameters().into_iter().filter(|s| !given(&s.key)).collect();
+        tensors.check_all_read(specs.iter().map(|s| s.key.as_str()), &beside)?;
+        let parameters = tensors.parameters(&specs, &factors, (dtype, device))?;
+        Ok(Self { config, network, parameters, tensors, shifts, crossings, dtype, device: device.clone() })
+    }
+
+    /// The constants of a prompt: keys and values of each crossing.
+    fn of_prompt(&self, prompt: &Prompt, into: &mut Parameters) -> Result<()> {
+        let [places, width] = prompt.context.dims();
+        if width != self.config.context {
+            let message =
+                format!("the text network makes {width} values a token, the U-Net expects {}", self.config.context);
+            return Err(Error::key("cross_attention_dim", message));
+        }
+        for (name, heads, each) in &self.crossings {
+            let of = |part: &str| -> Result<Tensor<3>> {
+                let weight = self.tensors.get(&format!("{name}.{part}.weight"), Some(&[heads * each, width]))?;
+                let weight =
+                    upload(&weight.values, &weight.shape, self.dtype, &self.device).reshape([heads * each, width]);
+                Ok(prompt.context.clone().matmul(weight.transpose()).reshape([places, *heads, *each]))
+            };
+            let size = places * heads * each;
+            into.set(&format!("{name}.keys"), of("to_k")?.permute([1, 2, 0]).reshape([size]));
+            into.set(&format!("{name}.values"), of("to_v")?.permute([1, 0, 2]).reshape([size]));
+        }
+        Ok(())
+    }
+
+    /// The constants of a time: the shift of each block.
+    fn of_time(&self, time: f64, prompt: &Prompt, into: &mut Parameters) -> Result<()> {
+        let config = &self.config;
+        let mut embedded = config.sinusoids(time, config.channels[0]);
+        if let Some(width) = config.guidance {
+            let scale = prompt
+                .guidance
+                .ok_or_else(|| Error::key("guidance", "expected the guidance scale, which this network is told"))?;
+            let half = width / 2;
+            let angle = |i: usize| 1000.0 * (scale - 1.0) * (-(10_000f64.ln()) * i as f64 / (half as f64 - 1.0)).exp();
+            let told: Vec<f64> = (0..half).map(|i| angle(i).sin()).chain((0..half).map(|i| angle(i).cos())).collect();
+            let told = mapped(&self.tensors, "time_embedding.cond_proj", &told)?;
+            embedded.iter_mut().zip(told).for_each(|(e, t)| *e += t);
+        }
+        let mut e = mapped(&self.tensors, "time_embedding.linear_1", &embedded)?;
+        e = mapped(&self.tensors, "time_embedding.linear_2", &silu(e))?;
+        if let Some(width) = config.sizes {
+            if prompt.sizes.len() != 6 || prompt.pooled.is_empty() {
+                return Err(Error::key("sizes", "expected six sizes and a pooled row, which this network is told"));
+            }
+            let sizes = prompt.sizes.iter().flat_map(|s| config.sinusoids(*s, width));
+            let told: Vec<f64> = prompt.pooled.iter().copied().chain(sizes).collect();
+            let more = mapped(&self.tensors, "add_embedding.linear_1", &told)?;
+            let more = mapped(&self.tensors, "add_embedding.linear_2", &silu(more))?;
+            e.iter_mut().zip(more).for_each(|(e, m)| *e += m);
+        }
+        let active = silu(e);
+        for (name, width) in &self.shifts {
+            let shift = mapped(&self.tensors, &format!("{name}.time_emb_proj"), &active)?;
+            let data = TensorData::new(shift, [*width]).convert_dtype(self.dtype);
+            into.set(&format!("{name}.time"), Tensor::from_data(data, (&self.device, self.dtype)));
+        }
+        Ok(())
+    }
+
+    /// What the network answers at x (rows of latents), at a time, for one prompt; with tangents where x has some.
+    ///
+    /// # Errors
+    /// [`Error::Key`] for a prompt of another kind.
+    pub fn answer(&self, x: &State, time: f64, prompt: &Prompt) -> Result<State> {
+        let mut parameters = self.parameters.clone();
+        self.of_prompt(prompt, &mut parameters)?;
+        self.of_time(time, prompt, &mut parameters)?;
+        let pass = Pass::frozen(&parameters);
+        Ok(match &x.tangents {
+            None => State::plain(self.network.forward(x.value.clone(), &pass)),
+            Some(t) => {
+                let (value, t) = self.network.tangent(x.value.clone(), t.clone(), &pass);
+                State { value, tangents: Some(t) }
+            }
+        })
+    }
+}
