@@ -165,4 +165,17 @@ impl AutoencoderKl {
         }
         self.resnet(g, &x, &format!("{name}.resnets.1"), channels)
     }
+
+    /// Every tensor that a component's files must have, and its shape.
+    ///
+    /// # Errors
+    /// [`Error::Bug`].
+    pub fn expected(&self) -> Result<Vec<(String, Vec<usize>)>> {
+        let mut all = Vec::new();
+        for (network, factors) in [self.decoder([8, 8])?, self.encoder([8 * self.factor(); 2])?] {
+            let specs = network.parameters().into_iter().filter(|s| !factors.contains_key(&s.key));
+            all.extend(specs.map(|s| (s.key, s.shape)));
+        }
+        Ok(all)
+    }
 }

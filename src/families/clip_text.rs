@@ -151,6 +151,15 @@ impl ClipText {
         Ok(Self { config, activation, tensors, tokens, places, dtype, device: device.clone() })
     }
 
+    /// Every tensor that a folder's file must have, without a prefix, and its shape, by the `config` of a component.
+    ///
+    /// # Errors
+    /// [`Error::Key`].
+    pub fn expected(config: &serde_json::Value) -> Result<Vec<(String, Vec<usize>)>> {
+        let config: Config = serde_json::from_value(config.clone()).map_err(|e| Error::key("", e.to_string()))?;
+        Ok(config.tensors())
+    }
+
     /// Number of values of a state's place.
     pub fn width(&self) -> usize {
         self.config.hidden_size

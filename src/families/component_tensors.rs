@@ -13,6 +13,11 @@ use std::path::PathBuf;
 const OLD_NAMES: &[(&str, &str)] =
     &[(".query.", ".to_q."), (".key.", ".to_k."), (".value.", ".to_v."), (".proj_attn.", ".to_out.0.")];
 
+/// What a tensor is called today.
+pub fn today(name: &str) -> String {
+    OLD_NAMES.iter().fold(name.to_owned(), |name, (old, new)| name.replace(old, new))
+}
+
 /// The tensors of a component.
 pub struct Tensors {
     folder: PathBuf,
@@ -35,9 +40,7 @@ impl Tensors {
         for file in &component.files {
             let read = Weights::read(file)?;
             for name in read.names() {
-                let mut new = name.to_owned();
-                OLD_NAMES.iter().for_each(|(old, today)| new = new.replace(old, today));
-                all.extend(read.get(name).map(|t| (new, t.clone())));
+                all.extend(read.get(name).map(|t| (today(name), t.clone())));
             }
         }
         Ok(Self { folder: component.folder.clone(), all })
@@ -94,18 +97,17 @@ impl Tensors {
         Ok(parameters)
     }
 
-    /// Refuses a tensor that is neither among those of a graph nor a weight or bias of a map `beside` it: it would change pictures, and
-    /// nothing reads it.
+    /// Refuses a tensor that is not among those that are read: it would change pictures.
     ///
     /// # Errors
     /// [`Error::Input`] naming it.
-    pub fn check_all_read<'a>(&self, graph: impl Iterator<Item = &'a str>, beside: &[String]) -> Result<()> {
-        let mut read: BTreeSet<String> = graph.map(str::to_owned).collect();
-        read.extend(beside.iter().flat_map(|name| [format!("{name}.weight"), format!("{name}.bias")]));
-        match self.all.keys().find(|name| !read.contains(*name)) {
+    pub fn check_all_read<'a>(&self, read: impl Iterator<Item = &'a str>) -> Result<()> {
+        let read: BTreeSet<&str> = read.collect();
+        match self.all.keys().find(|name| !read.contains(name.as_str())) {
             None => Ok(()),
             Some(name) => {
-                Err(Error::input(&self.folder, format!("tensor {name}: not a part of this network, or not supported")))
+                let message = format!("tensor {name}: not a part of this network, or not supported");
+                Err(Error::input(&self.folder, message))
             }
         }
     }

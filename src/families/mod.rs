@@ -11,7 +11,7 @@ mod unet;
 
 pub use autoencoder_kl::AutoencoderKl;
 pub use clip_text::{ClipText, Encoded};
-pub use component_tensors::Tensors;
+pub use component_tensors::{Tensors, today};
 pub use folder::{Component, Folder, INDEX};
 pub use pipeline::{Asked, Made, Pipeline, Wish};
 pub use tokenizer::{ClipTokenizer, Tokens};

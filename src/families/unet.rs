@@ -11,9 +11,10 @@ use crate::device::Device;
 use crate::diffusion::State;
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::nn::{Network, Parameters, Pass};
+use crate::nn::{Network, ParameterSpec, Parameters, Pass};
 use burn::tensor::{DType, Tensor, TensorData};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Keys with one value that is supported; absent or null is always one.
 const FIXED: &[(&str, &str)] = &[
@@ -91,6 +92,8 @@ struct Config {
     guidance: Option<usize>,
     /// Width of each of SDXL's embedded sizes.
     sizes: Option<usize>,
+    /// Width of all that SDXL is told, the pooled row included.
+    told: usize,
 }
 
 /// What a prompt and its settings give to the network.
@@ -204,9 +207,35 @@ impl Config {
             flipped: config.get("flip_sin_to_cos").and_then(Value::as_bool).unwrap_or(true),
             freq_shift: config.get("freq_shift").and_then(Value::as_f64).unwrap_or(0.0),
             guidance: component.number("time_cond_proj_dim").map(|n| n as usize),
+            told: number("projection_class_embeddings_input_dim", 2816),
             sizes: text_time.then(|| number("addition_time_embed_dim", 256)),
             channels,
         })
+    }
+
+    /// The tensors of what is computed beside the graph, and their shapes.
+    fn beside(&self, shifts: &[(String, usize)], crossings: &[(String, usize, usize)]) -> Vec<(String, Vec<usize>)> {
+        let first = self.channels[0];
+        let wide = 4 * first;
+        let mut all = Vec::new();
+        let mut put = |name: &str, out: usize, input: usize, bias: bool| {
+            all.push((format!("{name}.weight"), vec![out, input]));
+            all.extend(bias.then(|| (format!("{name}.bias"), vec![out])));
+        };
+        put("time_embedding.linear_1", wide, first, true);
+        put("time_embedding.linear_2", wide, wide, true);
+        if let Some(width) = self.guidance {
+            put("time_embedding.cond_proj", first, width, false);
+        }
+        if self.sizes.is_some() {
+            put("add_embedding.linear_1", wide, self.told, true);
+            put("add_embedding.linear_2", wide, wide, true);
+        }
+        shifts.iter().for_each(|(name, out)| put(&format!("{name}.time_emb_proj"), *out, wide, true));
+        for (name, heads, width) in crossings {
+            ["to_k", "to_v"].iter().for_each(|part| put(&format!("{name}.{part}"), heads * width, self.context, false));
+        }
+        all
     }
 
     /// Sines and cosines of t at `width`/2 frequencies.
@@ -358,6 +387,32 @@ impl Writer<'_> {
     }
 }
 
+/// A network as it is written for a size.
+struct Written {
+    config: Config,
+    network: Network,
+    factors: BTreeMap<String, f64>,
+    shifts: Vec<(String, usize)>,
+    crossings: Vec<(String, usize, usize)>,
+}
+
+impl Written {
+    fn of(component: &Component, [height, width]: [usize; 2], places: usize) -> Result<Self> {
+        let config = Config::read(component)?;
+        let (g, input) = GraphBuilder::new(&[config.inputs, height, width]);
+        let mut writer = Writer { g, config: &config, shifts: Vec::new(), crossings: Vec::new(), places };
+        let output = writer.write(&input)?;
+        let Writer { g, shifts, crossings, .. } = writer;
+        let (network, factors) = g.finish(&output, limits::PICTURE_VALUES)?;
+        Ok(Self { config, network, factors, shifts, crossings })
+    }
+}
+
+/// Whether a graph's value comes from the time or the prompt, and not from a file.
+fn is_given(key: &str) -> bool {
+    [".time", ".attn2.keys", ".attn2.values"].iter().any(|end| key.ends_with(end))
+}
+
 /// W·x + b on the host; the bias may be missing.
 fn mapped(tensors: &Tensors, name: &str, x: &[f64]) -> Result<Vec<f64>> {
     let weight = tensors.get(&format!("{name}.weight"), None)?;
@@ -385,28 +440,27 @@ impl Unet {
         dtype: DType,
         device: &Device,
     ) -> Result<Self> {
-        let config = Config::read(component)?;
-        let (g, input) = GraphBuilder::new(&[config.inputs, height, width]);
-        let mut writer = Writer { g, config: &config, shifts: Vec::new(), crossings: Vec::new(), places };
-        let output = writer.write(&input)?;
-        let Writer { g, shifts, crossings, .. } = writer;
-        let (network, factors) = g.finish(&output, limits::PICTURE_VALUES)?;
-        let given =
-            |key: &str| key.ends_with(".time") || key.ends_with(".attn2.keys") || key.ends_with(".attn2.values");
+        let Written { config, network, factors, shifts, crossings } = Written::of(component, [height, width], places)?;
         let tensors = Tensors::read(component)?;
-        let mut beside: Vec<String> = vec!["time_embedding.linear_1".into(), "time_embedding.linear_2".into()];
-        if config.guidance.is_some() {
-            beside.push("time_embedding.cond_proj".into());
+        let beside = config.beside(&shifts, &crossings);
+        for (name, shape) in &beside {
+            tensors.get(name, Some(shape))?;
         }
-        if config.sizes.is_some() {
-            beside.extend(["add_embedding.linear_1".into(), "add_embedding.linear_2".into()]);
-        }
-        beside.extend(shifts.iter().map(|(name, _)| format!("{name}.time_emb_proj")));
-        beside.extend(crossings.iter().flat_map(|(name, ..)| [format!("{name}.to_k"), format!("{name}.to_v")]));
-        let specs: Vec<_> = network.parameters().into_iter().filter(|s| !given(&s.key)).collect();
-        tensors.check_all_read(specs.iter().map(|s| s.key.as_str()), &beside)?;
+        let specs: Vec<ParameterSpec> = network.parameters().into_iter().filter(|s| !is_given(&s.key)).collect();
+        let read = specs.iter().map(|s| s.key.as_str()).chain(beside.iter().map(|b| b.0.as_str()));
+        tensors.check_all_read(read)?;
         let parameters = tensors.parameters(&specs, &factors, (dtype, device))?;
         Ok(Self { config, network, parameters, tensors, shifts, crossings, dtype, device: device.clone() })
+    }
+
+    /// Every tensor that a component's files must have, and its shape.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a key that is not supported.
+    pub fn expected(component: &Component) -> Result<Vec<(String, Vec<usize>)>> {
+        let Written { config, network, factors, shifts, crossings } = Written::of(component, [8, 8], 77)?;
+        let of_graph = network.parameters().into_iter().filter(|s| !is_given(&s.key) && !factors.contains_key(&s.key));
+        Ok(of_graph.map(|s| (s.key, s.shape)).chain(config.beside(&shifts, &crossings)).collect())
     }
 
     /// The constants of a prompt: keys and values of each crossing.

@@ -5,6 +5,36 @@ use serde_json::{Map, Value};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
+/// Keys that some class of the library knows. Published configs carry those of other classes along, and a class passes over what it does
+/// not know.
+const OF_OTHERS: &[&str] = &[
+    "algorithm_type",
+    "clip_sample",
+    "clip_sample_range",
+    "disable_corrector",
+    "dynamic_thresholding_ratio",
+    "euler_at_final",
+    "final_sigmas_type",
+    "flow_shift",
+    "interpolation_type",
+    "lambda_min_clipped",
+    "lower_order_final",
+    "original_inference_steps",
+    "predict_x0",
+    "sample_max_value",
+    "set_alpha_to_one",
+    "skip_prk_steps",
+    "solver_order",
+    "solver_type",
+    "steps_offset",
+    "thresholding",
+    "timestep_scaling",
+    "timestep_type",
+    "use_exponential_sigmas",
+    "use_karras_sigmas",
+    "variance_type",
+];
+
 /// The keys of one config. What was asked for is remembered, so that a key which nothing reads is refused and not passed over.
 pub struct Keys<'a> {
     map: &'a Map<String, Value>,
@@ -87,8 +117,8 @@ impl<'a> Keys<'a> {
         self.read.borrow_mut().extend(keys);
     }
 
-    /// Refuses a key that nothing has read, since it may change the pictures. One that is off says nothing, and names with a leading
-    /// underscore are notes of the library's.
+    /// Refuses a key that nothing has read and no class knows, since it may change the pictures. One that is off says nothing, and names
+    /// with a leading underscore are notes of the library's.
     ///
     /// # Errors
     /// [`Error::Key`].
@@ -96,7 +126,8 @@ impl<'a> Keys<'a> {
         let read = self.read.borrow();
         let says_nothing =
             |v: &Value| v.is_null() || v == &Value::Bool(false) || v.as_array().is_some_and(Vec::is_empty);
-        match self.map.iter().find(|(k, v)| !k.starts_with('_') && !read.contains(k.as_str()) && !says_nothing(v)) {
+        let is_known = |k: &str| k.starts_with('_') || read.contains(k) || OF_OTHERS.contains(&k);
+        match self.map.iter().find(|(k, v)| !is_known(k) && !says_nothing(v)) {
             None => Ok(()),
             Some((key, value)) => {
                 let message = format!("{value} is not supported by this scheduler, or not known to isoline");

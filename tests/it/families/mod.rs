@@ -1,6 +1,7 @@
 //! Folders of `diffusers`: their tokenizers and text networks, against the library itself.
 
 mod folder;
+mod lists;
 mod pipeline;
 mod text;
 mod unet;
