@@ -12,6 +12,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 const EPS: f64 = 1e-6;
+/// Greatest number of channels.
+const WIDEST: usize = 65_536;
 /// The settings of a config.
 pub struct AutoencoderKl {
     channels: Vec<usize>,
@@ -53,28 +55,33 @@ impl AutoencoderKl {
                 return bad(key, format!("expected {kind} alone, found {other}"));
             }
         }
-        let number = |key: &str, usual: u64| component.number(key).unwrap_or(usual) as usize;
-        let flag = |key: &str| config.get(key).and_then(Value::as_bool).unwrap_or(true);
-        let real = |key: &str, usual: f64| config.get(key).and_then(Value::as_f64).unwrap_or(usual);
         let channels = config.get("block_out_channels").and_then(Value::as_array);
         let channels: Vec<usize> =
             channels.into_iter().flatten().filter_map(|v| usize::try_from(v.as_u64()?).ok()).collect();
-        let groups = number("norm_num_groups", 32);
-        if channels.is_empty() || channels.len() > 8 || groups == 0 || channels.iter().any(|c| c % groups != 0) {
+        let groups = component.count("norm_num_groups", 32, WIDEST)?;
+        if channels.is_empty()
+            || channels.len() > 8
+            || channels.iter().any(|c| *c > WIDEST)
+            || channels.iter().any(|c| c % groups != 0)
+        {
             return bad(
                 "block_out_channels",
                 format!("expected 1 to 8 multiples of norm_num_groups {groups}, found {channels:?}"),
             );
         }
+        let scaling = component.real("scaling_factor", 0.18215)?;
+        if scaling == 0.0 || !scaling.is_finite() {
+            return bad("scaling_factor", format!("expected a number other than 0, found {scaling}"));
+        }
         Ok(Self {
-            layers: number("layers_per_block", 1),
-            codes: number("latent_channels", 4),
-            pictures: number("out_channels", 3),
-            attends: flag("mid_block_add_attention"),
-            quant: flag("use_quant_conv"),
-            post_quant: flag("use_post_quant_conv"),
-            scaling: real("scaling_factor", 0.18215),
-            shift: real("shift_factor", 0.0),
+            layers: component.count("layers_per_block", 1, 64)?,
+            codes: component.count("latent_channels", 4, 64)?,
+            pictures: component.count("out_channels", 3, 64)?,
+            attends: component.flag("mid_block_add_attention", true)?,
+            quant: component.flag("use_quant_conv", true)?,
+            post_quant: component.flag("use_post_quant_conv", true)?,
+            scaling,
+            shift: component.real("shift_factor", 0.0)?,
             channels,
             groups,
         })

@@ -76,8 +76,11 @@ impl GraphBuilder {
     pub fn conv(&mut self, x: &Tap, name: &str, out: usize, steps: Steps) -> Result<Tap> {
         let [c, h, w] = x.planes()?;
         let Steps { kernel, stride, pads } = steps;
-        let side = |size: usize, pad: usize| (size + pad - kernel) / stride + 1;
-        let output = [out, side(h, pads[0] + pads[2]), side(w, pads[1] + pads[3])];
+        let side = |size: usize, pad: usize| (size + pad).checked_sub(kernel).map(|n| n / stride + 1);
+        let (Some(height), Some(width)) = (side(h, pads[0] + pads[2]), side(w, pads[1] + pads[3])) else {
+            return Err(Error::key("size", format!("pictures of {h}×{w} places are too small for {name}")));
+        };
+        let output = [out, height, width];
         let keys = json!({
             "weight": format!("{name}.weight"), "bias": format!("{name}.bias"), "kernel": [kernel, kernel], "input": [c, h, w],
             "output": output, "stride": [stride, stride], "pads": pads, "dilation": [1, 1], "groups": 1,
@@ -255,11 +258,13 @@ impl GraphBuilder {
     /// The network that ends in `output`, and the factors that it needs beside the tensors of the folder, by their names.
     ///
     /// # Errors
-    /// [`Error::Bug`].
+    /// [`Error::Key`] for a size at which a value or a list would be too long.
     pub fn finish(self, output: &Tap, most: usize) -> Result<(Network, BTreeMap<String, f64>)> {
         let input = GraphInput { name: "input".into(), shape: self.input };
         let file = GraphFile { format: 1, inputs: vec![input], nodes: self.nodes, output: output.id };
-        let network = file.network_within(most).map_err(|e| Error::Bug(format!("a family's graph: {e}")))?;
+        let network = file
+            .network_within(most)
+            .map_err(|e| Error::key("size", format!("the network for this size cannot be written: {e}")))?;
         Ok((network, self.factors))
     }
 }

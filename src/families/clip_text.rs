@@ -109,6 +109,22 @@ impl ClipText {
                 return bad("hidden_act", format!("unknown activation \"{}\"{near}", other.escape_debug()));
             }
         };
+        let bounded = (1..=128).contains(&config.num_hidden_layers)
+            && [
+                config.hidden_size,
+                config.intermediate_size,
+                config.max_position_embeddings,
+                config.projection_dim.max(1),
+            ]
+            .iter()
+            .all(|n| (1..=65_536).contains(n))
+            && (1..=10_000_000).contains(&config.vocab_size);
+        if !bounded {
+            return bad(
+                "hidden_size, num_hidden_layers, vocab_size",
+                "a size is 0 or beyond every text network".into(),
+            );
+        }
         if config.num_attention_heads == 0 || !config.hidden_size.is_multiple_of(config.num_attention_heads) {
             let message = format!(
                 "expected a divisor of hidden_size {}, found {}",

@@ -40,7 +40,13 @@ impl Tensors {
         for file in &component.files {
             let read = Weights::read(file)?;
             for name in read.names() {
-                all.extend(read.get(name).map(|t| (today(name), t.clone())));
+                let Some(tensor) = read.get(name) else { continue };
+                if all.insert(today(name), tensor.clone()).is_some() {
+                    return Err(Error::input(
+                        file,
+                        format!("tensor {name}: there twice, or under an old and a new name"),
+                    ));
+                }
             }
         }
         Ok(Self { folder: component.folder.clone(), all })

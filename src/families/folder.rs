@@ -110,7 +110,42 @@ impl Component {
         self.tensors.iter().map(|t| t.dtype.as_str()).max_by_key(|d| sizes(d)).unwrap_or_default()
     }
 
+    /// What its config says under `key`, as `read` takes it; `usual` where it says nothing.
+    fn said<T>(&self, key: &str, usual: T, expected: &str, read: impl Fn(&Value) -> Option<T>) -> Result<T> {
+        match self.config.get(key).filter(|v| !v.is_null()) {
+            None => Ok(usual),
+            Some(value) => read(value).ok_or_else(|| {
+                Error::input(self.folder.join("config.json"), format!("{key}: expected {expected}, found {value}"))
+            }),
+        }
+    }
+
+    /// A count of its config, at most `most`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for what is none.
+    pub fn count(&self, key: &str, usual: usize, most: usize) -> Result<usize> {
+        let read = |v: &Value| v.as_u64().and_then(|n| usize::try_from(n).ok()).filter(|n| (1..=most).contains(n));
+        self.said(key, usual, &format!("1 to {most}"), read)
+    }
+
     /// A number of its config.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for what is none.
+    pub fn real(&self, key: &str, usual: f64) -> Result<f64> {
+        self.said(key, usual, "a number", Value::as_f64)
+    }
+
+    /// Yes or no in its config.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for what is neither.
+    pub fn flag(&self, key: &str, usual: bool) -> Result<bool> {
+        self.said(key, usual, "true or false", Value::as_bool)
+    }
+
+    /// A whole number of its config, if it says one.
     pub fn number(&self, key: &str) -> Option<u64> {
         self.config.get(key).and_then(Value::as_u64)
     }
@@ -149,7 +184,11 @@ impl Folder {
             }
             let Some(class) = said else {
                 if row.needs.contains(&name.as_str()) {
-                    let what = if name.starts_with("t") { "prompts cannot be read" } else { "no picture can be made" };
+                    let what = if name.starts_with("text") || name.starts_with("token") {
+                        "prompts cannot be read"
+                    } else {
+                        "no picture can be made"
+                    };
                     return bad(format!("{name}: expected a component, found null; {what} without it"));
                 }
                 continue;

@@ -8,6 +8,7 @@ mod folder;
 mod pipeline;
 mod tokenizer;
 mod unet;
+mod unet_config;
 
 pub use autoencoder_kl::AutoencoderKl;
 pub use clip_text::{ClipText, Encoded};

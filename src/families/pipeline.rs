@@ -53,7 +53,7 @@ pub struct Pipeline {
 pub struct Made {
     /// The latents after each call, the first state before them, in the scheduler's coordinates.
     pub latents: Vec<State>,
-    /// The picture: values from 0 to 1 where nothing is clamped away.
+    /// The picture: values from about 0 to 1, not clamped.
     pub picture: State,
 }
 
@@ -91,18 +91,32 @@ impl Pipeline {
             return Err(Error::input(&folder.path, "text_encoder: missing; prompts cannot be read"));
         };
         let (net, places) = (find("unet")?, first.tokenizer.length());
+        if let Some(other) = texts.iter().find(|t| t.tokenizer.length() != places) {
+            let message = format!(
+                "tokenizer_2: expected {places} tokens a prompt, as the first has, found {}",
+                other.tokenizer.length()
+            );
+            return Err(Error::input(&folder.path, message));
+        }
+        let [inputs, outputs] = [net.count("in_channels", 4, 64)?, net.count("out_channels", 4, 64)?];
+        if inputs != outputs {
+            let message = format!("out_channels: expected {inputs}, as many as go in, found {outputs}");
+            return Err(Error::input(net.folder.join("config.json"), message));
+        }
         let unet = Unet::read(net, ([height, width], places), dtype, device)?;
         let component = find("vae")?;
         let vae = AutoencoderKl::read(component)?;
         let (network, factors) = vae.decoder([height, width])?;
         let tensors = Tensors::read(component)?;
+        let expected = vae.expected()?;
+        tensors.check_all_read(expected.iter().map(|e| e.0.as_str()))?;
         let parameters = tensors.parameters(&network.parameters(), &factors, (dtype, device))?;
         let flag = |key: &str| folder.keys.get(key).and_then(serde_json::Value::as_bool).unwrap_or(true);
         Ok(Self {
             is_xl: texts.len() > 1,
             zeros: texts.len() > 1 && flag("force_zeros_for_empty_prompt"),
             is_told_guidance: net.number("time_cond_proj_dim").is_some(),
-            latent: [net.number("in_channels").unwrap_or(4) as usize, height, width],
+            latent: [inputs, height, width],
             texts,
             unet,
             vae,
@@ -132,7 +146,8 @@ impl Pipeline {
             // SDXL reads the state before the last as it is; the others the last one, normed.
             let back = skip + usize::from(self.is_xl);
             let Some(at) = found.states.len().checked_sub(back + 1).filter(|at| *at > 0) else {
-                let message = format!("expected at most {} layers to leave out, found {skip}", found.states.len() - 2);
+                let most = found.states.len().saturating_sub(2 + usize::from(self.is_xl));
+                let message = format!("expected at most {most} layers to leave out, found {skip}");
                 return Err(Error::key("clip_skip", message));
             };
             let state = found.states[at].clone();

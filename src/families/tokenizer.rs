@@ -68,7 +68,11 @@ impl ClipTokenizer {
             true => {
                 let bytes = read_bounded(&whole, FILE)?;
                 let read = Tokenizer::from_bytes(bytes);
-                (read.map_err(|e| Error::input(&whole, format!("expected a tokenizer: {e}")))?, whole)
+                let mut read = read.map_err(|e| Error::input(&whole, format!("expected a tokenizer: {e}")))?;
+                // Both are done here, so that what is cut off can be said.
+                read.with_padding(None);
+                read.with_truncation(None).map_err(|e| Error::Bug(e.to_string()))?;
+                (read, whole)
             }
             false => {
                 let (mut inner, place) = Self::of_pairs(folder, &end.0)?;

@@ -7,94 +7,14 @@
 use super::builder::{GraphBuilder, Steps, Tap};
 use super::component_tensors::{Tensors, upload};
 use super::folder::Component;
+use super::unet_config::Config;
 use crate::device::Device;
 use crate::diffusion::State;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::nn::{Network, ParameterSpec, Parameters, Pass};
 use burn::tensor::{DType, Tensor, TensorData};
-use serde_json::Value;
 use std::collections::BTreeMap;
-
-/// Keys with one value that is supported; absent or null is always one.
-const FIXED: &[(&str, &str)] = &[
-    ("act_fn", "\"silu\""),
-    ("attention_type", "\"default\""),
-    ("center_input_sample", "false"),
-    ("class_embed_type", "null"),
-    ("class_embeddings_concat", "false"),
-    ("conv_in_kernel", "3"),
-    ("conv_out_kernel", "3"),
-    ("cross_attention_norm", "null"),
-    ("downsample_padding", "1"),
-    ("dual_cross_attention", "false"),
-    ("encoder_hid_dim", "null"),
-    ("encoder_hid_dim_type", "null"),
-    ("mid_block_only_cross_attention", "null"),
-    ("mid_block_scale_factor", "1"),
-    ("mid_block_type", "\"UNetMidBlock2DCrossAttn\""),
-    ("num_attention_heads", "null"),
-    ("num_class_embeds", "null"),
-    ("only_cross_attention", "false"),
-    ("resnet_out_scale_factor", "1.0"),
-    ("resnet_skip_time_act", "false"),
-    ("resnet_time_scale_shift", "\"default\""),
-    ("reverse_transformer_layers_per_block", "null"),
-    ("time_embedding_act_fn", "null"),
-    ("time_embedding_dim", "null"),
-    ("time_embedding_type", "\"positional\""),
-    ("timestep_post_act", "null"),
-];
-
-/// Keys that are read, or say nothing about the network's answer.
-const READ: &[&str] = &[
-    "addition_embed_type",
-    "addition_embed_type_num_heads",
-    "addition_time_embed_dim",
-    "attention_head_dim",
-    "block_out_channels",
-    "cross_attention_dim",
-    "down_block_types",
-    "dropout",
-    "flip_sin_to_cos",
-    "freq_shift",
-    "in_channels",
-    "layers_per_block",
-    "norm_eps",
-    "norm_num_groups",
-    "out_channels",
-    "projection_class_embeddings_input_dim",
-    "sample_size",
-    "time_cond_proj_dim",
-    "transformer_layers_per_block",
-    "up_block_types",
-    "upcast_attention",
-    "use_linear_projection",
-];
-
-/// The settings of a config.
-struct Config {
-    channels: Vec<usize>,
-    layers: usize,
-    groups: usize,
-    eps: f64,
-    inputs: usize,
-    outputs: usize,
-    context: usize,
-    /// Whether each block of the way down has attention, and of the way up.
-    crosses: [Vec<bool>; 2],
-    heads: Vec<usize>,
-    transformers: Vec<usize>,
-    dense: bool,
-    flipped: bool,
-    freq_shift: f64,
-    /// Width of LCM's embedding of the guidance scale.
-    guidance: Option<usize>,
-    /// Width of each of SDXL's embedded sizes.
-    sizes: Option<usize>,
-    /// Width of all that SDXL is told, the pooled row included.
-    told: usize,
-}
 
 /// What a prompt and its settings give to the network.
 pub struct Prompt {
@@ -120,132 +40,6 @@ pub struct Unet {
     crossings: Vec<(String, usize, usize)>,
     dtype: DType,
     device: Device,
-}
-
-impl Config {
-    fn read(component: &Component) -> Result<Self> {
-        let place = component.folder.join("config.json");
-        let config = &component.config;
-        let bad = |key: &str, message: String| Error::input(&place, format!("{key}: {message}"));
-        let quiet = |v: &Value| v.is_null() || v == &Value::Bool(false);
-        for (key, value) in config.as_object().into_iter().flatten() {
-            let known = FIXED.iter().find(|f| f.0 == key).map(|f| f.1);
-            let as_known = |known: &str| {
-                let (text, number) = (value.to_string(), |text: &str| text.parse::<f64>().ok());
-                text == known || (number(known).is_some() && number(&text) == number(known))
-            };
-            match known {
-                _ if quiet(value) || key.starts_with('_') || READ.contains(&key.as_str()) => {}
-                Some(known) if as_known(known) => {}
-                Some(known) => return Err(bad(key, format!("expected {known}, found {value}; this is not supported"))),
-                None => return Err(bad(key, format!("{value} is not known to isoline, and may change pictures"))),
-            }
-        }
-        let list = |key: &str, usual: usize, n: usize| -> Result<Vec<usize>> {
-            let number =
-                |v: &Value| v.as_u64().and_then(|v| usize::try_from(v).ok()).filter(|v| (1..=65_536).contains(v));
-            let found = match config.get(key) {
-                None | Some(Value::Null) => Some(vec![usual; n]),
-                Some(Value::Array(all)) => all.iter().map(number).collect(),
-                Some(one) => number(one).map(|v| vec![v; n]),
-            };
-            found
-                .filter(|all| n == 0 || all.len() == n)
-                .ok_or_else(|| bad(key, format!("expected {n} whole numbers, or one for all")))
-        };
-        let channels = list("block_out_channels", 0, 0)?;
-        let n = channels.len();
-        let groups = component.number("norm_num_groups").unwrap_or(32) as usize;
-        if n == 0 || n > 8 || groups == 0 || channels.iter().any(|c| c % groups != 0) {
-            return Err(bad(
-                "block_out_channels",
-                format!("expected 1 to 8 multiples of norm_num_groups {groups}, found {channels:?}"),
-            ));
-        }
-        let kinds = |key: &str, plain: &str, crossing: &str| -> Result<Vec<bool>> {
-            let all = config.get(key).and_then(Value::as_array);
-            let one = |v: &Value| match v.as_str() {
-                Some(kind) if kind == plain => Ok(false),
-                Some(kind) if kind == crossing => Ok(true),
-                _ => Err(bad(key, format!("expected {plain} or {crossing}, found {v}"))),
-            };
-            let found = all.into_iter().flatten().map(one).collect::<Result<Vec<bool>>>()?;
-            if found.len() == n { Ok(found) } else { Err(bad(key, format!("expected {n}, found {}", found.len()))) }
-        };
-        let crosses = [
-            kinds("down_block_types", "DownBlock2D", "CrossAttnDownBlock2D")?,
-            kinds("up_block_types", "UpBlock2D", "CrossAttnUpBlock2D")?,
-        ];
-        let heads = list("attention_head_dim", 8, n)?;
-        if let Some((c, h)) = channels.iter().zip(&heads).find(|(c, h)| *c % *h != 0) {
-            return Err(bad(
-                "attention_head_dim",
-                format!("expected a divisor of {c} (it is the number of heads), found {h}"),
-            ));
-        }
-        let text_time = match config.get("addition_embed_type").and_then(Value::as_str) {
-            None => false,
-            Some("text_time") => true,
-            Some(other) => return Err(bad("addition_embed_type", format!("expected text_time, found {other}"))),
-        };
-        let number = |key: &str, usual: u64| component.number(key).unwrap_or(usual) as usize;
-        let layers = list("layers_per_block", 2, n)?;
-        if layers.iter().any(|l| *l != layers[0]) {
-            return Err(bad("layers_per_block", "expected one number for all blocks".into()));
-        }
-        Ok(Self {
-            layers: layers[0],
-            groups,
-            eps: config.get("norm_eps").and_then(Value::as_f64).unwrap_or(1e-5),
-            inputs: number("in_channels", 4),
-            outputs: number("out_channels", 4),
-            context: number("cross_attention_dim", 1280),
-            crosses,
-            heads,
-            transformers: list("transformer_layers_per_block", 1, n)?,
-            dense: config.get("use_linear_projection").and_then(Value::as_bool).unwrap_or(false),
-            flipped: config.get("flip_sin_to_cos").and_then(Value::as_bool).unwrap_or(true),
-            freq_shift: config.get("freq_shift").and_then(Value::as_f64).unwrap_or(0.0),
-            guidance: component.number("time_cond_proj_dim").map(|n| n as usize),
-            told: number("projection_class_embeddings_input_dim", 2816),
-            sizes: text_time.then(|| number("addition_time_embed_dim", 256)),
-            channels,
-        })
-    }
-
-    /// The tensors of what is computed beside the graph, and their shapes.
-    fn beside(&self, shifts: &[(String, usize)], crossings: &[(String, usize, usize)]) -> Vec<(String, Vec<usize>)> {
-        let first = self.channels[0];
-        let wide = 4 * first;
-        let mut all = Vec::new();
-        let mut put = |name: &str, out: usize, input: usize, bias: bool| {
-            all.push((format!("{name}.weight"), vec![out, input]));
-            all.extend(bias.then(|| (format!("{name}.bias"), vec![out])));
-        };
-        put("time_embedding.linear_1", wide, first, true);
-        put("time_embedding.linear_2", wide, wide, true);
-        if let Some(width) = self.guidance {
-            put("time_embedding.cond_proj", first, width, false);
-        }
-        if self.sizes.is_some() {
-            put("add_embedding.linear_1", wide, self.told, true);
-            put("add_embedding.linear_2", wide, wide, true);
-        }
-        shifts.iter().for_each(|(name, out)| put(&format!("{name}.time_emb_proj"), *out, wide, true));
-        for (name, heads, width) in crossings {
-            ["to_k", "to_v"].iter().for_each(|part| put(&format!("{name}.{part}"), heads * width, self.context, false));
-        }
-        all
-    }
-
-    /// Sines and cosines of t at `width`/2 frequencies.
-    fn sinusoids(&self, t: f64, width: usize) -> Vec<f64> {
-        let half = width / 2;
-        let angle = |i: usize| t * (-(10_000f64.ln()) * i as f64 / (half as f64 - self.freq_shift)).exp();
-        let [sines, cosines]: [Vec<f64>; 2] =
-            [(0..half).map(|i| angle(i).sin()).collect(), (0..half).map(|i| angle(i).cos()).collect()];
-        if self.flipped { [cosines, sines].concat() } else { [sines, cosines].concat() }
-    }
 }
 
 /// The graph while it is written.
@@ -416,6 +210,10 @@ fn is_given(key: &str) -> bool {
 /// W·x + b on the host; the bias may be missing.
 fn mapped(tensors: &Tensors, name: &str, x: &[f64]) -> Result<Vec<f64>> {
     let weight = tensors.get(&format!("{name}.weight"), None)?;
+    if x.is_empty() || weight.shape.len() != 2 || weight.shape[1] != x.len() {
+        let message = format!("{name}: reads {} values here, its weight has the shape {:?}", x.len(), weight.shape);
+        return Err(Error::key("unet", message));
+    }
     let rows = weight.values.chunks_exact(x.len());
     let mut y: Vec<f64> = rows.map(|row| row.iter().zip(x).map(|(w, x)| f64::from(*w) * x).sum()).collect();
     if let Some(bias) = tensors.find(&format!("{name}.bias")) {

@@ -59,7 +59,7 @@ fn text_of(folder: &Folder) -> String {
     let mut rows = vec![output::row(["pipeline", &folder.class])];
     let net = folder.find("unet").or_else(|| folder.find("transformer"));
     if let (Some(net), Some(vae)) = (net, folder.find("vae"))
-        && let Some(side) = net.number("sample_size")
+        && let Some(side) = net.number("sample_size").filter(|side| *side <= 65_536)
     {
         let channels = net.number("in_channels").unwrap_or(4);
         let pixels = side * factor(vae);

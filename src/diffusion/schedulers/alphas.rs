@@ -37,11 +37,11 @@ impl UsualBetas {
 
 impl Alphas {
     /// From the keys `num_train_timesteps`, `beta_start`, `beta_end`, `beta_schedule`, `trained_betas`, `rescale_betas_zero_snr`. With
-    /// the last, ᾱ ends at `least`.
+    /// the last, ᾱ ends at `least`; a class that does not know that key has none.
     ///
     /// # Errors
     /// [`Error::Key`].
-    pub fn read(keys: &Keys, usual: UsualBetas, least: f64) -> Result<Self> {
+    pub fn read(keys: &Keys, usual: UsualBetas, least: Option<f64>) -> Result<Self> {
         let n = keys.count("num_train_timesteps", 1000, [2, 100_000])?;
         let [first, last] = [keys.number("beta_start", usual.ends[0])?, keys.number("beta_end", usual.ends[1])?];
         let names = [
@@ -63,9 +63,14 @@ impl Alphas {
                 (0..n).map(|i| (1.0 - f(i + 1) / f(i)).min(0.999)).collect()
             }
         };
-        if betas.len() != n || !betas.iter().all(|b| *b > 0.0 && *b < 1.0) {
-            let message = format!("expected {n} values between 0 and 1 for each of the steps, found {}", betas.len());
-            return Err(Error::key("trained_betas", message));
+        let wrong = betas.iter().filter(|b| !(**b > 0.0 && **b < 1.0)).count();
+        if betas.len() != n || wrong > 0 {
+            let key = if keys.numbers("trained_betas")?.is_some() { "trained_betas" } else { "beta_end" };
+            let message = format!(
+                "expected {n} values between 0 and 1 for the steps, found {}, {wrong} of them outside",
+                betas.len()
+            );
+            return Err(Error::key(key, message));
         }
         let mut product = 1.0;
         let mut all: Vec<f64> = betas
@@ -75,7 +80,10 @@ impl Alphas {
                 product
             })
             .collect();
-        if keys.flag("rescale_betas_zero_snr", false)? {
+        keys.passes_over(&["rescale_betas_zero_snr"]);
+        if let Some(least) = least
+            && keys.flag("rescale_betas_zero_snr", false)?
+        {
             // √ᾱ is shifted to end at 0 and scaled to begin where it did.
             let roots: Vec<f64> = all.iter().map(|a| a.sqrt()).collect();
             let [begin, end] = [roots[0], roots[n - 1]];

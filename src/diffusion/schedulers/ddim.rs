@@ -24,7 +24,7 @@ struct Ddim {
 }
 
 fn make(keys: &Keys, steps: usize, eta: f64) -> Result<Box<dyn Scheduler>> {
-    let alphas = Alphas::read(keys, UsualBetas::MOST, 0.0)?;
+    let alphas = Alphas::read(keys, UsualBetas::MOST, Some(0.0))?;
     let spacing = Spacing::read(keys, Spacing::Leading)?;
     let prediction = Prediction::read(keys)?;
     prediction.check_zero_snr(keys)?;

@@ -52,7 +52,10 @@ fn make(keys: &Keys, steps: usize, _: f64) -> Result<Box<dyn Scheduler>> {
         euler_at_end: keys.flag("euler_at_final", false)?,
     };
     solver.prediction.check_zero_snr(keys)?;
-    keys.passes_over(&["lambda_min_clipped"]);
+    keys.one_of("variance_type", (), &[("fixed_small", ()), ("fixed_large", ())])?;
+    if keys.number("lambda_min_clipped", f64::NEG_INFINITY)? > f64::NEG_INFINITY {
+        return Err(Error::key("lambda_min_clipped", "expected -Infinity; a path that is cut short is not supported"));
+    }
     if solver.algorithm == Algorithm::Plain && solver.path.ends_clean() {
         return Err(Error::key(
             "final_sigmas_type",

@@ -24,7 +24,7 @@ struct Euler {
 }
 
 fn make(keys: &Keys, steps: usize, _: f64) -> Result<Box<dyn Scheduler>> {
-    let alphas = Alphas::read(keys, UsualBetas::MOST, LEAST_ALPHA)?;
+    let alphas = Alphas::read(keys, UsualBetas::MOST, Some(LEAST_ALPHA))?;
     let spacing = Spacing::read(keys, Spacing::Linspace)?;
     let prediction = Prediction::read(keys)?;
     prediction.check_zero_snr(keys)?;
@@ -48,7 +48,7 @@ fn make(keys: &Keys, steps: usize, _: f64) -> Result<Box<dyn Scheduler>> {
 }
 
 fn ancestral(keys: &Keys, steps: usize, _: f64) -> Result<Box<dyn Scheduler>> {
-    let alphas = Alphas::read(keys, UsualBetas::MOST, LEAST_ALPHA)?;
+    let alphas = Alphas::read(keys, UsualBetas::MOST, Some(LEAST_ALPHA))?;
     let spacing = Spacing::read(keys, Spacing::Linspace)?;
     let prediction = Prediction::read(keys)?;
     prediction.check_zero_snr(keys)?;

@@ -20,7 +20,7 @@ struct Heun {
 }
 
 fn make(keys: &Keys, steps: usize, _: f64) -> Result<Box<dyn Scheduler>> {
-    let alphas = Alphas::read(keys, UsualBetas::HEUN, 0.0)?;
+    let alphas = Alphas::read(keys, UsualBetas::HEUN, None)?;
     let spacing = Spacing::read(keys, Spacing::Linspace)?;
     let prediction = Prediction::read(keys)?;
     let table = alphas.sigmas();
@@ -34,7 +34,6 @@ fn make(keys: &Keys, steps: usize, _: f64) -> Result<Box<dyn Scheduler>> {
     if keys.flag("clip_sample", false)? {
         return Err(Error::key("clip_sample", "expected false; this is not supported with Heun's method"));
     }
-    keys.passes_over(&["clip_sample_range"]);
     // The first call stands alone; the end of each step is looked at, and then is where the next begins.
     let twice = |all: &[f64]| -> Vec<f64> {
         all.iter().enumerate().flat_map(|(i, v)| vec![*v; if i == 0 { 1 } else { 2 }]).collect()

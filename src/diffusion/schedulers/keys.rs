@@ -35,7 +35,7 @@ const OF_OTHERS: &[&str] = &[
     "variance_type",
 ];
 
-/// The keys of one config. What was asked for is remembered, so that a key which nothing reads is refused and not passed over.
+/// The keys of one config. What was asked for is remembered, so that a key which no scheduler knows is refused and not passed over.
 pub struct Keys<'a> {
     map: &'a Map<String, Value>,
     read: RefCell<BTreeSet<&'static str>>,
@@ -142,30 +142,24 @@ impl<'a> Keys<'a> {
 /// # Errors
 /// [`Error::Key`] for what is no JSON otherwise.
 pub fn python_json(text: &str) -> Result<Value> {
-    let mut plain = String::with_capacity(text.len());
-    // Every other part lies within quotes; a quote after a backslash does not end one.
-    let mut rest = text;
-    let mut quoted = false;
-    while !rest.is_empty() {
-        let end = (0..rest.len()).find(|i| {
-            let bytes = rest.as_bytes();
-            let escapes = bytes[..*i].iter().rev().take_while(|b| **b == b'\\').count();
-            bytes[*i] == b'"' && (!quoted || escapes % 2 == 0)
-        });
-        let (part, after) = rest.split_at(end.unwrap_or(rest.len()));
-        match quoted {
-            true => plain.push_str(part),
-            false => {
-                plain.push_str(&part.replace("-Infinity", "null").replace("Infinity", "null").replace("NaN", "null"))
-            }
+    let (mut plain, mut bare) = (String::with_capacity(text.len()), String::new());
+    let (mut quoted, mut escaped) = (false, false);
+    let put = |bare: &mut String, plain: &mut String| {
+        plain.push_str(&bare.replace("-Infinity", "null").replace("Infinity", "null").replace("NaN", "null"));
+        bare.clear();
+    };
+    for c in text.chars() {
+        let ends = c == '"' && !escaped;
+        escaped = quoted && c == '\\' && !escaped;
+        if !quoted && !ends {
+            bare.push(c);
+            continue;
         }
-        if after.is_empty() {
-            break;
-        }
-        plain.push('"');
-        quoted = !quoted;
-        rest = &after[1..];
+        put(&mut bare, &mut plain);
+        plain.push(c);
+        quoted ^= ends;
     }
+    put(&mut bare, &mut plain);
     serde_json::from_str(&plain).map_err(|e| Error::key("", format!("expected JSON: {e}")))
 }
 

@@ -21,7 +21,7 @@ struct Lcm {
 }
 
 fn make(keys: &Keys, steps: usize, _: f64) -> Result<Box<dyn Scheduler>> {
-    let alphas = Alphas::read(keys, UsualBetas::LATENT, 0.0)?;
+    let alphas = Alphas::read(keys, UsualBetas::LATENT, Some(0.0))?;
     let prediction = Prediction::read(keys)?;
     prediction.check_zero_snr(keys)?;
     let all = keys.count("original_inference_steps", 50, [1, alphas.len()])?;
@@ -32,9 +32,8 @@ fn make(keys: &Keys, steps: usize, _: f64) -> Result<Box<dyn Scheduler>> {
     }
     let stride = alphas.len() / all;
     let time = |i: usize| ((all - i * all / steps) * stride - 1) as f64;
-    // Its times are its own: no spacing, no offset and no end follow from these.
+    // Its times are its own, whatever the spacing.
     Spacing::read(keys, Spacing::Leading)?;
-    keys.passes_over(&["steps_offset", "set_alpha_to_one"]);
     Ok(Box::new(Lcm {
         times: (0..steps).map(time).collect(),
         clip: Clip::read(keys, false)?,

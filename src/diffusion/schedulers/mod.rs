@@ -119,7 +119,6 @@ impl Clip {
         if keys.flag("thresholding", false)? {
             return Err(Error::key("thresholding", "expected false; this is not supported"));
         }
-        keys.passes_over(&["dynamic_thresholding_ratio", "sample_max_value"]);
         let range = keys.number("clip_sample_range", 1.0)? as f32;
         Ok(Self(keys.flag("clip_sample", usual)?.then_some(range)))
     }
@@ -163,5 +162,11 @@ fn make(class: &str, keys: &Keys, steps: usize, eta: f64) -> Result<Box<dyn Sche
         let message = format!("unknown scheduler \"{}\"{}", class.escape_debug(), did_you_mean(class, known));
         return Err(Error::key("_class_name", message));
     };
+    let train = keys.count("num_train_timesteps", 1000, [2, 100_000])?;
+    // One more, since solvers of several steps take their times from one point more.
+    if steps >= train {
+        let message = format!("expected fewer steps than the network was trained with, {train}, found {steps}");
+        return Err(Error::key("steps", message));
+    }
     (row.make)(keys, steps, eta)
 }

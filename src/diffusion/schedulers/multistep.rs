@@ -35,8 +35,8 @@ impl Path {
                 return Err(Error::key(key, "expected false; this is not supported"));
             }
         }
-        keys.passes_over(&["dynamic_thresholding_ratio", "sample_max_value", "flow_shift", "time_shift_type"]);
-        let alphas = Alphas::read(keys, UsualBetas::MOST, LEAST_ALPHA)?;
+        keys.passes_over(&["time_shift_type"]);
+        let alphas = Alphas::read(keys, UsualBetas::MOST, Some(LEAST_ALPHA))?;
         let spacing = Spacing::read(keys, Spacing::Linspace)?;
         let offset = keys.count("steps_offset", 0, [0, 10])?;
         let table = alphas.sigmas();

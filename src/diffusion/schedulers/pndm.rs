@@ -21,7 +21,7 @@ struct Pndm {
 }
 
 fn make(keys: &Keys, steps: usize, _: f64) -> Result<Box<dyn Scheduler>> {
-    let alphas = Alphas::read(keys, UsualBetas::MOST, 0.0)?;
+    let alphas = Alphas::read(keys, UsualBetas::MOST, None)?;
     let spacing = Spacing::read(keys, Spacing::Leading)?;
     let prediction = Prediction::read(keys)?;
     if prediction == Prediction::Sample {
